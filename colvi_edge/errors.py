@@ -1,0 +1,102 @@
+"""Everything that the operator can put right, one class a cause.
+
+The command line prints these as one sentence without a traceback: found, expected, remedy.
+A bug stays an ordinary exception and keeps its traceback.
+"""
+
+from typing import ClassVar
+
+
+class ColviEdgeError(Exception):
+    """Something the operator can put right."""
+
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "error"
+    """Stable word for the cause; stands in `error.kind` of an error record."""
+
+
+class UsageError(ColviEdgeError):
+    """The options contradict each other, or name something that is not there."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class EngineUnavailableError(ColviEdgeError):
+    """An engine's runtime is not installed, or finds no device that it can use."""
+
+    exit_code = 3
+    kind = "engine_unavailable"
+
+
+class BundleError(ColviEdgeError):
+    """A bundle is incomplete, changed since it was made, or not one at all."""
+
+    exit_code = 4
+    kind = "bundle_invalid"
+
+
+class AcquisitionError(ColviEdgeError):
+    """A raw file cannot be read as an image of the assay."""
+
+    kind = "unreadable"
+
+
+class NotAnImageError(AcquisitionError):
+    """The file is not of a format that is read here, whatever its name says."""
+
+    kind = "not_an_image"
+
+
+class IncompleteFileError(AcquisitionError):
+    """The file is empty, truncated or still being written: a later look may succeed."""
+
+    kind = "incomplete"
+
+
+class UnsafeFileError(AcquisitionError):
+    """The file's structure would make a reader hang, overrun or open other files."""
+
+    kind = "unsafe"
+
+
+class ImageTooLargeError(AcquisitionError):
+    """The image declares more pixels, pages or bytes than the limits allow."""
+
+    kind = "too_large"
+
+
+class ImageTooSmallError(AcquisitionError):
+    """The image holds not even one patch."""
+
+    kind = "too_small"
+
+
+class AxesError(AcquisitionError):
+    """The file does not say clearly which axis is which, or has an axis the assay lacks."""
+
+    kind = "axes"
+
+
+class TimeSeriesError(AcquisitionError):
+    """The file holds several time points; one image is one time point."""
+
+    kind = "time_series"
+
+
+class ChannelError(AcquisitionError):
+    """The collagen or the nuclei channel cannot be found."""
+
+    kind = "channels"
+
+
+class PixelTypeError(AcquisitionError):
+    """The pixels are of a dtype, or hold values (NaN, infinity), that cannot be judged."""
+
+    kind = "pixel_type"
+
+
+class OutputError(ColviEdgeError):
+    """A result cannot be written: the disk is full, the folder read-only or gone."""
+
+    kind = "output"
