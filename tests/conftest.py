@@ -1,0 +1,86 @@
+"""What all tests share: needs that are demanded or skipped aloud, small bundles and images."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import Bundle, Config, NormalisationConfig, PrecisionFile, demo_path, open_bundle
+
+PRESENT = {"libtiff": shutil.which("tiffcp") is not None}
+REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, unless COLVI_EDGE_REQUIRE asks for it."""
+    for item in items:
+        for need, present in PRESENT.items():
+            if item.get_closest_marker(need) and not present and need not in REQUIRED:
+                item.add_marker(pytest.mark.skip(reason=f"needs {need}: see tests/system-packages.txt"))
+
+
+@pytest.fixture(scope="session")
+def demo_bundle() -> Bundle:
+    """Return the shipped bundle."""
+    return open_bundle("demo")
+
+
+@pytest.fixture
+def copied_bundle(tmp_path: Path) -> Path:
+    """Return a copy of the shipped bundle that a test may spoil."""
+    return Path(shutil.copytree(demo_path(), tmp_path / "copied.colvi"))
+
+
+@pytest.fixture(scope="session")
+def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple[Bundle, Any]]:
+    """Return a function that makes a bundle of an untrained network, and gives the torch network too."""
+
+    def make(
+        channels: tuple[str, ...] = ("collagen", "nuclei"), seed: int = 0, **normalisation: Any
+    ) -> tuple[Bundle, Any]:
+        import torch
+
+        from colvi_edge.export.manifest import Description, write_bundle
+        from colvi_edge.export.networks import Probabilities, build_network
+        from colvi_edge.export.onnx import to_onnx
+
+        torch.manual_seed(seed)
+        logits = build_network("paper", len(channels))
+        with torch.no_grad():  # untrained outputs hover at 0.5; spread out they can disagree
+            list(logits.parameters())[-2].mul_(30)  # weights of the last layer
+        network = Probabilities(logits, "softmax").eval()
+        example = np.random.default_rng(seed).standard_normal((1, len(channels), 64, 64)).astype(np.float32)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(example)).numpy()
+        path = tmp_path_factory.mktemp("bundles") / "untrained.colvi"
+        write_bundle(
+            path,
+            Description("untrained", "0.0.0", "An untrained network for tests.", "# Untrained\n"),
+            Config(
+                patch_px=64,
+                channels=channels,  # type: ignore[arg-type] # strings, which pydantic checks
+                normalisation=NormalisationConfig(**normalisation),
+                precisions={"fp32": PrecisionFile(file="fp32.onnx", purpose="reference")},
+            ),
+            {"fp32.onnx": to_onnx(network, len(channels), 64)},
+            example,
+            expected,
+        )
+        return open_bundle(path), network
+
+    return make
+
+
+@pytest.fixture
+def noise() -> Callable[..., NDArray[Any]]:
+    """Return a function that gives seeded Poisson noise of any shape and dtype."""
+
+    def make(shape: tuple[int, ...], dtype: str = "uint16", mean: float = 100, seed: int = 0) -> NDArray[Any]:
+        return np.random.default_rng(seed).poisson(mean, shape).astype(dtype)
+
+    return make

@@ -1,0 +1,192 @@
+"""A bundle is opened only as it was exported; anything else is named."""
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from colvi_edge.bundle import MANIFEST, SUMS, Bundle, demo_path, open_bundle
+from colvi_edge.errors import BundleError
+
+DEMO_FILES = sorted(entry.name for entry in demo_path().iterdir())
+
+
+def reseal(bundle: Path) -> None:
+    """Write new sums, as somebody does who edits a manifest by hand."""
+    files = sorted(p for p in bundle.iterdir() if p.name != SUMS)
+    (bundle / SUMS).write_text(
+        "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files)
+    )
+
+
+def edit_config(bundle: Path, **changes: Any) -> None:
+    """Change values of config.colvi_edge and reseal."""
+    manifest = yaml.safe_load((bundle / MANIFEST).read_text())
+    manifest["config"]["colvi_edge"].update(changes)
+    (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
+    reseal(bundle)
+
+
+def test_the_demo_bundle_opens_and_says_what_it_is(demo_bundle: Bundle) -> None:
+    """The shipped model is called synthetic wherever its name appears, and states how well it does."""
+    evaluation = demo_bundle.config.evaluation
+
+    assert "synthetic demo model" in demo_bundle.name
+    assert demo_bundle.config.channels == ("collagen", "nuclei")
+    assert evaluation is not None
+    assert evaluation.patch_accuracy >= 0.95
+    (cc, cp), (pc, pp) = evaluation.confusion
+    assert evaluation.patch_accuracy == pytest.approx((cc + pp) / (cc + cp + pc + pp), abs=1e-4)
+
+
+def test_the_demo_bundle_stays_small() -> None:
+    """It is installed with the package."""
+    assert sum(p.stat().st_size for p in demo_path().iterdir()) < 8 << 20
+
+
+@pytest.mark.parametrize("name", DEMO_FILES)
+@pytest.mark.parametrize("where", ["first", "middle", "last"])
+def test_one_changed_byte_is_found_and_the_file_named(copied_bundle: Path, name: str, where: str) -> None:
+    """Any single byte of any file, the sums themselves included."""
+    file = copied_bundle / name
+    data = bytearray(file.read_bytes())
+    data[{"first": 0, "middle": len(data) // 2, "last": -1}[where]] ^= 1
+    file.write_bytes(data)
+
+    with pytest.raises(BundleError) as refusal:
+        open_bundle(copied_bundle)
+
+    # A changed sum accuses the file that it belongs to; every other change its own file.
+    assert name == SUMS or name in str(refusal.value)
+
+
+def test_every_single_byte_of_the_sums_counts(copied_bundle: Path) -> None:
+    """No change of SHA256SUMS goes unnoticed: neither a hash, nor a name, nor a blank."""
+    sums = copied_bundle / SUMS
+    original = sums.read_bytes()
+    for index in range(0, len(original), 7):
+        spoilt = bytearray(original)
+        spoilt[index] ^= 0x20  # swaps the case of letters, turns blanks into NUL
+        sums.write_bytes(spoilt)
+
+        with pytest.raises(BundleError):
+            open_bundle(copied_bundle)
+
+
+@pytest.mark.parametrize("name", DEMO_FILES)
+def test_a_missing_file_is_named(copied_bundle: Path, name: str) -> None:
+    """An interrupted copy is told from a bad one."""
+    (copied_bundle / name).unlink()
+
+    with pytest.raises(BundleError, match=name):
+        open_bundle(copied_bundle)
+
+
+def test_a_file_that_is_not_listed_is_refused(copied_bundle: Path) -> None:
+    """What was not exported does not belong to the bundle."""
+    (copied_bundle / "extra.onnx").write_bytes(b"?")
+
+    with pytest.raises(BundleError, match=r"extra\.onnx is not listed"):
+        open_bundle(copied_bundle)
+
+
+def test_a_link_is_not_a_file_of_the_bundle(copied_bundle: Path, tmp_path: Path) -> None:
+    """A bundle refers to nothing outside its folder."""
+    shutil.move(copied_bundle / "fp32.onnx", tmp_path / "elsewhere.onnx")
+    (copied_bundle / "fp32.onnx").symlink_to(tmp_path / "elsewhere.onnx")
+
+    with pytest.raises(BundleError, match=r"fp32\.onnx is not a plain file"):
+        open_bundle(copied_bundle)
+
+
+def test_a_name_in_the_sums_cannot_lead_outside(copied_bundle: Path, tmp_path: Path) -> None:
+    """`../secret` is no file name."""
+    (tmp_path / "secret").write_bytes(b"s")
+    with (copied_bundle / SUMS).open("a") as sums:
+        sums.write(f"{hashlib.sha256(b's').hexdigest()}  ../secret\n")
+
+    with pytest.raises(BundleError, match="SHA256SUMS is damaged"):
+        open_bundle(copied_bundle)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"schema_version": 2}, "schema_version"),
+        ({"patch_px": 0}, "patch_px"),
+        ({"channels": ["collagen", "collagen"]}, "collagen and nuclei once each"),
+        ({"classes": ["patient", "control"]}, "classes"),
+        ({"normalisation": {"kind": "fixed"}}, "normalisation"),
+        ({"bands": {"green": 0.5}}, "bands"),
+        ({"precisions": {}}, "fp32"),
+        ({"precisions": {"fp32": {"file": "gone.onnx", "purpose": "x"}}}, "gone.onnx"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_manifest_that_says_something_else_is_refused(
+    copied_bundle: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    """Well sealed is not enough: every value is checked, and the complaint says which."""
+    edit_config(copied_bundle, **changes)
+
+    with pytest.raises(BundleError, match=complaint):
+        open_bundle(copied_bundle)
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "- 1\n", "type: dataset\n", "!!python/object:os.system {}"])
+def test_a_manifest_that_is_none_is_refused(copied_bundle: Path, content: str) -> None:
+    """Broken YAML, another type and YAML that would run code all end as a sentence."""
+    (copied_bundle / MANIFEST).write_text(content)
+    reseal(copied_bundle)
+
+    with pytest.raises(BundleError, match=MANIFEST):
+        open_bundle(copied_bundle)
+
+
+def test_a_folder_without_sums_is_no_bundle(tmp_path: Path) -> None:
+    """A wrong path is said to be one."""
+    with pytest.raises(BundleError, match="not a bundle"):
+        open_bundle(tmp_path)
+    with pytest.raises(BundleError, match="not a folder"):
+        open_bundle(tmp_path / "nowhere")
+
+
+def test_a_file_changed_after_opening_is_not_read(copied_bundle: Path) -> None:
+    """What is read later is what was verified."""
+    opened = open_bundle(copied_bundle)
+    (copied_bundle / "fp32.onnx").write_bytes(b"swapped")
+
+    with pytest.raises(BundleError, match=r"fp32\.onnx was changed"):
+        opened.network("fp32")
+
+
+def test_sums_are_what_coreutils_checks(copied_bundle: Path) -> None:
+    """`sha256sum --check` agrees, so an administrator needs no tool of ours."""
+    done = subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=copied_bundle, capture_output=True)
+
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_equal_networks_give_equal_bundles(make_bundle: Callable[..., tuple[Bundle, Any]]) -> None:
+    """Exporting again changes not a byte: no time, path or host gets in."""
+    one, _ = make_bundle(seed=3)
+    other, _ = make_bundle(seed=3)
+
+    assert one.sha256 == other.sha256
+
+
+def test_the_test_tensors_are_the_networks_own(demo_bundle: Bundle) -> None:
+    """The pair that the model zoo checks belongs to the FP32 network, in another runtime."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(demo_bundle.network("fp32"), providers=["CPUExecutionProvider"])
+    given = np.load(demo_bundle.path / "test_input.npy")
+    expected = np.load(demo_bundle.path / "test_output.npy")
+
+    np.testing.assert_allclose(session.run(None, {"patches": given})[0], expected, atol=1e-5)
