@@ -56,7 +56,7 @@ def by_hand(patch: NDArray[Any], kind: str) -> NDArray[Any]:
 def test_tile_then_paste_is_the_identity(planes: NDArray[Any]) -> None:
     """Tiling loses nothing of the covered part and mixes nothing up."""
     projection = project(planes)
-    rows, cols = grid_shape(*projection.shape[1:], PATCH)
+    rows, cols = grid_shape(projection.shape[1], projection.shape[2], PATCH)
 
     pasted = paste(tile(projection, PATCH), rows, cols)
 
@@ -67,7 +67,7 @@ def test_tile_then_paste_is_the_identity(planes: NDArray[Any]) -> None:
 def test_tiles_are_row_major_from_the_top_left(planes: NDArray[Any]) -> None:
     """Patch n covers rows n // cols and columns n % cols of the grid."""
     projection = project(planes)
-    rows, cols = grid_shape(*projection.shape[1:], PATCH)
+    rows, cols = grid_shape(projection.shape[1], projection.shape[2], PATCH)
 
     patches = tile(projection, PATCH)
 

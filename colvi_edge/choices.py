@@ -1,0 +1,20 @@
+"""What can be chosen by name. Apart from the engines, so that `--help` loads none of them."""
+
+from enum import Enum
+
+
+class EngineName(str, Enum):
+    """The runtimes that a bundle can be opened on."""
+
+    AUTO = "auto"
+    OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
+
+
+class PrecisionChoice(str, Enum):
+    """The precisions that can be asked for; int8 means the one made for the engine."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"

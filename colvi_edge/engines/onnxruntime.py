@@ -1,0 +1,42 @@
+"""ONNX Runtime engine: the reference on any CPU. Input comes from the oracle itself."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import Bundle, Precision
+from colvi_edge.engines.base import EngineInfo, check_planes
+from colvi_edge.patches import network_input
+
+_BATCH = 64
+"""Patches a call: at 256 the FP32 feature maps of one call take 1.2 GB."""
+
+
+class OnnxRuntimeEngine:
+    """A network of the bundle in an ONNX Runtime session on the CPU."""
+
+    def __init__(self, bundle: Bundle, precision: Precision, reason: str) -> None:
+        """Open the session; `open_engine` is the way here."""
+        self.info = EngineInfo("onnxruntime", onnxruntime.__version__, precision, "CPU", reason)
+        self._bundle = bundle
+        self._session = onnxruntime.InferenceSession(
+            bundle.network(precision), providers=["CPUExecutionProvider"]
+        )
+        self._input = self._session.get_inputs()[0].name
+
+    def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+        """See `Engine.probabilities`."""
+        rows, cols = check_planes(planes, self._bundle)
+        config = self._bundle.config
+        patches = network_input(planes, config.patch_px, config.normalisation.build())
+        found = [
+            self._session.run(None, {self._input: patches[start : start + _BATCH]})[0]
+            for start in range(0, len(patches), _BATCH)
+        ]
+        return np.concatenate(found).reshape(rows, cols, 2)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        del self._session

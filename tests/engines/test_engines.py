@@ -1,0 +1,188 @@
+"""Every engine against the oracle followed by the torch network, from raw planes to probabilities."""
+
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import Bundle
+from colvi_edge.engines import open_engine
+from colvi_edge.errors import ImageTooSmallError, UsageError
+from colvi_edge.patches import grid_shape, network_input
+
+ENGINES = ["openvino", "onnxruntime"]
+MakeBundle = Callable[..., tuple[Bundle, Any]]
+Noise = Callable[..., NDArray[Any]]
+
+
+def expected(bundle: Bundle, network: Any, planes: NDArray[Any]) -> NDArray[np.float32]:
+    """Oracle, then torch in FP32."""
+    config = bundle.config
+    rows, cols = grid_shape(planes.shape[2], planes.shape[3], config.patch_px)
+    patches = network_input(planes, config.patch_px, config.normalisation.build())
+    with torch.no_grad():
+        found = network(torch.from_numpy(patches)).numpy()
+    probabilities: NDArray[np.float32] = found.reshape(rows, cols, 2)
+    return probabilities
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("shape", "dtype", "mean"),
+    [
+        ((1, 2, 128, 192), "uint8", 60),
+        ((1, 2, 320, 320), "uint16", 900),
+        ((10, 2, 130, 70), "uint16", 3000),
+        ((1, 2, 64, 64), "uint16", 60000),
+        ((3, 2, 200, 127), "float32", 12),
+    ],
+)
+def test_engines_equal_oracle_and_torch(
+    engine: str, shape: tuple[int, ...], dtype: str, mean: float, make_bundle: MakeBundle, noise: Noise
+) -> None:
+    """Within 1e-4 for integers and 1e-3 for floats, at sizes that do not fill a batch or a patch."""
+    bundle, network = make_bundle()
+    planes = noise(shape, dtype, mean)
+
+    with closing(open_engine(bundle, engine)) as opened:
+        found = opened.probabilities(planes)
+
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(
+        found, expected(bundle, network, planes), atol=1e-3 if dtype == "float32" else 1e-4
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "normalisation",
+    [
+        {"kind": "patch"},
+        {"kind": "patch-channel"},
+        {"kind": "fixed", "mean": (900.0, 910.0), "std": (30.0, 28.0)},
+        {"kind": "scale", "divisor": 1000.0, "dtype": "uint16"},
+    ],
+)
+def test_every_normalisation_is_in_every_engine(
+    engine: str, normalisation: dict[str, Any], make_bundle: MakeBundle, noise: Noise
+) -> None:
+    """All four kinds, whether the engine computes them itself or not."""
+    bundle, network = make_bundle(**normalisation)
+    planes = noise((2, 2, 128, 128), "uint16", 450)
+
+    with closing(open_engine(bundle, engine)) as opened:
+        found = opened.probabilities(planes)
+
+    np.testing.assert_allclose(found, expected(bundle, network, planes), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_networks_with_an_empty_channel(engine: str, make_bundle: MakeBundle, noise: Noise) -> None:
+    """Networks trained on RGB pictures get their zeros, and the zeros count in mean and deviation."""
+    bundle, network = make_bundle(channels=("empty", "collagen", "nuclei"))
+    planes = noise((1, 3, 128, 128))
+    planes[:, 0] = 0
+
+    with closing(open_engine(bundle, engine)) as opened:
+        found = opened.probabilities(planes)
+
+    np.testing.assert_allclose(found, expected(bundle, network, planes), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", ["patch", "patch-channel"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_constant_and_nearly_constant_patches(
+    engine: str, kind: str, dtype: str, make_bundle: MakeBundle
+) -> None:
+    """No spread is zeros in; one count on a bright patch keeps its digits."""
+    bundle, network = make_bundle(kind=kind)
+    top = {"uint8": 255, "uint16": 65535, "float32": 3000.1}[dtype]
+    planes = np.full((1, 2, 64, 192), top, dtype)
+    planes[0, 1, 10, 70] -= 1
+    planes[0, :, :, 128:] = 0
+
+    with closing(open_engine(bundle, engine)) as opened:
+        found = opened.probabilities(planes)
+
+    np.testing.assert_allclose(found, expected(bundle, network, planes), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_keeps_nothing_of_the_last_image(
+    engine: str, make_bundle: MakeBundle, noise: Noise
+) -> None:
+    """A large image before a small one changes nothing, and what was returned stays as it was."""
+    bundle, _ = make_bundle()
+    large, small = noise((1, 2, 384, 384), seed=1), noise((1, 2, 64, 128), seed=2)
+
+    with closing(open_engine(bundle, engine)) as opened:
+        alone = opened.probabilities(small)
+        kept = alone.copy()
+        opened.probabilities(large)
+        again = opened.probabilities(small)
+
+    np.testing.assert_array_equal(alone, kept)
+    np.testing.assert_array_equal(again, alone)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_demo_network_in_the_engine_is_the_trained_one(
+    engine: str, demo_bundle: Bundle, noise: Noise
+) -> None:
+    """The shipped ONNX file and the shipped checkpoint are one network."""
+    from colvi_edge.export.demo import DEMO_CHECKPOINT
+    from colvi_edge.export.training import load_checkpoint
+
+    checkpoint = load_checkpoint(DEMO_CHECKPOINT)
+    planes = noise((1, 2, 128, 128), mean=800)
+
+    with closing(open_engine(demo_bundle, engine)) as opened:
+        found = opened.probabilities(planes)
+
+    np.testing.assert_allclose(found, expected(demo_bundle, checkpoint.probabilities(), planes), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_planes_that_do_not_fit_are_refused(engine: str, make_bundle: MakeBundle, noise: Noise) -> None:
+    """A bug of the caller is a ValueError; a small image is the operator's to put right."""
+    bundle, _ = make_bundle()
+    with closing(open_engine(bundle, engine)) as opened:
+        with pytest.raises(ValueError, match=r"expected planes \(Z, 2, H, W\)"):
+            opened.probabilities(noise((1, 3, 64, 64)))
+        with pytest.raises(ImageTooSmallError, match="at least one patch of 64 x 64"):
+            opened.probabilities(noise((1, 2, 63, 640)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_scale_refuses_another_depth_in_every_engine(
+    engine: str, make_bundle: MakeBundle, noise: Noise
+) -> None:
+    """A divisor made for 8 bit is not applied to 16."""
+    bundle, _ = make_bundle(kind="scale", divisor=255.0, dtype="uint8")
+
+    with closing(open_engine(bundle, engine)) as opened, pytest.raises(ValueError, match="made for uint8"):
+        opened.probabilities(noise((1, 2, 64, 64), "uint16"))
+
+
+def test_auto_takes_openvino_and_says_why(make_bundle: MakeBundle) -> None:
+    """What was taken, and why, is known to the sidecar."""
+    bundle, _ = make_bundle()
+
+    with closing(open_engine(bundle)) as opened:
+        info = opened.info
+
+    assert (info.runtime, info.precision) == ("openvino", "fp32")
+    assert "CPU default" in info.reason
+
+
+def test_a_precision_that_is_not_there_is_not_replaced(make_bundle: MakeBundle) -> None:
+    """Asked for INT8, a bundle without it is an error that names what there is."""
+    bundle, _ = make_bundle()
+
+    with pytest.raises(UsageError, match="holds no int8-cpu, only fp32"):
+        open_engine(bundle, "openvino", "int8")
