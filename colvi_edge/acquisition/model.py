@@ -1,0 +1,95 @@
+"""What a raw file becomes: planes, and what is known about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.errors import ChannelError
+
+Role = Literal["collagen", "nuclei", "other"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a raw file may ask for, checked before memory is taken.
+
+    Attributes:
+        file_bytes: largest raw file.
+        pixels: declared pixels of the whole image, all planes and channels.
+        decoded_bytes: the same in bytes.
+        expansion: decoded bytes per stored byte; a lossless microscope image stays far below.
+        pages: image file directories of one TIFF.
+    """
+
+    file_bytes: int = 2**31
+    pixels: int = 2**28
+    decoded_bytes: int = 2**31
+    expansion: int = 1000
+    pages: int = 20_000
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The raw file as it was read; nothing of it is free text of the file."""
+
+    bytes: int
+    sha256: str
+    axes: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """One image of a raw file.
+
+    Attributes:
+        name: file name without folders.
+        image_key: which image of a file that holds several, such as "0003-Series004"; else "".
+        planes: (Z, C, H, W) uint8, uint16 or float32, in the file's channel order.
+        channels: role of each of the C channels.
+        pixel_size_um: edge of a pixel; None when the file does not say.
+        plane_spacing_um: distance of two planes; None when the file does not say.
+        planes_planned: planes that the acquisition software set out to take; None when the
+            file does not say.
+        provenance: the raw file as it was read.
+    """
+
+    name: str
+    image_key: str
+    planes: NDArray[Any]
+    channels: tuple[Role, ...]
+    pixel_size_um: float | None
+    plane_spacing_um: float | None
+    planes_planned: int | None
+    provenance: Provenance
+
+    def laid_out(self, layout: Sequence[str]) -> NDArray[Any]:
+        """Return the planes as a bundle asks for them.
+
+        Args:
+            layout: one of "collagen", "nuclei", "empty" for each channel of the result.
+
+        Returns:
+            (Z, len(layout), H, W) of the same dtype; the planes themselves, not a copy, where
+            they already lie so. An "empty" channel holds zeros.
+
+        Raises:
+            ChannelError: a channel that the bundle needs is not in the file.
+        """
+        missing = [role for role in layout if role != "empty" and role not in self.channels]
+        if missing:
+            raise ChannelError(
+                f"{self.name}: no {' and no '.join(missing)} channel among {len(self.channels)} "
+                f"({', '.join(self.channels)}); name them with --channels, e.g. --channels nuclei,collagen"
+            )
+        if tuple(layout) == self.channels:
+            return self.planes
+        z, _, height, width = self.planes.shape
+        planes = np.zeros((z, len(layout), height, width), self.planes.dtype)
+        for target, role in enumerate(layout):
+            if role != "empty":
+                planes[:, target] = self.planes[:, self.channels.index(role)]
+        return planes

@@ -1,0 +1,227 @@
+"""The command line: parse, delegate, report. Heavy imports stand inside the commands."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from colvi_edge import RESEARCH_USE_ONLY, __version__
+from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.errors import ColviEdgeError, UsageError
+
+if TYPE_CHECKING:
+    from colvi_edge.acquisition import Limits
+
+app = typer.Typer(
+    name="colvi-edge",
+    help=f"Collagen VI diagnosis of fibroblast cultures, beside the microscope. {RESEARCH_USE_ONLY}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+BundleOption = Annotated[
+    str,
+    typer.Option(
+        "--bundle",
+        envvar="COLVI_EDGE_BUNDLE",
+        metavar="PATH|demo",
+        help="The exported model, a folder NAME.colvi/, or 'demo', the shipped synthetic demo model.",
+    ),
+]
+EngineOption = Annotated[EngineName, typer.Option("--engine", envvar="COLVI_EDGE_ENGINE")]
+PrecisionOption = Annotated[
+    PrecisionChoice,
+    typer.Option("--precision", envvar="COLVI_EDGE_PRECISION", help="As far as the bundle holds it."),
+]
+ChannelsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--channels",
+        envvar="COLVI_EDGE_CHANNELS",
+        metavar="ROLE,ROLE",
+        help="Role of each channel of the files: collagen, nuclei, or other. Without it the file is asked; "
+        "two channels without names are nuclei,collagen.",
+    ),
+]
+OutputDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output-dir",
+        envvar="COLVI_EDGE_OUTPUT_DIR",
+        file_okay=False,
+        help="Put the results here, folders mirrored, instead of beside the raw files.",
+    ),
+]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        envvar="COLVI_EDGE_LIMIT",
+        metavar="NAME=NUMBER",
+        help="Let a raw file ask for more, or less: file_bytes, pixels, decoded_bytes, expansion or pages. "
+        "May be given several times.",
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", envvar="COLVI_EDGE_JSON", help="Print JSON instead of a table.")
+]
+ImagesOption = Annotated[
+    int,
+    typer.Option(
+        "--images", envvar="COLVI_EDGE_IMAGES", min=1, help="Projections in all, half of each class."
+    ),
+]
+DifficultyOption = Annotated[
+    float,
+    typer.Option(
+        "--difficulty", envvar="COLVI_EDGE_DIFFICULTY", min=0, max=1, help="How alike the classes look."
+    ),
+]
+SeverityOption = Annotated[
+    float | None,
+    typer.Option(
+        "--severity",
+        envvar="COLVI_EDGE_SEVERITY",
+        min=0,
+        max=1,
+        help="How ill the patients are, up to 1: collagen nearly absent. Without it each patient differs.",
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", envvar="COLVI_EDGE_SEED", min=0, help="Same seed, same images.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Print the version, or go on to the command."""
+    if show:
+        typer.echo(f"colvi-edge {__version__}")
+        raise typer.Exit
+
+
+@app.command(no_args_is_help=True)
+def run(
+    images: Annotated[list[Path], typer.Argument(help="Raw files, or folders to search for them.")],
+    bundle: BundleOption,
+    output_dir: OutputDirOption = None,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionChoice.AUTO,
+    channels: ChannelsOption = None,
+    limit: LimitOption = None,
+    result_csv: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="COLVI_EDGE_RESULT_CSV",
+            dir_okay=False,
+            help="Also write image_name,prediction,probability of every result in the folders.",
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Diagnose images; overlay, sidecar, table, GeoJSON and ROIs are left beside each.
+
+    Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
+    the others; the exit code is then 1.
+    """
+    from colvi_edge.bundle import open_bundle
+    from colvi_edge.engines import open_engine
+    from colvi_edge.jobs import find_jobs
+    from colvi_edge.pipeline import Diagnoser, process
+    from colvi_edge.terminal import show
+
+    roles, limits = _roles(channels), _limits(limit or [])
+    jobs = find_jobs(images, output_dir)
+    opened = open_bundle(bundle)
+    with closing(open_engine(opened, engine, precision)) as running:
+        diagnoser = Diagnoser(opened, running, roles, limits)
+        outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
+    if result_csv:
+        from colvi_edge.outputs.folder import write_result_csv
+
+        write_result_csv(result_csv, {job.folder for job in jobs})
+    raise typer.Exit(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes))
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to play.", file_okay=False)] = Path("colvi-edge-demo"),
+    seed: SeedOption = 7,
+) -> None:
+    """Simulate a short acquisition, diagnose it with the demo model, and say where to look."""
+    from colvi_edge.demo import play
+
+    raise typer.Exit(play(folder, seed))
+
+
+@app.command(no_args_is_help=True)
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Gets control/ and patient/.", file_okay=False)],
+    images: ImagesOption = 20,
+    difficulty: DifficultyOption = 0.5,
+    severity: SeverityOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Draw synthetic projections of fibroblast cultures, to try things on."""
+    from colvi_edge.simulate import simulate_folder
+    from colvi_edge.terminal import progress
+
+    with progress("Drawing", images) as advance:
+        simulate_folder(
+            out, images, difficulty=difficulty, severity=severity, seed=seed, progress=lambda _: advance()
+        )
+    typer.echo(f"{images} projections in {out / 'control'} and {out / 'patient'}")
+
+
+@app.command()
+def doctor(json: JsonOption = False) -> None:
+    """Check this machine: engines, bundle, a self-test, and what is missing for more."""
+    from colvi_edge.doctor import examine
+    from colvi_edge.terminal import show_findings
+
+    findings = examine()
+    show_findings(findings, as_json=json)
+    raise typer.Exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))
+
+
+def _roles(channels: str | None) -> list[str] | None:
+    if channels is None:
+        return None
+    roles = [role.strip().lower() for role in channels.split(",")]
+    if sorted(set(roles) - {"other"}) != ["collagen", "nuclei"] or len(roles) - roles.count("other") != 2:
+        raise UsageError(
+            f"--channels {channels}: expected collagen and nuclei once each, 'other' for any more, "
+            "in the order of the file, such as nuclei,collagen"
+        )
+    return roles
+
+
+def _limits(settings: list[str]) -> "Limits":
+    from dataclasses import fields
+
+    from colvi_edge.acquisition import Limits
+
+    names = [field.name for field in fields(Limits)]
+    values = {}
+    for setting in settings:
+        name, _, number = setting.partition("=")
+        if name not in names or not number.isdecimal() or not int(number):
+            raise UsageError(
+                f"--limit {setting}: expected one of {', '.join(names)}, '=', a whole number above 0"
+            )
+        values[name] = int(number)
+    return Limits(**values)
+
+
+def main() -> None:
+    """Run the command line; an error that the operator can put right is one line and an exit code."""
+    try:
+        app()
+    except ColviEdgeError as error:
+        typer.echo(f"colvi-edge: error: {error}", err=True)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,65 @@
+"""Which raw files a command is about, and where the results of each go."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from colvi_edge.acquisition import is_raw_name
+from colvi_edge.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Job:
+    """A raw file, and the folder that its outputs go to."""
+
+    raw: Path
+    folder: Path
+
+
+def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job]:
+    """Return a job for each file named and each raw file below each folder named, in order.
+
+    Args:
+        paths: files are taken whatever their name is; folders are searched, links in them are
+            not followed, and hidden, temporary and our own files are passed over.
+        output_dir: gets the results, folders mirrored; None leaves them beside the raw files.
+
+    Raises:
+        UsageError: a path is not there, nothing was found, or two results would collide.
+    """
+    jobs: dict[Path, Job] = {}
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"{path} is not there; name raw files or folders that hold them")
+        root = path if path.is_dir() else path.parent
+        for raw in _raw_files(path, output_dir) if path.is_dir() else [path]:
+            folder = output_dir / raw.parent.relative_to(root) if output_dir else raw.parent
+            jobs.setdefault(raw.resolve(), Job(raw, folder))
+    if not jobs:
+        raise UsageError("found no .tif file; name raw files or folders that hold them")
+    _refuse_collisions(jobs.values())
+    return list(jobs.values())
+
+
+def _raw_files(root: Path, output_dir: Path | None) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(root):
+        here = Path(folder)
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".")
+            and not (output_dir and (here / name).resolve() == output_dir.resolve())
+        )
+        yield from (here / name for name in sorted(names) if is_raw_name(name))
+
+
+def _refuse_collisions(jobs: Iterable[Job]) -> None:
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        target = job.folder / job.raw.name
+        if taken.setdefault(target, job.raw) != job.raw:
+            raise UsageError(
+                f"{taken[target]} and {job.raw} would both leave {target}.colvi.*; "
+                "name their common folder, or run them one by one"
+            )

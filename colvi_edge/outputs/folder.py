@@ -1,0 +1,114 @@
+"""The files of one image in their folder: all of a result or an error record, never both.
+
+The sidecar goes first when files are about to change and comes last when they have: while it is
+there, every file that it lists is there with the listed hash.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from colvi_edge.errors import OutputError
+from colvi_edge.outputs import geojson, overlay, rois, table
+from colvi_edge.outputs.atomic import open_folder, remove, write_atomically
+from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.sidecar import ErrorRecord, OutputFile, Sidecar, to_json
+
+_MAX_SIDECAR_BYTES = 2**26
+
+
+def render(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> dict[OutputKind, bytes]:
+    """Return every file of a result but the sidecar itself.
+
+    A rejected image has no patches, so it gets an overlay that says why, and no tables.
+
+    Args:
+        sidecar: the record that the files are views of.
+        collagen: (H, W) projection.
+        nuclei: (H, W) projection.
+    """
+    files = {OutputKind.OVERLAY: overlay.render(sidecar, collagen, nuclei)}
+    if sidecar.status == "ok":
+        files[OutputKind.TABLE] = table.render(sidecar)
+        files[OutputKind.GEOJSON] = geojson.render(sidecar)
+        files[OutputKind.ROIS] = rois.render(sidecar)
+    return files
+
+
+def write_result(folder: Path, raw_name: str, sidecar: Sidecar, files: dict[OutputKind, bytes]) -> Sidecar:
+    """Write the files of a result, the sidecar last; return the sidecar as written.
+
+    Its revision follows that of the sidecar it replaces, if that was another result.
+
+    Raises:
+        OutputError: a file cannot be written; then there is no sidecar.
+    """
+    names = {kind: output_name(raw_name, kind, sidecar.image.key) for kind in OutputKind}
+    with _opened(folder) as folder_fd:
+        previous = read_sidecar(folder / names[OutputKind.SIDECAR])
+        for kind in OutputKind:
+            if kind not in files:
+                remove(folder_fd, names[kind])
+        outputs = []
+        for kind, data in files.items():
+            write_atomically(folder_fd, names[kind], data)
+            outputs.append(OutputFile(name=names[kind], sha256=sha256(data).hexdigest()))
+        revision = 1
+        if previous is not None:
+            revision = previous.revision + (previous.result_id != sidecar.result_id)
+        written = sidecar.model_copy(update={"outputs": outputs, "revision": revision})
+        write_atomically(folder_fd, names[OutputKind.SIDECAR], to_json(written))
+    return written
+
+
+def write_error(folder: Path, raw_name: str, record: ErrorRecord) -> None:
+    """Write why a raw file has no result, and remove the result that it had before.
+
+    Raises:
+        OutputError: the record cannot be written.
+    """
+    with _opened(folder) as folder_fd:
+        for kind in OutputKind:
+            if kind is not OutputKind.ERROR:
+                remove(folder_fd, output_name(raw_name, kind))
+        write_atomically(folder_fd, output_name(raw_name, OutputKind.ERROR), to_json(record))
+
+
+def write_result_csv(path: Path, folders: Iterable[Path]) -> None:
+    """Write the published program's table of every result that lies in the folders.
+
+    Raises:
+        OutputError: the table cannot be written.
+    """
+    names = sorted(name for folder in set(folders) for name in folder.glob(f"*{OutputKind.SIDECAR.value}"))
+    sidecars = [found for name in names if (found := read_sidecar(name))]
+    with _opened(path.parent) as folder_fd:
+        write_atomically(folder_fd, path.name, table.result_csv(sidecars))
+
+
+def read_sidecar(path: Path) -> Sidecar | None:
+    """Return the sidecar at a path; None if there is none, or it is not one of this version."""
+    try:
+        if path.stat().st_size > _MAX_SIDECAR_BYTES:
+            return None
+        return Sidecar.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open_folder(folder) as folder_fd:
+            yield folder_fd
+    except OSError as error:
+        raise OutputError(
+            f"cannot write results into {folder}: {error.strerror}; free space or make the folder "
+            "writable, or choose another with --output-dir"
+        ) from error

@@ -1,0 +1,189 @@
+"""The one way from a raw file to a diagnosis and to the files beside it: read, judge, write.
+
+    raw file -> read -> Acquisition -> judge -> Judged -> write -> X.tif.colvi.*
+
+`Diagnoser` walks it for one image; `process` overlaps the steps of successive images.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from colvi_edge.acquisition import Acquisition, Limits, acquire
+from colvi_edge.bundle import Bundle
+from colvi_edge.diagnosis import diagnose
+from colvi_edge.engines import Engine
+from colvi_edge.errors import AcquisitionError, ColviEdgeError
+from colvi_edge.jobs import Job
+from colvi_edge.outputs import folder
+from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.patches import project
+from colvi_edge.quality import assess
+from colvi_edge.records import error_record, result_record
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An image with its result, not yet written.
+
+    Attributes:
+        sidecar: complete but for its outputs.
+        collagen, nuclei: (H, W) projections for the overlay.
+    """
+
+    sidecar: Sidecar
+    collagen: NDArray[Any]
+    nuclei: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an image: a sidecar as it was written, or why there is none."""
+
+    job: Job
+    result: Sidecar | ColviEdgeError
+
+
+class Diagnoser:
+    """Reads, judges and writes with one bundle on one engine.
+
+    The three steps may run in three threads; `judge` in one only, as the engine does.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        channels: Sequence[str] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Keep what every image needs.
+
+        Args:
+            bundle: what judges.
+            engine: the same bundle, opened.
+            channels: role of each channel of the raw files, where they do not say it themselves.
+            limits: what a raw file may ask for.
+        """
+        self._bundle = bundle
+        self._engine = engine
+        self._channels = channels
+        self._limits = limits or Limits()
+
+    def read(self, raw: Path) -> Iterator[Acquisition]:
+        """Yield the images of a raw file.
+
+        Raises:
+            AcquisitionError: the file cannot be read as an image of the assay.
+        """
+        yield from acquire(raw, channels=self._channels, limits=self._limits)
+
+    def judge(self, acquisition: Acquisition) -> Judged:
+        """Return the result for an image: its diagnosis, or why it was rejected.
+
+        Raises:
+            AcquisitionError: a channel that the bundle needs is missing, or no patch fits.
+        """
+        config = self._bundle.config
+        planes = acquisition.laid_out(config.channels)
+        clock = _Clock()
+        flags = assess(acquisition, config.expected)
+        clock.lap("quality")
+        rejected = any(flag.severity == "reject" for flag in flags)
+        diagnosis = None if rejected else diagnose(self._engine.probabilities(planes))
+        clock.lap("engine")
+        collagen, nuclei = (
+            project(planes[:, [config.channels.index(role)]])[0] for role in ("collagen", "nuclei")
+        )
+        clock.lap("project")
+        record = result_record(acquisition, self._bundle, self._engine.info, flags, diagnosis, clock.laps_ms)
+        return Judged(record, collagen, nuclei)
+
+    def write(self, judged: Judged, job: Job) -> Sidecar:
+        """Write the files of a result, the sidecar last; return the sidecar as written.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        clock = _Clock()
+        files = folder.render(judged.sidecar, judged.collagen, judged.nuclei)
+        clock.lap("render")
+        timed = judged.sidecar.model_copy(
+            update={"timings_ms": {**judged.sidecar.timings_ms, **clock.laps_ms}}
+        )
+        return folder.write_result(job.folder, job.raw.name, timed, files)
+
+    def write_error(self, error: ColviEdgeError, job: Job) -> None:
+        """Write why a raw file has no result.
+
+        Raises:
+            OutputError: the record cannot be written.
+        """
+        folder.write_error(job.folder, job.raw.name, error_record(job.raw.name, error))
+
+
+def process(diagnoser: Diagnoser, jobs: Iterable[Job]) -> Iterator[Outcome]:
+    """Diagnose every image of every job, in order; one that fails stops none of the others.
+
+    The next image is read and the last one written while this one is judged. Of each step one
+    image is held in memory at a time.
+    """
+    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
+        images = _images(diagnoser, jobs)
+        ahead = reader.submit(next, images, None)
+        behind: Future[Outcome] | None = None
+        while (image := ahead.result()) is not None:
+            ahead = reader.submit(next, images, None)
+            job, found = image
+            judged = _judge(diagnoser, found)
+            if behind is not None:
+                yield behind.result()
+            behind = writer.submit(_write, diagnoser, job, judged)
+        if behind is not None:
+            yield behind.result()
+
+
+def _images(diagnoser: Diagnoser, jobs: Iterable[Job]) -> Iterator[tuple[Job, Acquisition | ColviEdgeError]]:
+    for job in jobs:
+        try:
+            for acquisition in diagnoser.read(job.raw):
+                yield job, acquisition
+        except AcquisitionError as error:
+            yield job, error
+
+
+def _judge(diagnoser: Diagnoser, found: Acquisition | ColviEdgeError) -> Judged | ColviEdgeError:
+    if isinstance(found, ColviEdgeError):
+        return found
+    try:
+        return diagnoser.judge(found)
+    except AcquisitionError as error:
+        return error
+
+
+def _write(diagnoser: Diagnoser, job: Job, judged: Judged | ColviEdgeError) -> Outcome:
+    try:
+        if isinstance(judged, Judged):
+            return Outcome(job, diagnoser.write(judged, job))
+        diagnoser.write_error(judged, job)
+    except ColviEdgeError as error:
+        return Outcome(job, error)
+    return Outcome(job, judged)
+
+
+class _Clock:
+    """Milliseconds of successive steps, rounded to a hundredth."""
+
+    def __init__(self) -> None:
+        self.laps_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        now = time.perf_counter()
+        self.laps_ms[step] = round(1000 * (now - self._last), 2)
+        self._last = now

@@ -1,0 +1,108 @@
+"""Puts together the record of an image from what every step found out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+from uuid import UUID, uuid5
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge import __version__
+from colvi_edge.acquisition import Acquisition, printable_name
+from colvi_edge.bundle import Bundle
+from colvi_edge.diagnosis import BANDS, VOTES, Diagnosis
+from colvi_edge.engines import EngineInfo
+from colvi_edge.errors import ColviEdgeError
+from colvi_edge.outputs.sidecar import (
+    EngineRecord,
+    ErrorRecord,
+    Failure,
+    Image,
+    Model,
+    Patches,
+    QualityFlag,
+    Sidecar,
+    Software,
+    Votes,
+)
+from colvi_edge.patches import coverage
+from colvi_edge.quality import Flag
+
+_RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")
+"""Namespace of result ids; changing it would make every earlier result look new."""
+
+
+def result_record(
+    acquisition: Acquisition,
+    bundle: Bundle,
+    engine: EngineInfo,
+    flags: Sequence[Flag],
+    diagnosis: Diagnosis | None,
+    timings_ms: Mapping[str, float],
+) -> Sidecar:
+    """Return the sidecar of an image; `diagnosis` is None for one that was rejected."""
+    source, patch_px = acquisition.provenance, bundle.config.patch_px
+    height, width = acquisition.planes.shape[2:]
+    settings = f"{source.sha256}/{acquisition.image_key}/{bundle.sha256}/{engine.precision}"
+    judged: dict[str, Any] = {} if diagnosis is None else _judgement(diagnosis, patch_px)
+    return Sidecar(
+        result_id=uuid5(_RESULTS, f"{settings}/{','.join(acquisition.channels)}"),
+        status="rejected" if diagnosis is None else "ok",
+        **judged,
+        coverage=coverage(height, width, patch_px),
+        quality=[QualityFlag(**flag._asdict()) for flag in flags],
+        outputs=[],
+        image=Image(
+            name=acquisition.name,
+            key=acquisition.image_key,
+            bytes=source.bytes,
+            sha256=source.sha256,
+            axes=source.axes,
+            shape=list(source.shape),
+            dtype=str(acquisition.planes.dtype),
+            planes=acquisition.planes.shape[0],
+            pixel_size_um=acquisition.pixel_size_um,
+            channels=list(acquisition.channels),
+        ),
+        model=Model(name=bundle.name, version=bundle.version, sha256=bundle.sha256),
+        engine=EngineRecord(**vars(engine)),
+        timings_ms=dict(timings_ms),
+        software=Software(version=__version__),
+        created=datetime.now(timezone.utc),
+    )
+
+
+def error_record(raw_name: str, error: ColviEdgeError) -> ErrorRecord:
+    """Return the record of a file that could not be read or judged."""
+    return ErrorRecord(
+        error=Failure(kind=error.kind, message=str(error)),
+        image=Image(name=printable_name(raw_name)),
+        software=Software(version=__version__),
+        created=datetime.now(timezone.utc),
+    )
+
+
+def _judgement(diagnosis: Diagnosis, patch_px: int) -> dict[str, Any]:
+    rows, cols = diagnosis.vote.shape
+    patches = Patches(
+        size_px=patch_px,
+        rows=rows,
+        cols=cols,
+        p_control=_shortest(diagnosis.p_control),
+        p_patient=_shortest(diagnosis.p_patient),
+        vote=np.array(VOTES)[diagnosis.vote].tolist(),
+        band=np.array([band.name for band in BANDS])[diagnosis.band].tolist(),
+    )
+    return {
+        "diagnosis": diagnosis.verdict,
+        "score": diagnosis.score,
+        "votes": Votes(**dict(zip(VOTES, diagnosis.counts, strict=True))),
+        "patches": patches,
+    }
+
+
+def _shortest(probabilities: NDArray[np.float32]) -> Any:
+    # float32 0.9 as a Python float is 0.8999999761581421, which a reader would put below 0.9 and
+    # into another band than the one stored. The shortest decimal of a float32 is safe, and half as long.
+    return probabilities.astype(str).astype(np.float64).tolist()

@@ -1,0 +1,106 @@
+"""What the commands print: a progress bar while they work, a table or JSON when they are done.
+
+Progress goes to standard error and only to a terminal, so that logs and pipes stay clean.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.acquisition import printable_name
+from colvi_edge.doctor import Finding
+from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar, as_plain
+from colvi_edge.pipeline import Outcome
+from colvi_edge.records import error_record
+
+_COLOUR = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "failed": "red"}
+_PIPE_COLUMNS = 160
+"""Width of a table that goes into a file or a pipe, where no terminal says how wide it is."""
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a progress bar for `total` steps; the function given back takes one step."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
+
+
+def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outcome]:
+    """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them."""
+    done = []
+    with progress("Diagnosing", total) as advance:
+        for outcome in outcomes:
+            done.append(outcome)
+            advance()
+            if as_json:
+                print(orjson.dumps(as_plain(_record(outcome))).decode())  # noqa: T201 - data for a pipe
+    if not as_json:
+        _print_table(done)
+    return done
+
+
+def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
+    """Print what `doctor` found."""
+    if as_json:
+        print(orjson.dumps([finding._asdict() for finding in findings]).decode())  # noqa: T201 - data for a pipe
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for finding in findings:
+        colour = {"ok": "green", "note": "yellow", "missing": "red"}[finding.state]
+        table.add_row(f"[{colour}]{finding.state}[/]", finding.what, escape(finding.words))
+    wide_console().print(table)
+
+
+def wide_console() -> Console:
+    """Return a console on standard output that does not fold tables at 80 columns in a pipe."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_COLUMNS)
+
+
+def _record(outcome: Outcome) -> Sidecar | ErrorRecord:
+    if isinstance(outcome.result, Sidecar):
+        return outcome.result
+    return error_record(outcome.job.raw.name, outcome.result)
+
+
+def _print_table(outcomes: list[Outcome]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("image", overflow="fold")
+    table.add_column("diagnosis")
+    table.add_column("score", justify="right")
+    table.add_column("control", justify="right")
+    table.add_column("patient", justify="right")
+    table.add_column("tie", justify="right")
+    table.add_column("remarks", overflow="fold")
+    words = Counter[str]()
+    for outcome in outcomes:
+        word, cells = _row(outcome)
+        words[word] += 1
+        table.add_row(
+            escape(printable_name(outcome.job.raw.name)), f"[{_COLOUR[word]}]{word}[/]", *map(escape, cells)
+        )
+    console = wide_console()
+    console.print(table)
+    console.print(f"\n{len(outcomes)} images: " + ", ".join(f"{n} {word}" for word, n in words.items()))
+    console.print(RESEARCH_USE_ONLY, style="dim")
+
+
+def _row(outcome: Outcome) -> tuple[str, list[str]]:
+    if not isinstance(outcome.result, Sidecar):
+        return "failed", ["", "", "", "", str(outcome.result)]
+    sidecar = outcome.result
+    remarks = " ".join(flag.words for flag in sidecar.quality)
+    if sidecar.votes is None:
+        return "rejected", ["", "", "", "", remarks]
+    votes = [str(n) for n in (sidecar.votes.control, sidecar.votes.patient, sidecar.votes.tie)]
+    return str(sidecar.diagnosis), [f"{sidecar.score:.1f}", *votes, remarks]

@@ -1,0 +1,75 @@
+"""The command line starts light, and the runtime never needs torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["numpy", "openvino", "onnxruntime", "torch", "tifffile", "imagecodecs", "yaml", "PIL"]
+
+
+def modules_after(code: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter has loaded after running code."""
+    probe = f"{code}\nimport sys\nprint('\\n'.join({{m.split('.')[0] for m in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    """`import colvi_edge` does no work."""
+    assert modules_after("import colvi_edge").isdisjoint({*HEAVY, "typer", "rich"})
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["demo", "--help"], ["--version"]])
+def test_help_needs_no_heavy_package(arguments: list[str]) -> None:
+    """Help works anywhere and at once."""
+    code = (
+        "import contextlib, io, sys\n"
+        f"sys.argv = ['colvi-edge', *{arguments!r}]\n"
+        "from colvi_edge.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "    main()\n"
+    )
+
+    assert modules_after(code).isdisjoint(HEAVY)
+
+
+def test_the_runtime_never_imports_torch() -> None:
+    """What runs at the microscope needs nothing of what ran where the network was trained."""
+    runtime = "import colvi_edge.pipeline, colvi_edge.demo, colvi_edge.doctor, colvi_edge.engines.openvino"
+
+    assert "torch" not in modules_after(runtime)
+    assert "onnxruntime" not in modules_after(runtime)
+
+
+def test_an_engine_that_is_not_installed_is_named_with_its_remedy() -> None:
+    """Asked for a runtime that is not there: exit code 3's error, and no other engine in its place."""
+    code = (
+        "import sys\n"
+        "sys.modules['onnxruntime'] = None\n"  # import raises ModuleNotFoundError, as if not installed
+        "from colvi_edge.bundle import open_bundle\n"
+        "from colvi_edge.engines import open_engine\n"
+        "from colvi_edge.errors import EngineUnavailableError\n"
+        "try:\n"
+        "    open_engine(open_bundle('demo'), 'onnxruntime')\n"
+        "except EngineUnavailableError as error:\n"
+        "    assert error.exit_code == 3 and 'pip install' in str(error), error\n"
+        "else:\n"
+        "    raise SystemExit('no error')\n"
+    )
+
+    modules_after(code)
+
+
+def test_auto_falls_back_to_onnxruntime_and_says_so() -> None:
+    """Without OpenVINO the reference engine is taken, and the reason says what is missing."""
+    code = (
+        "import sys\n"
+        "sys.modules['openvino'] = None\n"
+        "from colvi_edge.bundle import open_bundle\n"
+        "from colvi_edge.engines import open_engine\n"
+        "info = open_engine(open_bundle('demo')).info\n"
+        "assert info.runtime == 'onnxruntime' and 'OpenVINO is not installed' in info.reason, info\n"
+    )
+
+    modules_after(code)

@@ -1,0 +1,444 @@
+"""`colvi-edge run` from the outside: what is written, what is printed, how it ends."""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.cli import main
+from colvi_edge.simulate import simulate_planes, simulate_projection, write_imagej
+
+FIVE = [".colvi.csv", ".colvi.geojson", ".colvi.json", ".colvi.png", ".colvi.rois.zip"]
+
+
+@pytest.fixture(scope="session")
+def cultures() -> dict[str, NDArray[np.uint16]]:
+    """One projection of each class, small enough to be quick: 8 x 8 patches."""
+    return {label: simulate_projection(label, 11, size_px=512) for label in ("control", "patient")}
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def command(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["colvi-edge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return command
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """Every file below a folder with its hash."""
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def endless_tiff() -> bytes:
+    """A second directory without tags whose next one is itself: it hangs tifffile for ever."""
+    tags = [(256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 1, 16), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags += [(273, 4, 1, 200), (277, 3, 1, 1), (278, 4, 1, 64), (279, 4, 1, 8192)]
+    first = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    header = struct.pack("<2sHI", b"II", 42, 8) + first + struct.pack("<I", 190)
+    return header.ljust(190, b"\0") + struct.pack("<HI", 0, 190) + bytes(8500)
+
+
+def broken_files(folder: Path, good: NDArray[np.uint16]) -> dict[str, str]:
+    """Put a dozen differently broken files into a folder; return what each must be refused for."""
+
+    def imagej(name: str, image: NDArray[Any], axes: str) -> Path:
+        tifffile.imwrite(folder / name, image, imagej=True, metadata={"axes": axes})
+        return folder / name
+
+    whole = imagej("truncated.tif", good, "CYX")
+    os.truncate(whole, whole.stat().st_size // 2)
+    (folder / "empty.tif").write_bytes(b"")
+    (folder / "text.tif").write_bytes(b"This is the lab's shopping list, not an image.\n" * 20)
+    (folder / "endless.tif").write_bytes(endless_tiff())
+    tifffile.imwrite(folder / "pages.tif", good, photometric="minisblack", metadata=None)
+    imagej("one_channel.tif", good[0], "YX")
+    imagej("small.tif", good[:, :40, :40], "CYX")
+    imagej("movie.tif", np.stack([good, good]), "TCYX")
+    imagej("four_channels.tif", np.concatenate([good, good]), "CYX")
+    spoilt = good.astype(np.float32)
+    spoilt[0, 5, 5] = np.nan
+    imagej("nan.tif", spoilt, "CYX")
+    tifffile.imwrite(folder / "int32.ome.tif", good.astype(np.int32), metadata={"axes": "CYX"})
+    huge = imagej("huge.tif", good, "CYX")
+    data = bytearray(huge.read_bytes())
+    (ifd,) = struct.unpack_from(">I" if data[:2] == b"MM" else "<I", data, 4)
+    order = ">" if data[:2] == b"MM" else "<"
+    (count,) = struct.unpack_from(f"{order}H", data, ifd)
+    for entry in range(ifd + 2, ifd + 2 + 12 * count, 12):
+        if struct.unpack_from(f"{order}H", data, entry)[0] in (256, 257):
+            struct.pack_into(f"{order}HII", data, entry + 2, 4, 1, 200_000)
+    huge.write_bytes(data)
+    return {
+        "truncated.tif": "incomplete",
+        "empty.tif": "incomplete",
+        "text.tif": "not_an_image",
+        "endless.tif": "unsafe",
+        "pages.tif": "axes",
+        "one_channel.tif": "channels",
+        "small.tif": "too_small",
+        "movie.tif": "time_series",
+        "four_channels.tif": "channels",
+        "nan.tif": "pixel_type",
+        "int32.ome.tif": "pixel_type",
+        "huge.tif": "too_large",
+    }
+
+
+def test_one_good_and_twelve_broken_files(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """The good one gets its five files, each broken one its reason; nothing else is written or changed."""
+    causes = broken_files(tmp_path, cultures["control"])
+    write_imagej(tmp_path / "good.tif", cultures["control"])
+    raws = files_in(tmp_path)
+
+    code, out, err = run("run", tmp_path, "--bundle", "demo")
+
+    after = files_in(tmp_path)
+    written = set(after) - set(raws)
+    records = {name: json.loads((tmp_path / f"{name}.colvi.error.json").read_text()) for name in causes}
+    assert code == 1
+    assert len(causes) == 12
+    assert written == {f"good.tif{s}" for s in FIVE} | {f"{name}.colvi.error.json" for name in causes}
+    assert {name: after[name] for name in raws} == raws
+    assert {name: record["error"]["kind"] for name, record in records.items()} == causes
+    assert all(record["error"]["message"].startswith(name) for name, record in records.items())
+    assert "12 failed" in out
+    assert RESEARCH_USE_ONLY in out
+    assert "Traceback" not in out + err
+
+
+def test_every_diagnosis_is_right_and_every_file_listed(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """The sidecar tells what was found and vouches for the other four files by their hashes."""
+    for label, image in cultures.items():
+        write_imagej(tmp_path / f"{label}.tif", image)
+
+    code, _, _ = run("run", tmp_path, "--bundle", "demo")
+
+    hashes = files_in(tmp_path)
+    assert code == 0
+    for label in cultures:
+        sidecar = json.loads((tmp_path / f"{label}.tif.colvi.json").read_text())
+        assert sidecar["diagnosis"] == label
+        assert sidecar["image"]["sha256"] == hashes[f"{label}.tif"]
+        assert sidecar["image"]["pixel_size_um"] == pytest.approx(0.3, rel=1e-3)
+        assert sidecar["patches"]["rows"] * sidecar["patches"]["cols"] == sum(sidecar["votes"].values()) == 64
+        assert "synthetic demo model" in sidecar["model"]["name"]
+        assert sidecar["intended_use"] == RESEARCH_USE_ONLY
+        listed = {output["name"]: output["sha256"] for output in sidecar["outputs"]}
+        assert listed == {f"{label}.tif{s}": hashes[f"{label}.tif{s}"] for s in FIVE if s != ".colvi.json"}
+
+
+def test_a_stack_and_its_8_bit_rgb_projection_agree(
+    tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Ten planes of 16 bit and one RGB picture of 8 bit, one scale for both channels: within 2 points."""
+    for seed, label in enumerate(("control", "patient")):
+        planes = simulate_planes(label, seed)  # type: ignore[arg-type] # the two names are labels
+        write_imagej(tmp_path / f"{seed}_stack.tif", planes)
+        nuclei, collagen = planes.sum(axis=0, dtype=np.float64)
+        scale = 255 / max(nuclei.max(), collagen.max())
+        rgb = np.stack([np.zeros_like(nuclei), collagen * scale, nuclei * scale], axis=-1)
+        tifffile.imwrite(tmp_path / f"{seed}_rgb.tif", rgb.round().astype(np.uint8), photometric="rgb")
+
+    code, _, _ = run("run", tmp_path, "--bundle", "demo")
+
+    assert code == 0
+    for seed, label in enumerate(("control", "patient")):
+        stack, rgb = (
+            json.loads((tmp_path / f"{seed}_{kind}.tif.colvi.json").read_text()) for kind in ("stack", "rgb")
+        )
+        assert stack["image"]["planes"] == 10
+        assert stack["diagnosis"] == rgb["diagnosis"] == label
+        assert abs(stack["score"] - rgb["score"]) <= 2
+
+
+def test_the_order_of_channels_can_be_named(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """A file that has collagen first and no names is read right with --channels."""
+    tifffile.imwrite(
+        tmp_path / "swapped.tif", cultures["control"][::-1].copy(), imagej=True, metadata={"axes": "CYX"}
+    )
+    write_imagej(tmp_path / "usual.tif", cultures["control"])
+
+    run("run", tmp_path / "swapped.tif", "--bundle", "demo", "--channels", "collagen,nuclei")
+    run("run", tmp_path / "usual.tif", "--bundle", "demo")
+
+    swapped, usual = (
+        json.loads((tmp_path / f"{name}.tif.colvi.json").read_text()) for name in ("swapped", "usual")
+    )
+    assert swapped["image"]["channels"] == ["collagen", "nuclei"]
+    assert swapped["patches"] == usual["patches"]
+
+
+def test_results_can_go_to_another_folder(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """--output-dir mirrors the folders and leaves those of the raw files as they are."""
+    raws, results = tmp_path / "raws", tmp_path / "results"
+    (raws / "monday").mkdir(parents=True)
+    write_imagej(raws / "monday" / "x.tif", cultures["control"])
+    before = files_in(raws)
+
+    code, _, _ = run("run", raws, "--bundle", "demo", "--output-dir", results)
+
+    assert code == 0
+    assert files_in(raws) == before
+    assert set(files_in(results)) == {f"monday/x.tif{s}" for s in FIVE}
+
+
+def test_running_again_changes_nothing_but_times(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Equal work gives an equal result id and equal files; a changed raw file is the next revision."""
+    raw, sidecar = tmp_path / "x.tif", tmp_path / "x.tif.colvi.json"
+    write_imagej(raw, cultures["control"])
+    run("run", raw, "--bundle", "demo")
+    first, hashes = json.loads(sidecar.read_text()), files_in(tmp_path)
+    run("run", raw, "--bundle", "demo")
+    second = json.loads(sidecar.read_text())
+    unchanged = files_in(tmp_path)
+    write_imagej(raw, cultures["patient"])
+    run("run", raw, "--bundle", "demo")
+    third = json.loads(sidecar.read_text())
+
+    assert {n: h for n, h in hashes.items() if n != sidecar.name} == {
+        n: h for n, h in unchanged.items() if n != sidecar.name
+    }
+    assert [r["revision"] for r in (first, second, third)] == [1, 1, 2]
+    assert first["result_id"] == second["result_id"] != third["result_id"]
+
+
+def test_an_error_replaces_a_result_and_the_other_way_round(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Beside a raw file there is a result or an error record, never both."""
+    raw = tmp_path / "x.tif"
+    write_imagej(raw, cultures["control"])
+    run("run", raw, "--bundle", "demo")
+    good = set(files_in(tmp_path))
+    raw.write_bytes(raw.read_bytes()[:-5000])
+    run("run", raw, "--bundle", "demo")
+    bad = set(files_in(tmp_path))
+    write_imagej(raw, cultures["control"])
+    run("run", raw, "--bundle", "demo")
+
+    assert bad == {"x.tif", "x.tif.colvi.error.json"}
+    assert set(files_in(tmp_path)) == good
+
+
+def test_a_rejected_image_is_a_result_without_diagnosis(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """No cells: an overlay and a sidecar that say why, no tables, and no failure."""
+    empty = cultures["control"].copy()
+    empty[0] = 0
+    write_imagej(tmp_path / "x.tif", empty)
+
+    code, out, _ = run("run", tmp_path, "--bundle", "demo")
+
+    sidecar = json.loads((tmp_path / "x.tif.colvi.json").read_text())
+    assert code == 0
+    assert "1 rejected" in out
+    assert set(files_in(tmp_path)) == {"x.tif", "x.tif.colvi.json", "x.tif.colvi.png"}
+    assert sidecar["status"] == "rejected"
+    assert not {"diagnosis", "score", "votes", "patches"} & set(sidecar)
+    assert sidecar["quality"][0]["name"] == "no_cells"
+
+
+def test_json_prints_a_record_a_line(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """A program reads standard output; nothing else is on it."""
+    write_imagej(tmp_path / "a.tif", cultures["control"])
+    (tmp_path / "b.tif").write_bytes(b"")
+
+    code, out, _ = run("run", tmp_path, "--bundle", "demo", "--json")
+
+    good, bad = map(json.loads, out.splitlines())
+    assert code == 1
+    assert good == json.loads((tmp_path / "a.tif.colvi.json").read_text())
+    assert bad["error"]["kind"] == "incomplete"
+
+
+def test_the_published_programs_table_is_a_view_of_the_sidecars(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Its three columns, every result of the folder, also those of earlier runs."""
+    for label, image in cultures.items():
+        write_imagej(tmp_path / f"{label}.tif", image)
+    run("run", tmp_path / "control.tif", "--bundle", "demo")
+    table = tmp_path / "result.csv"
+
+    run("run", tmp_path / "patient.tif", "--bundle", "demo", "--result-csv", table)
+
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["image_name"], row["prediction"]) for row in rows] == [
+        ("control.tif", "control"),
+        ("patient.tif", "patient"),
+    ]
+    for row in rows:
+        score = json.loads((tmp_path / f"{row['image_name']}.colvi.json").read_text())["score"]
+        assert row["probability"] == f"{score / 100:.3f}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["nowhere.tif", "--bundle", "demo"], 2, "nowhere.tif is not there"),
+        (["--bundle", "demo", "."], 2, "found no .tif file"),
+        (["x.tif", "--bundle", "nowhere"], 4, "nowhere is not a folder"),
+        (["x.tif", "--bundle", "demo", "--precision", "fp16"], 2, "holds no fp16"),
+        (["x.tif", "--bundle", "demo", "--channels", "red,green"], 2, "--channels"),
+    ],
+)
+def test_wrong_options_are_one_sentence_and_an_exit_code(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cultures: dict[str, NDArray[np.uint16]],
+    run: Callable[..., tuple[int, str, str]],
+    arguments: list[str],
+    code: int,
+    words: str,
+) -> None:
+    """Found, expected, remedy on standard error; no traceback, nothing written."""
+    monkeypatch.chdir(tmp_path)
+    if "x.tif" in arguments:
+        write_imagej(tmp_path / "x.tif", cultures["control"])
+    before = files_in(tmp_path)
+
+    found, out, err = run("run", *arguments)
+
+    assert found == code
+    assert words in err
+    assert err.startswith("colvi-edge: error: ")
+    assert err.count("\n") == 1
+    assert out == ""
+    assert files_in(tmp_path) == before
+
+
+def test_a_changed_bundle_ends_with_exit_4(
+    copied_bundle: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """The file that was changed is named."""
+    (tmp_path / "x.tif").touch()
+    with (copied_bundle / "fp32.onnx").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"\xff\xfe")
+
+    code, _, err = run("run", tmp_path / "x.tif", "--bundle", copied_bundle)
+
+    assert code == 4
+    assert "fp32.onnx was changed" in err
+
+
+def test_options_are_read_from_the_environment(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """A service is configured without a command line."""
+    write_imagej(tmp_path / "x.tif", cultures["control"])
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("COLVI_EDGE_BUNDLE", "demo")
+        environment.setenv("COLVI_EDGE_ENGINE", "onnxruntime")
+        code, _, _ = run("run", tmp_path)
+
+    assert code == 0
+    assert json.loads((tmp_path / "x.tif.colvi.json").read_text())["engine"]["runtime"] == "onnxruntime"
+
+
+def test_every_option_has_its_variable() -> None:
+    """COLVI_EDGE_<OPTION>, without exception."""
+    import typer.main
+
+    from colvi_edge.cli import app
+
+    group = typer.main.get_command(app)
+    for command in group.commands.values():  # type: ignore[attr-defined] # it is a group
+        for option in command.params:
+            if option.param_type_name == "option" and option.name != "help":
+                flag = next(name for name in option.opts if name.startswith("--"))
+                assert option.envvar == "COLVI_EDGE_" + flag[2:].upper().replace("-", "_"), flag
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_without_a_traceback(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """The result folder is a file: said once, exit 1, the raw file untouched."""
+    write_imagej(tmp_path / "x.tif", cultures["control"])
+    (tmp_path / "results").write_text("in the way")
+
+    code, out, err = run("run", tmp_path / "x.tif", "--bundle", "demo", "--output-dir", tmp_path / "results")
+
+    assert code in (1, 2)
+    assert "results" in out + err
+    assert "Traceback" not in out + err
+
+
+def test_two_results_never_share_a_name(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Two files of one name into one folder is refused before anything is written."""
+    for day in ("monday", "tuesday"):
+        (tmp_path / day).mkdir()
+        write_imagej(tmp_path / day / "x.tif", cultures["control"])
+
+    code, _, err = run(
+        "run", tmp_path / "monday/x.tif", tmp_path / "tuesday/x.tif",
+        "--bundle", "demo", "--output-dir", tmp_path / "out",
+    )  # fmt: skip
+
+    assert code == 2
+    assert "would both leave" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """Six projections and a stack, five files each, every culture diagnosed right."""
+    script = shutil.which("colvi-edge", path=str(Path(sys.executable).parent))
+    assert script
+
+    done = subprocess.run(
+        [script, "demo", "played"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    raws = sorted(p for p in (tmp_path / "played").rglob("*.tif"))
+    assert [p.parent.name for p in raws] == ["control"] * 3 + ["patient"] * 3 + ["stacks"]
+    for raw in raws:
+        sidecar = json.loads(Path(f"{raw}.colvi.json").read_text())
+        assert all(Path(f"{raw}{suffix}").is_file() for suffix in FIVE)
+        assert sidecar["diagnosis"] == ("control" if raw.parent.name == "control" else "patient")
+        bands = {band for row in sidecar["patches"]["band"] for band in row}
+        assert len(bands) >= 3
+    assert "Right     6 of 6" in done.stdout
+    assert "synthetic demo model" in done.stdout
+    assert RESEARCH_USE_ONLY in done.stdout
