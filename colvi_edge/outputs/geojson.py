@@ -1,0 +1,120 @@
+"""The patches as objects for QuPath: drop the file onto the open image.
+
+One locked annotation for the whole field carries the diagnosis; below it lies one tile for each
+patch, in the colour of its band. What QuPath's reader is strict about, and this writer keeps to:
+
+- ids are UUIDs, otherwise they are dropped; here they follow from the result, so that a second
+  import replaces nothing by accident and a second run writes the same file;
+- a class object without a colour makes the import of the whole file fail; so does null where a
+  string belongs, and a ring that is not closed;
+- ":" in a class name makes a derived class;
+- the class's colour counts only when the class is new to the project: `color` is written too;
+- numbers are finite, colours three integers, all text ASCII.
+"""
+
+import json
+from typing import Any
+from uuid import uuid5
+
+from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.names import image_label
+from colvi_edge.outputs.sidecar import Image, Sidecar
+from colvi_edge.outputs.table import Cell, cells
+
+_FIELD_COLOUR = [224, 224, 224]  # none of the five; without a colour QuPath draws red
+
+
+def render(sidecar: Sidecar) -> bytes:
+    """Return the GeoJSON of a judged image; coordinates are pixels of the raw image, y down.
+
+    Raises:
+        ValueError: the image was rejected, or the sidecar does not say how large it is.
+    """
+    features = [_field(sidecar), *(_tile(sidecar, cell) for cell in cells(sidecar))]
+    collection = {"type": "FeatureCollection", "features": features}
+    return json.dumps(collection, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def _field(sidecar: Sidecar) -> dict[str, Any]:
+    if sidecar.votes is None or sidecar.score is None:
+        raise ValueError(f"{sidecar.image.name} was rejected: it has no patches")
+    height, width = _size_px(sidecar.image)
+    return {
+        "type": "Feature",
+        "id": str(uuid5(sidecar.result_id, "field")),
+        "geometry": _rectangle(0, 0, width, height),
+        "properties": {
+            "objectType": "annotation",
+            "name": f"{sidecar.diagnosis}, score {sidecar.score:.1f} (research use only)",
+            "color": _FIELD_COLOUR,
+            "isLocked": True,
+            "measurements": {
+                "score": sidecar.score,
+                "votes_control": sidecar.votes.control,
+                "votes_patient": sidecar.votes.patient,
+                "votes_tie": sidecar.votes.tie,
+                "coverage": sidecar.coverage,
+            },
+            "metadata": {
+                "intended_use": sidecar.intended_use,
+                "image": image_label(sidecar.image.name, sidecar.image.key),
+                "diagnosis": sidecar.diagnosis,
+                "model": f"{sidecar.model.name} {sidecar.model.version}",
+                "model_sha256": sidecar.model.sha256,
+                "result_id": str(sidecar.result_id),
+                "software": f"{sidecar.software.name} {sidecar.software.version}",
+            },
+        },
+    }
+
+
+def _tile(sidecar: Sidecar, cell: Cell) -> dict[str, Any]:
+    colour = _COLOURS[cell.band]
+    return {
+        "type": "Feature",
+        "id": str(uuid5(sidecar.result_id, cell.name)),
+        "geometry": _rectangle(cell.x, cell.y, cell.size_px, cell.size_px),
+        "properties": {
+            "objectType": "tile",
+            "name": cell.name,
+            "color": colour,
+            "classification": {"name": _CLASSES[cell.band], "color": colour},
+            "isLocked": True,
+            "measurements": {
+                "p_control": cell.p_control,
+                "p_patient": cell.p_patient,
+                "row": cell.row,
+                "col": cell.col,
+            },
+            "metadata": {
+                "model": f"sha256:{sidecar.model.sha256}",
+                "band": cell.band,
+                "vote": cell.vote,
+            },
+        },
+    }
+
+
+def _rectangle(x: int, y: int, width: int, height: int) -> dict[str, Any]:
+    """Cover the pixels [x, x + width) x [y, y + height); QuPath counts from pixels' corners."""
+    right, bottom = x + width, y + height
+    ring = [[x, y], [right, y], [right, bottom], [x, bottom], [x, y]]
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def _size_px(image: Image) -> tuple[int, int]:
+    if image.axes is None or image.shape is None:
+        raise ValueError(f"the sidecar of {image.name} states no axes and shape")
+    return image.shape[image.axes.index("Y")], image.shape[image.axes.index("X")]
+
+
+def _class_names() -> dict[str, str]:
+    ceilings = [1.0, *(band.at_least for band in BANDS)]
+    return {
+        band.name: f"colvi P(control) {100 * band.at_least:.0f}-{100 * below:.0f}%"
+        for band, below in zip(BANDS, ceilings, strict=False)
+    }
+
+
+_COLOURS = {band.name: list(band.rgb) for band in BANDS}
+_CLASSES = _class_names()

@@ -1,0 +1,76 @@
+"""How the files beside a raw file are called, and how to tell that a file is one of them.
+
+X.tif has X.tif.colvi.json, X.tif.colvi.png and so on; X.lif, which holds several images, has one
+set for each of them: X.lif.0003-Series004.colvi.json, ...
+"""
+
+import hashlib
+import os
+from enum import Enum
+
+NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
+
+TEMPORARY_PREFIX = ".colvi-"
+TEMPORARY_SUFFIX = ".tmp"
+
+_FORBIDDEN_IN_KEYS = set('/\\:*?"<>|')  # a share is also opened from Windows; "\" is EINVAL on CIFS
+
+
+class OutputKind(str, Enum):
+    """A kind of file beside the raw file; the value is what its name ends in.
+
+    The sidecar stands first: who removes files in this order removes the word "done" first.
+    """
+
+    SIDECAR = ".colvi.json"
+    OVERLAY = ".colvi.png"
+    TABLE = ".colvi.csv"
+    GEOJSON = ".colvi.geojson"
+    ROIS = ".colvi.rois.zip"
+    ERROR = ".colvi.error.json"
+
+
+_SUFFIXES = tuple(kind.value for kind in OutputKind)
+_STEM_MAX_BYTES = NAME_MAX_BYTES - max(map(len, _SUFFIXES))
+
+
+def output_name(raw_name: str, kind: OutputKind, image_key: str = "") -> str:
+    """Return the name of an output, without folders, never longer than 255 bytes.
+
+    All outputs of one image share what stands before the suffix: either the raw name as it
+    is, or, where that is too long for one of them, its beginning and a hash of the whole.
+
+    Args:
+        raw_name: name of the raw file without folders, as `os.fsdecode` gives it.
+        kind: which file.
+        image_key: which image of a file that holds several; else "". Characters that a file
+            system or its log could trip over become "_".
+    """
+    stem = image_label(raw_name, _safe_key(image_key))
+    if len(os.fsencode(stem)) > _STEM_MAX_BYTES:
+        mark = "~" + hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
+        while len(os.fsencode(stem)) > _STEM_MAX_BYTES - len(mark):
+            stem = stem[:-1]  # by characters: half a character is not valid UTF-8
+        stem += mark
+    return stem + kind.value
+
+
+def is_output_name(name: str) -> bool:
+    """Tell whether a file of this name was written by colvi-edge, finished or not."""
+    return name.endswith(_SUFFIXES) or is_temporary_name(name)
+
+
+def is_temporary_name(name: str) -> bool:
+    """Tell whether this is the name of an output that is being written, or never was finished."""
+    return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
+
+
+def image_label(raw_name: str, image_key: str) -> str:
+    """Return how people and tables call one image: the file's name, and its key if it has one."""
+    return f"{raw_name}.{image_key}" if image_key else raw_name
+
+
+def _safe_key(key: str) -> str:
+    safe = "".join(c if c.isprintable() and c not in _FORBIDDEN_IN_KEYS else "_" for c in key)
+    undotted = safe.lstrip(".")
+    return "_" * (len(safe) - len(undotted)) + undotted

@@ -1,0 +1,105 @@
+"""Tables as CSV: one patch a row beside each image, and one image a row for a whole run.
+
+The patch table is read by spreadsheets, by napari (any CSV whose header holds axis-0 and axis-1
+opens as points, one at the centre of each patch, every other column as a property) and by
+tools for WSInfer's results, which look for minx, miny, width, height and prob_*.
+
+RFC 4180 with newlines for line ends, UTF-8, decimal points.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from colvi_edge.diagnosis import Vote
+from colvi_edge.outputs.names import image_label
+from colvi_edge.outputs.sidecar import BandName, Sidecar
+
+PATCH_COLUMNS = (
+    "index", "image", "row", "col", "minx", "miny", "width", "height",
+    "prob_control", "prob_patient", "prediction", "band", "axis-0", "axis-1",
+)  # fmt: skip
+RESULT_COLUMNS = ("image_name", "prediction", "probability")
+
+
+class Cell(NamedTuple):
+    """One patch as a sidecar records it; x and y are its top left pixel, origin top left."""
+
+    row: int
+    col: int
+    x: int
+    y: int
+    size_px: int
+    p_control: float
+    p_patient: float
+    vote: Vote
+    band: BandName
+
+    @property
+    def name(self) -> str:
+        """Its name in other programs, such as r02_c01; from 100 rows on one digit longer."""
+        return f"r{self.row:02}_c{self.col:02}"
+
+
+def cells(sidecar: Sidecar) -> Iterator[Cell]:
+    """Yield the patches of a judged image, row-major.
+
+    Raises:
+        ValueError: the image was rejected; it has none.
+    """
+    grid = sidecar.patches
+    if grid is None:
+        raise ValueError(f"{sidecar.image.name} was rejected: it has no patches")
+    for row in range(grid.rows):
+        columns = zip(grid.p_control[row], grid.p_patient[row], grid.vote[row], grid.band[row], strict=True)
+        for col, patch in enumerate(columns):
+            yield Cell(row, col, col * grid.size_px, row * grid.size_px, grid.size_px, *patch)
+
+
+def render(sidecar: Sidecar) -> bytes:
+    """Return the patch table of a judged image.
+
+    Raises:
+        ValueError: the image was rejected.
+    """
+    image = _text(image_label(sidecar.image.name, sidecar.image.key))
+    return _csv(PATCH_COLUMNS, (_patch_row(index, image, cell) for index, cell in enumerate(cells(sidecar))))
+
+
+def result_csv(sidecars: Iterable[Sidecar]) -> bytes:
+    """Return the table of the published program: a row for each judged image, in order.
+
+    `probability` is, as there, the share of patches that vote control, to three decimals;
+    `prediction` is control, patient or unsure. Rejected images are left out.
+    """
+    return _csv(
+        RESULT_COLUMNS,
+        (
+            (_text(image_label(s.image.name, s.image.key)), s.diagnosis, f"{s.score / 100:.3f}")
+            for s in sidecars
+            if s.score is not None
+        ),
+    )
+
+
+def _patch_row(index: int, image: str, cell: Cell) -> tuple[object, ...]:
+    to_centre = (cell.size_px - 1) / 2  # napari counts from the pixels' centres
+    return (
+        index, image, cell.row, cell.col, cell.x, cell.y, cell.size_px, cell.size_px,
+        cell.p_control, cell.p_patient, cell.vote, cell.band, cell.y + to_centre, cell.x + to_centre,
+    )  # fmt: skip
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return lines.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _text(name: str) -> str:
+    """Keep a spreadsheet from taking a name for a formula, which could run commands, or for two rows."""
+    name = name.replace("\r", r"\r")  # csv quotes a line feed, but not a lone carriage return
+    return "'" + name if name.startswith(("=", "+", "-", "@", "\t")) else name
