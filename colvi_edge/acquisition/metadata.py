@@ -1,0 +1,271 @@
+"""What a TIFF file says about its planes: how many, which channels, what size.
+
+Three dialects are understood: OME-XML, ImageJ and the JSON of tifffile; Micro-Manager adds how
+many planes were planned. All of it is text that anyone may have written, so every number is
+bounded before a reader acts upon it: a reader told of 10^9 planes makes room for them. Names in
+it may be those of patients: they serve to find the channels and go no further.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from xml.etree import ElementTree
+
+import orjson
+from tifffile import TiffFile
+
+from colvi_edge.acquisition.channels import ChannelHint, role_of
+from colvi_edge.acquisition.directories import DAMAGED
+from colvi_edge.acquisition.gate import Page
+from colvi_edge.errors import AxesError, IncompleteFileError, UnsafeFileError
+
+MAX_TEXT_BYTES = {"shaped": 2**16, "imagej": 2**16, "ome": 2**24, "micromanager": 2**22}
+MAX_AXES = 16
+PIXEL_SIZE_UM = (0.01, 20.0)
+"""Plausible edge of a pixel. TIFF's resolution is often that of a printer or a screen:
+72 dots per inch are 353 um, 1200 are 21 um."""
+
+MICROMETRES = {
+    "pm": 1e-6, "angstrom": 1e-4, "å": 1e-4, "nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0,
+    "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0, "m": 1e6,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the file says about its image; None or empty where it says nothing.
+
+    Attributes:
+        dialect: in which words, as tifffile calls them; "generic" for none of them.
+        planes: pages of pixels that it declares.
+        channels: one hint for each channel.
+    """
+
+    dialect: str
+    planes: int | None = None
+    channels: tuple[ChannelHint, ...] = ()
+    pixel_size_um: float | None = None
+    plane_spacing_um: float | None = None
+    planes_planned: int | None = None
+
+
+def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
+    """Return what the file says; its dialect is chosen as the reader will choose it.
+
+    Raises:
+        AcquisitionError: what it says cannot be true, or leads out of the file.
+    """
+    first = tif.pages.first
+    if first.is_shaped:
+        description = _shaped(_bounded(first.shaped_description, "shaped"), pages[0])
+    elif tif.is_ome:
+        description = _ome(_bounded(tif.ome_metadata, "ome"), pages, name)
+    elif tif.is_imagej:
+        _bounded(first.imagej_description, "imagej")
+        description = _imagej(tif.imagej_metadata or {}, pages[0])
+    else:
+        description = Description("generic")
+    if description.dialect in ("generic", "shaped"):
+        description = replace(description, pixel_size_um=_resolution_um(pages[0]))
+    planned = _planes_planned(pages[0].directory.raw(51123))
+    return replace(description, planes_planned=description.planes_planned or planned)
+
+
+def _shaped(text: str, page: Page) -> Description:
+    """Read tifffile's `{"shape": [...], "axes": "..."}`."""
+    if text.startswith("shape="):
+        shape = [_count(part) for part in text[7:-1].split(",") if part.strip()]
+    else:
+        metadata = orjson.loads(text)
+        shape = [_count(length) for length in metadata["shape"]]
+    planes, rest = divmod(math.prod(shape), page.height_px * page.width_px * page.samples)
+    if rest or len(shape) > MAX_AXES:
+        raise IncompleteFileError(f"declares an image to which its pages do not add up; {DAMAGED}")
+    return Description("shaped", planes)
+
+
+def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
+    channels, slices, frames, images = (
+        _count(metadata.get(key, 1)) for key in ("channels", "slices", "frames", "images")
+    )
+    planes = channels * slices * frames
+    if page.samples > 1 and channels == page.samples and (page.planar or images == slices * frames):
+        planes = slices * frames  # Bio-Formats calls the samples of a pixel channels
+    if planes == 1:
+        planes = images
+    elif images not in (1, planes):
+        raise AxesError(
+            f"declares {images} images, but {channels} channels x {slices} slices x {frames} frames; "
+            "save it again as ImageJ hyperstack"
+        )
+    unit = MICROMETRES.get(str(metadata.get("unit", "")).lower())
+    per_unit = page.directory.ratio(282)
+    info = str(metadata.get("Info", ""))
+    summary = _json_object(info.encode(errors="replace")) if info.startswith("{") else {}
+    return Description(
+        "imagej",
+        planes,
+        channels=_imagej_channels(metadata, summary, channels),
+        pixel_size_um=_plausible(unit / per_unit if unit and per_unit else None),
+        plane_spacing_um=_positive(metadata.get("spacing"), unit),
+        planes_planned=_planes_planned(info.encode(errors="replace")),
+    )
+
+
+def _imagej_channels(
+    metadata: Mapping[str, Any], summary: Mapping[str, Any], channels: int
+) -> tuple[ChannelHint, ...]:
+    names = summary.get("ChNames")
+    if isinstance(names, list) and len(names) == channels:
+        return tuple(ChannelHint(str(name)) for name in names)
+    labels = metadata.get("Labels", ())
+    labels = [labels] if isinstance(labels, str) else list(labels)
+    if metadata.get("order", "czt") != "czt" or len(labels) < channels:
+        return ()
+    # A label is as often the title of a file as the name of a channel: one that speaks for no
+    # role says nothing at all.
+    hints = [ChannelHint(str(label)) for label in labels[:channels]]
+    return tuple(hint if role_of(hint) else ChannelHint() for hint in hints)
+
+
+def _ome(text: str, pages: Sequence[Page], name: str) -> Description:
+    """Read OME-XML, after which every number that a reader would act upon is in bounds."""
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise UnsafeFileError("its OME-XML defines entities, which no microscope writes; export it again")
+    try:
+        root = ElementTree.fromstring(text)  # noqa: S314 - without entities it is linear in the text
+    except ElementTree.ParseError as error:
+        raise IncompleteFileError("its OME-XML is not well formed; export it again") from error
+    # Elements are told by their ends, as tifffile does: what it sees is what is checked.
+    if any(element.tag.endswith("BinaryOnly") for element in root):
+        raise UnsafeFileError("keeps its description in another file; export it as one OME-TIFF")
+    if any(element.get("Namespace", "").endswith("modulo") for element in root.iter()):
+        raise AxesError(
+            "has an axis within an axis (modulo annotation); export one image of Z planes and channels"
+        )
+    images = [pixels for image in _children(root, "Image") for pixels in _children(image, "Pixels")]
+    if len(images) != 1:
+        raise AxesError(f"holds {len(images)} images; export each to its own file")
+    (pixels,) = images
+
+    order = pixels.get("DimensionOrder", "")
+    if sorted(order) != sorted("XYZCT") or not order.startswith("XY"):
+        raise AxesError(
+            "declares axes other than X and Y first, then Z, C and T in any order; export it again"
+        )
+    x, y, z, c, t = (_count(pixels.get(f"Size{axis}")) for axis in "XYZCT")
+    channels = _children(pixels, "Channel")
+    samples = {_count(channel.get("SamplesPerPixel", 1)) for channel in channels} or {1}
+    if len(samples) > 1:
+        raise AxesError("mixes channels of one and of several samples; export each to its own file")
+    planes, rest = divmod(z * c * t, samples.pop())
+    if rest or (x, y) != (pages[0].width_px, pages[0].height_px):
+        raise IncompleteFileError(
+            f"declares {x} x {y} pixels of {c} channels, but its pages hold "
+            f"{pages[0].width_px} x {pages[0].height_px} of {pages[0].samples} samples; export it again"
+        )
+    _check_plane_table(root, pixels, planes, len(pages), name)
+    return Description(
+        "ome",
+        planes,
+        channels=tuple(_ome_channel(channel) for channel in channels),
+        pixel_size_um=_plausible(_ome_length_um(pixels, "PhysicalSizeX")),
+        plane_spacing_um=_ome_length_um(pixels, "PhysicalSizeZ"),
+    )
+
+
+def _check_plane_table(
+    root: ElementTree.Element, pixels: ElementTree.Element, planes: int, present: int, name: str
+) -> None:
+    """Refuse TiffData that lead to other files, out of this one, or not to every plane."""
+    own = root.get("UUID")
+    listed = 0
+    for entry in _children(pixels, "TiffData"):
+        first = _count(entry.get("IFD", 0), least=0)
+        count = _count(
+            entry.get("PlaneCount", entry.get("NumPlanes", 1 if "IFD" in entry.attrib else 0)), least=0
+        )
+        for axis in "ZCT":
+            _count(entry.get(f"First{axis}", 0), least=0)
+        for uuid in _children(entry, "UUID"):
+            alone = own is None and uuid.get("FileName", "").lower() == name.lower()
+            if uuid.text != own and not alone:
+                raise UnsafeFileError("keeps planes in other files; export it as one OME-TIFF")
+        listed += count or present
+        if first + (count or present) > present:
+            raise IncompleteFileError(f"lists page {first + (count or present)} of {present}; {DAMAGED}")
+    if listed != planes:
+        raise IncompleteFileError(f"declares {planes:,} planes, but lists {listed:,}; {DAMAGED}")
+
+
+def _ome_channel(channel: ElementTree.Element) -> ChannelHint:
+    unit = MICROMETRES.get(channel.get("EmissionWavelengthUnit", "nm").lower())
+    emission_um = _positive(channel.get("EmissionWavelength"), unit)
+    name = f"{channel.get('Name', '')} {channel.get('Fluor', '')}"
+    return ChannelHint(name, None if emission_um is None else emission_um * 1000)
+
+
+def _ome_length_um(pixels: ElementTree.Element, attribute: str) -> float | None:
+    return _positive(pixels.get(attribute), MICROMETRES.get(pixels.get(f"{attribute}Unit", "µm").lower()))
+
+
+def _children(parent: ElementTree.Element, ending: str) -> list[ElementTree.Element]:
+    return [child for child in parent if child.tag.endswith(ending)]
+
+
+def _resolution_um(page: Page) -> float | None:
+    per_unit = page.directory.ratio(282)
+    unit_um = {2: MICROMETRES["inch"], 3: MICROMETRES["cm"]}.get(page.directory.number(296, 2))
+    return _plausible(unit_um / per_unit if unit_um and per_unit else None)
+
+
+def _planes_planned(text: bytes) -> int | None:
+    """Return "Slices" of Micro-Manager's summary: what the acquisition set out to take."""
+    metadata = _json_object(text)
+    summary = metadata.get("Summary", metadata)
+    slices = summary.get("Slices") if isinstance(summary, dict) else None
+    return slices if isinstance(slices, int) and slices > 0 else None
+
+
+def _json_object(text: bytes) -> dict[str, Any]:
+    """Return the object, empty where the text is none: what it says is welcome, not needed."""
+    if len(text) > MAX_TEXT_BYTES["micromanager"]:
+        return {}
+    try:
+        value = orjson.loads(text.rstrip(b"\0"))
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _bounded(text: str | None, kind: str) -> str:
+    if text is None or len(text) > MAX_TEXT_BYTES[kind]:
+        raise UnsafeFileError(
+            f"its description is longer than {MAX_TEXT_BYTES[kind]:,} characters; export it again"
+        )
+    return text
+
+
+def _count(value: object, least: int = 1) -> int:
+    """Return a number of things that the file names, at most nine digits long."""
+    text = str(value).strip()
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
+        raise IncompleteFileError(
+            "declares a number of planes or pixels that makes no sense; export it again"
+        )
+    return int(text)
+
+
+def _positive(value: object, factor: float | None) -> float | None:
+    """Return value x factor when that is a finite number above 0."""
+    try:
+        product = float(str(value)) * (factor or math.nan)
+    except ValueError:
+        return None
+    return product if 0 < product < math.inf else None
+
+
+def _plausible(size_um: float | None) -> float | None:
+    return size_um if size_um is not None and PIXEL_SIZE_UM[0] <= size_um <= PIXEL_SIZE_UM[1] else None

@@ -1,0 +1,243 @@
+"""Read one image from the bytes of a TIFF file: gated, whole, exact, or refused with a sentence.
+
+tifffile decodes; the gate and the file's own description decide beforehand what it may do, and
+nothing that it finds odd on the way is accepted: a warning of tifffile's most often means that
+it put zeros where pixels were missing.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tifffile import TIFF, TiffFile, TiffPageSeries
+
+from colvi_edge.acquisition.channels import assign_roles
+from colvi_edge.acquisition.directories import DAMAGED
+from colvi_edge.acquisition.gate import PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
+from colvi_edge.acquisition.metadata import Description, describe
+from colvi_edge.acquisition.model import Limits, Role
+from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
+from colvi_edge.errors import (
+    AcquisitionError,
+    AxesError,
+    ImageTooSmallError,
+    IncompleteFileError,
+    PixelTypeError,
+    TimeSeriesError,
+)
+
+SMALLEST_PATCH_PX = 64
+DECODERS = 2
+"""Threads; more of them would take the cores of the runner that reads ahead."""
+
+
+class GatedTiff(TiffFile):  # type: ignore[misc]  # final by decree; its keywords cannot switch all off
+    """tifffile without the dialects that are not read here, some of which lead to other files."""
+
+
+for _flag in TIFF.FILE_FLAGS - {"shaped", "ome", "imagej"}:
+    setattr(GatedTiff, f"is_{_flag}", False)
+
+
+@dataclass(frozen=True)
+class TiffImage:
+    """The image of a TIFF file: planes (Z, C, H, W), and what the file says of it."""
+
+    planes: NDArray[Any]
+    roles: tuple[Role, ...]
+    axes: str
+    shape: tuple[int, ...]
+    description: Description
+
+
+def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Limits) -> TiffImage:
+    """Return the one image that the file holds.
+
+    Args:
+        data: the whole file.
+        name: its name; an OME-TIFF may refer to itself by it.
+        channels: role of each channel as the operator names it; None to find out.
+        limits: what the file may ask for.
+
+    Returns:
+        planes: (Z, C, H, W) uint8, uint16 or float32 (finite), native byte order, contiguous.
+
+    Raises:
+        AcquisitionError: the image cannot be read exactly; the sentence lacks the file's name.
+    """
+    pages = inspect(data, limits)
+    with _strictly(), GatedTiff(BytesIO(data), name=name, _multifile=False) as tif:
+        description = describe(tif, pages, name)
+        _refuse_missing_planes(description.planes, pages, len(data), limits)
+        series = _only_series(tif, description.dialect)
+        places = _plane_offsets(series, description.planes or len(pages), pages)
+        axes, shape = series.axes, series.shape
+        layout = _layout(axes, shape)
+        rgb = pages[0].photometric == PHOTOMETRIC_RGB and layout.channels in (3, 4)
+        count = layout.channels - (rgb and layout.channels == 4)  # the fourth of RGB is opacity
+        roles = assign_roles(count, description.channels, rgb=rgb, asked=channels)
+        stored = _decode(tif, series, places, pages)
+        refuse_unwritten_tail(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
+    planes = stored.transpose(layout.order).reshape(layout.planes, layout.channels, *layout.frame)
+    planes = np.ascontiguousarray(planes[:, :count])
+    if planes.dtype.kind == "f" and not np.isfinite(planes).all():
+        raise PixelTypeError(
+            "holds pixels that are NaN or infinite; expected finite numbers; export it again"
+        )
+    return TiffImage(planes, roles, axes, shape, description)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How axes become (Z, C, H, W): transpose to `order`, then reshape."""
+
+    order: tuple[int, ...]
+    planes: int
+    channels: int
+    frame: tuple[int, int]
+
+
+def _layout(axes: str, shape: tuple[int, ...]) -> Layout:
+    """Return where the axes of the file go; they are taken at their word, never by their length."""
+    lengths = dict(zip(axes, shape, strict=True))
+    if lengths.get("T", 1) > 1:
+        raise TimeSeriesError(
+            f"holds {lengths['T']} time points (axes {axes}); expected one; export each to its own file"
+        )
+    unclear = [axis for axis, length in zip(axes, shape, strict=True) if length > 1 and axis not in "ZCYXS"]
+    samples = lengths.get("S", 1)
+    if (
+        unclear
+        or len(lengths) != len(axes)
+        or not {"Y", "X"} <= set(axes)
+        or samples not in (1, 3, 4)
+        or (samples > 1 and lengths.get("C", 1) > 1)
+    ):
+        raise AxesError(
+            f"has axes {axes} of lengths {' x '.join(map(str, shape))}; expected Y and X with Z and C where "
+            "there are several; save it as ImageJ hyperstack or OME-TIFF"
+        )
+    height, width = lengths["Y"], lengths["X"]
+    if min(height, width) < SMALLEST_PATCH_PX:
+        raise ImageTooSmallError(
+            f"is {width} x {height} pixels, smaller than one patch of {SMALLEST_PATCH_PX} x "
+            f"{SMALLEST_PATCH_PX}; export the whole field of view"
+        )
+    kept = [axis for axis in "ZCSYX" if axis in axes]
+    order = (*(i for i, axis in enumerate(axes) if axis not in kept), *map(axes.index, kept))
+    return Layout(order, lengths.get("Z", 1), lengths.get("C", 1) * samples, (height, width))
+
+
+def _refuse_missing_planes(
+    declared: int | None, pages: Sequence[Page], file_bytes: int, limits: Limits
+) -> None:
+    """Refuse a file whose pages are not the planes that it declares, before the reader goes by them."""
+    first, present = pages[0], len(pages)
+    if declared is None or declared == present:
+        return
+    if declared < present:
+        raise AxesError(
+            f"holds {present:,} pages, but describes {declared:,} of them, as when there are several images; "
+            "export each to its own file"
+        )
+    if present == 1 and first.contiguous:
+        # ImageJ and tifffile keep a stack as one page, with the other planes right behind it.
+        refuse_too_large(declared * first.plane_bytes, first.dtype.itemsize, file_bytes, limits)
+        missing = int(first.offsets[0]) + declared * first.plane_bytes - file_bytes
+        if missing <= 0:
+            return
+        raise IncompleteFileError(
+            f"declares {declared:,} planes, but ends {missing:,} bytes too early; {DAMAGED}"
+        )
+    raise IncompleteFileError(f"declares {declared:,} planes, but holds {present:,}; {DAMAGED}")
+
+
+def _only_series(tif: TiffFile, dialect: str) -> TiffPageSeries:
+    images = [series for series in tif.series if not series.keyframe.is_reduced]
+    if len(images) != 1:
+        raise AxesError(f"holds {len(images)} unrelated images; export each to its own file")
+    if images[0].kind != dialect:
+        raise IncompleteFileError(f"its description does not fit its pages; {DAMAGED}")
+    return images[0]
+
+
+def _plane_offsets(series: TiffPageSeries, planes: int, pages: Sequence[Page]) -> NDArray[Any]:
+    """Return where in the file each plane of the series begins; there is one place for each."""
+    first = pages[0]
+    if series.kind == "ome":
+        places = [page.dataoffsets[0] for page in series if page is not None]
+    elif len(pages) == planes:
+        places = [int(page.offsets[0]) for page in pages]
+    else:
+        places = [int(first.offsets[0]) + index * first.plane_bytes for index in range(planes)]
+    if len(set(places)) != planes:
+        raise IncompleteFileError(f"does not list every plane; {DAMAGED}")
+    return np.array(places)
+
+
+def _decode(
+    tif: TiffFile, series: TiffPageSeries, places: NDArray[Any], pages: Sequence[Page]
+) -> NDArray[Any]:
+    """Return the pixels in the shape of the series, decoded plane by plane from where they are."""
+    in_sequence = all(page.contiguous for page in pages) and set(np.diff(places)) <= {pages[0].plane_bytes}
+    if series.dataoffset is None or in_sequence:
+        return series.asarray(maxworkers=DECODERS)
+    # tifffile takes it for granted that the planes of an ImageJ file follow each other, as
+    # ImageJ writes them; in the same file saved by libtiff there are directories in between.
+    if len(tif.pages) != len(places):
+        raise IncompleteFileError(f"its planes do not lie where it declares them; {DAMAGED}")
+    return tif.asarray(key=slice(None), maxworkers=DECODERS).reshape(series.shape)
+
+
+def _last_plane(stored: NDArray[Any], last: int, page: Page) -> NDArray[Any]:
+    """Return the plane (H, W, samples) that lies last in the file."""
+    frame = page.height_px, page.width_px
+    if page.planar:
+        return stored.reshape(-1, page.samples, *frame, 1)[last, -1]
+    return stored.reshape(-1, *frame, page.samples)[last]
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Turn whatever the reader raises or warns of into an error with a sentence."""
+    _RECORDS.heard = []
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(_overhear)
+    if not logger.isEnabledFor(logging.WARNING):
+        logger.setLevel(logging.WARNING)  # quiet logs must not make a damaged file look whole
+    try:
+        yield
+        if _RECORDS.heard:
+            # Its words may quote the file's, so they stay out of the sentence.
+            raise IncompleteFileError(f"the reader finds it inconsistent; {DAMAGED}") from ReaderWarning(
+                _RECORDS.heard[0]
+            )
+    except (AcquisitionError, MemoryError):
+        raise
+    except Exception as error:  # tifffile and the codecs raise some twenty types for damaged files
+        raise IncompleteFileError(f"its pixels cannot be decoded; {DAMAGED}") from error
+    finally:
+        _RECORDS.heard = None
+
+
+class ReaderWarning(Exception):  # noqa: N818 - it is one, kept as the cause of an error
+    """What tifffile logged."""
+
+
+_RECORDS = threading.local()
+
+
+def _overhear(record: logging.LogRecord) -> bool:
+    """Keep what tifffile logs while this thread reads; let pass what it logs for anybody else."""
+    heard = getattr(_RECORDS, "heard", None)
+    if heard is None:
+        return True
+    if record.levelno >= logging.WARNING:
+        heard.append(record.getMessage())
+    return False

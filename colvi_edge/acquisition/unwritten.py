@@ -1,0 +1,56 @@
+"""Tell space that was reserved for pixels, but never filled, from pixels that are black.
+
+Many programs reserve a file's full length first and fill it in afterwards; until then its end
+reads as zeros. Neither the length nor the structure of such a file shows it, and uncompressed
+pixels may be zero (a compressed stream that ends in zeros does not decode to its full length).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.errors import IncompleteFileError
+
+DARK_TAIL_PX = 16
+DARK_SHARE = 0.01
+"""Where fewer pixels than this are zero, 16 in a row are so by chance once in 10^32 images."""
+
+
+def refuse_unwritten_tail(plane: NDArray[Any], tile_px: tuple[int, int] | None) -> None:
+    """Refuse an image that ends in zeros as space does that was reserved, but not filled.
+
+    Black itself is no sign: a detector whose offset clips, or that counts photons, records
+    zeros by the million. A whole plane of them at the very end is one, and so is a run of them
+    at the end of a plane that otherwise has next to none, as every camera's has.
+
+    Args:
+        plane: (H, W, samples), the one that is stored last.
+        tile_px: (height, width) of the tiles it is stored in; None when it is stored row by row.
+    """
+    height, width, _ = plane.shape
+    rows, columns = tile_px or (1, width)
+    tail_px = 0
+    for y in reversed(range(0, height, rows)):
+        for x in reversed(range(0, width, columns)):
+            dark = ~plane[y : y + rows, x : x + columns].any(axis=-1).ravel()
+            if not dark.all():
+                _refuse_tail(plane, tail_px + int(np.argmin(dark[::-1])))
+                return
+            tail_px += dark.size
+    raise IncompleteFileError(
+        "its last plane holds nothing but zeros, as a file does that is still being written; "
+        "wait for the microscope, or, if it is truly black, raise the detector's offset"
+    )
+
+
+def _refuse_tail(plane: NDArray[Any], tail_px: int) -> None:
+    if tail_px < DARK_TAIL_PX:
+        return
+    pixels = plane.shape[0] * plane.shape[1]
+    dark = pixels - np.count_nonzero(plane.any(axis=-1))
+    if dark - tail_px < DARK_SHARE * (pixels - tail_px):
+        raise IncompleteFileError(
+            f"its last {tail_px:,} pixels are zeros, and hardly any other is, as in a file that is still "
+            "being written; wait for the microscope, or crop the black margin"
+        )
