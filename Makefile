@@ -11,6 +11,9 @@ lint:
 types:
 	mypy
 
-# Draws, trains and exports the shipped model again.
+# Draws, trains and exports the shipped model again: some twenty minutes on two cores.
 demo-bundle:
-	python -m colvi_edge.export.demo
+	python -m colvi_edge.export.demo export/demo.pt
+	colvi-edge simulate build/calibration --images 40 --seed 1
+	colvi-edge export export/demo.pt -o colvi_edge/demo.colvi --calibration build/calibration \
+		--name 'colvi-edge synthetic demo model' --pixel-size-um 0.3

@@ -66,11 +66,42 @@ class Expected(Part):
     planes: int | None = Field(default=None, ge=1)
 
 
+class Parity(Part):
+    """How far one precision on one runtime was from torch in FP32, on images of the export."""
+
+    runtime: str
+    version: str
+    images: int = Field(ge=1)
+    patches: int = Field(ge=1)
+    agreement: float = Field(ge=0, le=1, description="Share of patches with the same vote.")
+    band_flips: float = Field(ge=0, le=1, description="Share of patches with another band.")
+    diagnosis_flips: int = Field(ge=0)
+    largest_dp: float
+    p99_dp: float
+    largest_dscore: float
+    faults: tuple[str, ...] = Field(description="What was beyond tolerance; empty for a pass.")
+
+
 class PrecisionFile(Part):
-    """One form of the network: (N, C, P, P) float32 normalised in, (N, 2) float32 probabilities out."""
+    """One form of the network: (N, C, P, P) normalised in, (N, 2) float32 probabilities out.
+
+    The input is float32, but for fp16, whose input is float16.
+    """
 
     file: str
     purpose: str
+    parity: tuple[Parity, ...] = ()
+
+    def passed(self, runtime: str) -> bool:
+        """Return whether the export measured this precision on a runtime and found no fault."""
+        return any(not row.faults for row in self.parity if row.runtime == runtime)
+
+
+class Verification(Part):
+    """Raw patches and what the FP32 network in torch said of them, to try engines with."""
+
+    patches: str = Field(description="(N, C, P, P) raw counts, .npy.")
+    probabilities: str = Field(description="(N, 2) float32, .npy.")
 
 
 class Evaluation(Part):
@@ -98,6 +129,7 @@ class Config(Part):
     bands: dict[str, float] = Field(default_factory=lambda: {band.name: band.at_least for band in BANDS})
     expected: Expected = Expected()
     precisions: dict[Precision, PrecisionFile]
+    verification: Verification | None = None
     evaluation: Evaluation | None = None
 
     @field_validator("bands")
@@ -175,7 +207,10 @@ def open_bundle(where: str | Path) -> Bundle:
     _refuse_strays(path, sums)
     contents = {name: _read_verified(path, name, expected) for name, expected in sums.items()}
     manifest, config = _parse_manifest(path, contents[MANIFEST])
-    missing = sorted(p.file for p in config.precisions.values() if p.file not in sums)
+    named = [precision.file for precision in config.precisions.values()]
+    if config.verification:
+        named += [config.verification.patches, config.verification.probabilities]
+    missing = sorted(set(named) - set(sums))
     if missing:
         raise BundleError(
             f"{path}: {MANIFEST} names {missing[0]}, which is not there; export the bundle again"

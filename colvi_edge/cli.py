@@ -178,6 +178,111 @@ def simulate(
     typer.echo(f"{images} projections in {out / 'control'} and {out / 'patient'}")
 
 
+@app.command(no_args_is_help=True)
+def export(
+    model: Annotated[Path, typer.Argument(help="Checkpoint, TorchScript, .pt2, state_dict or Keras .h5.")],
+    bundle: Annotated[
+        Path,
+        typer.Option("--output", "-o", envvar="COLVI_EDGE_OUTPUT", help="The bundle, a folder NAME.colvi/."),
+    ],
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration",
+            envvar="COLVI_EDGE_CALIBRATION",
+            exists=True,
+            file_okay=False,
+            metavar="DIR",
+            help="Projections, best 40 or more; sub-folders control/ and patient/ also check the classes. "
+            "Without it there is no INT8.",
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option("--network", envvar="COLVI_EDGE_NETWORK", help="paper or published, for bare weights."),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option("--classes", envvar="COLVI_EDGE_CLASSES", help="Order of the outputs: control,patient."),
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option("--activation", envvar="COLVI_EDGE_ACTIVATION", help="softmax, sigmoid or none."),
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision", envvar="COLVI_EDGE_PRECISION", help="What to export, of these.", metavar="LIST"
+        ),
+    ] = "fp32,fp16,int8",
+    normalisation: Annotated[
+        str | None,
+        typer.Option(
+            "--normalisation",
+            envvar="COLVI_EDGE_NORMALISATION",
+            help="patch, patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE.",
+        ),
+    ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(
+            "--channels",
+            envvar="COLVI_EDGE_CHANNELS",
+            help="The network's inputs; two are collagen,nuclei, three empty,collagen,nuclei.",
+        ),
+    ] = None,
+    pixel_size_um: Annotated[
+        float | None,
+        typer.Option(
+            "--pixel-size-um", envvar="COLVI_EDGE_PIXEL_SIZE_UM", min=0.001, help="Of the training images."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", envvar="COLVI_EDGE_NAME", help="Stands in every result.")
+    ] = None,
+) -> None:
+    """Turn a trained network into a bundle: FP32, FP16 and INT8, each measured against torch.
+
+    A precision that does not decide as the trained network does is written with its faults, is
+    never taken by itself, and makes the exit code 5.
+    """
+    from colvi_edge.export.command import export_model
+
+    raise typer.Exit(
+        export_model(
+            model,
+            bundle,
+            calibration=calibration,
+            network=network,
+            classes=_words(classes),
+            activation=activation,
+            precisions=_words(precision) or [],
+            normalisation=normalisation,
+            channels=_words(channels),
+            pixel_size_um=pixel_size_um,
+            name=name,
+        )
+    )
+
+
+@app.command(no_args_is_help=True)
+def build(
+    bundle: Annotated[str, typer.Argument(help="A bundle, or 'demo'.")],
+    precision: Annotated[
+        PrecisionChoice, typer.Option("--precision", envvar="COLVI_EDGE_PRECISION", help="auto takes fp16.")
+    ] = PrecisionChoice.AUTO,
+) -> None:
+    """Build the TensorRT engine of a bundle for this machine, and keep it in the state directory."""
+    from colvi_edge.bundle import open_bundle
+    from colvi_edge.engines.tensorrt import build_for_this_machine, precision_for
+    from colvi_edge.terminal import progress_share
+
+    opened = open_bundle(bundle)
+    with progress_share("Building") as tell:
+        engine = build_for_this_machine(opened, precision_for(precision), tell)
+    typer.echo(engine)
+
+
 @app.command()
 def doctor(json: JsonOption = False) -> None:
     """Check this machine: engines, bundle, a self-test, and what is missing for more."""
@@ -192,13 +297,17 @@ def doctor(json: JsonOption = False) -> None:
 def _roles(channels: str | None) -> list[str] | None:
     if channels is None:
         return None
-    roles = [role.strip().lower() for role in channels.split(",")]
+    roles = _words(channels) or []
     if sorted(set(roles) - {"other"}) != ["collagen", "nuclei"] or len(roles) - roles.count("other") != 2:
         raise UsageError(
             f"--channels {channels}: expected collagen and nuclei once each, 'other' for any more, "
             "in the order of the file, such as nuclei,collagen"
         )
     return roles
+
+
+def _words(given: str | None) -> list[str] | None:
+    return None if given is None else [word.strip().lower() for word in given.split(",")]
 
 
 def _limits(settings: list[str]) -> "Limits":

@@ -100,3 +100,17 @@ class OutputError(ColviEdgeError):
     """A result cannot be written: the disk is full, the folder read-only or gone."""
 
     kind = "output"
+
+
+class ModelError(ColviEdgeError):
+    """A model file cannot be exported: of no known kind, unsafe to open, or not the network it should be."""
+
+    exit_code = 2
+    kind = "model"
+
+
+class ParityError(ColviEdgeError):
+    """A network does not decide as the trained one does, on this runtime and device."""
+
+    exit_code = 5
+    kind = "parity"

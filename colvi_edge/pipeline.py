@@ -97,9 +97,8 @@ class Diagnoser:
         rejected = any(flag.severity == "reject" for flag in flags)
         diagnosis = None if rejected else diagnose(self._engine.probabilities(planes))
         clock.lap("engine")
-        collagen, nuclei = (
-            project(planes[:, [config.channels.index(role)]])[0] for role in ("collagen", "nuclei")
-        )
+        shown = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
+        collagen, nuclei = (shown[config.channels.index(role)] for role in ("collagen", "nuclei"))
         clock.lap("project")
         record = result_record(acquisition, self._bundle, self._engine.info, flags, diagnosis, clock.laps_ms)
         return Judged(record, collagen, nuclei)

@@ -35,6 +35,15 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
+@contextmanager
+def progress_share(what: str) -> Iterator[Callable[[str, float], None]]:
+    """Show a progress bar for work that tells, in words and as a share of 1, how far it is."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda words, share: bar.update(task, description=f"{what}: {words}", completed=share)
+
+
 def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outcome]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them."""
     done = []

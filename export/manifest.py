@@ -75,8 +75,8 @@ def write_bundle(
         raise UsageError(f"{path} exists and is no bundle; name another folder for the bundle")
     contents: dict[str, bytes] = {
         "README.md": description.documentation.encode(),
-        "test_input.npy": _npy(test_input),
-        "test_output.npy": _npy(test_output),
+        "test_input.npy": npy(test_input),
+        "test_output.npy": npy(test_output),
         **networks,
     }
     manifest = _manifest(description, config, contents)
@@ -149,7 +149,8 @@ def _unique(channels: tuple[str, ...]) -> list[str]:
     return [f"{name}{index}" if channels.count(name) > 1 else name for index, name in enumerate(channels)]
 
 
-def _npy(array: NDArray[Any]) -> bytes:
+def npy(array: NDArray[Any]) -> bytes:
+    """Return an array as the bytes of a .npy file."""
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     return buffer.getvalue()

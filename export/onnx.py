@@ -1,5 +1,6 @@
 """A torch network with its final activation inside -> ONNX bytes."""
 
+import copy
 import io
 import warnings
 
@@ -13,8 +14,8 @@ OPSET = 17
 INPUT, OUTPUT = "patches", "probabilities"
 
 
-def to_onnx(network: nn.Module, channels: int, patch_px: int) -> bytes:
-    """Return the network as ONNX: (N, channels, P, P) float32 -> (N, 2) float32, N free.
+def to_onnx(network: nn.Module, channels: int, patch_px: int, *, half: bool = False) -> bytes:
+    """Return the network as ONNX: (N, channels, P, P) -> (N, 2) float32, N free.
 
     Equal networks give equal bytes: whatever names this machine or this run is left out.
 
@@ -22,12 +23,18 @@ def to_onnx(network: nn.Module, channels: int, patch_px: int) -> bytes:
         network: in evaluation mode, with the final activation inside.
         channels: of one patch.
         patch_px: edge of one patch, pixels.
+        half: type the graph float16 throughout, from its input to the logits.
     """
     example = torch.zeros(2, channels, patch_px, patch_px)
+    if half:
+        network, example = copy.deepcopy(network).half(), example.half()
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # torch announces its newer exporter, which writes file paths of this machine into the graph.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "no signature found", UserWarning)  # of what it traced itself
+        if any(isinstance(part, torch.jit.ScriptModule) for part in network.modules()):
+            network = _traced(network.eval(), example)
         torch.onnx.export(
             network.eval(),
             (example,),
@@ -44,3 +51,15 @@ def to_onnx(network: nn.Module, channels: int, patch_px: int) -> bytes:
         del node.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
+
+
+def _traced(network: nn.Module, example: torch.Tensor) -> nn.Module:
+    """Return a plain module that holds TorchScript as TorchScript altogether.
+
+    The exporter cannot step from the one into the other; the tracer can. Saved and loaded, because
+    names of nodes otherwise depend on what was run before.
+    """
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.trace(network, example), buffer)  # type: ignore[no-untyped-call]
+    buffer.seek(0)
+    return torch.jit.load(buffer)  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Config, NormalisationConfig, PrecisionFile, demo_path, open_bundle
 
-PRESENT = {"libtiff": shutil.which("tiffcp") is not None}
+PRESENT = {
+    "libtiff": shutil.which("tiffcp") is not None,
+    "tensorrt_rtx": find_spec("tensorrt_rtx") is not None and find_spec("tensorrt") is None,
+}
 REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))
 
 
@@ -21,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for need, present in PRESENT.items():
             if item.get_closest_marker(need) and not present and need not in REQUIRED:
-                item.add_marker(pytest.mark.skip(reason=f"needs {need}: see tests/system-packages.txt"))
+                item.add_marker(pytest.mark.skip(reason=f"needs {need}: see README, Try it"))
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,17 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.errors import EngineUnavailableError, ImageTooSmallError, UsageError
+from colvi_edge.errors import EngineUnavailableError, ImageTooSmallError, ParityError, UsageError
 from colvi_edge.patches import grid_shape
+
+_FASTEST: Precision = "int8-cpu"
+"""Of the precisions for CPUs, on both engines."""
+
+_PRECISIONS: dict[PrecisionChoice, Precision] = {
+    PrecisionChoice.FP32: "fp32",
+    PrecisionChoice.FP16: "fp16",
+    PrecisionChoice.INT8: "int8-cpu",
+}
 
 
 @dataclass(frozen=True)
@@ -59,28 +68,49 @@ def open_engine(
     engine: EngineName | str = EngineName.AUTO,
     precision: PrecisionChoice | str = PrecisionChoice.AUTO,
 ) -> Engine:
-    """Open a bundle on a runtime.
+    """Open a bundle on a runtime, and try it on the bundle's verification patches.
 
-    "auto" takes OpenVINO where it is installed, else ONNX Runtime, and says so in
-    `info.reason`. An engine that is named is taken or is an error, never replaced.
+    "auto" takes OpenVINO where it is installed, else ONNX Runtime; and INT8 where the export
+    measured it on that runtime without fault and it passes here, else FP32. What was taken, and
+    why, stands in `info.reason`. What is named is taken or is an error, never replaced.
 
     Raises:
         EngineUnavailableError: the runtime is not installed.
+        ParityError: the precision that was named does not decide here as the trained network does.
         UsageError: the bundle does not hold the precision.
     """
     name, asked = EngineName(engine), PrecisionChoice(precision)
-    taken = _precision_for(bundle, asked)
-    why_precision = (
-        f"{taken} was asked for"
-        if asked is not PrecisionChoice.AUTO
-        else f"{taken} is the bundle's reference"
-    )
     if name is not EngineName.AUTO:
-        return _open(name, bundle, taken, f"{name.value} was asked for; {why_precision}")
+        return _open_verified(name, bundle, asked, f"{name.value} was asked for")
     try:
-        return _open(EngineName.OPENVINO, bundle, taken, f"OpenVINO is the CPU default; {why_precision}")
+        return _open_verified(EngineName.OPENVINO, bundle, asked, "OpenVINO is the CPU default")
     except EngineUnavailableError:
-        return _open(EngineName.ONNXRUNTIME, bundle, taken, f"OpenVINO is not installed; {why_precision}")
+        return _open_verified(EngineName.ONNXRUNTIME, bundle, asked, "OpenVINO is not installed")
+
+
+def _open_verified(name: EngineName, bundle: Bundle, asked: PrecisionChoice, why: str) -> Engine:
+    if asked is not PrecisionChoice.AUTO:
+        precision = _named(bundle, asked)
+        return _tried(name, bundle, precision, f"{why}; {precision} was asked for")
+    held = bundle.config.precisions.get(_FASTEST)
+    if held is None:
+        doubt = f"the bundle holds no {_FASTEST}"
+    elif not held.passed(name.value):
+        doubt = f"{_FASTEST} did not pass on {name.value} at the export"
+    else:
+        try:
+            return _tried(name, bundle, _FASTEST, f"{why}; {_FASTEST} is fastest, and passed here")
+        except ParityError as error:
+            doubt = str(error)
+    return _tried(name, bundle, "fp32", f"{why}; fp32, because {doubt}")
+
+
+def _tried(name: EngineName, bundle: Bundle, precision: Precision, reason: str) -> Engine:
+    from colvi_edge.engines.verify import verify
+
+    engine = open_exactly(name, bundle, precision, reason)
+    verify(engine, bundle)
+    return engine
 
 
 def check_planes(planes: NDArray[Any], bundle: Bundle) -> tuple[int, int]:
@@ -97,21 +127,22 @@ def check_planes(planes: NDArray[Any], bundle: Bundle) -> tuple[int, int]:
     return rows, cols
 
 
-def _precision_for(bundle: Bundle, asked: PrecisionChoice) -> Precision:
-    wanted: Precision
-    if asked is PrecisionChoice.INT8:
-        wanted = "int8-cpu"  # both engines here run on the CPU
-    elif asked is PrecisionChoice.FP16:
-        wanted = "fp16"
-    else:
-        wanted = "fp32"
-    if wanted not in bundle.config.precisions:
+def _named(bundle: Bundle, asked: PrecisionChoice) -> Precision:
+    precision = _PRECISIONS[asked]
+    if precision not in bundle.config.precisions:
         held = ", ".join(bundle.config.precisions)
-        raise UsageError(f"{bundle.path} holds no {wanted}, only {held}; use --precision auto or export it")
-    return wanted
+        raise UsageError(
+            f"{bundle.path} holds no {precision}, only {held}; use --precision auto or export it"
+        )
+    return precision
 
 
-def _open(name: EngineName, bundle: Bundle, precision: Precision, reason: str) -> Engine:
+def open_exactly(name: EngineName, bundle: Bundle, precision: Precision, reason: str) -> Engine:
+    """Open a precision that the bundle holds on a runtime, unverified.
+
+    Raises:
+        EngineUnavailableError: the runtime is not installed.
+    """
     try:
         if name is EngineName.OPENVINO:
             from colvi_edge.engines.openvino import OpenVinoEngine

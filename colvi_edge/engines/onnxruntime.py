@@ -24,13 +24,17 @@ class OnnxRuntimeEngine:
         self._session = onnxruntime.InferenceSession(
             bundle.network(precision), providers=["CPUExecutionProvider"]
         )
-        self._input = self._session.get_inputs()[0].name
+        given = self._session.get_inputs()[0]
+        self._input = given.name
+        self._dtype = np.float16 if given.type == "tensor(float16)" else np.float32
 
     def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """See `Engine.probabilities`."""
         rows, cols = check_planes(planes, self._bundle)
         config = self._bundle.config
-        patches = network_input(planes, config.patch_px, config.normalisation.build())
+        patches = network_input(planes, config.patch_px, config.normalisation.build()).astype(
+            self._dtype, copy=False
+        )
         found = [
             self._session.run(None, {self._input: patches[start : start + _BATCH]})[0]
             for start in range(0, len(patches), _BATCH)

@@ -36,6 +36,7 @@ class OpenVinoEngine:
         channels, patch_px = len(config.channels), config.patch_px
         model.reshape([_BATCH, channels, patch_px, patch_px])
         graph = PrePostProcessor(model)
+        graph.input().tensor().set_element_type(openvino.Type.f32)
         graph.input().preprocess().custom(lambda node: _normalised(node, config.normalisation.build()))
         compiled = core.compile_model(
             graph.build(),

@@ -1,0 +1,121 @@
+"""Does an engine, on this very runtime and device, still decide as the trained network does?
+
+A bundle carries raw patches with the probabilities that the FP32 network in torch gave them. They
+are run through the engine as an image would be, and compared by what matters: the votes.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import Bundle
+from colvi_edge.diagnosis import diagnose
+from colvi_edge.engines.base import Engine
+from colvi_edge.errors import ParityError
+from colvi_edge.patches import paste
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a precision may be off; fresh photon noise on the same scene changes 4 % of the votes.
+
+    Attributes:
+        agreement: smallest share of patches with the same vote.
+        score_points: largest change of an image's score.
+        undecided_points: images whose reference score is nearer to 50 than this may flip.
+    """
+
+    agreement: float = 0.985
+    score_points: float = 2.0
+    undecided_points: float = 2.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a network's probabilities differ from the reference's, over some images.
+
+    Attributes:
+        patches: how many were compared.
+        agreement: share with the same vote, 0..1.
+        band_flips: share with another band, 0..1.
+        diagnosis_flips: images with another diagnosis, the undecided ones aside.
+        largest_dp, p99_dp: of |delta p| over both classes.
+        largest_dscore: of |delta score| over the images, points.
+    """
+
+    patches: int
+    agreement: float
+    band_flips: float
+    diagnosis_flips: int
+    largest_dp: float
+    p99_dp: float
+    largest_dscore: float
+
+    def faults(self, tolerance: Tolerance) -> list[str]:
+        """Return what is beyond tolerance, in words; an empty list is a pass."""
+        faults = []
+        if self.agreement < tolerance.agreement:
+            faults.append(f"{self.agreement:.2%} of votes agree, at least {tolerance.agreement:.2%} must")
+        if self.largest_dscore > tolerance.score_points:
+            faults.append(
+                f"a score moves by {self.largest_dscore:.1f} points, at most {tolerance.score_points:g} may"
+            )
+        if self.diagnosis_flips:
+            faults.append(f"{self.diagnosis_flips} diagnoses flip, none may")
+        return faults
+
+
+def compare(
+    reference: list[NDArray[np.float32]], found: list[NDArray[np.float32]], tolerance: Tolerance
+) -> Comparison:
+    """Compare probabilities image by image.
+
+    Args:
+        reference: (rows, cols, 2) of each image, from the FP32 network.
+        found: the same of the network in question.
+        tolerance: tells which images count as undecided.
+    """
+    judged = [(diagnose(a), diagnose(b)) for a, b in zip(reference, found, strict=True)]
+    dp = np.concatenate([np.abs(a - b).ravel() for a, b in zip(reference, found, strict=True)])
+    same_vote = np.concatenate([(a.vote == b.vote).ravel() for a, b in judged])
+    same_band = np.concatenate([(a.band == b.band).ravel() for a, b in judged])
+    return Comparison(
+        patches=len(same_vote),
+        agreement=float(same_vote.mean()),
+        band_flips=float(1 - same_band.mean()),
+        diagnosis_flips=sum(
+            a.verdict != b.verdict and abs(a.score - 50) > tolerance.undecided_points for a, b in judged
+        ),
+        largest_dp=float(dp.max()),
+        p99_dp=float(np.quantile(dp, 0.99)),
+        largest_dscore=max(abs(a.score - b.score) for a, b in judged),
+    )
+
+
+def verify(engine: Engine, bundle: Bundle) -> None:
+    """Run the bundle's verification patches through an engine, as one image.
+
+    Raises:
+        ParityError: more votes differ from the trained network's than the gate allows. The
+            patches were chosen for clear votes, so that rounding alone changes none.
+    """
+    if bundle.config.verification is None:
+        return
+    patches = _array(bundle, bundle.config.verification.patches)
+    expected = _array(bundle, bundle.config.verification.probabilities)
+    rows, cols = 1, len(patches)
+    found = engine.probabilities(paste(patches, rows, cols)[np.newaxis])
+    faults = compare([expected.reshape(rows, cols, 2)], [found], Tolerance()).faults(Tolerance())
+    if faults:
+        raise ParityError(
+            f"{engine.info.precision} on {engine.info.runtime} {engine.info.version} does not decide as the "
+            f"trained network does: {'; '.join(faults)}; use --precision fp32, or export for this machine"
+        )
+
+
+def _array(bundle: Bundle, name: str) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(io.BytesIO(bundle.read(name)), allow_pickle=False)
+    return array

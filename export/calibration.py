@@ -1,0 +1,103 @@
+"""Images that quantisation is set with, and others, kept apart, that it is judged on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.acquisition import acquire
+from colvi_edge.errors import AcquisitionError, UsageError
+from colvi_edge.jobs import find_jobs
+from colvi_edge.simulate import CHANNELS, LABELS, simulate_projection
+
+AT_MOST = 64
+"""Images read of a larger folder, evenly spread: more change the ranges by nothing that was seen."""
+
+HELD_OUT = 4
+"""One image in so many is kept for the gate."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Some images as the network takes them.
+
+    Attributes:
+        names: of the files.
+        planes: (Z, C, H, W) of each, in the bundle's layout.
+        labels: "control" or "patient" by the folder that an image lies in; "" elsewhere.
+    """
+
+    names: list[str]
+    planes: list[NDArray[Any]]
+    labels: list[str]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What INT8 is made with and what every precision is judged on; no image is in both."""
+
+    calibrating: Images
+    held_out: Images
+
+
+def read_calibration(
+    folder: Path, layout: Sequence[str], roles: Sequence[str] | None, warn: Callable[[str], None]
+) -> Calibration:
+    """Read the projections below a folder; our own outputs among them are passed over.
+
+    Args:
+        folder: of raw files; sub-folders named control and patient tell the labels.
+        layout: channels of the bundle.
+        roles: of the files' channels, where they do not say them; see `acquire`.
+        warn: gets a sentence for each file that cannot be read and is left out.
+
+    Raises:
+        UsageError: fewer than four images can be read.
+    """
+    raws = [job.raw for job in find_jobs([folder])]
+    chosen = [raws[k] for k in np.unique(np.linspace(0, len(raws) - 1, AT_MOST).round().astype(int))]
+    images = Images([], [], [])
+    for raw in chosen:
+        try:
+            for acquisition in acquire(raw, channels=roles):
+                images.planes.append(acquisition.laid_out(layout))
+                images.names.append(acquisition.name)
+                images.labels.append(raw.parent.name if raw.parent.name in LABELS else "")
+        except AcquisitionError as error:
+            warn(f"left out: {error}")
+    if len(images.names) < HELD_OUT:
+        raise UsageError(
+            f"found {len(images.names)} readable images in {folder}, expected at least {HELD_OUT}, "
+            "better 40, as the microscope sends them; add more"
+        )
+    return _divided(images)
+
+
+def simulated_calibration(layout: Sequence[str]) -> Calibration:
+    """Return two simulated images that stand in, for FP16 and FP32, where no folder is given."""
+    images = Images([], [], [])
+    for seed, label in enumerate(LABELS):
+        projection = simulate_projection(label, np.random.SeedSequence(seed, spawn_key=(10**6,)))
+        planes = np.zeros((1, len(layout), *projection.shape[1:]), projection.dtype)
+        for slot, role in enumerate(layout):
+            if role in CHANNELS:
+                planes[0, slot] = projection[CHANNELS.index(role)]
+        images.names.append(f"simulated {label}")
+        images.planes.append(planes)
+        images.labels.append("")
+    return Calibration(Images([], [], []), images)
+
+
+def _divided(images: Images) -> Calibration:
+    held_out = range(HELD_OUT // 2, len(images.names), HELD_OUT)
+    calibrating = [k for k in range(len(images.names)) if k not in held_out]
+    return Calibration(_some(images, calibrating), _some(images, held_out))
+
+
+def _some(images: Images, which: Sequence[int]) -> Images:
+    return Images(
+        [images.names[k] for k in which], [images.planes[k] for k in which], [images.labels[k] for k in which]
+    )

@@ -1,0 +1,146 @@
+"""`colvi-edge export`: from a model file and the options to a bundle, and what was found, said."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.bundle import Evaluation, Expected, Precision
+from colvi_edge.errors import ParityError, UsageError
+from colvi_edge.patches import Normalisation, NormalisationKind
+from colvi_edge.terminal import wide_console
+
+from .calibration import read_calibration
+from .checkpoints import read_model
+from .manifest import Description
+from .networks import PATCH_PX
+from .package import Settings, package
+from .parity import as_table
+from .training import Checkpoint
+
+_PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "fp32": ("fp32",),
+    "fp16": ("fp16",),
+    "int8": ("int8-trt", "int8-cpu"),
+}
+
+
+def export_model(
+    model: Path,
+    bundle: Path,
+    *,
+    calibration: Path | None,
+    network: str | None,
+    classes: Sequence[str] | None,
+    activation: str | None,
+    precisions: Sequence[str],
+    normalisation: str | None,
+    channels: Sequence[str] | None,
+    pixel_size_um: float | None,
+    name: str | None,
+) -> int:
+    """Export a model; see `colvi-edge export --help` for the arguments.
+
+    Returns:
+        The exit code: 0, or that of a ParityError where a precision failed the gate.
+
+    Raises:
+        ColviEdgeError: an option, the model or the calibration images cannot be used.
+    """
+    console, steps = wide_console(), Console(stderr=True)
+    wanted = _wanted(precisions)
+    checkpoint = read_model(
+        model,
+        network=network,
+        channels=channels,
+        classes=classes,
+        activation=activation,
+        normalisation=parse_normalisation(normalisation) if normalisation else None,
+    )
+    images = None
+    if calibration is not None:
+        with steps.status("Reading calibration images"):
+            images = read_calibration(calibration, checkpoint.channels, None, steps.print)
+    elif any(precision.startswith("int8") for precision in wanted):
+        console.print("No INT8: it is calibrated on images; give projections with --calibration DIR.")
+    settings = Settings(wanted, Expected(pixel_size_um=pixel_size_um), _evaluation(checkpoint))
+    with steps.status("Exporting") as status:
+        report = package(
+            checkpoint,
+            bundle,
+            _description(model, checkpoint, name),
+            settings,
+            images,
+            lambda step: status.update(f"Exporting: {step}"),
+        )
+    console.print(as_table(report.rows))
+    if images is None:
+        console.print("Measured on two simulated images; --calibration DIR measures on yours.")
+    elif report.accuracy is not None:
+        console.print(f"Right on {report.accuracy:.0%} of the labelled held-out images.")
+    console.print(
+        f"{bundle}: {', '.join(dict.fromkeys(row.precision for row in report.rows))}", soft_wrap=True
+    )
+    for worst in report.worst:
+        console.print(f"The patches that moved most: {worst}", soft_wrap=True)
+    return ParityError.exit_code if report.failed else 0
+
+
+def parse_normalisation(text: str) -> Normalisation:
+    """Return the normalisation of `patch`, `patch-channel`, `fixed:MEAN,..:STD,..` or `scale:DIVISOR:DTYPE`.
+
+    Raises:
+        UsageError: the text is none of these.
+    """
+    kind, *parameters = text.split(":")
+    try:
+        if kind in ("patch", "patch-channel") and not parameters:
+            found: NormalisationKind = "patch" if kind == "patch" else "patch-channel"
+            return Normalisation(found)
+        if kind == "fixed":
+            mean, std = (tuple(float(number) for number in part.split(",")) for part in parameters)
+            return Normalisation("fixed", mean=mean, std=std)
+        if kind == "scale":
+            divisor, dtype = parameters
+            if dtype in ("uint8", "uint16", "float32"):
+                return Normalisation("scale", divisor=float(divisor), dtype=dtype)
+    except ValueError as error:
+        raise UsageError(f"--normalisation {text}: {error}; see --help for the four kinds") from error
+    raise UsageError(
+        f"--normalisation {text}: expected patch, patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE"
+    )
+
+
+def _wanted(precisions: Sequence[str]) -> list[Precision]:
+    unknown = [word for word in precisions if word not in _PRECISIONS]
+    if unknown or not precisions:
+        raise UsageError(f"--precision {','.join(precisions)}: expected some of {', '.join(_PRECISIONS)}")
+    return [
+        precision for word in _PRECISIONS if word in {"fp32", *precisions} for precision in _PRECISIONS[word]
+    ]
+
+
+def _description(model: Path, checkpoint: Checkpoint, name: str | None) -> Description:
+    title = name or model.stem
+    trained_on = checkpoint.training.get("data", "images that the export knows nothing of")
+    summary = (
+        f"Judges {PATCH_PX} x {PATCH_PX} patches of fibroblast cultures as control or patient: the "
+        f"{checkpoint.name} network, trained on {trained_on}."
+    )
+    return Description(title, "1.0.0", summary, f"# {title}\n\n{summary}\n\n{RESEARCH_USE_ONLY}\n")
+
+
+def _evaluation(checkpoint: Checkpoint) -> Evaluation | None:
+    """Return what a checkpoint of ours says of its test; None for any other network."""
+    test = checkpoint.training.get("test")
+    if test is None:
+        return None
+    return Evaluation(
+        dataset=checkpoint.training["data"],
+        images=len(test["scores"]),
+        image_accuracy=test["image_accuracy"],
+        patch_accuracy=test["accuracy"],
+        confusion=test["confusion"],
+        expected_calibration_error=test["calibration_error"],
+    )

@@ -1,0 +1,294 @@
+"""A trained checkpoint -> a bundle: every precision, measured against torch before it is believed.
+
+checkpoint ──▶ FP32, FP16 ──▶ INT8 (with calibration images) ──▶ parity on held-out images
+                                                             ──▶ verification patches ──▶ bundle
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import (
+    Config,
+    Evaluation,
+    Expected,
+    NormalisationConfig,
+    Parity,
+    Precision,
+    PrecisionFile,
+    Verification,
+    open_bundle,
+)
+from colvi_edge.diagnosis import diagnose
+from colvi_edge.engines.verify import Tolerance
+from colvi_edge.errors import UsageError
+from colvi_edge.patches import network_input, project, tile
+
+from .calibration import Calibration, Images, simulated_calibration
+from .manifest import Description, npy, write_bundle
+from .networks import PATCH_PX
+from .onnx import INPUT, to_onnx
+from .parity import Row, measure, reference, save_worst
+from .quantise import RANGES, STRIDE_PATCHES, Range, Target, quantise
+from .training import Checkpoint
+
+PURPOSES: dict[Precision, str] = {
+    "fp32": "reference: any runtime, any device",
+    "fp16": "GPUs",
+    "int8-trt": "TensorRT: symmetric Q/DQ at the inputs of convolutions",
+    "int8-cpu": "CPUs: asymmetric uint8 through ReLU and pooling",
+}
+CALIBRATION_PATCHES = 32 * STRIDE_PATCHES
+VERIFICATION_PATCHES = 64
+CLEAR = 0.25
+"""A verification patch's p_control is at least this far from 0.5, so that no rounding flips its vote."""
+
+_VERIFICATION = "verification_patches.npy", "verification_probabilities.npy"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to export.
+
+    Attributes:
+        precisions: fp32 always comes along.
+        expected: what the training images were like.
+        evaluation: how the network did on images that it had not seen.
+        tolerance: of the gate.
+    """
+
+    precisions: Sequence[Precision] = ("fp32", "fp16", "int8-trt", "int8-cpu")
+    expected: Expected = field(default_factory=Expected)
+    evaluation: Evaluation | None = None
+    tolerance: Tolerance = field(default_factory=Tolerance)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an export.
+
+    Attributes:
+        rows: a verdict for every precision on every runtime here.
+        accuracy: share of the labelled images whose diagnosis is right; None without labels.
+        worst: stacks of the patches that moved most, one for each failed precision.
+    """
+
+    rows: list[Row]
+    accuracy: float | None
+    worst: list[Path]
+
+    @property
+    def failed(self) -> list[Row]:
+        """The rows beyond tolerance."""
+        return [row for row in self.rows if row.faults]
+
+
+def package(
+    checkpoint: Checkpoint,
+    path: Path,
+    description: Description,
+    settings: Settings,
+    calibration: Calibration | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Report:
+    """Write the bundle of a checkpoint; the same input gives the same bytes on the same runtimes.
+
+    A precision that fails the gate is written too, with its faults, and is never taken by itself.
+
+    Args:
+        checkpoint: of a trained network.
+        path: the folder, by custom NAME.colvi.
+        description: for people.
+        settings: what to export.
+        calibration: images for INT8 and for the gate; without them there is no INT8, and the gate
+            looks at two simulated images.
+        progress: told each step.
+
+    Raises:
+        UsageError: the labels say that the classes are swapped, or INT8 lacks its images.
+    """
+    images = (calibration or simulated_calibration(checkpoint.channels)).held_out
+    progress("reference: torch in FP32")
+    expected = reference(checkpoint, images.planes)
+    accuracy = _accuracy(expected, images)
+    networks = _networks(checkpoint, settings, calibration, progress)
+    files = {f"{precision}.onnx": network for precision, network in networks.items()}
+    verification = _verification(images, expected)
+    config = _config(checkpoint, settings, list(networks), bool(verification))
+    example, answer = _example(checkpoint)
+
+    with tempfile.TemporaryDirectory() as folder:
+        unmeasured = Path(folder) / "unmeasured.colvi"
+        write_bundle(unmeasured, description, config, {**files, **verification}, example, answer)
+        bundle = open_bundle(unmeasured)
+        rows = list(measure(bundle, images.planes, expected, settings.tolerance, progress))
+    progress("writing")
+    config = config.model_copy(update={"precisions": _with_parity(config, rows, len(images.planes))})
+    write_bundle(path, description, config, {**files, **verification}, example, answer)
+    return Report(rows, accuracy, _keep_worst(path, rows, expected, images, checkpoint))
+
+
+def _networks(
+    checkpoint: Checkpoint,
+    settings: Settings,
+    calibration: Calibration | None,
+    progress: Callable[[str], None],
+) -> dict[Precision, bytes]:
+    channels = len(checkpoint.channels)
+    progress("FP32")
+    networks: dict[Precision, bytes] = {"fp32": to_onnx(checkpoint.probabilities(), channels, PATCH_PX)}
+    if "fp16" in settings.precisions:
+        progress("FP16")
+        networks["fp16"] = to_onnx(checkpoint.probabilities(), channels, PATCH_PX, half=True)
+    targets = [target for target in get_args(Target) if target in settings.precisions]
+    if calibration is None or not targets:
+        return networks
+    patches = _calibration_patches(checkpoint, calibration.calibrating)
+    for target in targets:
+        progress(f"{target}: calibrating on {len(patches)} patches")
+        networks[target] = _better(networks["fp32"], patches, target)
+    return networks
+
+
+def _better(fp32: bytes, patches: NDArray[np.float32], target: Target) -> bytes:
+    """Return the INT8 network whose ranges keep more votes of the calibration patches."""
+    judged = patches[:: max(1, len(patches) // 512)]
+    wanted = _run(fp32, judged)
+
+    def disagreement(network: bytes) -> tuple[float, float]:
+        found = _run(network, judged)
+        return float(np.mean(found.argmax(1) != wanted.argmax(1))), float(np.abs(found - wanted).mean())
+
+    ranges: Iterable[Range] = RANGES
+    return min((quantise(fp32, patches, target, choice) for choice in ranges), key=disagreement)
+
+
+def _run(network: bytes, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(network, providers=["CPUExecutionProvider"])
+    parts = [session.run(None, {INPUT: patches[k : k + 64]})[0] for k in range(0, len(patches), 64)]
+    return np.concatenate(parts)
+
+
+def _calibration_patches(checkpoint: Checkpoint, images: Images) -> NDArray[np.float32]:
+    """Return patches spread evenly over all calibration images, a whole number of strides."""
+    share = -(-CALIBRATION_PATCHES // len(images.planes))
+    parts = []
+    for planes in images.planes:
+        patches = network_input(planes, PATCH_PX, checkpoint.normalisation)
+        chosen = np.unique(np.linspace(0, len(patches) - 1, share).round().astype(int))
+        parts.append(patches[chosen])
+    patches = np.concatenate(parts)[:CALIBRATION_PATCHES]
+    whole = len(patches) // STRIDE_PATCHES * STRIDE_PATCHES
+    if not whole:
+        raise UsageError(
+            f"found {len(patches)} calibration patches, expected at least {STRIDE_PATCHES}; add images"
+        )
+    return patches[:whole]
+
+
+def _verification(images: Images, expected: list[NDArray[np.float32]]) -> dict[str, bytes]:
+    """Return raw patches with clear votes, at most half of each class, spread over the images."""
+    patches = np.concatenate([tile(project(planes), PATCH_PX) for planes in images.planes])
+    probabilities = np.concatenate([found.reshape(-1, 2) for found in expected])
+    chosen: list[int] = []
+    for side in (0, 1):
+        clear = np.flatnonzero(probabilities[:, side] >= 0.5 + CLEAR)
+        spread = np.linspace(0, len(clear) - 1, min(len(clear), VERIFICATION_PATCHES // 2))
+        chosen += clear[np.unique(spread.round().astype(int))].tolist()
+    if not chosen:
+        return {}
+    raw = patches[chosen]
+    small = np.issubdtype(raw.dtype, np.integer) and raw.max() < 2**16
+    raw = raw.astype(images.planes[0].dtype if small else np.float32)
+    return dict(zip(_VERIFICATION, (npy(raw), npy(probabilities[chosen])), strict=True))
+
+
+def _config(
+    checkpoint: Checkpoint, settings: Settings, precisions: list[Precision], verified: bool
+) -> Config:
+    return Config.model_validate(
+        {
+            "patch_px": PATCH_PX,
+            "channels": checkpoint.channels,
+            "normalisation": NormalisationConfig(**vars(checkpoint.normalisation)),
+            "expected": settings.expected,
+            "precisions": {
+                precision: PrecisionFile(file=f"{precision}.onnx", purpose=PURPOSES[precision])
+                for precision in precisions
+            },
+            "verification": Verification(patches=_VERIFICATION[0], probabilities=_VERIFICATION[1])
+            if verified
+            else None,
+            "evaluation": settings.evaluation,
+        }
+    )
+
+
+def _with_parity(config: Config, rows: list[Row], images: int) -> dict[Precision, PrecisionFile]:
+    def measured(precision: Precision) -> tuple[Parity, ...]:
+        return tuple(
+            Parity(
+                runtime=row.runtime,
+                version=row.version,
+                images=images,
+                faults=tuple(row.faults),
+                **asdict(row.comparison),
+            )
+            for row in rows
+            if row.precision == precision
+        )
+
+    return {
+        precision: file.model_copy(update={"parity": measured(precision)})
+        for precision, file in config.precisions.items()
+    }
+
+
+def _example(checkpoint: Checkpoint) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the test tensors of the model zoo: a normalised patch, and the network's answer."""
+    shape = (1, len(checkpoint.channels), PATCH_PX, PATCH_PX)
+    example = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    with torch.inference_mode():
+        answer: NDArray[np.float32] = checkpoint.probabilities()(torch.from_numpy(example)).numpy()
+    return example, answer
+
+
+def _accuracy(expected: list[NDArray[np.float32]], images: Images) -> float | None:
+    """Return the share of labelled images judged right.
+
+    Raises:
+        UsageError: it is below one half, as it is when the classes are swapped.
+    """
+    right = [
+        diagnose(found).verdict == label
+        for found, label in zip(expected, images.labels, strict=True)
+        if label
+    ]
+    if not right:
+        return None
+    accuracy = sum(right) / len(right)
+    if accuracy < 0.5:
+        raise UsageError(
+            f"{sum(right)} of {len(right)} labelled calibration images are judged right, expected more than "
+            "half; are the classes swapped? Try --classes patient,control, or check the folders' names"
+        )
+    return accuracy
+
+
+def _keep_worst(
+    path: Path, rows: list[Row], expected: list[NDArray[np.float32]], images: Images, checkpoint: Checkpoint
+) -> list[Path]:
+    kept = []
+    for row in rows:
+        target = path.with_name(f"{path.stem}.worst-{row.precision}.tif")
+        if row.faults and target not in kept:
+            save_worst(target, row, expected, images.planes, checkpoint.channels)
+            kept.append(target)
+    return kept

@@ -1,0 +1,140 @@
+"""Do the exported networks decide as the trained one does? Asked of every precision on every runtime here.
+
+The reference is torch in FP32 on images that calibration has not seen. What counts is what the
+microscopist sees: votes, scores, diagnoses; see `engines.verify` for the measures and the limits.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+
+from colvi_edge.bundle import Bundle, Precision
+from colvi_edge.choices import EngineName
+from colvi_edge.engines.base import open_exactly
+from colvi_edge.engines.verify import Comparison, Tolerance, compare
+from colvi_edge.patches import grid_shape, network_input, project, tile
+
+from .networks import PATCH_PX, Probabilities
+from .training import Checkpoint
+
+RUNTIMES = (EngineName.OPENVINO, EngineName.ONNXRUNTIME)
+WORST = 16
+"""Patches kept for a look when a precision fails."""
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Row:
+    """One precision on one runtime; `faults` is empty for a pass."""
+
+    precision: Precision
+    runtime: str
+    version: str
+    comparison: Comparison
+    faults: list[str]
+    probabilities: list[NDArray[np.float32]]
+
+
+def reference(checkpoint: Checkpoint, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+    """Return the (rows, cols, 2) probabilities of each image by the oracle and torch in FP32."""
+    network = checkpoint.probabilities().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return [_judged(network, planes, checkpoint) for planes in images]
+
+
+def measure(
+    bundle: Bundle,
+    images: Sequence[NDArray[Any]],
+    expected: list[NDArray[np.float32]],
+    tolerance: Tolerance,
+    progress: Callable[[str], None],
+) -> Iterator[Row]:
+    """Yield a row for every precision of a bundle on every runtime of this machine.
+
+    Args:
+        bundle: with all its precisions.
+        images: (Z, C, H, W) of each, in the bundle's layout.
+        expected: what `reference` gave for them.
+        tolerance: the gate's.
+        progress: told what is measured.
+    """
+    for precision in bundle.config.precisions:
+        for runtime in RUNTIMES:
+            progress(f"parity of {precision} on {runtime.value}")
+            with closing(open_exactly(runtime, bundle, precision, "parity")) as engine:
+                found = [engine.probabilities(planes) for planes in images]
+                version = engine.info.version
+            comparison = compare(expected, found, tolerance)
+            yield Row(precision, runtime.value, version, comparison, comparison.faults(tolerance), found)
+
+
+def as_table(rows: Sequence[Row]) -> Table:
+    """Return the verdicts as a table for a terminal."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("precision", "runtime"):
+        table.add_column(heading)
+    for heading in ("votes agree", "bands differ", "flips", "max dp", "p99 dp", "max dscore"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict", overflow="fold")
+    for row in rows:
+        c = row.comparison
+        table.add_row(
+            row.precision,
+            f"{row.runtime} {row.version}",
+            f"{c.agreement:.2%}",
+            f"{c.band_flips:.2%}",
+            str(c.diagnosis_flips),
+            f"{c.largest_dp:.4f}",
+            f"{c.p99_dp:.4f}",
+            f"{c.largest_dscore:.2f}",
+            f"[red]failed: {'; '.join(row.faults)}[/]" if row.faults else "[green]passed[/]",
+        )
+    return table
+
+
+def save_worst(
+    path: Path,
+    row: Row,
+    expected: list[NDArray[np.float32]],
+    images: Sequence[NDArray[Any]],
+    layout: Sequence[str],
+) -> None:
+    """Write the patches that moved most as an ImageJ stack, worst first, each labelled with its p_control."""
+    moved = [
+        (float(abs(found - wanted)), image, patch, float(wanted), float(found))
+        for image, (a, b) in enumerate(zip(expected, row.probabilities, strict=True))
+        for patch, (wanted, found) in enumerate(zip(a[..., 0].ravel(), b[..., 0].ravel(), strict=True))
+    ]
+    worst = sorted(moved, reverse=True)[:WORST]
+    patches = [tile(project(images[image]), PATCH_PX)[patch] for _, image, patch, _, _ in worst]
+    labels = [
+        f"image {image} patch {patch} {role}: p_control {wanted:.3f} became {found:.3f}"
+        for _, image, patch, wanted, found in worst
+        for role in layout
+    ]
+    stack = np.stack(patches).astype(np.float32)
+    tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "ZCYX", "Labels": labels})
+
+
+def _judged(network: Probabilities, planes: NDArray[Any], checkpoint: Checkpoint) -> NDArray[np.float32]:
+    patches = network_input(planes, PATCH_PX, checkpoint.normalisation)
+    with torch.inference_mode():
+        parts = [
+            network(
+                torch.from_numpy(patches[start : start + _BATCH]).contiguous(
+                    memory_format=torch.channels_last
+                )
+            )
+            for start in range(0, len(patches), _BATCH)
+        ]
+    rows, cols = grid_shape(planes.shape[2], planes.shape[3], PATCH_PX)
+    probabilities: NDArray[np.float32] = torch.cat(parts).numpy().reshape(rows, cols, 2)
+    return probabilities
