@@ -18,3 +18,9 @@ class PrecisionChoice(str, Enum):
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
+
+
+class BuiltEngine(str, Enum):
+    """The runtimes whose engines are built for one machine."""
+
+    TENSORRT = "tensorrt"

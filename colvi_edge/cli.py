@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
-from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.errors import ColviEdgeError, UsageError
+from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
+from colvi_edge.errors import ColviEdgeError, EngineUnavailableError, UsageError
 
 if TYPE_CHECKING:
     from colvi_edge.acquisition import Limits
@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help starts faster, and folds paragraphs
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -151,7 +152,7 @@ def run(
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to play.", file_okay=False)] = Path("colvi-edge-demo"),
-    seed: SeedOption = 7,
+    seed: SeedOption = 12,
 ) -> None:
     """Simulate a short acquisition, diagnose it with the demo model, and say where to look."""
     from colvi_edge.demo import play
@@ -240,29 +241,43 @@ def export(
     name: Annotated[
         str | None, typer.Option("--name", envvar="COLVI_EDGE_NAME", help="Stands in every result.")
     ] = None,
+    engine: Annotated[
+        BuiltEngine | None,
+        typer.Option("--engine", envvar="COLVI_EDGE_ENGINE", help="Also build its engine for this machine."),
+    ] = None,
 ) -> None:
     """Turn a trained network into a bundle: FP32, FP16 and INT8, each measured against torch.
 
     A precision that does not decide as the trained network does is written with its faults, is
     never taken by itself, and makes the exit code 5.
     """
-    from colvi_edge.export.command import export_model
+    if engine:  # that TensorRT is missing is better said before the work than after it
+        import colvi_edge.engines.tensorrt  # noqa: F401
+    try:
+        from colvi_edge.export.command import export_model
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "onnx", "onnxruntime", "h5py"):
+            raise
+        raise EngineUnavailableError(
+            f"{error.name} is not installed, which the export needs; run: pip install 'colvi-edge[export]'"
+        ) from error
 
-    raise typer.Exit(
-        export_model(
-            model,
-            bundle,
-            calibration=calibration,
-            network=network,
-            classes=_words(classes),
-            activation=activation,
-            precisions=_words(precision) or [],
-            normalisation=normalisation,
-            channels=_words(channels),
-            pixel_size_um=pixel_size_um,
-            name=name,
-        )
+    code = export_model(
+        model,
+        bundle,
+        calibration=calibration,
+        network=network,
+        classes=_words(classes),
+        activation=activation,
+        precisions=_words(precision) or [],
+        normalisation=normalisation,
+        channels=_words(channels),
+        pixel_size_um=pixel_size_um,
+        name=name,
     )
+    if engine:
+        build(str(bundle))
+    raise typer.Exit(code)
 
 
 @app.command(no_args_is_help=True)

@@ -73,3 +73,20 @@ def test_auto_falls_back_to_onnxruntime_and_says_so() -> None:
     )
 
     modules_after(code)
+
+
+def test_export_without_torch_says_what_to_install() -> None:
+    """The runtime is installed without torch; asking it to export is exit code 3 and one sentence."""
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "sys.argv = ['colvi-edge', 'export', 'model.pt', '-o', 'x.colvi']\n"
+        "from colvi_edge.cli import main\n"
+        "main()\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 3
+    assert "pip install 'colvi-edge[export]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -37,7 +37,7 @@ def test_every_module_is_in_the_wheel(wheel_names: set[str]) -> None:
 
 
 def test_everything_beside_the_modules_is_in_the_wheel(wheel_names: set[str]) -> None:
-    """The demo bundle, the JSON Schema and the mark of a typed package are data, which is easily forgotten."""
+    """The demo bundle, the JSON Schema and py.typed are data, which is easily forgotten."""
     bundle = {f"colvi_edge/demo.colvi/{p.name}" for p in (ROOT / "colvi_edge" / "demo.colvi").iterdir()}
 
     assert bundle | {"colvi_edge/py.typed", "colvi_edge/outputs/sidecar.schema.json"} <= wheel_names

@@ -144,7 +144,7 @@ def open_exactly(name: EngineName, bundle: Bundle, precision: Precision, reason:
         EngineUnavailableError: the runtime is not installed.
     """
     try:
-        if name is EngineName.OPENVINO:
+        if name == EngineName.OPENVINO:
             from colvi_edge.engines.openvino import OpenVinoEngine
 
             return OpenVinoEngine(bundle, precision, reason)

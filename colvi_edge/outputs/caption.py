@@ -3,7 +3,7 @@
     [=====control====|=====|===|==|===]    how many patches fall into which band
     culture_07.tif  CONTROL  score 90.6  232 of 256 patches vote control
     what the quality rules found
-    p(control) [ ] 0.9-1.0 84  [.] 0.7-0.9 94  ...  collagen VI  nuclei
+    p(control) [ ] 0.9-1.0 84  [.] 0.7-0.9 94  ...  collagen  nuclei
     model: NAME VERSION  Research use only. ...
 
 Lines that are too long for the picture are continued on the next one.
@@ -31,12 +31,12 @@ COLLAGEN: Colour = (0, 224, 0)
 NUCLEI: Colour = (112, 140, 255)  # the picture's own blue is too dark to read
 VERDICTS: dict[str, Colour] = {"control": (0, 255, 255), "patient": (255, 96, 88), "unsure": (255, 255, 0)}
 
-MIN_WIDTH_PX = 720  # the legend on one line
+MIN_WIDTH_PX = 768  # the legend on one line
 NAME_CHARACTERS = 44
 
 TITLE, LINE, BASELINE = 1.4, 1.75, 1.3  # in sizes of the text; so is everything below
-MARGIN, SPACE, GAP = 1.0, 0.28, 1.2
-BAR, SWATCH = 0.5, 2.3
+MARGIN, SPACE, GAP = 1.0, 0.28, 0.9
+BAR, SWATCH = 0.5, 2.0
 
 
 class _Piece(NamedTuple):
@@ -119,7 +119,7 @@ def _legend(patches: Patches) -> list[_Group]:
         legend.append(
             [swatch, _Piece(f"{band.at_least:.1f}-{below:.1f}"), _Piece(str(count), WHITE, gap=GAP)]
         )
-    legend.append([_Piece("collagen VI", COLLAGEN, gap=GAP)])
+    legend.append([_Piece("collagen", COLLAGEN, gap=GAP)])
     legend.append([_Piece("nuclei", NUCLEI)])
     return legend
 

@@ -214,7 +214,7 @@ def test_odd_and_long_names_are_spelt_so_that_they_can_be_read(make_sidecar: Mak
     assert shows("begin" + "x" * 200 + "end.tif", "begin" + "x" * 15 + "..." + "x" * 13 + "end.tif")
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (300, 260), (64, 720), (64, 2300)])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (300, 260), (64, 768), (64, 2300)])
 def test_the_caption_fits_every_width(make_sidecar: MakeSidecar, height: int, width: int) -> None:
     """Small pictures get a caption that is wide enough, large ones larger letters; nothing is cut off."""
     flag = QualityFlag(name="x", severity="warn", words="Many words that need more than one line. " * 9)
@@ -230,7 +230,7 @@ def test_the_caption_fits_every_width(make_sidecar: MakeSidecar, height: int, wi
     caption = picture[height:]
     edge = 10
 
-    assert picture.shape[1] == max(width, 720)
+    assert picture.shape[1] == max(width, 768)
     assert (picture[:height, width:] == PAPER).all()
     assert (caption[:, -edge:] == PAPER).all()
     assert (caption[-edge:] == PAPER).all()
