@@ -106,7 +106,8 @@ def _print_table(outcomes: list[Outcome]) -> None:
 
 def _row(outcome: Outcome) -> tuple[str, list[str]]:
     if not isinstance(outcome.result, Sidecar):
-        return "failed", ["", "", "", "", str(outcome.result)]
+        remark = str(outcome.result).removeprefix(f"{printable_name(outcome.job.raw.name)}: ")
+        return "failed", ["", "", "", "", remark]
     sidecar = outcome.result
     remarks = " ".join(flag.words for flag in sidecar.quality)
     if sidecar.votes is None:
