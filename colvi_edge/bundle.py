@@ -73,6 +73,7 @@ class Parity(Part):
     version: str
     images: int = Field(ge=1)
     patches: int = Field(ge=1)
+    broken: int = Field(default=0, ge=0, description="Patches whose outputs are no probabilities.")
     agreement: float = Field(ge=0, le=1, description="Share of patches with the same vote.")
     band_flips: float = Field(ge=0, le=1, description="Share of patches with another band.")
     diagnosis_flips: int = Field(ge=0)
@@ -129,6 +130,7 @@ class Config(Part):
     bands: dict[str, float] = Field(default_factory=lambda: {band.name: band.at_least for band in BANDS})
     expected: Expected = Expected()
     precisions: dict[Precision, PrecisionFile]
+    kernels: tuple[str, ...] = Field(default=(), description="Files of compiled CUDA kernels: PTX, cubin.")
     verification: Verification | None = None
     evaluation: Evaluation | None = None
 
@@ -207,7 +209,7 @@ def open_bundle(where: str | Path) -> Bundle:
     _refuse_strays(path, sums)
     contents = {name: _read_verified(path, name, expected) for name, expected in sums.items()}
     manifest, config = _parse_manifest(path, contents[MANIFEST])
-    named = [precision.file for precision in config.precisions.values()]
+    named = [*config.kernels, *(precision.file for precision in config.precisions.values())]
     if config.verification:
         named += [config.verification.patches, config.verification.probabilities]
     missing = sorted(set(named) - set(sums))

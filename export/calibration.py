@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition import acquire
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.jobs import find_jobs
+from colvi_edge.patches import Normalisation, project
 from colvi_edge.simulate import CHANNELS, LABELS, simulate_projection
 
 AT_MOST = 64
@@ -44,44 +45,54 @@ class Calibration:
 
 
 def read_calibration(
-    folder: Path, layout: Sequence[str], roles: Sequence[str] | None, warn: Callable[[str], None]
+    folder: Path, layout: Sequence[str], normalisation: Normalisation, warn: Callable[[str], None]
 ) -> Calibration:
     """Read the projections below a folder; our own outputs among them are passed over.
 
     Args:
         folder: of raw files; sub-folders named control and patient tell the labels.
         layout: channels of the bundle.
-        roles: of the files' channels, where they do not say them; see `acquire`.
-        warn: gets a sentence for each file that cannot be read and is left out.
+        normalisation: of the bundle; "scale" takes images of one dtype only.
+        warn: gets a sentence for each file or image that cannot be used and is left out.
 
     Raises:
-        UsageError: fewer than four images can be read.
+        UsageError: fewer than four images can be used.
     """
     raws = [job.raw for job in find_jobs([folder])]
     chosen = [raws[k] for k in np.unique(np.linspace(0, len(raws) - 1, AT_MOST).round().astype(int))]
     images = Images([], [], [])
     for raw in chosen:
         try:
-            for acquisition in acquire(raw, channels=roles):
-                images.planes.append(acquisition.laid_out(layout))
+            for acquisition in acquire(raw):
+                planes = acquisition.laid_out(layout)
+                if normalisation.dtype and planes.dtype != np.dtype(normalisation.dtype):
+                    warn(
+                        f"left out: {raw.name} is {planes.dtype}, and normalisation 'scale' was made for "
+                        f"{normalisation.dtype}"
+                    )
+                    continue
+                images.planes.append(planes if normalisation.dtype else _summed(planes))
                 images.names.append(acquisition.name)
                 images.labels.append(raw.parent.name if raw.parent.name in LABELS else "")
         except AcquisitionError as error:
             warn(f"left out: {error}")
     if len(images.names) < HELD_OUT:
         raise UsageError(
-            f"found {len(images.names)} readable images in {folder}, expected at least {HELD_OUT}, "
+            f"found {len(images.names)} usable images in {folder}, expected at least {HELD_OUT}, "
             "better 40, as the microscope sends them; add more"
         )
     return _divided(images)
 
 
-def simulated_calibration(layout: Sequence[str]) -> Calibration:
+def simulated_calibration(layout: Sequence[str], normalisation: Normalisation) -> Calibration:
     """Return two simulated images that stand in, for FP16 and FP32, where no folder is given."""
+    dtype = np.dtype(normalisation.dtype or "uint16")
     images = Images([], [], [])
     for seed, label in enumerate(LABELS):
         projection = simulate_projection(label, np.random.SeedSequence(seed, spawn_key=(10**6,)))
-        planes = np.zeros((1, len(layout), *projection.shape[1:]), projection.dtype)
+        if dtype == np.uint8:
+            projection = (projection * (255 / projection.max())).astype(dtype)
+        planes = np.zeros((1, len(layout), *projection.shape[1:]), dtype)
         for slot, role in enumerate(layout):
             if role in CHANNELS:
                 planes[0, slot] = projection[CHANNELS.index(role)]
@@ -89,6 +100,14 @@ def simulated_calibration(layout: Sequence[str]) -> Calibration:
         images.planes.append(planes)
         images.labels.append("")
     return Calibration(Images([], [], []), images)
+
+
+def _summed(planes: NDArray[Any]) -> NDArray[Any]:
+    """Return a stack as its sum, one plane: ten planes of every image would fill 2.6 GB."""
+    if len(planes) == 1:
+        return planes
+    summed = project(planes)[np.newaxis]
+    return summed.astype(np.uint32 if np.issubdtype(planes.dtype, np.integer) else np.float32)
 
 
 def _divided(images: Images) -> Calibration:

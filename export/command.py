@@ -1,5 +1,6 @@
 """`colvi-edge export`: from a model file and the options to a bundle, and what was found, said."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from colvi_edge.terminal import wide_console
 
 from .calibration import read_calibration
 from .checkpoints import read_model
-from .manifest import Description
+from .manifest import Description, refuse_foreign
 from .networks import PATCH_PX
 from .package import Settings, package
 from .parity import as_table
@@ -24,6 +25,9 @@ _PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "fp16": ("fp16",),
     "int8": ("int8-trt", "int8-cpu"),
 }
+
+_NAME = re.compile(r"[A-Za-z0-9_+() -]{5,128}")
+"""Names that the model zoo takes."""
 
 
 def export_model(
@@ -50,6 +54,9 @@ def export_model(
     """
     console, steps = wide_console(), Console(stderr=True)
     wanted = _wanted(precisions)
+    if name is not None and not _NAME.fullmatch(name):
+        raise UsageError(f"--name {name}: expected 5 to 128 letters, digits, spaces and any of _ + - ( )")
+    refuse_foreign(bundle)
     checkpoint = read_model(
         model,
         network=network,
@@ -61,7 +68,12 @@ def export_model(
     images = None
     if calibration is not None:
         with steps.status("Reading calibration images"):
-            images = read_calibration(calibration, checkpoint.channels, None, steps.print)
+            images = read_calibration(
+                calibration,
+                checkpoint.channels,
+                checkpoint.normalisation,
+                lambda text: steps.print(text, markup=False, soft_wrap=True),
+            )
     elif any(precision.startswith("int8") for precision in wanted):
         console.print("No INT8: it is calibrated on images; give projections with --calibration DIR.")
     settings = Settings(wanted, Expected(pixel_size_um=pixel_size_um), _evaluation(checkpoint))
@@ -75,15 +87,16 @@ def export_model(
             lambda step: status.update(f"Exporting: {step}"),
         )
     console.print(as_table(report.rows))
+    for sentence in report.left_out:
+        console.print(sentence, markup=False, soft_wrap=True)
     if images is None:
         console.print("Measured on two simulated images; --calibration DIR measures on yours.")
     elif report.accuracy is not None:
         console.print(f"Right on {report.accuracy:.0%} of the labelled held-out images.")
-    console.print(
-        f"{bundle}: {', '.join(dict.fromkeys(row.precision for row in report.rows))}", soft_wrap=True
-    )
+    held = ", ".join(dict.fromkeys(row.precision for row in report.rows))
+    console.print(f"{bundle}: {held}", markup=False, soft_wrap=True)
     for worst in report.worst:
-        console.print(f"The patches that moved most: {worst}", soft_wrap=True)
+        console.print(f"The patches that moved most: {worst}", markup=False, soft_wrap=True)
     return ParityError.exit_code if report.failed else 0
 
 
@@ -122,13 +135,18 @@ def _wanted(precisions: Sequence[str]) -> list[Precision]:
 
 
 def _description(model: Path, checkpoint: Checkpoint, name: str | None) -> Description:
-    title = name or model.stem
+    title = name or _zoo_name(model.stem)
     trained_on = checkpoint.training.get("data", "images that the export knows nothing of")
     summary = (
         f"Judges {PATCH_PX} x {PATCH_PX} patches of fibroblast cultures as control or patient: the "
         f"{checkpoint.name} network, trained on {trained_on}."
     )
     return Description(title, "1.0.0", summary, f"# {title}\n\n{summary}\n\n{RESEARCH_USE_ONLY}\n")
+
+
+def _zoo_name(stem: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_+() -]", "-", stem)[:128]
+    return plain if _NAME.fullmatch(plain) else f"model {plain}"
 
 
 def _evaluation(checkpoint: Checkpoint) -> Evaluation | None:

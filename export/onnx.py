@@ -8,6 +8,8 @@ import onnx
 import torch
 from torch import nn
 
+from colvi_edge.errors import ModelError
+
 OPSET = 17
 """The newest that TensorRT 10.3, the one of JetPack 6, reads with FP32 scales."""
 
@@ -24,27 +26,35 @@ def to_onnx(network: nn.Module, channels: int, patch_px: int, *, half: bool = Fa
         channels: of one patch.
         patch_px: edge of one patch, pixels.
         half: type the graph float16 throughout, from its input to the logits.
+
+    Raises:
+        ModelError: torch cannot write the network as ONNX, or a part of it insists on float32.
     """
     example = torch.zeros(2, channels, patch_px, patch_px)
     if half:
-        network, example = copy.deepcopy(network).half(), example.half()
+        with torch.no_grad():  # else the parameters of copied TorchScript are no leaves, and torch warns
+            network, example = copy.deepcopy(network).half(), example.half()
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # torch announces its newer exporter, which writes file paths of this machine into the graph.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", "no signature found", UserWarning)  # of what it traced itself
-        if any(isinstance(part, torch.jit.ScriptModule) for part in network.modules()):
-            network = _traced(network.eval(), example)
-        torch.onnx.export(
-            network.eval(),
-            (example,),
-            buffer,  # type: ignore[arg-type] # a file object is documented for dynamo=False
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        try:
+            if any(isinstance(part, torch.jit.ScriptModule) for part in network.modules()):
+                network = _traced(network.eval(), example)
+            torch.onnx.export(
+                network.eval(),
+                (example,),
+                buffer,  # type: ignore[arg-type] # a file object is documented for dynamo=False
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        except RuntimeError as error:
+            why = str(error).strip().splitlines()[-1].strip()
+            raise ModelError(f"the network cannot be written as ONNX ({why})") from error
     model = onnx.load_from_string(buffer.getvalue())
     for node in model.graph.node:
         node.doc_string = ""

@@ -28,8 +28,8 @@ from colvi_edge.bundle import (
 )
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines.verify import Tolerance
-from colvi_edge.errors import UsageError
-from colvi_edge.patches import network_input, project, tile
+from colvi_edge.errors import ModelError, UsageError
+from colvi_edge.patches import Normalisation, network_input, project, tile
 
 from .calibration import Calibration, Images, simulated_calibration
 from .manifest import Description, npy, write_bundle
@@ -78,11 +78,13 @@ class Report:
         rows: a verdict for every precision on every runtime here.
         accuracy: share of the labelled images whose diagnosis is right; None without labels.
         worst: stacks of the patches that moved most, one for each failed precision.
+        left_out: a sentence for each precision that was asked for and cannot be had of this network.
     """
 
     rows: list[Row]
     accuracy: float | None
     worst: list[Path]
+    left_out: list[str]
 
     @property
     def failed(self) -> list[Row]:
@@ -113,16 +115,18 @@ def package(
 
     Raises:
         UsageError: the labels say that the classes are swapped, or INT8 lacks its images.
+        ModelError: the network cannot be written as ONNX, or gives no probabilities.
+        OutputError: the bundle cannot be written.
     """
-    images = (calibration or simulated_calibration(checkpoint.channels)).held_out
+    images = (calibration or simulated_calibration(checkpoint.channels, checkpoint.normalisation)).held_out
     progress("reference: torch in FP32")
     expected = reference(checkpoint, images.planes)
     accuracy = _accuracy(expected, images)
-    networks = _networks(checkpoint, settings, calibration, progress)
+    networks, left_out = _networks(checkpoint, settings, calibration, progress)
     files = {f"{precision}.onnx": network for precision, network in networks.items()}
-    verification = _verification(images, expected)
+    verification = _verification(images, expected, checkpoint.normalisation)
     config = _config(checkpoint, settings, list(networks), bool(verification))
-    example, answer = _example(checkpoint)
+    example, answer = _example(checkpoint, images, expected)
 
     with tempfile.TemporaryDirectory() as folder:
         unmeasured = Path(folder) / "unmeasured.colvi"
@@ -132,7 +136,7 @@ def package(
     progress("writing")
     config = config.model_copy(update={"precisions": _with_parity(config, rows, len(images.planes))})
     write_bundle(path, description, config, {**files, **verification}, example, answer)
-    return Report(rows, accuracy, _keep_worst(path, rows, expected, images, checkpoint))
+    return Report(rows, accuracy, _keep_worst(path, rows, expected, images, checkpoint), left_out)
 
 
 def _networks(
@@ -140,21 +144,26 @@ def _networks(
     settings: Settings,
     calibration: Calibration | None,
     progress: Callable[[str], None],
-) -> dict[Precision, bytes]:
+) -> tuple[dict[Precision, bytes], list[str]]:
+    """Return the ONNX of each precision, and why one is missing."""
+    left_out = []
     channels = len(checkpoint.channels)
     progress("FP32")
     networks: dict[Precision, bytes] = {"fp32": to_onnx(checkpoint.probabilities(), channels, PATCH_PX)}
     if "fp16" in settings.precisions:
         progress("FP16")
-        networks["fp16"] = to_onnx(checkpoint.probabilities(), channels, PATCH_PX, half=True)
+        try:
+            networks["fp16"] = to_onnx(checkpoint.probabilities(), channels, PATCH_PX, half=True)
+        except ModelError as error:
+            left_out.append(f"No FP16: {error}; GPUs will run FP32.")
     targets = [target for target in get_args(Target) if target in settings.precisions]
     if calibration is None or not targets:
-        return networks
+        return networks, left_out
     patches = _calibration_patches(checkpoint, calibration.calibrating)
     for target in targets:
         progress(f"{target}: calibrating on {len(patches)} patches")
         networks[target] = _better(networks["fp32"], patches, target)
-    return networks
+    return networks, left_out
 
 
 def _better(fp32: bytes, patches: NDArray[np.float32], target: Target) -> bytes:
@@ -193,20 +202,27 @@ def _calibration_patches(checkpoint: Checkpoint, images: Images) -> NDArray[np.f
     return patches[:whole]
 
 
-def _verification(images: Images, expected: list[NDArray[np.float32]]) -> dict[str, bytes]:
-    """Return raw patches with clear votes, at most half of each class, spread over the images."""
+def _verification(
+    images: Images, expected: list[NDArray[np.float32]], normalisation: Normalisation
+) -> dict[str, bytes]:
+    """Return raw patches with clear votes, at most half of each class, spread over the images.
+
+    Their dtype must hold sums over planes, and be the one that "scale" was made for.
+    """
     patches = np.concatenate([tile(project(planes), PATCH_PX) for planes in images.planes])
     probabilities = np.concatenate([found.reshape(-1, 2) for found in expected])
+    small = np.issubdtype(patches.dtype, np.integer) and patches.max() < 2**16
+    dtype = np.dtype(normalisation.dtype or ("uint16" if small else "float32"))
+    most = np.iinfo(dtype).max if dtype.kind == "u" else np.inf
+    kept = patches.max(axis=(1, 2, 3)) <= most
     chosen: list[int] = []
     for side in (0, 1):
-        clear = np.flatnonzero(probabilities[:, side] >= 0.5 + CLEAR)
+        clear = np.flatnonzero(kept & (probabilities[:, side] >= 0.5 + CLEAR))
         spread = np.linspace(0, len(clear) - 1, min(len(clear), VERIFICATION_PATCHES // 2))
         chosen += clear[np.unique(spread.round().astype(int))].tolist()
     if not chosen:
         return {}
-    raw = patches[chosen]
-    small = np.issubdtype(raw.dtype, np.integer) and raw.max() < 2**16
-    raw = raw.astype(images.planes[0].dtype if small else np.float32)
+    raw = patches[chosen].astype(dtype)
     return dict(zip(_VERIFICATION, (npy(raw), npy(probabilities[chosen])), strict=True))
 
 
@@ -251,10 +267,16 @@ def _with_parity(config: Config, rows: list[Row], images: int) -> dict[Precision
     }
 
 
-def _example(checkpoint: Checkpoint) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the test tensors of the model zoo: a normalised patch, and the network's answer."""
-    shape = (1, len(checkpoint.channels), PATCH_PX, PATCH_PX)
-    example = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+def _example(
+    checkpoint: Checkpoint, images: Images, expected: list[NDArray[np.float32]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the test tensors of the model zoo: a normalised patch, and the network's answer.
+
+    The least certain patch of an image: the answer to noise is 0 and 1, whatever happens to the weights.
+    """
+    doubt = np.abs(expected[0][..., 0].ravel() - 0.5)
+    patches = network_input(images.planes[0], PATCH_PX, checkpoint.normalisation)
+    example = patches[[int(doubt.argmin())]]
     with torch.inference_mode():
         answer: NDArray[np.float32] = checkpoint.probabilities()(torch.from_numpy(example)).numpy()
     return example, answer
@@ -276,7 +298,7 @@ def _accuracy(expected: list[NDArray[np.float32]], images: Images) -> float | No
     accuracy = sum(right) / len(right)
     if accuracy < 0.5:
         raise UsageError(
-            f"{sum(right)} of {len(right)} labelled calibration images are judged right, expected more than "
+            f"{sum(right)} of {len(right)} labelled calibration images are judged right, expected at least "
             "half; are the classes swapped? Try --classes patient,control, or check the folders' names"
         )
     return accuracy
@@ -288,6 +310,8 @@ def _keep_worst(
     kept = []
     for row in rows:
         target = path.with_name(f"{path.stem}.worst-{row.precision}.tif")
+        if target not in kept:
+            target.unlink(missing_ok=True)  # of an earlier export
         if row.faults and target not in kept:
             save_worst(target, row, expected, images.planes, checkpoint.channels)
             kept.append(target)

@@ -20,6 +20,7 @@ from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName
 from colvi_edge.engines.base import open_exactly
 from colvi_edge.engines.verify import Comparison, Tolerance, compare
+from colvi_edge.errors import ModelError
 from colvi_edge.patches import grid_shape, network_input, project, tile
 
 from .networks import PATCH_PX, Probabilities
@@ -45,7 +46,11 @@ class Row:
 
 
 def reference(checkpoint: Checkpoint, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-    """Return the (rows, cols, 2) probabilities of each image by the oracle and torch in FP32."""
+    """Return the (rows, cols, 2) probabilities of each image by the oracle and torch in FP32.
+
+    Raises:
+        ModelError: the network's outputs are no probabilities.
+    """
     network = checkpoint.probabilities().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return [_judged(network, planes, checkpoint) for planes in images]
 
@@ -109,7 +114,7 @@ def save_worst(
 ) -> None:
     """Write the patches that moved most as an ImageJ stack, worst first, each labelled with its p_control."""
     moved = [
-        (float(abs(found - wanted)), image, patch, float(wanted), float(found))
+        (float(np.nan_to_num(abs(found - wanted), nan=np.inf)), image, patch, float(wanted), float(found))
         for image, (a, b) in enumerate(zip(expected, row.probabilities, strict=True))
         for patch, (wanted, found) in enumerate(zip(a[..., 0].ravel(), b[..., 0].ravel(), strict=True))
     ]
@@ -137,4 +142,9 @@ def _judged(network: Probabilities, planes: NDArray[Any], checkpoint: Checkpoint
         ]
     rows, cols = grid_shape(planes.shape[2], planes.shape[3], PATCH_PX)
     probabilities: NDArray[np.float32] = torch.cat(parts).numpy().reshape(rows, cols, 2)
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ModelError(
+            f"the network's outputs for an image run from {probabilities.min():.3g} to "
+            f"{probabilities.max():.3g} and are no probabilities; check --activation and --normalisation"
+        )
     return probabilities

@@ -126,6 +126,8 @@ def test_a_name_in_the_sums_cannot_lead_outside(copied_bundle: Path, tmp_path: P
         ({"bands": {"green": 0.5}}, "bands"),
         ({"precisions": {}}, "fp32"),
         ({"precisions": {"fp32": {"file": "gone.onnx", "purpose": "x"}}}, "gone.onnx"),
+        ({"kernels": ["gone.ptx"]}, "gone.ptx"),
+        ({"verification": {"patches": "gone.npy", "probabilities": "gone.npy"}}, "gone.npy"),
         ({"colour": "red"}, "colour"),
     ],
 )

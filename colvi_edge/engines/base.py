@@ -109,7 +109,11 @@ def _tried(name: EngineName, bundle: Bundle, precision: Precision, reason: str) 
     from colvi_edge.engines.verify import verify
 
     engine = open_exactly(name, bundle, precision, reason)
-    verify(engine, bundle)
+    try:
+        verify(engine, bundle)
+    except ParityError:
+        engine.close()
+        raise
     return engine
 
 

@@ -39,6 +39,7 @@ class Comparison:
 
     Attributes:
         patches: how many were compared.
+        broken: patches whose outputs are no probabilities, such as NaN.
         agreement: share with the same vote, 0..1.
         band_flips: share with another band, 0..1.
         diagnosis_flips: images with another diagnosis, the undecided ones aside.
@@ -47,6 +48,7 @@ class Comparison:
     """
 
     patches: int
+    broken: int
     agreement: float
     band_flips: float
     diagnosis_flips: int
@@ -57,6 +59,8 @@ class Comparison:
     def faults(self, tolerance: Tolerance) -> list[str]:
         """Return what is beyond tolerance, in words; an empty list is a pass."""
         faults = []
+        if self.broken:
+            faults.append(f"{self.broken} patches get no probabilities, none may")
         if self.agreement < tolerance.agreement:
             faults.append(f"{self.agreement:.2%} of votes agree, at least {tolerance.agreement:.2%} must")
         if self.largest_dscore > tolerance.score_points:
@@ -75,15 +79,18 @@ def compare(
 
     Args:
         reference: (rows, cols, 2) of each image, from the FP32 network.
-        found: the same of the network in question.
+        found: the same of the network in question; what is no probability there counts as a tie.
         tolerance: tells which images count as undecided.
     """
+    broken = [~((b >= 0) & (b <= 1)).all(axis=-1, keepdims=True) for b in found]
+    found = [np.where(wrong, np.float32(0.5), b) for wrong, b in zip(broken, found, strict=True)]
     judged = [(diagnose(a), diagnose(b)) for a, b in zip(reference, found, strict=True)]
     dp = np.concatenate([np.abs(a - b).ravel() for a, b in zip(reference, found, strict=True)])
     same_vote = np.concatenate([(a.vote == b.vote).ravel() for a, b in judged])
     same_band = np.concatenate([(a.band == b.band).ravel() for a, b in judged])
     return Comparison(
         patches=len(same_vote),
+        broken=sum(int(wrong.sum()) for wrong in broken),
         agreement=float(same_vote.mean()),
         band_flips=float(1 - same_band.mean()),
         diagnosis_flips=sum(

@@ -1,0 +1,273 @@
+"""`colvi-edge export` and `build` from the outside: what is written, what is printed, how it ends."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import open_bundle
+from colvi_edge.cli import main
+from colvi_edge.engines import open_engine
+from colvi_edge.export.command import parse_normalisation
+from colvi_edge.export.demo import DEMO_CHECKPOINT
+from colvi_edge.export.networks import build_network
+from colvi_edge.patches import Normalisation
+from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def command(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["colvi-edge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of labelled projections, two of four images of each class."""
+    folder = tmp_path_factory.mktemp("calibration")
+    for number, label in enumerate(LABELS):
+        (folder / label).mkdir()
+        for k in range(4):
+            # The third of each is held out.
+            seed, size_px = (200 + number, 512) if k == 2 else (100 + 2 * k + number, 192)
+            image = simulate_projection(label, seed, size_px=size_px)
+            write_imagej(folder / label / f"{k}.tif", image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def blank(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the same folder with nothing in any image but the two held out."""
+    folder = tmp_path_factory.mktemp("blank")
+    for source in images.rglob("*.tif"):
+        target = folder / source.relative_to(images)
+        target.parent.mkdir(exist_ok=True)
+        seen: NDArray[Any] = tifffile.imread(source)
+        write_imagej(target, seen if source.stem == "2" else np.full_like(seen, 300))
+    return folder
+
+
+def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: Path, tmp_path: Path) -> None:
+    """The happy path: every precision in the table, the accuracy, the bundle, nothing on stderr."""
+    bundle = tmp_path / "new" / "[/lab] net.colvi"  # what rich would take for markup
+    code, out, err = run(
+        "export",
+        DEMO_CHECKPOINT,
+        "-o",
+        bundle,
+        "--calibration",
+        images,
+        "--name",
+        "lab net",
+        "--pixel-size-um",
+        0.3,
+    )
+
+    assert code == 0
+    assert err == ""
+    lines = out.splitlines()
+    table = [line.split() for line in lines[1:9]]
+    assert lines[0].split()[:2] == ["precision", "runtime"]
+    assert [row[0] for row in table] == [p for p in ("fp32", "fp16", "int8-trt", "int8-cpu") for _ in "12"]
+    assert [row[1] for row in table] == ["openvino", "onnxruntime"] * 4
+    assert [row[-1] for row in table] == ["passed"] * 8
+    assert lines[9:] == [
+        "Right on 100% of the labelled held-out images.",
+        f"{bundle}: fp32, fp16, int8-trt, int8-cpu",
+    ]
+    opened = open_bundle(bundle)
+    assert opened.name == "lab net"
+    assert opened.config.expected.pixel_size_um == 0.3
+    assert opened.config.evaluation is not None
+    assert open_engine(opened).info.precision == "int8-cpu"
+    assert [p.name for p in bundle.parent.iterdir()] == [bundle.name]
+
+
+def test_blank_calibration_images_end_with_5(run: Command, blank: Path, tmp_path: Path) -> None:
+    """INT8 is named as failed, the bundle is there and falls back, the worst patches are kept."""
+    bundle = tmp_path / "net.colvi"
+    code, out, _ = run("export", DEMO_CHECKPOINT, "-o", bundle, "--calibration", blank, "--precision", "int8")
+
+    assert code == 5
+    failed = [line.split()[0] for line in out.splitlines() if " failed: " in line]
+    assert failed == ["int8-trt"] * 2 + ["int8-cpu"] * 2
+    assert f"{bundle}: fp32, int8-trt, int8-cpu" in out
+    opened = open_bundle(bundle)
+    assert opened.config.precisions["int8-cpu"].parity[0].faults
+    assert "int8-cpu did not pass on openvino" in open_engine(opened).info.reason
+    for precision in ("int8-trt", "int8-cpu"):
+        worst = tmp_path / f"net.worst-{precision}.tif"
+        assert f"The patches that moved most: {worst}" in out
+        with tifffile.TiffFile(worst) as tif:
+            assert tif.asarray().shape == (16, 2, 64, 64)
+            assert "p_control" in (tif.imagej_metadata or {})["Labels"][0]
+
+
+def test_swapped_classes_end_with_a_question(run: Command, images: Path, tmp_path: Path) -> None:
+    """Weights alone cannot tell their classes; the folders' names can."""
+    trained = torch.load(DEMO_CHECKPOINT, weights_only=True)
+    torch.save(trained["state_dict"], tmp_path / "bare.pt")
+    known = ["--network", "paper", "--activation", "softmax", "--calibration", images]
+    options = [*known, "--precision", "fp32"]
+    bundle = tmp_path / "bare.colvi"
+
+    code, _, err = run("export", tmp_path / "bare.pt", "-o", bundle, *options, "--classes", "patient,control")
+    assert code == 2
+    assert "0 of 2 labelled calibration images are judged right" in err
+    assert "are the classes swapped? Try --classes patient,control" in err
+    assert [p.name for p in tmp_path.iterdir()] == ["bare.pt"]
+
+    code, out, _ = run("export", tmp_path / "bare.pt", "-o", bundle, *options, "--classes", "control,patient")
+    assert code == 0
+    assert "Right on 100% of the labelled held-out images." in out
+    assert open_bundle(bundle).name == "model bare"  # the zoo asks for five letters
+
+
+def test_without_images_a_line_says_why_there_is_no_int8(run: Command, tmp_path: Path) -> None:
+    """FP32 and FP16 are exported, measured on two simulated images, and both is said."""
+    code, out, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi")
+
+    assert code == 0
+    assert err == ""
+    lines = out.splitlines()
+    assert lines[0] == "No INT8: it is calibrated on images; give projections with --calibration DIR."
+    assert lines[-2] == "Measured on two simulated images; --calibration DIR measures on yours."
+    assert lines[-1] == f"{tmp_path / 'net.colvi'}: fp32, fp16"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--precision", "fp32,int4"], "--precision fp32,int4: expected some of fp32, fp16, int8"),
+        (["--precision", ""], "--precision : expected some of fp32, fp16, int8"),
+        (["--normalisation", "zscore"], "--normalisation zscore: expected patch, patch-channel, fixed:"),
+        (["--normalisation", "fixed:1,x:2,2"], "--normalisation fixed:1,x:2,2: could not convert"),
+        (["--normalisation", "fixed:1,1"], "--normalisation fixed:1,1: "),
+        (["--normalisation", "scale:255"], "--normalisation scale:255: "),
+        (["--normalisation", "scale:0:uint8"], "--normalisation scale:0:uint8: "),
+        (["--normalisation", "scale:255:int7"], "--normalisation scale:255:int7: expected patch"),
+        (["--normalisation", "patch:1"], "--normalisation patch:1: expected patch"),
+        (["--name", "net"], "--name net: expected 5 to 128 letters"),
+        (["--name", "lab/net"], "--name lab/net: expected 5 to 128 letters"),
+        (["--classes", "patient,control"], "--classes says ('patient', 'control'), the file says"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(run: Command, tmp_path: Path, options: list[str], said: str) -> None:
+    """Exit code 2 before any work, and nothing written."""
+    code, _, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", *options)
+
+    assert code == 2
+    assert err.startswith(f"colvi-edge: error: {said}")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_torchscript_must_be_told_its_classes(run: Command, tmp_path: Path) -> None:
+    """Nobody can read them off the file."""
+    with pytest.warns(DeprecationWarning, match="torch.jit.script"):
+        torch.jit.script(build_network("paper", 2).eval()).save(tmp_path / "s.pt")  # type: ignore[no-untyped-call]
+    code, _, err = run("export", tmp_path / "s.pt", "-o", tmp_path / "net.colvi")
+
+    assert code == 2
+    assert "does not tell the order of its outputs; name --classes control,patient" in err
+    assert not (tmp_path / "net.colvi").exists()
+
+
+def test_a_model_that_is_not_there(run: Command, tmp_path: Path) -> None:
+    """Named, with the system's reason."""
+    code, _, err = run("export", tmp_path / "no.pt", "-o", tmp_path / "net.colvi")
+
+    assert code == 2
+    assert err.startswith(f"colvi-edge: error: {tmp_path / 'no.pt'} cannot be opened")
+    assert err.count("\n") == 1
+
+
+def test_a_folder_of_something_else_is_refused_before_the_work(run: Command, tmp_path: Path) -> None:
+    """Said at once, though the model is not even there: not after minutes of calibration."""
+    (tmp_path / "a.tif").write_text("precious")
+    code, _, err = run("export", tmp_path / "no.pt", "-o", tmp_path)
+
+    assert code == 2
+    assert err.startswith(f"colvi-edge: error: {tmp_path} exists and is no bundle; name another folder")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_three_calibration_images_are_too_few(run: Command, images: Path, tmp_path: Path) -> None:
+    """Found, expected, remedy."""
+    folder = tmp_path / "three"
+    folder.mkdir()
+    for source in [*sorted(images.rglob("0.tif")), images / "control" / "1.tif"]:
+        (folder / f"{source.parent.name}{source.name}").write_bytes(source.read_bytes())
+    code, _, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", "--calibration", folder)
+
+    assert code == 2
+    assert "found 3 usable images in" in err
+    assert "expected at least 4, better 40" in err
+    assert not (tmp_path / "net.colvi").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("patch", Normalisation()),
+        ("patch-channel", Normalisation("patch-channel")),
+        ("fixed:1.5,2:3,4", Normalisation("fixed", mean=(1.5, 2.0), std=(3.0, 4.0))),
+        ("scale:255:uint8", Normalisation("scale", divisor=255.0, dtype="uint8")),
+        ("scale:6e4:uint16", Normalisation("scale", divisor=60000.0, dtype="uint16")),
+    ],
+)
+def test_every_normalisation_can_be_named(text: str, expected: Normalisation) -> None:
+    """The four kinds of DESIGN, with their parameters."""
+    assert parse_normalisation(text) == expected
+
+
+def test_build_without_tensorrt_says_what_to_install() -> None:
+    """Exit code 3 and a command to type, not a traceback."""
+    code = (
+        "import sys; sys.modules['tensorrt'] = sys.modules['tensorrt_rtx'] = None; "
+        "from colvi_edge.cli import main; sys.argv = ['colvi-edge', 'build', 'demo']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 3
+    assert done.stderr.startswith("colvi-edge: error: TensorRT")
+    assert "install" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+@pytest.mark.tensorrt_rtx
+def test_build_makes_an_engine_and_says_where(tmp_path: Path) -> None:
+    """In the state directory, the note of what it was built for beside it; next time it is found."""
+    environment = {k: v for k, v in os.environ.items() if k != "STATE_DIRECTORY"}
+    environment["XDG_STATE_HOME"] = str(tmp_path)
+    code = "import sys; from colvi_edge.cli import main; sys.argv = ['colvi-edge', 'build', 'demo']; main()"
+    command = [sys.executable, "-c", code]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=True, env=environment) for _ in "12"
+    )
+
+    engine = Path(first.stdout.strip())
+    assert engine.is_relative_to(tmp_path / "colvi-edge")
+    assert engine.suffix == ".engine"
+    assert engine.stat().st_size > 100_000
+    assert engine.with_suffix(".json").exists()
+    assert second.stdout == first.stdout
