@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Config, NormalisationConfig, PrecisionFile, demo_path, open_bundle
+from colvi_edge.cli import main
 
 PRESENT = {
     "libtiff": shutil.which("tiffcp") is not None,
@@ -26,6 +28,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for need, present in PRESENT.items():
             if item.get_closest_marker(need) and not present and need not in REQUIRED:
                 item.add_marker(pytest.mark.skip(reason=f"needs {need}: see README, Try it"))
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
+
+    def command(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["colvi-edge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return command
 
 
 @pytest.fixture(scope="session")

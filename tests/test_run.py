@@ -18,7 +18,6 @@ import tifffile
 from numpy.typing import NDArray
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.cli import main
 from colvi_edge.simulate import simulate_planes, simulate_projection, write_imagej
 
 FIVE = [".colvi.csv", ".colvi.geojson", ".colvi.json", ".colvi.png", ".colvi.rois.zip"]
@@ -28,22 +27,6 @@ FIVE = [".colvi.csv", ".colvi.geojson", ".colvi.json", ".colvi.png", ".colvi.roi
 def cultures() -> dict[str, NDArray[np.uint16]]:
     """One projection of each class, small enough to be quick: 8 x 8 patches."""
     return {label: simulate_projection(label, 11, size_px=512) for label in ("control", "patient")}
-
-
-@pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["colvi-edge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return command
 
 
 def files_in(folder: Path) -> dict[str, str]:

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import open_bundle
-from colvi_edge.cli import main
 from colvi_edge.engines import open_engine
 from colvi_edge.export.command import parse_normalisation
 from colvi_edge.export.demo import DEMO_CHECKPOINT
@@ -23,20 +22,6 @@ from colvi_edge.patches import Normalisation
 from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
-
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["colvi-edge", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return command
 
 
 @pytest.fixture(scope="module")
