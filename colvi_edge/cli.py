@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,25 +23,41 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _option(*names: str, of: str = "", **settings: Any) -> Any:
+    """Return an option that a variable can set as well: COLVI_EDGE_CHANNELS for --channels.
+
+    What means another thing in one command has its own variable there: the export's channels are
+    the network's, not a file's.
+    """
+    words = ["COLVI_EDGE", of, names[0].removeprefix("--")]
+    variable = "_".join(word for word in words if word).upper().replace("-", "_")
+    return typer.Option(*names, envvar=variable, **settings)
+
+
 BundleOption = Annotated[
     str,
-    typer.Option(
+    _option(
         "--bundle",
-        envvar="COLVI_EDGE_BUNDLE",
         metavar="PATH|demo",
         help="The exported model, a folder NAME.colvi/, or 'demo', the shipped synthetic demo model.",
     ),
 ]
-EngineOption = Annotated[EngineName, typer.Option("--engine", envvar="COLVI_EDGE_ENGINE")]
+EngineOption = Annotated[
+    EngineName,
+    _option("--engine", help="What runs the network; auto says which and why."),
+]
 PrecisionOption = Annotated[
     PrecisionChoice,
-    typer.Option("--precision", envvar="COLVI_EDGE_PRECISION", help="As far as the bundle holds it."),
+    _option(
+        "--precision",
+        help="auto is INT8 where it decides as FP32 does, else FP32.",
+    ),
 ]
 ChannelsOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--channels",
-        envvar="COLVI_EDGE_CHANNELS",
         metavar="ROLE,ROLE",
         help="Role of each channel of the files: collagen, nuclei, or other. Without it the file is asked; "
         "two channels without names are nuclei,collagen.",
@@ -49,51 +65,43 @@ ChannelsOption = Annotated[
 ]
 OutputDirOption = Annotated[
     Path | None,
-    typer.Option(
+    _option(
         "--output-dir",
-        envvar="COLVI_EDGE_OUTPUT_DIR",
         file_okay=False,
         help="Put the results here, folders mirrored, instead of beside the raw files.",
     ),
 ]
 LimitOption = Annotated[
     list[str] | None,
-    typer.Option(
+    _option(
         "--limit",
-        envvar="COLVI_EDGE_LIMIT",
         metavar="NAME=NUMBER",
         help="Let a raw file ask for more, or less: file_bytes, pixels, decoded_bytes, expansion or pages. "
         "May be given several times.",
     ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", envvar="COLVI_EDGE_JSON", help="Print JSON instead of a table.")
+    bool,
+    _option("--json", help="Print JSON, one record a line, instead of a table."),
 ]
 ImagesOption = Annotated[
     int,
-    typer.Option(
-        "--images", envvar="COLVI_EDGE_IMAGES", min=1, help="Projections in all, half of each class."
-    ),
+    _option("--images", min=1, help="Projections in all, half of each class."),
 ]
 DifficultyOption = Annotated[
     float,
-    typer.Option(
-        "--difficulty", envvar="COLVI_EDGE_DIFFICULTY", min=0, max=1, help="How alike the classes look."
-    ),
+    _option("--difficulty", min=0, max=1, help="How alike the classes look."),
 ]
 SeverityOption = Annotated[
     float | None,
-    typer.Option(
+    _option(
         "--severity",
-        envvar="COLVI_EDGE_SEVERITY",
         min=0,
         max=1,
         help="How ill the patients are, up to 1: collagen nearly absent. Without it each patient differs.",
     ),
 ]
-SeedOption = Annotated[
-    int, typer.Option("--seed", envvar="COLVI_EDGE_SEED", min=0, help="Same seed, same images.")
-]
+SeedOption = Annotated[int, _option("--seed", min=0, help="Same seed, same images.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -108,7 +116,9 @@ def version(
 
 @app.command(no_args_is_help=True)
 def run(
-    images: Annotated[list[Path], typer.Argument(help="Raw files, or folders to search for them.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Raw files, or folders to search for them.", readable=False)
+    ],
     bundle: BundleOption,
     output_dir: OutputDirOption = None,
     engine: EngineOption = EngineName.AUTO,
@@ -117,8 +127,8 @@ def run(
     limit: LimitOption = None,
     result_csv: Annotated[
         Path | None,
-        typer.Option(
-            envvar="COLVI_EDGE_RESULT_CSV",
+        _option(
+            "--result-csv",
             dir_okay=False,
             help="Also write image_name,prediction,probability of every result in the folders.",
         ),
@@ -184,13 +194,13 @@ def export(
     model: Annotated[Path, typer.Argument(help="Checkpoint, TorchScript, .pt2, state_dict or Keras .h5.")],
     bundle: Annotated[
         Path,
-        typer.Option("--output", "-o", envvar="COLVI_EDGE_OUTPUT", help="The bundle, a folder NAME.colvi/."),
+        _option("--output", "-o", of="export", help="The bundle, a folder NAME.colvi/."),
     ],
     calibration: Annotated[
         Path | None,
-        typer.Option(
+        _option(
             "--calibration",
-            envvar="COLVI_EDGE_CALIBRATION",
+            of="export",
             exists=True,
             file_okay=False,
             metavar="DIR",
@@ -200,50 +210,57 @@ def export(
     ] = None,
     network: Annotated[
         str | None,
-        typer.Option("--network", envvar="COLVI_EDGE_NETWORK", help="paper or published, for bare weights."),
+        _option("--network", of="export", help="paper or published, for bare weights."),
     ] = None,
     classes: Annotated[
         str | None,
-        typer.Option("--classes", envvar="COLVI_EDGE_CLASSES", help="Order of the outputs: control,patient."),
+        _option("--classes", of="export", help="Order of the outputs: control,patient."),
     ] = None,
     activation: Annotated[
         str | None,
-        typer.Option("--activation", envvar="COLVI_EDGE_ACTIVATION", help="softmax, sigmoid or none."),
+        _option("--activation", of="export", help="softmax, sigmoid or none."),
     ] = None,
     precision: Annotated[
         str,
-        typer.Option(
-            "--precision", envvar="COLVI_EDGE_PRECISION", help="What to export, of these.", metavar="LIST"
+        _option(
+            "--precision",
+            of="export",
+            help="Which precisions the bundle shall hold.",
+            metavar="LIST",
         ),
     ] = "fp32,fp16,int8",
     normalisation: Annotated[
         str | None,
-        typer.Option(
+        _option(
             "--normalisation",
-            envvar="COLVI_EDGE_NORMALISATION",
+            of="export",
             help="patch, patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE.",
         ),
     ] = None,
     channels: Annotated[
         str | None,
-        typer.Option(
+        _option(
             "--channels",
-            envvar="COLVI_EDGE_CHANNELS",
+            of="export",
             help="The network's inputs; two are collagen,nuclei, three empty,collagen,nuclei.",
         ),
     ] = None,
     pixel_size_um: Annotated[
         float | None,
-        typer.Option(
-            "--pixel-size-um", envvar="COLVI_EDGE_PIXEL_SIZE_UM", min=0.001, help="Of the training images."
+        _option(
+            "--pixel-size-um",
+            of="export",
+            min=0.001,
+            help="Of the training images.",
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", envvar="COLVI_EDGE_NAME", help="Stands in every result.")
+        str | None,
+        _option("--name", of="export", help="The bundle's name, which stands in every result."),
     ] = None,
     engine: Annotated[
         BuiltEngine | None,
-        typer.Option("--engine", envvar="COLVI_EDGE_ENGINE", help="Also build its engine for this machine."),
+        _option("--engine", of="export", help="Also build its engine for this machine."),
     ] = None,
 ) -> None:
     """Turn a trained network into a bundle: FP32, FP16 and INT8, each measured against torch.
@@ -284,7 +301,7 @@ def export(
 def build(
     bundle: Annotated[str, typer.Argument(help="A bundle, or 'demo'.")],
     precision: Annotated[
-        PrecisionChoice, typer.Option("--precision", envvar="COLVI_EDGE_PRECISION", help="auto takes fp16.")
+        PrecisionChoice, _option("--precision", help="auto takes fp16.")
     ] = PrecisionChoice.AUTO,
 ) -> None:
     """Build the TensorRT engine of a bundle for this machine, and keep it in the state directory."""

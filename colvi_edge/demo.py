@@ -35,7 +35,7 @@ def play(folder: Path, seed: int) -> int:
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]
     right = sum(truth == verdict for truth, verdict in truths)
-    example = jobs[0].raw
+    example = jobs[_PROJECTIONS // 2].raw  # a patient
     console = wide_console()
     console.print(f"\nModel     {bundle.name} {bundle.version}: simulated images, no clinical meaning")
     console.print(
@@ -52,7 +52,6 @@ def play(folder: Path, seed: int) -> int:
 def _acquire(folder: Path, seed: int, advance: Callable[[], None]) -> list[Path]:
     raws = simulate_folder(folder, _PROJECTIONS, seed=seed, progress=lambda _: advance())
     stack = folder / "stacks" / f"patient_{seed}_stack.tif"
-    stack.parent.mkdir(exist_ok=True)
     write_imagej(stack, simulate_planes("patient", image_seed(seed, _PROJECTIONS)))
     advance()
     return [*raws, stack]

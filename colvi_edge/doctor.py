@@ -58,7 +58,9 @@ def _bundle_and_engines() -> Iterator[Finding]:
         yield from (finding._replace(exit_code=EngineUnavailableError.exit_code) for finding in engines)
     else:
         # One engine is enough: the other ones are a choice.
-        yield from (f._replace(state="note") if f.state == "missing" else f for f in engines)
+        for finding in engines:
+            optional = finding._replace(state="note", words=f"optional; {finding.words}")
+            yield optional if finding.state == "missing" else finding
 
 
 def _engine(bundle: Bundle, name: EngineName) -> Finding:

@@ -32,6 +32,10 @@ def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} is not there; name raw files or folders that hold them")
+        if not (path.is_dir() or path.is_file()):
+            raise UsageError(
+                f"{path} is neither a file nor a folder; name raw files or folders that hold them"
+            )
         root = path if path.is_dir() else path.parent
         for raw in _raw_files(path, output_dir) if path.is_dir() else [path]:
             folder = output_dir / raw.parent.relative_to(root) if output_dir else raw.parent
@@ -43,7 +47,7 @@ def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job
 
 
 def _raw_files(root: Path, output_dir: Path | None) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(root):
+    for folder, subfolders, names in os.walk(root, onerror=_refuse_unlisted):
         here = Path(folder)
         subfolders[:] = sorted(
             name
@@ -52,6 +56,11 @@ def _raw_files(root: Path, output_dir: Path | None) -> Iterator[Path]:
             and not (output_dir and (here / name).resolve() == output_dir.resolve())
         )
         yield from (here / name for name in sorted(names) if is_raw_name(name))
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    # Passed over in silence, the images in it would look as if they had been diagnosed.
+    raise UsageError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
 def _refuse_collisions(jobs: Iterable[Job]) -> None:

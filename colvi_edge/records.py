@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge import __version__
-from colvi_edge.acquisition import Acquisition, printable_name
+from colvi_edge.acquisition import Acquisition
 from colvi_edge.bundle import Bundle
 from colvi_edge.diagnosis import BANDS, VOTES, Diagnosis
 from colvi_edge.engines import EngineInfo
@@ -27,6 +27,7 @@ from colvi_edge.outputs.sidecar import (
     Votes,
 )
 from colvi_edge.patches import coverage
+from colvi_edge.printable import printable_name
 from colvi_edge.quality import Flag
 
 _RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")

@@ -29,7 +29,7 @@ from colvi_edge.culture import (
     grow,
     smooth_noise,
 )
-from colvi_edge.errors import UsageError
+from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 
 LABELS: tuple[Label, Label] = ("control", "patient")
@@ -87,11 +87,12 @@ def write_imagej(path: Path, image: NDArray[np.uint16]) -> None:
     """Write an uncompressed ImageJ hyperstack; the file is whole or absent.
 
     Args:
-        path: in a folder that is there.
+        path: the folder is made if it is not there.
         image: (2, H, W) or (Z, 2, H, W), channels (nuclei, collagen).
 
     Raises:
         UsageError: a file that was not written here has the name.
+        OutputError: it cannot be written.
     """
     _refuse_foreign(path)
     blue, green = np.zeros((2, 3, 256), np.uint8)
@@ -112,8 +113,14 @@ def write_imagej(path: Path, image: NDArray[np.uint16]) -> None:
             "LUTs": [blue, green],
         },
     )
-    with open_folder(path.parent) as folder_fd:
-        write_atomically(folder_fd, path.name, file.getvalue())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open_folder(path.parent) as folder_fd:
+            write_atomically(folder_fd, path.name, file.getvalue())
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}; make room or choose another folder"
+        ) from error
 
 
 def simulate_folder(
@@ -140,7 +147,6 @@ def simulate_folder(
         projection = simulate_projection(
             LABELS[k % 2], image_seed(seed, k), difficulty=difficulty, severity=severity
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_imagej(path, projection)
         progress(path)
     return targets

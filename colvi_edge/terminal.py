@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.acquisition import printable_name
 from colvi_edge.doctor import Finding
 from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar, as_plain
 from colvi_edge.pipeline import Outcome
+from colvi_edge.printable import printable_name
 from colvi_edge.records import error_record
 
 _COLOUR = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "failed": "red"}
@@ -61,7 +61,8 @@ def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outc
 def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
     """Print what `doctor` found."""
     if as_json:
-        print(orjson.dumps([finding._asdict() for finding in findings]).decode())  # noqa: T201 - data for a pipe
+        for finding in findings:
+            print(orjson.dumps(finding._asdict()).decode())  # noqa: T201 - data for a pipe
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
@@ -92,15 +93,16 @@ def _print_table(outcomes: list[Outcome]) -> None:
     table.add_column("tie", justify="right")
     table.add_column("remarks", overflow="fold")
     words = Counter[str]()
+    one_folder = len({outcome.job.raw.parent for outcome in outcomes}) == 1
     for outcome in outcomes:
         word, cells = _row(outcome)
         words[word] += 1
-        table.add_row(
-            escape(printable_name(outcome.job.raw.name)), f"[{_COLOUR[word]}]{word}[/]", *map(escape, cells)
-        )
+        shown = outcome.job.raw.name if one_folder else str(outcome.job.raw)
+        table.add_row(escape(printable_name(shown)), f"[{_COLOUR[word]}]{word}[/]", *map(escape, cells))
     console = wide_console()
     console.print(table)
-    console.print(f"\n{len(outcomes)} images: " + ", ".join(f"{n} {word}" for word, n in words.items()))
+    images = "1 image" if len(outcomes) == 1 else f"{len(outcomes)} images"
+    console.print(f"\n{images}: " + ", ".join(f"{words[word]} {word}" for word in _COLOUR if words[word]))
     console.print(RESEARCH_USE_ONLY, style="dim")
 
 

@@ -17,6 +17,9 @@ from colvi_edge.simulate import CHANNELS, LABELS, simulate_projection
 AT_MOST = 64
 """Images read of a larger folder, evenly spread: more change the ranges by nothing that was seen."""
 
+ENOUGH = 40
+"""Images from which on more changed little."""
+
 HELD_OUT = 4
 """One image in so many is kept for the gate."""
 

@@ -12,7 +12,7 @@ from colvi_edge.errors import ParityError, UsageError
 from colvi_edge.patches import Normalisation, NormalisationKind
 from colvi_edge.terminal import wide_console
 
-from .calibration import read_calibration
+from .calibration import ENOUGH, read_calibration
 from .checkpoints import read_model
 from .manifest import Description, refuse_foreign
 from .networks import PATCH_PX
@@ -91,8 +91,13 @@ def export_model(
         console.print(sentence, markup=False, soft_wrap=True)
     if images is None:
         console.print("Measured on two simulated images; --calibration DIR measures on yours.")
-    elif report.accuracy is not None:
-        console.print(f"Right on {report.accuracy:.0%} of the labelled held-out images.")
+    else:
+        used, held_out = len(images.calibrating.names), len(images.held_out.names)
+        console.print(f"Calibrated on {used} images, measured on {held_out} others.")
+        if used + held_out < ENOUGH:
+            console.print(f"{ENOUGH} images or more make the ranges and this verdict firmer.")
+        if report.accuracy is not None:
+            console.print(f"Right on {report.accuracy:.0%} of the labelled ones among these {held_out}.")
     held = ", ".join(dict.fromkeys(row.precision for row in report.rows))
     console.print(f"{bundle}: {held}", markup=False, soft_wrap=True)
     for worst in report.worst:

@@ -360,7 +360,7 @@ def test_options_are_read_from_the_environment(
 
 
 def test_every_option_has_its_variable() -> None:
-    """COLVI_EDGE_<OPTION>, without exception."""
+    """COLVI_EDGE_<OPTION>; the export's have a word more, since its --channels are the network's."""
     import typer.main
 
     from colvi_edge.cli import app
@@ -370,7 +370,8 @@ def test_every_option_has_its_variable() -> None:
         for option in command.params:
             if option.param_type_name == "option" and option.name != "help":
                 flag = next(name for name in option.opts if name.startswith("--"))
-                assert option.envvar == "COLVI_EDGE_" + flag[2:].upper().replace("-", "_"), flag
+                prefix = "COLVI_EDGE_EXPORT_" if command.name == "export" else "COLVI_EDGE_"
+                assert option.envvar == prefix + flag[2:].upper().replace("-", "_"), flag
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_without_a_traceback(
@@ -385,6 +386,63 @@ def test_a_folder_that_cannot_be_written_is_an_error_without_a_traceback(
     assert code in (1, 2)
     assert "results" in out + err
     assert "Traceback" not in out + err
+
+
+def test_a_name_that_is_no_text_is_judged_like_any_other(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Bytes that are not UTF-8, and a line break: five files, readable JSON, and the next file too."""
+    odd = os.fsdecode(b"lat\xe9n\n.tif")
+    for name in (odd, "next.tif"):
+        write_imagej(tmp_path / name, cultures["control"])
+
+    code, out, _ = run("run", tmp_path, "--bundle", "demo", "--json")
+
+    assert code == 0
+    assert [json.loads(line)["image"]["name"] for line in out.splitlines()] == [
+        r"lat\udce9n\n.tif",
+        "next.tif",
+    ]
+    assert all((tmp_path / f"{odd}{suffix}").is_file() for suffix in FIVE)
+    assert json.loads((tmp_path / f"{odd}.colvi.json").read_bytes())["status"] == "ok"
+
+
+def test_an_assumed_order_of_channels_is_told(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Two channels without names are taken as nuclei, collagen; the result says so until told."""
+    raw = tmp_path / "x.tif"
+    tifffile.imwrite(raw, cultures["control"], imagej=True, metadata={"axes": "CYX"})
+
+    run("run", raw, "--bundle", "demo")
+    assumed = json.loads((tmp_path / "x.tif.colvi.json").read_text())
+    run("run", raw, "--bundle", "demo", "--channels", "nuclei,collagen")
+    told = json.loads((tmp_path / "x.tif.colvi.json").read_text())
+
+    assert "channels_assumed" in {flag["name"] for flag in assumed["quality"]}
+    assert "channels_assumed" not in {flag["name"] for flag in told["quality"]}
+    assert assumed["patches"] == told["patches"]
+
+
+def test_a_device_is_no_image(run: Callable[..., tuple[int, str, str]]) -> None:
+    """Named by mistake, nothing is written beside it."""
+    code, _, err = run("run", "/dev/null", "--bundle", "demo")
+
+    assert code == 2
+    assert "neither a file nor a folder" in err
+    assert not Path("/dev/null.colvi.error.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [["simulate", "/proc/nowhere"], ["demo", "/proc/nowhere"]])
+def test_a_place_that_cannot_be_written_is_one_sentence(
+    arguments: list[str], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """No traceback where the operator can help himself."""
+    code, _, err = run(*arguments)
+
+    assert code == 1
+    assert err.startswith("colvi-edge: error: cannot write /proc/nowhere")
+    assert err.count("\n") == 1
 
 
 def test_two_results_never_share_a_name(

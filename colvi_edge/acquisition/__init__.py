@@ -20,8 +20,9 @@ from colvi_edge.errors import (
     IncompleteFileError,
     NotAnImageError,
 )
+from colvi_edge.printable import printable_name
 
-__all__ = ["Acquisition", "Limits", "Provenance", "Role", "acquire", "is_raw_name", "printable_name"]
+__all__ = ["Acquisition", "Limits", "Provenance", "Role", "acquire", "is_raw_name"]
 
 DEFAULT_LIMITS = Limits()
 RAW_SUFFIXES = (".tif", ".tiff")
@@ -42,17 +43,6 @@ def is_raw_name(name: str) -> bool:
     """
     lower = name.lower()
     return lower.endswith(RAW_SUFFIXES) and not lower.startswith((".", "~$")) and ".colvi." not in lower
-
-
-def printable_name(name: str) -> str:
-    """Return a file name, or words that may hold one, fit for a message, a log or JSON.
-
-    Control characters, unpaired surrogates and invisible characters are escaped: a name with a
-    line break in it could forge a line of a log.
-    """
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name
-    )
 
 
 def acquire(
@@ -93,6 +83,7 @@ def acquire(
         pixel_size_um=image.description.pixel_size_um,
         plane_spacing_um=image.description.plane_spacing_um,
         planes_planned=image.description.planes_planned,
+        channels_assumed=image.roles_assumed,
         provenance=Provenance(len(data), hashlib.sha256(data).hexdigest(), image.axes, image.shape),
     )
 

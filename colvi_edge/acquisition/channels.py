@@ -103,6 +103,12 @@ def assign_roles(
     return tuple(role or "other" for role in roles)
 
 
+def is_assumed(count: int, hints: Sequence[ChannelHint], *, rgb: bool, asked: Sequence[str] | None) -> bool:
+    """Return whether the roles follow from rule 4 alone: nobody said which channel is which."""
+    said = len(hints) == count and not all(hint.is_empty for hint in hints)
+    return asked is None and not rgb and not said
+
+
 def role_named(word: str) -> Role:
     """Return the role that the operator names.
 

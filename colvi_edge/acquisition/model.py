@@ -55,6 +55,8 @@ class Acquisition:
         planes_planned: planes that the acquisition software set out to take; None when the
             file does not say.
         provenance: the raw file as it was read.
+        channels_assumed: the file names no channel, nor did the operator; nuclei were taken to come
+            first.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Acquisition:
     plane_spacing_um: float | None
     planes_planned: int | None
     provenance: Provenance
+    channels_assumed: bool = False
 
     def laid_out(self, layout: Sequence[str]) -> NDArray[Any]:
         """Return the planes as a bundle asks for them.

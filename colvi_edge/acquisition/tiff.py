@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TIFF, TiffFile, TiffPageSeries
 
-from colvi_edge.acquisition.channels import assign_roles
+from colvi_edge.acquisition.channels import assign_roles, is_assumed
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
 from colvi_edge.acquisition.metadata import Description, describe
@@ -51,6 +51,7 @@ class TiffImage:
 
     planes: NDArray[Any]
     roles: tuple[Role, ...]
+    roles_assumed: bool
     axes: str
     shape: tuple[int, ...]
     description: Description
@@ -82,6 +83,7 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         rgb = pages[0].photometric == PHOTOMETRIC_RGB and layout.channels in (3, 4)
         count = layout.channels - (rgb and layout.channels == 4)  # the fourth of RGB is opacity
         roles = assign_roles(count, description.channels, rgb=rgb, asked=channels)
+        assumed = is_assumed(count, description.channels, rgb=rgb, asked=channels)
         stored = _decode(tif, series, places, pages)
         refuse_unwritten_tail(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
     planes = stored.transpose(layout.order).reshape(layout.planes, layout.channels, *layout.frame)
@@ -90,7 +92,7 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         raise PixelTypeError(
             "holds pixels that are NaN or infinite; expected finite numbers; export it again"
         )
-    return TiffImage(planes, roles, axes, shape, description)
+    return TiffImage(planes, roles, assumed, axes, shape, description)
 
 
 @dataclass(frozen=True)

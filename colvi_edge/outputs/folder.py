@@ -18,6 +18,7 @@ from colvi_edge.outputs import geojson, overlay, rois, table
 from colvi_edge.outputs.atomic import open_folder, remove, write_atomically
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import ErrorRecord, OutputFile, Sidecar, to_json
+from colvi_edge.printable import printable_name
 
 _MAX_SIDECAR_BYTES = 2**26
 
@@ -57,7 +58,7 @@ def write_result(folder: Path, raw_name: str, sidecar: Sidecar, files: dict[Outp
         outputs = []
         for kind, data in files.items():
             write_atomically(folder_fd, names[kind], data)
-            outputs.append(OutputFile(name=names[kind], sha256=sha256(data).hexdigest()))
+            outputs.append(OutputFile(name=printable_name(names[kind]), sha256=sha256(data).hexdigest()))
         revision = 1
         if previous is not None:
             revision = previous.revision + (previous.result_id != sidecar.result_id)
@@ -109,6 +110,6 @@ def _opened(folder: Path) -> Iterator[int]:
             yield folder_fd
     except OSError as error:
         raise OutputError(
-            f"cannot write results into {folder}: {error.strerror}; free space or make the folder "
-            "writable, or choose another with --output-dir"
+            f"cannot write results into {folder}: {error.strerror}; make room, make the folder "
+            "writable, or choose another"
         ) from error

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.acquisition import Acquisition, Limits, acquire, is_raw_name, printable_name
+from colvi_edge.acquisition import Acquisition, Limits, acquire, is_raw_name
 from colvi_edge.errors import (
     AcquisitionError,
     ImageTooLargeError,
     IncompleteFileError,
     NotAnImageError,
 )
+from colvi_edge.printable import printable_name
 
 
 @pytest.mark.parametrize("name", ["a.tif", "A.TIF", "b.tiff", "c.Tiff", "d.ome.tif", "x.tif.tif", "e f.tif"])

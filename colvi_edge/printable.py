@@ -1,0 +1,12 @@
+"""File names as text that can be printed, logged and stored."""
+
+
+def printable_name(name: str) -> str:
+    """Return a file name, or words that may hold one, fit for a message, a log or JSON.
+
+    Control characters, unpaired surrogates and invisible characters are escaped: a name with a
+    line break in it could forge a line of a log.
+    """
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name
+    )
