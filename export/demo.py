@@ -44,7 +44,7 @@ def make_demo_checkpoint(
     images: dict[str, int] = SERIES,
     settings: Settings = SETTINGS,
 ) -> Checkpoint:
-    """Simulate, train, test and write the checkpoint; about ten minutes on two cores.
+    """Simulate, train, test and write the checkpoint; 17 minutes on two busy cores.
 
     Args:
         path: of the checkpoint, .pt.

@@ -300,7 +300,7 @@ def test_an_engine_in_a_read_only_folder_is_used(tmp_path: Path) -> None:
         ({"STATE_DIRECTORY": "/var/lib/one:/var/lib/two"}, "/var/lib/one"),
         ({"STATE_DIRECTORY": "/var/lib/a", "XDG_STATE_HOME": "/var/x"}, "/var/lib/a"),
         ({"STATE_DIRECTORY": "", "XDG_STATE_HOME": "/var/x"}, "/var/x/colvi-edge"),
-        ({"XDG_STATE_HOME": "relative", "HOME": "/root"}, "/root/.local/state/colvi-edge"),
+        ({"XDG_STATE_HOME": "relative", "HOME": "/home/lab"}, "/home/lab/.local/state/colvi-edge"),
         ({"HOME": "/var/home/lab"}, "/var/home/lab/.local/state/colvi-edge"),
     ],
 )
