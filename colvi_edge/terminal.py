@@ -46,13 +46,19 @@ def progress_share(what: str) -> Iterator[Callable[[str, float], None]]:
 
 def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outcome]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them."""
-    done = []
-    with progress("Diagnosing", total) as advance:
-        for outcome in outcomes:
-            done.append(outcome)
-            advance()
-            if as_json:
-                print(orjson.dumps(as_plain(_record(outcome))).decode())  # noqa: T201 - data for a pipe
+    done: list[Outcome] = []
+    try:
+        with progress("Diagnosing", total) as advance:
+            for outcome in outcomes:
+                done.append(outcome)
+                advance()
+                if as_json:
+                    print(orjson.dumps(as_plain(_record(outcome))).decode())  # noqa: T201 - data for a pipe
+    except KeyboardInterrupt:
+        if not as_json:
+            _print_table(done)
+        Console(stderr=True).print(f"Interrupted: {len(done)} of {total} files done.")
+        raise
     if not as_json:
         _print_table(done)
     return done
