@@ -49,10 +49,7 @@ EngineOption = Annotated[
 ]
 PrecisionOption = Annotated[
     PrecisionChoice,
-    _option(
-        "--precision",
-        help="auto is INT8 where it decides as FP32 does, else FP32.",
-    ),
+    _option("--precision", help="auto is INT8 where it decides as FP32 does, else FP32."),
 ]
 ChannelsOption = Annotated[
     str | None,
@@ -156,7 +153,7 @@ def run(
         from colvi_edge.outputs.folder import write_result_csv
 
         write_result_csv(result_csv, {job.folder for job in jobs})
-    raise typer.Exit(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes))
+    raise typer.Exit(int(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)))
 
 
 @app.command()
@@ -222,12 +219,7 @@ def export(
     ] = None,
     precision: Annotated[
         str,
-        _option(
-            "--precision",
-            of="export",
-            help="Which precisions the bundle shall hold.",
-            metavar="LIST",
-        ),
+        _option("--precision", of="export", help="Which precisions the bundle shall hold.", metavar="LIST"),
     ] = "fp32,fp16,int8",
     normalisation: Annotated[
         str | None,
@@ -247,12 +239,7 @@ def export(
     ] = None,
     pixel_size_um: Annotated[
         float | None,
-        _option(
-            "--pixel-size-um",
-            of="export",
-            min=0.001,
-            help="Of the training images.",
-        ),
+        _option("--pixel-size-um", of="export", min=0.001, help="Of the training images."),
     ] = None,
     name: Annotated[
         str | None,

@@ -4,7 +4,7 @@ They are two different networks. TensorRT wants symmetric Q/DQ at the inputs of 
 nowhere else: between a convolution and its ReLU they would split the fused kernel, the
 classifier's layers are 0.3 % of the work, and a quantised bias is refused. CPUs want asymmetric
 uint8 all the way through ReLU and pooling: the ReLU folds into the clamp and the pooling moves a
-quarter of the bytes (OpenVINO: 38 ms an image against 50 ms).
+quarter of the bytes (OpenVINO takes 45 ms an image, and 75 ms with the network for TensorRT).
 
 Ranges come from calibration patches, as the extremes ("min-max") or as the 99.99th percentile,
 which cuts off the rare brightest pixel; which of the two is better is measured, not assumed.
