@@ -2,19 +2,41 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from colvi_edge.acquisition import is_raw_name
-from colvi_edge.errors import UsageError
+from colvi_edge.acquisition import OPEN_FLAGS, is_raw_name
+from colvi_edge.errors import ColviEdgeError, UsageError
+from colvi_edge.outputs.folder import open_results
 
 
 @dataclass(frozen=True)
 class Job:
-    """A raw file, and the folder that its outputs go to."""
+    """A raw file that was named on the command line, and the folder that its outputs go to."""
 
     raw: Path
     folder: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the raw file, without folders."""
+        return self.raw.name
+
+    def open(self) -> int:
+        """Open the raw file."""
+        return os.open(self.raw, OPEN_FLAGS)
+
+    def results(self) -> AbstractContextManager[int]:
+        """Hold the folder of the outputs open."""
+        return open_results(self.folder)
+
+    def confirm(self) -> None:
+        """Let everything be written: who names a file wants its result."""
+
+    def is_final(self, _: ColviEdgeError) -> bool:
+        """Return True: there is no second try, so that every error gets its record."""
+        return True
 
 
 def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job]:

@@ -7,19 +7,18 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition import Acquisition, Limits, acquire
+from colvi_edge.acquisition import Acquisition, Limits, acquire_opened
 from colvi_edge.bundle import Bundle
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
 from colvi_edge.errors import AcquisitionError, ColviEdgeError
-from colvi_edge.jobs import Job
 from colvi_edge.outputs import folder
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.patches import project
@@ -41,11 +40,39 @@ class Judged:
     nuclei: NDArray[Any]
 
 
+class RawFile(Protocol):
+    """A raw file, and where its results go: `jobs.Job`, or the daemon's, which trusts no path."""
+
+    @property
+    def name(self) -> str:
+        """Name of the raw file, without folders."""
+        ...
+
+    def open(self) -> int:
+        """Return a new descriptor of it, opened with `acquisition.OPEN_FLAGS`."""
+        ...
+
+    def results(self) -> AbstractContextManager[int]:
+        """Hold the folder for its results open; an OSError in there becomes an OutputError."""
+        ...
+
+    def confirm(self) -> None:
+        """Raise a ColviEdgeError if nothing may be written any more; asked before each change."""
+        ...
+
+    def is_final(self, error: ColviEdgeError) -> bool:
+        """Return whether an error is to be recorded, or the file will be tried again."""
+        ...
+
+
+File = TypeVar("File", bound=RawFile)
+
+
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Generic[File]):
     """What became of an image: a sidecar as it was written, or why there is none."""
 
-    job: Job
+    job: File
     result: Sidecar | ColviEdgeError
 
 
@@ -75,13 +102,13 @@ class Diagnoser:
         self._channels = channels
         self._limits = limits or Limits()
 
-    def read(self, raw: Path) -> Iterator[Acquisition]:
+    def read(self, job: RawFile) -> Iterator[Acquisition]:
         """Yield the images of a raw file.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
         """
-        yield from acquire(raw, channels=self._channels, limits=self._limits)
+        yield from acquire_opened(job.open, job.name, channels=self._channels, limits=self._limits)
 
     def judge(self, acquisition: Acquisition) -> Judged:
         """Return the result for an image: its diagnosis, or why it was rejected.
@@ -103,7 +130,7 @@ class Diagnoser:
         record = result_record(acquisition, self._bundle, self._engine.info, flags, diagnosis, clock.laps_ms)
         return Judged(record, collagen, nuclei)
 
-    def write(self, judged: Judged, job: Job) -> Sidecar:
+    def write(self, judged: Judged, job: RawFile) -> Sidecar:
         """Write the files of a result, the sidecar last; return the sidecar as written.
 
         Raises:
@@ -115,28 +142,40 @@ class Diagnoser:
         timed = judged.sidecar.model_copy(
             update={"timings_ms": {**judged.sidecar.timings_ms, **clock.laps_ms}}
         )
-        return folder.write_result(job.folder, job.raw.name, timed, files)
+        with job.results() as folder_fd:
+            return folder.write_result(folder_fd, job.name, timed, files, job.confirm)
 
-    def write_error(self, error: ColviEdgeError, job: Job) -> None:
+    def write_error(self, error: ColviEdgeError, job: RawFile) -> None:
         """Write why a raw file has no result.
 
         Raises:
             OutputError: the record cannot be written.
         """
-        folder.write_error(job.folder, job.raw.name, error_record(job.raw.name, error))
+        with job.results() as folder_fd:
+            folder.write_error(folder_fd, job.name, error_record(job.name, error), job.confirm)
 
 
-def process(diagnoser: Diagnoser, jobs: Iterable[Job]) -> Iterator[Outcome]:
+def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File]]:
     """Diagnose every image of every job, in order; one that fails stops none of the others.
 
     The next image is read and the last one written while this one is judged. Of each step one
-    image is held in memory at a time.
+    image is held in memory at a time. An outcome is given as soon as it is written, also while the
+    next job is still being waited for.
     """
     with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
         images = _images(diagnoser, jobs)
         ahead = reader.submit(next, images, None)
-        behind: Future[Outcome] | None = None
-        while (image := ahead.result()) is not None:
+        behind: Future[Outcome[File]] | None = None
+        while True:
+            if behind is not None:
+                pending: tuple[Future[Any], ...] = (ahead, behind)
+                wait(pending, return_when=FIRST_COMPLETED)
+                if behind.done():
+                    yield behind.result()
+                    behind = None
+                    continue
+            if (image := ahead.result()) is None:
+                break
             ahead = reader.submit(next, images, None)
             job, found = image
             judged = _judge(diagnoser, found)
@@ -147,10 +186,12 @@ def process(diagnoser: Diagnoser, jobs: Iterable[Job]) -> Iterator[Outcome]:
             yield behind.result()
 
 
-def _images(diagnoser: Diagnoser, jobs: Iterable[Job]) -> Iterator[tuple[Job, Acquisition | ColviEdgeError]]:
+def _images(
+    diagnoser: Diagnoser, jobs: Iterable[File]
+) -> Iterator[tuple[File, Acquisition | ColviEdgeError]]:
     for job in jobs:
         try:
-            for acquisition in diagnoser.read(job.raw):
+            for acquisition in diagnoser.read(job):
                 yield job, acquisition
         except AcquisitionError as error:
             yield job, error
@@ -165,11 +206,12 @@ def _judge(diagnoser: Diagnoser, found: Acquisition | ColviEdgeError) -> Judged 
         return error
 
 
-def _write(diagnoser: Diagnoser, job: Job, judged: Judged | ColviEdgeError) -> Outcome:
+def _write(diagnoser: Diagnoser, job: File, judged: Judged | ColviEdgeError) -> Outcome[File]:
     try:
         if isinstance(judged, Judged):
             return Outcome(job, diagnoser.write(judged, job))
-        diagnoser.write_error(judged, job)
+        if job.is_final(judged):
+            diagnoser.write_error(judged, job)
     except ColviEdgeError as error:
         return Outcome(job, error)
     return Outcome(job, judged)

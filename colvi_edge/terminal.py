@@ -15,6 +15,7 @@ from rich.table import Table
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.doctor import Finding
+from colvi_edge.jobs import Job
 from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar, as_plain
 from colvi_edge.pipeline import Outcome
 from colvi_edge.printable import printable_name
@@ -44,9 +45,9 @@ def progress_share(what: str) -> Iterator[Callable[[str, float], None]]:
         yield lambda words, share: bar.update(task, description=f"{what}: {words}", completed=share)
 
 
-def show(outcomes: Iterable[Outcome], total: int, *, as_json: bool) -> list[Outcome]:
+def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list[Outcome[Job]]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them."""
-    done: list[Outcome] = []
+    done: list[Outcome[Job]] = []
     try:
         with progress("Diagnosing", total) as advance:
             for outcome in outcomes:
@@ -83,13 +84,13 @@ def wide_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_COLUMNS)
 
 
-def _record(outcome: Outcome) -> Sidecar | ErrorRecord:
+def _record(outcome: Outcome[Job]) -> Sidecar | ErrorRecord:
     if isinstance(outcome.result, Sidecar):
         return outcome.result
     return error_record(outcome.job.raw.name, outcome.result)
 
 
-def _print_table(outcomes: list[Outcome]) -> None:
+def _print_table(outcomes: list[Outcome[Job]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", overflow="fold")
     table.add_column("diagnosis")
@@ -112,7 +113,7 @@ def _print_table(outcomes: list[Outcome]) -> None:
     console.print(RESEARCH_USE_ONLY, style="dim")
 
 
-def _row(outcome: Outcome) -> tuple[str, list[str]]:
+def _row(outcome: Outcome[Job]) -> tuple[str, list[str]]:
     if not isinstance(outcome.result, Sidecar):
         remark = str(outcome.result).removeprefix(f"{printable_name(outcome.job.raw.name)}: ")
         return "failed", ["", "", "", "", remark]

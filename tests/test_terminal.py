@@ -14,7 +14,7 @@ from colvi_edge.terminal import show
 def test_an_interruption_shows_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C in the middle of a long run loses no result that is already on disk, nor its line."""
 
-    def outcomes() -> Iterator[Outcome]:
+    def outcomes() -> Iterator[Outcome[Job]]:
         yield Outcome(Job(Path("a.tif"), Path()), IncompleteFileError("a.tif: is empty (0 bytes)"))
         raise KeyboardInterrupt
 

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Role
@@ -22,7 +22,10 @@ from colvi_edge.errors import (
 )
 from colvi_edge.printable import printable_name
 
-__all__ = ["Acquisition", "Limits", "Provenance", "Role", "acquire", "is_raw_name"]
+__all__ = ["Acquisition", "Limits", "Provenance", "Role", "acquire", "acquire_opened", "is_raw_name"]
+
+OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a raw file is opened. Without O_NONBLOCK a pipe that nobody writes to would be waited for for ever."""
 
 DEFAULT_LIMITS = Limits()
 RAW_SUFFIXES = (".tif", ".tiff")
@@ -61,22 +64,40 @@ def acquire(
             sentence begins with the file's name.
     """
     path = Path(path)
-    name = printable_name(path.name)
+    yield from acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, limits=limits)
+
+
+def acquire_opened(
+    opened: Callable[[], int],
+    name: str,
+    *,
+    channels: Sequence[str] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Iterator[Acquisition]:
+    """Yield every image of a raw file as `acquire` does, for callers that do not trust its path.
+
+    Args:
+        opened: opens the file with `OPEN_FLAGS`; its errors are those of the file.
+        name: of the file, without folders; an OME-TIFF may refer to itself by it.
+        channels: as for `acquire`.
+        limits: as for `acquire`.
+    """
+    shown = printable_name(name)
     try:
-        data = _read(path, limits)
+        data = _read(opened, limits)
         _refuse_other_formats(data)
         # Imported here: listing a folder by name needs no reader.
         from colvi_edge.acquisition.tiff import read_tiff
 
-        image = read_tiff(data, path.name, channels, limits)
+        image = read_tiff(data, name, channels, limits)
     except AcquisitionError as error:
-        raise type(error)(f"{name}: {printable_name(str(error))}") from (error.__cause__ or error)
+        raise type(error)(f"{shown}: {printable_name(str(error))}") from (error.__cause__ or error)
     except MemoryError as error:
         raise ImageTooLargeError(
-            f"{name}: needs more memory than this machine can spare; crop the image or close other programs"
+            f"{shown}: needs more memory than this machine can spare; crop the image or close other programs"
         ) from error
     yield Acquisition(
-        name=name,
+        name=shown,
         image_key="",
         planes=image.planes,
         channels=image.roles,
@@ -88,11 +109,10 @@ def acquire(
     )
 
 
-def _read(path: Path, limits: Limits) -> bytes:
+def _read(opened: Callable[[], int], limits: Limits) -> bytes:
     """Return the file's bytes, as they were at one moment."""
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = opened()
         try:
             before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode):

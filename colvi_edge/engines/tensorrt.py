@@ -11,7 +11,7 @@ from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import PrecisionChoice
 from colvi_edge.engines.cache import BuiltEngine, EngineKey, cached_engine
 from colvi_edge.engines.nvidia import find_gpu
-from colvi_edge.engines.state import state_directory
+from colvi_edge.state import state_directory
 from colvi_edge.engines.tensorrt_build import MAX_BATCH, RUNTIME, VERSION, Progress, build_engine
 from colvi_edge.errors import UsageError
 

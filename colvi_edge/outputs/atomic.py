@@ -9,7 +9,7 @@ link after it was opened cannot send the file elsewhere.
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,7 +26,9 @@ def open_folder(path: Path) -> Iterator[int]:
         os.close(folder_fd)
 
 
-def write_atomically(folder_fd: int, name: str, data: bytes) -> None:
+def write_atomically(
+    folder_fd: int, name: str, data: bytes, confirm: Callable[[], None] = lambda: None
+) -> None:
     """Put a file into a folder so that it is seen whole or not at all, even after a power cut.
 
     A file of that name is replaced; a symbolic link of that name is replaced too, its target
@@ -36,6 +38,7 @@ def write_atomically(folder_fd: int, name: str, data: bytes) -> None:
         folder_fd: from `open_folder`.
         name: without folders.
         data: the whole content.
+        confirm: asked right before the file appears; raises to prevent that.
 
     Raises:
         OSError: as the file system gave it; the temporary file is gone, an older file of the
@@ -50,6 +53,7 @@ def write_atomically(folder_fd: int, name: str, data: bytes) -> None:
             os.fsync(file_fd)
         finally:
             os.close(file_fd)  # on a share this may be where the error comes to light
+        confirm()
         os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
     except BaseException:  # Ctrl-C too must not leave litter
         with suppress(OSError):

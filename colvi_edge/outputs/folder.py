@@ -4,7 +4,9 @@ The sidecar goes first when files are about to change and comes last when they h
 there, every file that it lists is there with the listed hash.
 """
 
-from collections.abc import Iterable, Iterator
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -41,43 +43,56 @@ def render(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> di
     return files
 
 
-def write_result(folder: Path, raw_name: str, sidecar: Sidecar, files: dict[OutputKind, bytes]) -> Sidecar:
+def write_result(
+    folder_fd: int,
+    raw_name: str,
+    sidecar: Sidecar,
+    files: dict[OutputKind, bytes],
+    confirm: Callable[[], None],
+) -> Sidecar:
     """Write the files of a result, the sidecar last; return the sidecar as written.
 
     Its revision follows that of the sidecar it replaces, if that was another result.
 
+    Args:
+        folder_fd: from `open_results`.
+        raw_name: of the raw file, without folders.
+        sidecar: the record, its outputs still missing.
+        files: from `render`.
+        confirm: asked before each change in the folder; raises to leave it as it is.
+
     Raises:
-        OutputError: a file cannot be written; then there is no sidecar.
+        OSError: a file cannot be written; then there is no sidecar.
     """
     names = {kind: output_name(raw_name, kind, sidecar.image.key) for kind in OutputKind}
-    with _opened(folder) as folder_fd:
-        previous = read_sidecar(folder / names[OutputKind.SIDECAR])
-        for kind in OutputKind:
-            if kind not in files:
-                remove(folder_fd, names[kind])
-        outputs = []
-        for kind, data in files.items():
-            write_atomically(folder_fd, names[kind], data)
-            outputs.append(OutputFile(name=printable_name(names[kind]), sha256=sha256(data).hexdigest()))
-        revision = 1
-        if previous is not None:
-            revision = previous.revision + (previous.result_id != sidecar.result_id)
-        written = sidecar.model_copy(update={"outputs": outputs, "revision": revision})
-        write_atomically(folder_fd, names[OutputKind.SIDECAR], to_json(written))
+    previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
+    confirm()
+    for kind in OutputKind:
+        if kind not in files:
+            remove(folder_fd, names[kind])
+    outputs = []
+    for kind, data in files.items():
+        write_atomically(folder_fd, names[kind], data, confirm)
+        outputs.append(OutputFile(name=printable_name(names[kind]), sha256=sha256(data).hexdigest()))
+    revision = 1
+    if previous is not None:
+        revision = previous.revision + (previous.result_id != sidecar.result_id)
+    written = sidecar.model_copy(update={"outputs": outputs, "revision": revision})
+    write_atomically(folder_fd, names[OutputKind.SIDECAR], to_json(written), confirm)
     return written
 
 
-def write_error(folder: Path, raw_name: str, record: ErrorRecord) -> None:
+def write_error(folder_fd: int, raw_name: str, record: ErrorRecord, confirm: Callable[[], None]) -> None:
     """Write why a raw file has no result, and remove the result that it had before.
 
     Raises:
-        OutputError: the record cannot be written.
+        OSError: the record cannot be written.
     """
-    with _opened(folder) as folder_fd:
-        for kind in OutputKind:
-            if kind is not OutputKind.ERROR:
-                remove(folder_fd, output_name(raw_name, kind))
-        write_atomically(folder_fd, output_name(raw_name, OutputKind.ERROR), to_json(record))
+    confirm()
+    for kind in OutputKind:
+        if kind is not OutputKind.ERROR:
+            remove(folder_fd, output_name(raw_name, kind))
+    write_atomically(folder_fd, output_name(raw_name, OutputKind.ERROR), to_json(record), confirm)
 
 
 def write_result_csv(path: Path, folders: Iterable[Path]) -> None:
@@ -88,26 +103,46 @@ def write_result_csv(path: Path, folders: Iterable[Path]) -> None:
     """
     names = sorted(name for folder in set(folders) for name in folder.glob(f"*{OutputKind.SIDECAR.value}"))
     sidecars = [found for name in names if (found := read_sidecar(name))]
-    with _opened(path.parent) as folder_fd:
+    with open_results(path.parent) as folder_fd:
         write_atomically(folder_fd, path.name, table.result_csv(sidecars))
 
 
-def read_sidecar(path: Path) -> Sidecar | None:
-    """Return the sidecar at a path; None if there is none, or it is not one of this version."""
+def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | None:
+    """Return a sidecar; None if there is none, or it is not one of this version.
+
+    Args:
+        name: its path, or its name in the folder of a descriptor.
+        folder_fd: that descriptor.
+    """
     try:
-        if path.stat().st_size > _MAX_SIDECAR_BYTES:
-            return None
-        return Sidecar.model_validate_json(path.read_bytes())
+        handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(handle)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_SIDECAR_BYTES:
+                return None
+            return Sidecar.model_validate_json(file.read())
     except (OSError, ValidationError):
         return None
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    try:
+def open_results(folder: Path) -> Iterator[int]:
+    """Hold a folder for results open, made if need be; gives its descriptor.
+
+    Raises:
+        OutputError: it cannot be opened; or, while it is held, written.
+    """
+    with explained(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
         with open_folder(folder) as folder_fd:
             yield folder_fd
+
+
+@contextmanager
+def explained(folder: str) -> Iterator[None]:
+    """Turn what the file system says against writing into a folder into an OutputError."""
+    try:
+        yield
     except OSError as error:
         raise OutputError(
             f"cannot write results into {folder}: {error.strerror}; make room, make the folder "

@@ -14,7 +14,7 @@ import pytest
 
 from colvi_edge.engines.cache import BuiltEngine, EngineKey, cached_engine
 from colvi_edge.engines.nvidia import Gpu, find_gpu
-from colvi_edge.engines.state import file_system, state_directory
+from colvi_edge.state import file_system, state_directory
 from colvi_edge.errors import OutputError
 
 KEY = EngineKey(
