@@ -162,28 +162,32 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
     image is held in memory at a time. An outcome is given as soon as it is written, also while the
     next job is still being waited for.
     """
-    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(1, "write") as writer:
-        images = _images(diagnoser, jobs)
-        ahead = reader.submit(next, images, None)
-        behind: Future[Outcome[File]] | None = None
-        while True:
-            if behind is not None:
-                pending: tuple[Future[Any], ...] = (ahead, behind)
-                wait(pending, return_when=FIRST_COMPLETED)
-                if behind.done():
-                    yield behind.result()
-                    behind = None
-                    continue
-            if (image := ahead.result()) is None:
-                break
+    reader = ThreadPoolExecutor(1, "read")
+    try:
+        with ThreadPoolExecutor(1, "write") as writer:
+            images = _images(diagnoser, jobs)
             ahead = reader.submit(next, images, None)
-            job, found = image
-            judged = _judge(diagnoser, found)
+            behind: Future[Outcome[File]] | None = None
+            while True:
+                if behind is not None:
+                    pending: tuple[Future[Any], ...] = (ahead, behind)
+                    wait(pending, return_when=FIRST_COMPLETED)
+                    if behind.done():
+                        yield behind.result()
+                        behind = None
+                        continue
+                if (image := ahead.result()) is None:
+                    break
+                ahead = reader.submit(next, images, None)
+                job, found = image
+                judged = _judge(diagnoser, found)
+                if behind is not None:
+                    yield behind.result()
+                behind = writer.submit(_write, diagnoser, job, judged)
             if behind is not None:
                 yield behind.result()
-            behind = writer.submit(_write, diagnoser, job, judged)
-        if behind is not None:
-            yield behind.result()
+    finally:
+        reader.shutdown(wait=False)  # it may wait for a job that never comes; a failure must not wait for it
 
 
 def _images(

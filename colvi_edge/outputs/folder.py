@@ -4,6 +4,7 @@ The sidecar goes first when files are about to change and comes last when they h
 there, every file that it lists is there with the listed hash.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +23,7 @@ from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import ErrorRecord, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
 
-_MAX_SIDECAR_BYTES = 2**26
+_MAX_OUTPUT_BYTES = 2**28
 
 
 def render(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> dict[OutputKind, bytes]:
@@ -115,14 +116,21 @@ def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | No
         folder_fd: that descriptor.
     """
     try:
-        handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
-        with os.fdopen(handle, "rb") as file:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_SIDECAR_BYTES:
-                return None
-            return Sidecar.model_validate_json(file.read())
+        return Sidecar.model_validate_json(_content(name, folder_fd))
     except (OSError, ValidationError):
         return None
+
+
+def intact_sidecar(folder_fd: int, raw_name: str) -> Sidecar | None:
+    """Return the sidecar of a raw file if it and every file that it lists are as they were written."""
+    sidecar = read_sidecar(output_name(raw_name, OutputKind.SIDECAR), folder_fd)
+    if sidecar is None:
+        return None
+    names = {printable_name(name): name for kind in OutputKind if (name := output_name(raw_name, kind))}
+    for output in sidecar.outputs:
+        if output.name not in names or _sha256(names[output.name], folder_fd) != output.sha256:
+            return None
+    return sidecar
 
 
 @contextmanager
@@ -148,3 +156,19 @@ def explained(folder: str) -> Iterator[None]:
             f"cannot write results into {folder}: {error.strerror}; make room, make the folder "
             "writable, or choose another"
         ) from error
+
+
+def _sha256(name: str, folder_fd: int) -> str:
+    try:
+        return sha256(_content(name, folder_fd)).hexdigest()
+    except OSError:
+        return ""
+
+
+def _content(name: str | Path, folder_fd: int | None) -> bytes:
+    handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_OUTPUT_BYTES:
+            raise OSError(errno.EINVAL, "not a file of ours")
+        return file.read()
