@@ -2,16 +2,13 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
 from colvi_edge.errors import ColviEdgeError, EngineUnavailableError, UsageError
-
-if TYPE_CHECKING:
-    from colvi_edge.acquisition import Limits
 
 app = typer.Typer(
     name="colvi-edge",
@@ -137,13 +134,14 @@ def run(
     Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
     the others; the exit code is then 1.
     """
+    from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
     from colvi_edge.engines import open_engine
     from colvi_edge.jobs import find_jobs
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show
 
-    roles, limits = _roles(channels), _limits(limit or [])
+    roles, limits = _roles(channels), Limits.named(_numbers(limit))
     jobs = find_jobs(images, output_dir)
     opened = open_bundle(bundle)
     with closing(open_engine(opened, engine, precision)) as running:
@@ -302,6 +300,88 @@ def build(
     typer.echo(engine)
 
 
+FolderArgument = Annotated[
+    Path, typer.Argument(help="The folder that the microscope saves into.", file_okay=False)
+]
+
+
+@app.command(no_args_is_help=True)
+def watch(
+    folder: FolderArgument,
+    bundle: BundleOption,
+    output_dir: OutputDirOption = None,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionChoice.AUTO,
+    channels: ChannelsOption = None,
+    limit: LimitOption = None,
+    once: Annotated[bool, _option("--once", help="Diagnose what is there, then exit.")] = False,
+    poll: Annotated[
+        bool, _option("--poll", help="Only look, at intervals; shares are polled without being told.")
+    ] = False,
+    interval: Annotated[
+        float | None,
+        _option(
+            "--interval", min=0.1, metavar="SECONDS", help="Between looks; 60 on a local disk, 5 on others."
+        ),
+    ] = None,
+    marker: Annotated[
+        str | None,
+        _option(
+            "--marker", metavar="SUFFIX", help="X.tif is finished when X.tif<SUFFIX> appears, not by time."
+        ),
+    ] = None,
+    metrics: Annotated[
+        Path | None,
+        _option("--metrics", dir_okay=False, help="Keep numbers for Prometheus' textfile collector here."),
+    ] = None,
+    log_names: Annotated[
+        bool,
+        _option(
+            "--log-names", help="Name files in the log; without it by a hash, as names may be patients'."
+        ),
+    ] = False,
+) -> None:
+    """Diagnose each raw file as soon as it is finished, for as long as this runs.
+
+    Raw files are only read, unfinished ones not at all. Usually systemd runs this: see install-service.
+    """
+    from colvi_edge.watch.supervisor import WatchSettings
+    from colvi_edge.watch.supervisor import watch as supervise
+
+    settings = WatchSettings(
+        root=folder,
+        output_dir=output_dir,
+        bundle=bundle,
+        engine=engine.value,
+        precision=precision.value,
+        channels=_roles(channels),
+        limits=_numbers(limit),
+        once=once,
+        poll=poll,
+        interval_s=interval,
+        marker=marker,
+        metrics=metrics,
+        log_names=log_names,
+    )
+    raise typer.Exit(supervise(settings))
+
+
+@app.command(no_args_is_help=True)
+def status(folder: FolderArgument, json: JsonOption = False) -> None:
+    """Tell how the daemon of a folder is: what is done, waiting or failed, and what ails it."""
+    from colvi_edge.watch.status import show_status
+
+    raise typer.Exit(show_status(folder, as_json=json))
+
+
+@app.command(no_args_is_help=True)
+def retry(folder: FolderArgument) -> None:
+    """Have a folder's failed and quarantined files diagnosed again."""
+    from colvi_edge.watch.retry import retry as offer_again
+
+    raise typer.Exit(offer_again(folder))
+
+
 @app.command()
 def doctor(json: JsonOption = False) -> None:
     """Check this machine: engines, bundle, a self-test, and what is missing for more."""
@@ -329,21 +409,14 @@ def _words(given: str | None) -> list[str] | None:
     return None if given is None else [word.strip().lower() for word in given.split(",")]
 
 
-def _limits(settings: list[str]) -> "Limits":
-    from dataclasses import fields
-
-    from colvi_edge.acquisition import Limits
-
-    names = [field.name for field in fields(Limits)]
-    values = {}
-    for setting in settings:
+def _numbers(settings: list[str] | None) -> dict[str, int]:
+    numbers = {}
+    for setting in settings or []:
         name, _, number = setting.partition("=")
-        if name not in names or not number.isdecimal() or not int(number):
-            raise UsageError(
-                f"--limit {setting}: expected one of {', '.join(names)}, '=', a whole number above 0"
-            )
-        values[name] = int(number)
-    return Limits(**values)
+        if not number.isdecimal():
+            raise UsageError(f"--limit {setting}: expected a name, '=', a whole number, such as pages=1000")
+        numbers[name] = int(number)
+    return numbers
 
 
 def main() -> None:

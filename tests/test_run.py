@@ -302,6 +302,11 @@ def test_the_published_programs_table_is_a_view_of_the_sidecars(
         (["--bundle", "demo", "."], 2, "found no .tif file"),
         (["x.tif", "--bundle", "nowhere"], 4, "nowhere is not a folder"),
         (["x.tif", "--bundle", "demo", "--limit", "pixels=many"], 2, "--limit pixels=many"),
+        (
+            ["x.tif", "--bundle", "demo", "--limit", "pixles=1"],
+            2,
+            "limit pixles=1: expected one of file_bytes, pixels",
+        ),
         (["x.tif", "--bundle", "demo", "--channels", "red,green"], 2, "--channels"),
     ],
 )

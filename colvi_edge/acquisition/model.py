@@ -1,13 +1,13 @@
 """What a raw file becomes: planes, and what is known about them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.errors import ChannelError
+from colvi_edge.errors import ChannelError, UsageError
 
 Role = Literal["collagen", "nuclei", "other"]
 
@@ -29,6 +29,21 @@ class Limits:
     decoded_bytes: int = 2**31
     expansion: int = 1000
     pages: int = 20_000
+
+    @classmethod
+    def named(cls, numbers: Mapping[str, int]) -> "Limits":
+        """Return limits of which some were named, the others as they are.
+
+        Raises:
+            UsageError: there is no limit of that name, or it is 0.
+        """
+        names = [field.name for field in fields(cls)]
+        for name, number in numbers.items():
+            if name not in names or not number:
+                raise UsageError(
+                    f"limit {name}={number}: expected one of {', '.join(names)}, and a number above 0"
+                )
+        return cls(**numbers)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,235 @@
+"""The worker: diagnoses what the supervisor gives it, one file after the other, and says what became of each.
+
+    python -m colvi_edge.watch.worker DESCRIPTOR SUPERVISOR_PID
+
+Everything below the watched root is reached through descriptors that were opened without following a
+link, and nothing is written that is not true any more: before each rename the raw file must be in the
+state that was read, the root on its mount, and the supervisor alive.
+"""
+
+import errno
+import hashlib
+import os
+import select
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from colvi_edge.acquisition import Limits
+from colvi_edge.bundle import Bundle, open_bundle
+from colvi_edge.engines import Engine, open_engine
+from colvi_edge.errors import (
+    AcquisitionError,
+    ColviEdgeError,
+    EngineLostError,
+    IncompleteFileError,
+    OutputError,
+)
+from colvi_edge.outputs.folder import explained, intact_sidecar
+from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.pipeline import Diagnoser, Outcome, process
+from colvi_edge.watch.child import join_supervisor, supervisor_lives
+from colvi_edge.watch.messages import (
+    Alive,
+    Condemn,
+    Finish,
+    Finished,
+    Line,
+    Refused,
+    Result,
+    Started,
+    Work,
+    WorkerSettings,
+)
+from colvi_edge.watch.watched_file import (
+    GONE,
+    MAY_BE_HELD,
+    PERMANENT,
+    ChangedFileError,
+    CondemnedError,
+    Places,
+    WatchedFile,
+    error_number,
+)
+
+ALIVE_EVERY_S = 2.0
+_KEPT_BUNDLES = 3
+_CHUNK = 1 << 20
+
+_FOLDER_WIDE = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full", errno.EROFS: "read-only"}
+
+
+class Worker:
+    """Takes work from the line, and answers each piece of it once."""
+
+    def __init__(self, line: Line, settings: WorkerSettings) -> None:
+        """Take the line over; nothing is opened yet."""
+        self._line = line
+        self._settings = settings
+        self._begun: dict[int, WatchedFile] = {}
+
+    def run(self) -> None:
+        """Work until told to finish, or the supervisor ends."""
+        settings = self._settings
+        try:
+            bundle = kept_bundle(settings.bundle, settings.keep)
+            engine = open_engine(bundle, settings.engine, settings.precision)
+            limits = Limits.named(settings.limits)
+            places = Places(settings.root, settings.output_dir)
+        except ColviEdgeError as error:
+            self._line.send(Refused(error.exit_code, error.kind, str(error)))
+            return
+        warm_up(engine, bundle)
+        info = engine.info
+        self._line.send(
+            Started(
+                bundle=str(bundle.path),
+                model=bundle.name,
+                model_sha256=bundle.sha256,
+                runtime=f"{info.runtime} {info.version}",
+                precision=info.precision,
+                device=info.device,
+                reason=info.reason,
+            )
+        )
+        diagnoser = Diagnoser(bundle, engine, settings.channels, limits)
+        try:
+            for outcome in process(diagnoser, self._files(diagnoser, places)):
+                self._answer(outcome)
+        except EngineLostError as error:
+            # The engine's fault, not the files': their attempts must not count against them.
+            for number in list(self._begun):
+                self._say(number, "again", words=str(error), kind=error.kind)
+            raise
+        engine.close()
+
+    def _files(self, diagnoser: Diagnoser, places: Places) -> Iterator[WatchedFile]:
+        for work in self._given():
+            file = self._begun[work.number] = WatchedFile(work, places)
+            if isinstance(work, Condemn):
+                self._condemn(file, work, diagnoser)
+            elif work.anew or not (sidecar := self._has_result(file)):
+                yield file
+            else:
+                self._say(work.number, "same", sidecar)
+
+    def _given(self) -> Iterator[Work | Condemn]:
+        while True:
+            if not select.select([self._line], [], [], ALIVE_EVERY_S)[0]:
+                self._line.send(Alive())
+                continue
+            messages = self._line.receive()
+            if messages is None:
+                return
+            for message in messages:
+                if isinstance(message, Finish):
+                    return
+                if isinstance(message, Work | Condemn):
+                    yield message
+
+    def _has_result(self, file: WatchedFile) -> Sidecar | None:
+        """Return the intact result of exactly this content: nothing is judged twice."""
+        try:
+            with file.results() as folder:
+                sidecar = intact_sidecar(folder, file.name)
+            if not sidecar or not file.has_bytes(sidecar.image.bytes):
+                return None
+            return sidecar if sidecar.image.sha256 == sha256_of(file.open) else None
+        except (ColviEdgeError, OSError):
+            return None  # what stands in the way will be met, and told, on the usual way
+
+    def _condemn(self, file: WatchedFile, work: Condemn, diagnoser: Diagnoser) -> None:
+        try:
+            diagnoser.write_error(CondemnedError(work.message), file)
+        except ColviEdgeError as trouble:
+            self._answer(Outcome(file, trouble))
+        else:
+            self._say(work.number, "error", words=work.message, kind=CondemnedError.kind)
+
+    def _answer(self, outcome: Outcome[WatchedFile]) -> None:
+        file, result = outcome.job, outcome.result
+        number = file.work.number
+        if isinstance(result, Sidecar):
+            self._say(number, result.status, result)
+            return
+        code = error_number(result)
+        if isinstance(result, ChangedFileError) or (isinstance(result, AcquisitionError) and code in GONE):
+            self._say(number, "changed", words=str(result), kind=result.kind)
+        elif isinstance(result, OutputError):
+            done: Result = "error" if code in PERMANENT else "again"
+            self._say(number, done, words=str(result), kind=_FOLDER_WIDE.get(code or 0, result.kind))
+        elif file.is_final(result):
+            self._say(number, "error", words=str(result), kind=result.kind)
+        else:
+            held = isinstance(result, IncompleteFileError) or code in MAY_BE_HELD
+            self._say(number, "again", words=str(result), kind="incomplete" if held else result.kind)
+
+    def _say(
+        self, number: int, outcome: Result, sidecar: Sidecar | None = None, words: str = "", kind: str = ""
+    ) -> None:
+        took_ms = round(1000 * (time.monotonic() - self._begun.pop(number).began), 1)
+        sha256, revision = "", 0
+        if sidecar is not None:
+            sha256, revision, words = sidecar.image.sha256 or "", sidecar.revision, verdict(sidecar)
+        self._line.send(Finished(number, outcome, sha256, revision, words, kind, took_ms))
+
+
+def kept_bundle(where: str, keep: str) -> Bundle:
+    """Return a bundle, opened; from a copy that is made of it in the folder `keep`, if that is named."""
+    bundle = open_bundle(where)
+    if not keep:
+        return bundle
+    copy = Path(keep) / bundle.sha256[:16]
+    with explained(keep):
+        if not copy.exists():
+            draft = Path(keep) / f".{bundle.sha256[:16]}.{os.getpid()}"
+            shutil.copytree(bundle.path, draft)
+            draft.rename(copy)
+        copies = sorted((path for path in Path(keep).iterdir() if path != copy), key=os.path.getmtime)
+        for old in copies[: -_KEPT_BUNDLES + 1]:
+            shutil.rmtree(old)
+        os.utime(copy)
+    return open_bundle(copy)
+
+
+def warm_up(engine: Engine, bundle: Bundle) -> None:
+    """Let the engine judge one image of the usual size, so that the first real one is not the slow one."""
+    engine.probabilities(np.zeros((1, len(bundle.config.channels), 1024, 1024), np.uint16))
+
+
+def verdict(sidecar: Sidecar) -> str:
+    """Return a result in the few words that a log has room for."""
+    return "rejected" if sidecar.score is None else f"{sidecar.diagnosis}, score {sidecar.score:.1f}"
+
+
+def sha256_of(opened: Callable[[], int]) -> str:
+    """Return the hash of a file that `opened` opens."""
+    digest = hashlib.sha256()
+    with os.fdopen(opened(), "rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Run a worker on the line whose descriptor the command line names."""
+    line = join_supervisor()
+    settings = next(iter(line))
+    if not isinstance(settings, WorkerSettings):
+        raise TypeError(f"the first message to a worker is its settings, not {settings}")
+    try:
+        Worker(line, settings).run()
+    except BaseException:  # noqa: BLE001 - printed, and the end
+        if supervisor_lives():
+            traceback.print_exc()
+            sys.stderr.flush()
+        os._exit(1)  # the reading thread waits for work, and an ordinary exit would wait for it
+
+
+if __name__ == "__main__":
+    main()
