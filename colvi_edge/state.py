@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from colvi_edge.errors import OutputError
+from colvi_edge.mounts import file_system, mountinfo
 
 _NETWORK = re.compile(
     r"(fuse\.)?(9p|afs|beegfs|ceph|cifs|coda|curlftpfs|davfs|gcsfuse|glusterfs|gpfs|lustre|ncpfs|nfs4?|"
@@ -22,31 +23,13 @@ def state_directory() -> Path:
     """
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     path = Path(given) if given else _user_state() / "colvi-edge"
-    kind = file_system(path, Path("/proc/self/mountinfo").read_text(errors="surrogateescape"))
+    kind = file_system(path, mountinfo())
     if _NETWORK.fullmatch(kind):
         # Locks there depend on the server, and two machines with one home would undo each other's engines.
         raise OutputError(
             f"{path} lies on {kind}, expected a local disk; set STATE_DIRECTORY or XDG_STATE_HOME to one"
         )
     return path
-
-
-def file_system(path: Path, mountinfo: str) -> str:
-    """Return the type of the file system that a path lies on, such as "ext4", or would if it existed.
-
-    Args:
-        path: any.
-        mountinfo: text of /proc/self/mountinfo.
-    """
-    real = path.resolve()
-    kind, depth = "", -1
-    for line in mountinfo.splitlines():
-        before, _, after = line.partition(" - ")
-        mount = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), before.split(" ")[4]))
-        # Of two mounts on one point the later lies on top.
-        if real.is_relative_to(mount) and len(mount.parts) >= depth:
-            kind, depth = after.split(" ")[0], len(mount.parts)
-    return kind
 
 
 def _user_state() -> Path:

@@ -1,0 +1,87 @@
+"""One daemon for a folder of results, also among several machines and users on one share.
+
+The lock may vanish with the server that keeps it. That is no danger, as results are the same whoever writes
+them, and whole or absent; it only spares the work of doing everything twice.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.root import PinnedRoot
+
+LOCK_NAME = ".colvi-edge.lock"
+
+# A lock that another client holds is the second on NFS and the first on CIFS.
+_HELD = {errno.EACCES, errno.EAGAIN}
+
+
+class FolderTakenError(Exception):
+    """Another daemon holds the folder; the words say which."""
+
+
+class FolderLock:
+    """The lock file of a folder of results, which is made and left there; no raw file is ever locked."""
+
+    def __init__(self, results: PinnedRoot) -> None:
+        """Take the lock, which lasts until `close` or the end of the process.
+
+        Raises:
+            FolderTakenError: another daemon has it.
+            OSError: the folder can be neither written to nor locked.
+        """
+        self._results = results
+        self._file = _open(results)
+        try:
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise OSError(errno.EINVAL, f"{LOCK_NAME} is no file")
+            self._take()
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def is_held(self) -> bool:
+        """Return whether the locked file still is the one in the folder: not so if somebody removed it."""
+        try:
+            return os.path.samestat(os.fstat(self._file), self._results.status(LOCK_NAME))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        os.close(self._file)
+
+    def _take(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _HELD:
+                raise FolderTakenError(f"{_holder(self._file)} watches this folder") from error
+            raise
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{socket.gethostname()} {os.getpid()}\n".encode(), 0)
+        except OSError:  # another user's, or a full disk: the lock holds without words
+            pass
+
+
+def _open(results: PinnedRoot) -> int:
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(LOCK_NAME, os.O_RDWR | os.O_CREAT | flags, 0o644, dir_fd=results.fileno())
+    except PermissionError as error:
+        try:  # another user's can be locked all the same
+            return os.open(LOCK_NAME, os.O_RDONLY | flags, dir_fd=results.fileno())
+        except FileNotFoundError:
+            raise error from None
+
+
+def _holder(file: int) -> str:
+    try:
+        host, process = os.pread(file, 300, 0).decode().split()
+    except (OSError, ValueError):  # on CIFS a locked file cannot be read; or its holder died while writing
+        return "another colvi-edge"
+    return f"colvi-edge on {printable_name(host)}, process {printable_name(process)},"

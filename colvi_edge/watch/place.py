@@ -1,0 +1,115 @@
+"""Where the scanner works while it may: the root and the folder of the results, there, mounted and locked."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.lock import FolderLock, FolderTakenError
+from colvi_edge.watch.messages import Mount
+from colvi_edge.watch.mounts import is_away
+from colvi_edge.watch.root import PinnedRoot
+
+# Made by the file system or by Windows, and closed to all but the administrator.
+_SYSTEM_FOLDERS = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}
+
+
+class AwayError(Exception):
+    """A folder is not there, or its share is not mounted; the words say which."""
+
+
+class Place:
+    """Both folders, pinned. Without an output folder they are one.
+
+    Attributes:
+        root: the watched folder.
+        mount: its mount.
+        results: where the results go, folders mirrored.
+        results_mount: its mount.
+        apart: they do not go beside the raw files.
+        unlocked: why the folder of the results has no lock; "" if it has.
+    """
+
+    def __init__(
+        self, root: str, output_dir: str | None, mount: Mount | None, results_mount: Mount | None
+    ) -> None:
+        """Open and lock both.
+
+        Args:
+            root: path of the watched folder.
+            output_dir: path of the folder of the results; None if it is the watched one.
+            mount: the root's when it was last seen; None before that.
+            results_mount: the same of the folder of the results.
+
+        Raises:
+            AwayError: one of them is not there, or not mounted.
+            FolderTakenError: another daemon holds the lock.
+        """
+        self._opened = ExitStack()
+        self._lock: FolderLock | None = None
+        self.unlocked = ""
+        try:
+            self.root, self.mount = self._pin(root, mount)
+            self.results, self.results_mount = (
+                (self.root, self.mount) if output_dir is None else self._pin(output_dir, results_mount)
+            )
+            self._keep_lock()
+        except BaseException:
+            self.close()
+            raise
+        self.apart = not os.path.samestat(os.fstat(self.root.fileno()), os.fstat(self.results.fileno()))
+        self._results_within = _within(self.root, self.results) if self.apart else None
+
+    def is_walked(self, folder: str) -> bool:
+        """Return whether raw files are looked for in a folder, given relative to the root.
+
+        They are not in hidden folders, those of the system, and those of the results.
+        """
+        if any(name.startswith(".") or name in _SYSTEM_FOLDERS for name in folder.split("/")):
+            return False
+        return self._results_within is None or not f"{folder}/".startswith(f"{self._results_within}/")
+
+    def is_ours(self) -> bool:
+        """Return whether both still are there and ours; a lock that was lost is taken again if it can be."""
+        if not (self.root.is_current() and self.results.is_current()):
+            return False
+        try:
+            self._keep_lock()
+        except FolderTakenError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of both."""
+        if self._lock:
+            self._lock.close()
+        self._opened.close()
+
+    def _pin(self, path: str, remembered: Mount | None) -> tuple[PinnedRoot, Mount]:
+        shown = printable_name(path)
+        try:
+            folder = self._opened.enter_context(PinnedRoot(Path(path)))
+            mount = folder.mount()
+        except OSError as error:
+            raise AwayError(f"{shown} cannot be opened: {error.strerror}; make or mount it") from error
+        if remembered and is_away(mount, remembered):
+            source, point = printable_name(remembered.source), printable_name(remembered.point)
+            raise AwayError(f"{source} is not mounted on {point} any more; mount it again")
+        return folder, mount
+
+    def _keep_lock(self) -> None:
+        if self._lock and not self._lock.is_held():
+            self._lock.close()
+            self._lock = None
+        if self._lock is None:
+            try:
+                self._lock = FolderLock(self.results)
+                self.unlocked = ""
+            except OSError as error:
+                self.unlocked = f"the folder of the results cannot be locked: {error.strerror}"
+
+
+def _within(root: PinnedRoot, folder: PinnedRoot) -> str | None:
+    """Return a folder's path relative to a root that it lies in; None if it does not."""
+    top, below = root.real_path(), folder.real_path()
+    return os.path.relpath(below, top) if below.startswith(f"{top.rstrip('/')}/") else None

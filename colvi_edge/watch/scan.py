@@ -1,0 +1,201 @@
+"""One walk over the tree: the truth about which raw files are there, in which state, and with which result.
+
+Bounded and unhurried: the walk is an iterator that comes up for air after each few entries, so that its
+owner can do other things meanwhile, and each folder is opened below the pinned root without following a
+link.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from colvi_edge.acquisition import is_raw_name
+from colvi_edge.outputs.names import OutputKind, is_temporary_name, output_name
+from colvi_edge.watch.messages import Signature
+from colvi_edge.watch.place import Place
+
+MAX_DEPTH = 64
+_BREATH = 64  # entries; on a share each may take a round trip
+
+_SIDECAR = OutputKind.SIDECAR.value
+
+
+@dataclass(frozen=True)
+class Found:
+    """A raw file that needs a closer look.
+
+    Attributes:
+        path: relative to the root.
+        signature: as `lstat` gives it: of a link the link's own, and on NFS maybe seconds old.
+        marked: its marker is there.
+    """
+
+    path: str
+    signature: Signature
+    marked: bool
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A temporary file of ours beside the results; stale if it stays as it is.
+
+    Attributes:
+        path: relative to the results' root.
+        signature: its state.
+    """
+
+    path: str
+    signature: Signature
+
+
+class Scan:
+    """A walk; iterate to its end, once.
+
+    It yields None to let its owner breathe, `Leftover`s, and `Found` for each raw file whose signature is
+    not the known one. 10^5 new files took 0.5 s of one core, as many known ones with five outputs each 0.7 s.
+
+    Attributes:
+        files: raw files seen so far.
+        bare: raw files in their known state that have neither sidecar nor error record.
+        unread: why folders or files could not be looked at, a few words for each.
+    """
+
+    def __init__(self, place: Place, known: Mapping[str, Signature], marker: str | None) -> None:
+        """Prepare a walk.
+
+        Args:
+            place: the watched folder, and where the results go.
+            known: the state of each path in which it needs nothing.
+            marker: suffix of the file that says that a raw file is finished.
+        """
+        self.files = 0
+        self.bare: list[Found] = []
+        self.unread: list[str] = []
+        self._place = place
+        self._known = known
+        self._marker = marker
+
+    def __iter__(self) -> Iterator[Found | Leftover | None]:
+        folders = [""]
+        while folders:
+            path = folders.pop()
+            try:
+                yield from self._walk(path, folders)
+            except FileNotFoundError:  # removed since it was listed
+                continue
+            except OSError as error:
+                self.unread.append(error.strerror or str(error))
+
+    def _walk(self, path: str, folders: list[str]) -> Iterator[Found | Leftover | None]:
+        folder = self._place.root.open_folder(path)
+        try:
+            names: set[str] = set()
+            hidden: list[str] = []
+            raws: list[os.DirEntry[str]] = []
+            with os.scandir(folder) as entries:
+                while some := list(islice(entries, _BREATH)):
+                    yield None
+                    for entry in some:
+                        name = entry.name
+                        names.add(name)
+                        if is_raw_name(name) and not entry.is_dir(follow_symlinks=False):
+                            raws.append(entry)
+                        elif name[0] == ".":
+                            hidden.append(name)
+                        elif entry.is_dir(follow_symlinks=False):
+                            self._note_folder(path, name, folders)
+            results = self._result_names(path) if self._place.apart else names
+            yield from self._judge(path, raws, names, results)
+            yield from self._leftovers(path, (results or ()) if self._place.apart else hidden)
+        finally:
+            os.close(folder)
+
+    def _note_folder(self, path: str, name: str, folders: list[str]) -> None:
+        folder = f"{path}/{name}" if path else name
+        if folder.count("/") == MAX_DEPTH:
+            self.unread.append(f"deeper than {MAX_DEPTH} folders")
+        elif self._place.is_walked(folder):
+            folders.append(folder)
+
+    def _result_names(self, path: str) -> set[str] | None:
+        """Return what lies in a folder of results apart; None if that cannot be told."""
+        try:
+            folder = self._place.results.open_folder(path)
+            try:
+                return set(os.listdir(folder))  # noqa: PTH208 - pathlib knows no descriptors
+            finally:
+                os.close(folder)
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            self.unread.append(error.strerror or str(error))
+            return None
+
+    def _judge(
+        self, path: str, raws: "list[os.DirEntry[str]]", names: set[str], results: set[str] | None
+    ) -> Iterator[Found | None]:
+        prefix = f"{path}/" if path else ""
+        for entry in _breathing(raws):
+            if entry is None:
+                yield None
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self.unread.append(error.strerror or str(error))
+                continue
+            self.files += 1
+            name = entry.name
+            known = self._known.get(prefix + name)
+            unchanged = known is not None and _is_state(known, status)
+            if unchanged and (results is None or _has_result(name, results)):
+                continue
+            marked = self._marker is not None and name + self._marker in names
+            found = Found(prefix + name, Signature.of(status), marked)
+            if unchanged:
+                self.bare.append(found)
+            else:
+                yield found
+
+    def _leftovers(self, path: str, names: Iterable[str]) -> Iterator[Leftover]:
+        for name in filter(is_temporary_name, names):
+            where = f"{path}/{name}" if path else name
+            try:
+                status = self._place.results.status(where)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield Leftover(where, Signature.of(status))
+
+
+def result_paths(path: str) -> tuple[str, str]:
+    """Return the paths of the sidecar and of the error record of a raw file."""
+    folder, slash, name = path.rpartition("/")
+    sidecar, error = (output_name(name, kind) for kind in (OutputKind.SIDECAR, OutputKind.ERROR))
+    return folder + slash + sidecar, folder + slash + error
+
+
+def _has_result(name: str, results: set[str]) -> bool:
+    # Nearly always a sidecar, whose name nearly always is the raw file's and a suffix.
+    return name + _SIDECAR in results or not results.isdisjoint(result_paths(name))
+
+
+def _breathing(entries: "Iterable[os.DirEntry[str]]") -> "Iterator[os.DirEntry[str] | None]":
+    for count, entry in enumerate(entries):
+        if count % _BREATH == 0:
+            yield None
+        yield entry
+
+
+def _is_state(signature: Signature, status: os.stat_result) -> bool:
+    # Field by field: to make a Signature of each of 10^5 files doubled the time of a scan.
+    return (
+        signature.ctime_ns == status.st_ctime_ns
+        and signature.mtime_ns == status.st_mtime_ns
+        and signature.bytes == status.st_size
+        and signature.inode == status.st_ino
+    )

@@ -1,0 +1,567 @@
+"""The scanner as its supervisor sees it: a real process on real folders, whose waiting times are short."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colvi_edge.watch.ledger import Ledger
+from colvi_edge.watch.lock import LOCK_NAME
+from colvi_edge.watch.messages import (
+    Alive,
+    Degraded,
+    Line,
+    Message,
+    Mount,
+    Ready,
+    Rescan,
+    Root,
+    Scanned,
+    ScannerSettings,
+    Signature,
+)
+
+HURRIED = """
+from colvi_edge.watch import scanner, settle, sweep, watching
+settle.AFTER_CLOSE_S, settle.LOCAL_S, settle.SHARE_S = 0.1, 0.3, 0.8
+watching.LOCAL_INTERVAL_S, watching.SHARE_INTERVAL_S = 3.0, 0.3
+watching.STALE_S = sweep.STALE_S = 0.3
+scanner._PLACE_S = 0.1
+scanner.main()
+"""
+UNSHARED = ["unshare", "--user", "--map-root-user", "--mount"]
+can_unshare = pytest.mark.skipif(
+    subprocess.run([*UNSHARED, "true"], capture_output=True).returncode != 0,
+    reason="needs a kernel that lets this user unshare mounts",
+)
+
+
+class Supervisor:
+    """The scanner's other side: starts it, and keeps all that it says."""
+
+    def __init__(self, root: Path, state: Path, *prefix: str, **settings: Any) -> None:
+        given = {"output_dir": None, "mount": None, "poll": False, "interval_s": None, "marker": None}
+        self.root = root
+        self.said: list[Message] = []
+        self._more = threading.Condition()
+        ours, theirs = socket.socketpair()
+        command = [*prefix, sys.executable, "-c", HURRIED, str(theirs.fileno()), str(os.getpid())]
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        theirs.close()
+        self._line = Line(ours)
+        self.say(ScannerSettings(root=str(root), ledger=str(state), **(given | settings)))
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for message in self._line:
+            with self._more:
+                self.said.append(message)
+                self._more.notify_all()
+
+    def say(self, message: Message) -> None:
+        """Send a message."""
+        self._line.send(message)
+
+    def wait(self, reached: Callable[[], bool], what: str) -> None:
+        """Wait until something holds for what was said; twenty seconds at most."""
+        with self._more:
+            assert self._more.wait_for(reached, 20), (
+                what,
+                [m for m in self.said if not isinstance(m, Alive)],
+            )
+
+    def ready(self) -> dict[str, Ready]:
+        """Return what was said to be ready, the last of each path."""
+        return {message.path: message for message in self.said if isinstance(message, Ready)}
+
+    def wait_ready(self, *paths: str) -> None:
+        """Wait for these paths."""
+        self.wait(lambda: set(paths) <= set(self.ready()), f"{paths} ready")
+
+    def last(self, kind: type[Any]) -> Any:
+        """Return the last message of a kind, or None."""
+        return next((message for message in reversed(self.said) if isinstance(message, kind)), None)
+
+    def wait_last(self, message: Message) -> None:
+        """Wait until the last message of its kind is this one."""
+        self.wait(lambda: self.last(type(message)) == message, f"{message}")
+
+    def wait_root(self, state: str) -> Root:
+        """Wait until this is said of the root."""
+        self.wait(lambda: (said := self.last(Root)) is not None and said.state == state, f"root {state}")
+        root: Root = self.last(Root)
+        return root
+
+    def rescan(self) -> Scanned:
+        """Have it scan; return what it answers."""
+        before = sum(isinstance(message, Scanned) for message in self.said)
+        self.say(Rescan())
+        self.wait(lambda: sum(isinstance(m, Scanned) for m in self.said) > before, "scanned")
+        answer: Scanned = self.last(Scanned)
+        return answer
+
+    def end(self) -> None:
+        """End it as the end of a supervisor would."""
+        self._line._end.shutdown(socket.SHUT_RDWR)
+        self.process.wait(10)
+        self._line.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return an empty folder to be watched."""
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Return the path of an empty ledger."""
+    Ledger(tmp_path / "ledger.sqlite").close()
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def start(root: Path, state: Path) -> Iterator[Callable[..., Supervisor]]:
+    """Return a function that starts a scanner, and waits for its first scan if it is let."""
+    started: list[Supervisor] = []
+
+    def begin(*prefix: str, wait: bool = True, path: Path = root, **settings: Any) -> Supervisor:
+        started.append(Supervisor(path, state, *prefix, **settings))
+        if wait:
+            started[-1].wait(lambda: started[-1].last(Scanned) is not None, "first scan")
+        return started[-1]
+
+    yield begin
+    for supervisor in started:
+        supervisor.process.send_signal(signal.SIGCONT)
+        supervisor.end()
+
+
+def lstat(path: Path) -> Signature:
+    """Return a file's state."""
+    return Signature.of(path.lstat())
+
+
+def test_a_new_file_is_ready_at_once(root: Path, start: Callable[..., Supervisor]) -> None:
+    """In the state in which it was closed, and at the time of that."""
+    scanner = start()
+    before = time.monotonic()
+    (root / "a.tif").write_text("pixels")
+    after = time.monotonic()
+    scanner.wait_ready("a.tif")
+    ready = scanner.ready()["a.tif"]
+
+    assert ready.early
+    assert ready.signature == lstat(root / "a.tif")
+    assert ready.quiet_s == 0.1
+    assert before <= ready.closed_at <= after + 1
+    assert scanner.rescan().files == 1
+    assert list(scanner.ready()) == ["a.tif"]
+
+
+def test_what_was_there_before(root: Path, state: Path, start: Callable[..., Supervisor]) -> None:
+    """All but what the ledger knows in this state, with its result; each once, links and pipes too."""
+    ledger = Ledger(state)
+    for name in ("new", "done", "changed", "bare", "failed", "pending"):
+        (root / f"{name}.tif").write_text(name)
+        if name != "new":
+            ledger.begin(f"{name}.tif", lstat(root / f"{name}.tif"))
+        if name not in ("new", "pending"):
+            ledger.finish(f"{name}.tif", "failed" if name == "failed" else "done")
+    ledger.close()
+    for name in ("done.tif.colvi.json", "changed.tif.colvi.json", "failed.tif.colvi.error.json"):
+        (root / name).touch()
+    (root / "changed.tif").write_text("longer now")
+    (root / "link.tif").symlink_to("/etc/hostname")
+    os.mkfifo(root / "pipe.tif")
+    scanner = start()
+    expected = {"new.tif", "changed.tif", "bare.tif", "pending.tif", "link.tif", "pipe.tif"}
+    scanner.wait_ready(*expected)
+
+    assert {path: ready.signature for path, ready in scanner.ready().items()} == {
+        path: lstat(root / path) for path in expected
+    }
+    assert not any(ready.early for ready in scanner.ready().values())
+    scanned = scanner.rescan()
+    assert (scanned.files, scanned.missed) == (8, 0)
+    time.sleep(0.5)
+    assert sum(isinstance(message, Ready) for message in scanner.said) == len(expected)
+
+
+def test_a_lost_result_is_made_again(root: Path, state: Path, start: Callable[..., Supervisor]) -> None:
+    """An operator who removes a sidecar wants it again; one that is still to be written is waited for."""
+    scanner = start()
+    (root / "a.tif").write_text("pixels")
+    scanner.wait_ready("a.tif")
+    ledger = Ledger(state)
+    ledger.begin("a.tif", lstat(root / "a.tif"))
+    scanner.said.clear()
+    scanner.rescan()
+    time.sleep(0.5)
+    assert not scanner.ready()
+    (root / "a.tif.colvi.json").touch()
+    ledger.finish("a.tif", "done")
+    scanner.rescan()
+    time.sleep(0.5)
+    assert not scanner.ready()
+    (root / "a.tif.colvi.json").unlink()
+    scanner.rescan()
+    scanner.wait_ready("a.tif")
+    ledger.close()
+
+
+def test_ways_into_the_folder(root: Path, tmp_path: Path, start: Callable[..., Supervisor]) -> None:
+    """Copied and moved trees, hard links, renames; each file once it is whole, none is missed."""
+    outside = tmp_path / "outside"
+    (outside / "deep/er").mkdir(parents=True)
+    for path in ("1.tif", "deep/2.tif", "deep/er/3.tif", "4.tif", "5.tif"):
+        (outside / path).write_text(path)
+    scanner = start()
+    shutil.copytree(outside, root / "copied")
+    os.link(outside / "4.tif", root / "linked.tif")
+    (outside / "5.tif").rename(root / "in.tif")
+    (root / "6.part").write_text("6")
+    (root / "6.part").rename(root / "6.tif")
+    outside.rename(root / "moved")
+    expected = [f"copied/{path}" for path in ("1.tif", "deep/2.tif", "deep/er/3.tif", "4.tif", "5.tif")]
+    expected += [f"moved/{path}" for path in ("1.tif", "deep/2.tif", "deep/er/3.tif", "4.tif")]
+    expected += ["linked.tif", "in.tif", "6.tif"]
+    scanner.wait_ready(*expected)
+
+    assert {path: ready.signature for path, ready in scanner.ready().items()} == {
+        path: lstat(root / path) for path in expected
+    }
+    assert scanner.rescan().missed == 0
+
+
+def test_a_touched_file_is_offered_again(root: Path, start: Callable[..., Supervisor]) -> None:
+    """Nothing is heard of that, but the next scan sees it; whether it matters the worker knows."""
+    scanner = start()
+    (root / "a.tif").write_text("pixels")
+    scanner.wait_ready("a.tif")
+    scanner.said.clear()
+    os.utime(root / "a.tif")
+    assert scanner.rescan().settling == 1
+    scanner.wait_ready("a.tif")
+
+    assert scanner.ready()["a.tif"].signature == lstat(root / "a.tif")
+    assert scanner.rescan().missed == 0
+
+
+def test_polling(root: Path, start: Callable[..., Supervisor]) -> None:
+    """As on a share: no event is needed, nothing is early, and what grows is waited for."""
+    scanner = start(poll=True)
+    (root / "a.tif").write_text("pixels")
+    closed_at = time.monotonic()
+    grown_at = 0.0
+    with (root / "grows.tif").open("w") as file:
+        for _ in range(12):
+            file.write("pixels")
+            file.flush()
+            grown_at = time.monotonic()
+            time.sleep(0.1)
+    scanner.wait_ready("a.tif", "grows.tif")
+    ready = scanner.ready()
+
+    assert not ready["a.tif"].early
+    assert ready["a.tif"].closed_at >= closed_at - 0.1
+    assert ready["grows.tif"].signature == lstat(root / "grows.tif")
+    assert ready["grows.tif"].closed_at >= grown_at
+    assert ready["grows.tif"].quiet_s == 0.8
+
+
+@pytest.mark.parametrize("poll", [False, True])
+def test_markers(poll: bool, root: Path, start: Callable[..., Supervisor]) -> None:
+    """Without its marker no file is ready, with it at once; one in a folder that is not watched is none."""
+    scanner = start(poll=poll, marker=".done")
+    for name in ("a.tif", "b.tif", ".hidden/c.tif"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("pixels")
+    time.sleep(0.9)
+    assert not scanner.ready()
+    (root / "a.tif.done").touch()
+    (root / ".hidden/c.tif.done").touch()
+    scanner.wait_ready("a.tif")
+
+    assert scanner.ready()["a.tif"].early
+    time.sleep(0.2)
+    assert list(scanner.ready()) == ["a.tif"]
+
+
+def test_results_apart(root: Path, tmp_path: Path, start: Callable[..., Supervisor]) -> None:
+    """Their folder is made at the first start, locked, and not made again when it is gone."""
+    results = tmp_path / "new" / "results"
+    scanner = start(output_dir=str(results))
+    assert (results / LOCK_NAME).exists()
+    assert not (root / LOCK_NAME).exists()
+    shutil.rmtree(results)
+    assert str(results) in scanner.wait_root("share away").why
+    results.mkdir()
+    scanner.wait_root("here")
+
+
+def test_a_stale_temporary_file_is_removed(root: Path, start: Callable[..., Supervisor]) -> None:
+    """Soon after the start; one that is being written stays."""
+    (root / "a").mkdir()
+    stale, live = root / "a/.colvi-1-0123456789abcdef.tmp", root / "a/.colvi-2-0123456789abcdef.tmp"
+    stale.write_text("half")
+    live.write_text("half")
+    scanner = start()
+    end = time.monotonic() + 10
+    while stale.exists() and time.monotonic() < end:
+        live.write_text("half")
+        scanner.rescan()
+        time.sleep(0.05)
+
+    assert not stale.exists()
+    assert live.exists()
+
+
+def test_a_folder_that_is_removed_and_made_again(root: Path, start: Callable[..., Supervisor]) -> None:
+    """Is away, and then watched as before: what came with it is found, what comes later heard of."""
+    scanner = start()
+    shutil.rmtree(root)
+    assert "No such file" in scanner.wait_root("share away").why
+    root.mkdir()
+    (root / "a.tif").write_text("pixels")
+    scanner.wait_root("here")
+    scanner.wait_ready("a.tif")
+    (root / "b.tif").write_text("pixels")
+    scanner.wait_ready("b.tif")
+
+    assert scanner.ready()["b.tif"].early
+
+
+def test_a_folder_that_is_swapped_at_once(
+    root: Path, tmp_path: Path, start: Callable[..., Supervisor]
+) -> None:
+    """Is never away, yet entered anew: nothing of the old one is offered any more."""
+    scanner = start()
+    root.rename(tmp_path / "old")
+    root.mkdir()
+    (root / "a.tif").write_text("pixels")
+    scanner.wait_ready("a.tif")
+    (tmp_path / "old/b.tif").write_text("pixels")
+    (root / "c.tif").write_text("pixels")
+    scanner.wait_ready("c.tif")
+
+    assert set(scanner.ready()) == {"a.tif", "c.tif"}
+    assert {message.state for message in scanner.said if isinstance(message, Root)} == {"here"}
+
+
+def test_two_daemons(root: Path, start: Callable[..., Supervisor]) -> None:
+    """The second says who has the folder, scans nothing, and takes over when the first is gone."""
+    first = start()
+    second = start(wait=False)
+    why = second.wait_root("taken").why
+    (root / "a.tif").write_text("pixels")
+    first.wait_ready("a.tif")
+
+    assert f"process {first.process.pid}, watches this folder" in why
+    assert not second.ready()
+    first.process.kill()
+    second.wait_root("here")
+    second.wait_ready("a.tif")
+
+
+def test_a_lost_lock_is_taken_again(root: Path, start: Callable[..., Supervisor]) -> None:
+    """Somebody tidied up; two daemons never work at once for longer than a look at the lock."""
+    scanner = start()
+    (root / LOCK_NAME).unlink()
+    end = time.monotonic() + 10
+    while not (root / LOCK_NAME).exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    start(wait=False).wait_root("taken")
+
+    assert [message.state for message in scanner.said if isinstance(message, Root)] == ["here"]
+
+
+def test_what_cannot_be_looked_at_is_told(root: Path, start: Callable[..., Supervisor]) -> None:
+    """As long as it is so."""
+    deep = root / "/".join("d" * 66)
+    deep.mkdir(parents=True)
+    scanner = start()
+    scanner.wait_last(Degraded("cannot look at 1 of the folders and files below: deeper than 64 folders"))
+    shutil.rmtree(root / "d")
+    scanner.rescan()
+    scanner.wait_last(Degraded(""))
+
+
+def test_it_ends_with_its_supervisor(start: Callable[..., Supervisor]) -> None:
+    """By the end of the line, without a complaint; until then it says that it is alive."""
+    scanner = start()
+    scanner.wait(lambda: scanner.said.count(Alive()) >= 2, "alive")
+    scanner._line._end.shutdown(socket.SHUT_RDWR)
+
+    assert scanner.process.wait(10) == 0
+
+
+def test_an_overflow_loses_nothing(root: Path, start: Callable[..., Supervisor]) -> None:
+    """More files than the kernel's queue has room for, while the scanner is not scheduled."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    if limit > 40_000:
+        pytest.skip(f"the kernel here queues {limit:,} events, too many for a quick test")
+    count = limit // 2 + 1000  # each makes two
+    scanner = start(interval_s=60.0)
+    scanner.process.send_signal(signal.SIGSTOP)
+    for number in range(count):
+        (root / f"{number}.tif").write_bytes(b"x")
+    scanner.process.send_signal(signal.SIGCONT)
+    scanner.wait(lambda: len(scanner.ready()) == count, "all")
+    (root / "later.tif").write_text("pixels")
+    scanner.wait_ready("later.tif")
+
+    assert scanner.ready()["later.tif"].early
+    assert scanner.last(Degraded) in (None, Degraded(""))
+
+
+# --- In namespaces of their own: mounts and limits that end with the test.
+
+
+@pytest.fixture
+def inside() -> Iterator[Callable[..., list[str]]]:
+    """Return a function that gives the command that runs another in a namespace of this test."""
+    with subprocess.Popen([*UNSHARED, "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        holder.stdin.write(b"\n")
+        holder.stdin.flush()
+        holder.stdout.readline()  # it is in there
+        enter = ["nsenter", f"--target={holder.pid}", "--user", "--mount", "--preserve-credentials"]
+        yield lambda *command: [*enter, *command]
+        holder.stdin.close()
+
+
+def sh(prefix: list[str], command: str) -> None:
+    """Run a shell's command in a namespace."""
+    subprocess.run([*prefix, "sh", "-ec", command], check=True)
+
+
+@can_unshare
+def test_a_share_that_goes_and_comes(
+    root: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """Nothing of the bare mount point is offered; after the remount all is as before."""
+    enter = inside()
+    point = root / "share"
+    sh(enter, f"mkdir {point}; mount -t tmpfs scope {point}; mkdir {point}/day; echo x > {point}/day/a.tif")
+    scanner = start(*enter, path=point / "day")
+    scanner.wait_ready("a.tif")
+    mount = scanner.last(Root).mount
+    assert mount == Mount(str(point), "tmpfs", "scope", "/")
+
+    sh(enter, f"umount --lazy {point}")
+    assert "day cannot be opened: No such file" in scanner.wait_root("share away").why
+    sh(enter, f"mkdir {point}/day; echo x > {point}/day/bare.tif")
+    scanner.wait_last(Root("share away", f"scope is not mounted on {point} any more; mount it again", None))
+    time.sleep(1)
+    sh(enter, f"mount -t tmpfs scope {point}; mkdir {point}/day; echo x > {point}/day/b.tif")
+    scanner.wait_last(Root("here", "", mount))
+    scanner.wait_ready("b.tif")
+    sh(enter, f"echo x > {point}/day/c.tif")
+    scanner.wait_ready("c.tif")
+
+    assert scanner.ready()["c.tif"].early
+    assert set(scanner.ready()) == {"a.tif", "b.tif", "c.tif"}
+
+
+@can_unshare
+def test_results_on_a_share_that_goes(
+    root: Path, tmp_path: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """Their bare mount point is no place for results, and that none lie there is no reason to judge again."""
+    enter = inside()
+    results = tmp_path / "results"
+    results.mkdir()
+    sh(enter, f"mount -t tmpfs nas {results}")
+    scanner = start(*enter, output_dir=str(results))
+    sh(enter, f"umount --lazy {results}")
+    scanner.wait_last(Root("share away", f"nas is not mounted on {results} any more; mount it again", None))
+    assert not list(results.iterdir())
+    sh(enter, f"mount -t tmpfs nas {results}")
+    scanner.wait_root("here")
+
+
+@can_unshare
+def test_a_start_without_the_share(
+    root: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """What the ledger remembers counts, also where a sandbox has made the bare folder a mount."""
+    enter = inside()
+    (root / "bare.tif").write_text("pixels")
+    sh(enter, f"mount --bind {root} {root}")
+    scanner = start(*enter, wait=False, mount=Mount(str(root), "cifs", "//pc/images", "/"))
+    scanner.wait_root("share away")
+    time.sleep(0.5)
+
+    assert not scanner.ready()
+    assert scanner.last(Scanned) is None
+    assert not (root / LOCK_NAME).exists()
+
+
+@can_unshare
+def test_a_folder_that_becomes_read_only(
+    root: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """Is watched all the same; that it cannot be locked is told while it is so."""
+    enter = inside()
+    sh(enter, f"mount -t tmpfs scope {root}; echo x > {root}/a.tif; mount -o remount,ro {root}")
+    scanner = start(*enter)
+    scanner.wait_ready("a.tif")
+    scanner.wait_last(Degraded("the folder of the results cannot be locked: Read-only file system"))
+    sh(enter, f"mount -o remount,rw {root}")
+    scanner.wait_last(Degraded(""))
+
+
+@can_unshare
+def test_folders_that_the_kernel_does_not_watch(
+    root: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """Nobody says so, but a scan finds what no event announced; then that is told, and scans come often."""
+    enter = inside()
+    for number in range(10):
+        (root / f"{number}").mkdir()
+    sh(enter, "echo 6 > /proc/sys/user/max_inotify_watches")
+    scanner = start(*enter)
+    for number in range(10):
+        (root / f"{number}/a.tif").write_text("pixels")
+    scanner.wait_ready(*(f"{number}/a.tif" for number in range(10)))
+    missed = sum(not ready.early for ready in scanner.ready().values())
+    scanner.wait(lambda: scanner.last(Degraded) is not None, "degraded")
+
+    assert missed > 0
+    assert "raise fs.inotify.max_user_watches" in scanner.last(Degraded).why
+    if "not all files" in scanner.last(Degraded).why:  # watchdog 6 does not start at all
+        scanner.wait(
+            lambda: missed == sum(m.missed for m in scanner.said if isinstance(m, Scanned)), "missed"
+        )
+    began = time.monotonic()
+    for number in range(10):
+        (root / f"{number}/b.tif").write_text("pixels")
+    scanner.wait_ready(*(f"{number}/b.tif" for number in range(10)))
+    assert time.monotonic() - began < 3  # when the next scan of a sound folder would have come
+
+
+@can_unshare
+def test_no_watch_at_all(
+    root: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """It polls, and tells why."""
+    enter = inside()
+    sh(enter, "echo 0 > /proc/sys/user/max_inotify_watches")
+    scanner = start(*enter)
+    (root / "a.tif").write_text("pixels")
+    scanner.wait_ready("a.tif")
+
+    assert "inotify watch limit reached" in scanner.last(Degraded).why
+    assert scanner.rescan().missed == 0
