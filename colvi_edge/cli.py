@@ -32,6 +32,9 @@ def _option(*names: str, of: str = "", **settings: Any) -> Any:
     return typer.Option(*names, envvar=variable, **settings)
 
 
+FolderArgument = Annotated[
+    Path, typer.Argument(help="The folder that the microscope saves into.", file_okay=False)
+]
 BundleOption = Annotated[
     str,
     _option(
@@ -129,7 +132,9 @@ def run(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Diagnose images; overlay, sidecar, table, GeoJSON and ROIs are left beside each.
+    """Diagnose images, here and now.
+
+    Overlay, sidecar, table, GeoJSON and ROIs are left beside each.
 
     Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
     the others; the exit code is then 1.
@@ -154,12 +159,123 @@ def run(
     raise typer.Exit(int(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)))
 
 
+@app.command(no_args_is_help=True)
+def watch(
+    folder: FolderArgument,
+    bundle: BundleOption,
+    output_dir: OutputDirOption = None,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionChoice.AUTO,
+    channels: ChannelsOption = None,
+    limit: LimitOption = None,
+    once: Annotated[bool, _option("--once", help="Diagnose what is there, then exit.")] = False,
+    poll: Annotated[
+        bool, _option("--poll", help="Only look, at intervals; shares are polled without being told.")
+    ] = False,
+    interval: Annotated[
+        float | None,
+        _option(
+            "--interval", min=0.1, metavar="SECONDS", help="Between looks; 60 on a local disk, 5 on others."
+        ),
+    ] = None,
+    marker: Annotated[
+        str | None,
+        _option(
+            "--marker", metavar="SUFFIX", help="X.tif is finished when X.tif<SUFFIX> appears, not by time."
+        ),
+    ] = None,
+    metrics: Annotated[
+        Path | None,
+        _option("--metrics", dir_okay=False, help="Keep numbers for Prometheus' textfile collector here."),
+    ] = None,
+    log_names: Annotated[
+        bool,
+        _option(
+            "--log-names", help="Name files in the log; without it by a hash, as names may be patients'."
+        ),
+    ] = False,
+) -> None:
+    """Diagnose each new raw file of a folder.
+
+    Goes on until it is ended. Raw files are only read, unfinished ones not at all. Usually systemd
+    runs this: see install-service.
+    """
+    from colvi_edge.watch.supervisor import WatchSettings
+    from colvi_edge.watch.supervisor import watch as supervise
+
+    settings = WatchSettings(
+        root=folder,
+        output_dir=output_dir,
+        bundle=bundle,
+        engine=engine.value,
+        precision=precision.value,
+        channels=_roles(channels),
+        limits=_numbers(limit),
+        once=once,
+        poll=poll,
+        interval_s=interval,
+        marker=marker,
+        metrics=metrics,
+        log_names=log_names,
+    )
+    raise typer.Exit(supervise(settings))
+
+
+@app.command(no_args_is_help=True)
+def status(folder: FolderArgument, json: JsonOption = False) -> None:
+    """Tell how the watching goes.
+
+    What is done, waiting or failed in a folder, and what ails its daemon.
+    """
+    from colvi_edge.watch.status import show_status
+
+    raise typer.Exit(show_status(folder, as_json=json))
+
+
+@app.command(no_args_is_help=True)
+def retry(folder: FolderArgument) -> None:
+    """Diagnose what failed once more.
+
+    Failed and quarantined files are offered to the daemon again, at once or when it starts.
+    """
+    from colvi_edge.watch.retry import retry as offer_again
+
+    raise typer.Exit(offer_again(folder))
+
+
+@app.command(name="install-service", no_args_is_help=True)
+def install_service(
+    folder: FolderArgument,
+    bundle: BundleOption,
+    output_dir: OutputDirOption = None,
+    user: Annotated[str, _option("--user", help="System user that the service runs as; made if missing.")] = (
+        "colvi"
+    ),
+    prefix: Annotated[
+        Path,
+        _option(
+            "--prefix", file_okay=False, help="Root of another system, such as an image, to install into."
+        ),
+    ] = Path("/"),
+) -> None:
+    """Have systemd watch a folder.
+
+    Writes the unit, its settings and a user, starts nothing, and says how to.
+    """
+    from colvi_edge.watch.install import install_service as install
+
+    typer.echo("\n".join(install(folder, bundle=bundle, output_dir=output_dir, user=user, prefix=prefix)))
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to play.", file_okay=False)] = Path("colvi-edge-demo"),
     seed: SeedOption = 12,
 ) -> None:
-    """Simulate a short acquisition, diagnose it with the demo model, and say where to look."""
+    """Try it on simulated images.
+
+    A short acquisition is simulated and diagnosed with the demo model.
+    """
     from colvi_edge.demo import play
 
     raise typer.Exit(play(folder, seed))
@@ -173,7 +289,7 @@ def simulate(
     severity: SeverityOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Draw synthetic projections of fibroblast cultures, to try things on."""
+    """Draw synthetic projections of cultures."""
     from colvi_edge.simulate import simulate_folder
     from colvi_edge.terminal import progress
 
@@ -248,7 +364,9 @@ def export(
         _option("--engine", of="export", help="Also build its engine for this machine."),
     ] = None,
 ) -> None:
-    """Turn a trained network into a bundle: FP32, FP16 and INT8, each measured against torch.
+    """Turn a trained network into a bundle.
+
+    FP32, FP16 and INT8, each measured against torch.
 
     A precision that does not decide as the trained network does is written with its faults, is
     never taken by itself, and makes the exit code 5.
@@ -289,7 +407,10 @@ def build(
         PrecisionChoice, _option("--precision", help="auto takes fp16.")
     ] = PrecisionChoice.AUTO,
 ) -> None:
-    """Build the TensorRT engine of a bundle for this machine, and keep it in the state directory."""
+    """Build a TensorRT engine for this machine.
+
+    It is kept in the state directory.
+    """
     from colvi_edge.bundle import open_bundle
     from colvi_edge.engines.tensorrt import build_for_this_machine, precision_for
     from colvi_edge.terminal import progress_share
@@ -300,91 +421,12 @@ def build(
     typer.echo(engine)
 
 
-FolderArgument = Annotated[
-    Path, typer.Argument(help="The folder that the microscope saves into.", file_okay=False)
-]
-
-
-@app.command(no_args_is_help=True)
-def watch(
-    folder: FolderArgument,
-    bundle: BundleOption,
-    output_dir: OutputDirOption = None,
-    engine: EngineOption = EngineName.AUTO,
-    precision: PrecisionOption = PrecisionChoice.AUTO,
-    channels: ChannelsOption = None,
-    limit: LimitOption = None,
-    once: Annotated[bool, _option("--once", help="Diagnose what is there, then exit.")] = False,
-    poll: Annotated[
-        bool, _option("--poll", help="Only look, at intervals; shares are polled without being told.")
-    ] = False,
-    interval: Annotated[
-        float | None,
-        _option(
-            "--interval", min=0.1, metavar="SECONDS", help="Between looks; 60 on a local disk, 5 on others."
-        ),
-    ] = None,
-    marker: Annotated[
-        str | None,
-        _option(
-            "--marker", metavar="SUFFIX", help="X.tif is finished when X.tif<SUFFIX> appears, not by time."
-        ),
-    ] = None,
-    metrics: Annotated[
-        Path | None,
-        _option("--metrics", dir_okay=False, help="Keep numbers for Prometheus' textfile collector here."),
-    ] = None,
-    log_names: Annotated[
-        bool,
-        _option(
-            "--log-names", help="Name files in the log; without it by a hash, as names may be patients'."
-        ),
-    ] = False,
-) -> None:
-    """Diagnose each raw file as soon as it is finished, for as long as this runs.
-
-    Raw files are only read, unfinished ones not at all. Usually systemd runs this: see install-service.
-    """
-    from colvi_edge.watch.supervisor import WatchSettings
-    from colvi_edge.watch.supervisor import watch as supervise
-
-    settings = WatchSettings(
-        root=folder,
-        output_dir=output_dir,
-        bundle=bundle,
-        engine=engine.value,
-        precision=precision.value,
-        channels=_roles(channels),
-        limits=_numbers(limit),
-        once=once,
-        poll=poll,
-        interval_s=interval,
-        marker=marker,
-        metrics=metrics,
-        log_names=log_names,
-    )
-    raise typer.Exit(supervise(settings))
-
-
-@app.command(no_args_is_help=True)
-def status(folder: FolderArgument, json: JsonOption = False) -> None:
-    """Tell how the daemon of a folder is: what is done, waiting or failed, and what ails it."""
-    from colvi_edge.watch.status import show_status
-
-    raise typer.Exit(show_status(folder, as_json=json))
-
-
-@app.command(no_args_is_help=True)
-def retry(folder: FolderArgument) -> None:
-    """Have a folder's failed and quarantined files diagnosed again."""
-    from colvi_edge.watch.retry import retry as offer_again
-
-    raise typer.Exit(offer_again(folder))
-
-
 @app.command()
 def doctor(json: JsonOption = False) -> None:
-    """Check this machine: engines, bundle, a self-test, and what is missing for more."""
+    """Check this machine.
+
+    Engines, bundle, a self-test, and what is missing for more.
+    """
     from colvi_edge.doctor import examine
     from colvi_edge.terminal import show_findings
 

@@ -37,10 +37,17 @@ def test_every_module_is_in_the_wheel(wheel_names: set[str]) -> None:
 
 
 def test_everything_beside_the_modules_is_in_the_wheel(wheel_names: set[str]) -> None:
-    """The demo bundle, the JSON Schema and py.typed are data, which is easily forgotten."""
-    bundle = {f"colvi_edge/demo.colvi/{p.name}" for p in (ROOT / "colvi_edge" / "demo.colvi").iterdir()}
+    """Bundle, schema, kernel, systemd's files and py.typed are data, which is easily forgotten."""
+    folders = ("demo.colvi", "systemd")
+    data = {
+        f"colvi_edge/{folder}/{p.name}"
+        for folder in folders
+        for p in (ROOT / "colvi_edge" / folder).iterdir()
+    }
+    sources = {f"colvi_edge/kernels/{path.name}" for path in (ROOT / "kernels").glob("*.cu")}
 
-    assert bundle | {"colvi_edge/py.typed", "colvi_edge/outputs/sidecar.schema.json"} <= wheel_names
+    assert len(sources) == 1
+    assert data | sources | {"colvi_edge/py.typed", "colvi_edge/outputs/sidecar.schema.json"} <= wheel_names
 
 
 def test_no_second_top_level_package_is_installed(wheel_names: set[str]) -> None:

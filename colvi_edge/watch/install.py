@@ -1,0 +1,217 @@
+"""Makes a folder's service known to systemd: `colvi-edge install-service`. The operator starts it.
+
+    /etc/systemd/system/colvi-edge@.service              the template, for all folders; written at each call
+    /etc/systemd/system/colvi-edge@.service.d/           a drop-in where this machine has a GPU
+    /etc/systemd/system/colvi-edge@FOLDER.service.d/     what systemd has to know of this folder
+    /etc/colvi-edge/srv/scope.env                        the operator's, for /srv/scope; written once
+
+FOLDER is the path as systemd-escape writes it.
+"""
+
+import grp
+import os
+import pwd
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+from colvi_edge.bundle import open_bundle
+from colvi_edge.errors import UsageError
+from colvi_edge.watch.unit_files import SOURCES, drop_in, environment, read_environment, unit
+
+_HIDDEN = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")  # noqa: S108 # refused, not used
+_GPUS = {"dev/nvmap": "jetson.conf", "dev/nvidiactl": "gpu.conf"}
+_LONGEST_UNIT_NAME = 255
+
+
+def install_service(
+    folder: Path,
+    *,
+    bundle: str,
+    output_dir: Path | None = None,
+    user: str = "colvi",
+    prefix: Path = Path("/"),
+) -> list[str]:
+    """Write unit, drop-ins and environment file for a folder, and make the user if there is none.
+
+    Nothing is started. It may be called again: after an update of colvi-edge, or when the environment file
+    names another place to write to.
+
+    Args:
+        folder: to be watched.
+        bundle: path of a bundle, or "demo".
+        output_dir: takes the results, if not the folder itself.
+        user: runs the services of all folders.
+        prefix: root of another system, such as an image: files are written there, and nothing else is done.
+
+    Returns:
+        What was done and what to do next, as lines for the operator.
+
+    Raises:
+        UsageError: this is not root or not systemd, or a path is none that a service can use.
+        BundleError: the bundle cannot be opened.
+    """
+    here = prefix == Path("/")
+    _check_system(here)
+    _check_folder(folder)
+    open_bundle(bundle)
+    command = Path(sysconfig.get_path("scripts")) / "colvi-edge"
+    settings = {"COLVI_EDGE_BUNDLE": bundle if bundle == "demo" else str(Path(bundle).absolute())}
+    if output_dir:
+        settings["COLVI_EDGE_OUTPUT_DIR"] = str(output_dir.absolute())
+    service = f"colvi-edge@{_escaped(folder)}.service"
+    if len(service) > _LONGEST_UNIT_NAME:
+        raise UsageError(
+            f"{folder}: found {len(service)} characters in the name of its service, expected at most "
+            f"{_LONGEST_UNIT_NAME}; link it to a shorter path and give that"
+        )
+
+    lines = []
+    if here:
+        _check_visible([folder, command, *map(Path, settings.values())])
+        lines = _make_user(user)
+        _check_readable(user, command, settings["COLVI_EDGE_BUNDLE"])
+    units = prefix / "etc/systemd/system"
+    lines += _write(units / "colvi-edge@.service", unit(command, user, _group(user)))
+    for drop in [name for device, name in _GPUS.items() if (prefix / device).exists()][:1]:
+        lines += _write(units / "colvi-edge@.service.d" / drop, (SOURCES / drop).read_text())
+    file = prefix / f"etc/colvi-edge{folder}.env"
+    lines += _write_environment(file, settings)
+    settings = read_environment(file.read_text())
+    lines += _write(units / f"{service}.d" / "folder.conf", drop_in(_mount_unit(folder), _outputs(settings)))
+    if here:
+        subprocess.run(["systemctl", "daemon-reload"], check=True)  # noqa: S607 # root's own PATH
+        for place in (folder, *_outputs(settings)):
+            reads_only = place == folder and "COLVI_EDGE_OUTPUT_DIR" in settings
+            lines += _missing_permissions(place, user, "rx" if reads_only else "rwx")
+    return [*lines, "", *_next_steps(folder, service, command)]
+
+
+def _check_system(here: bool) -> None:
+    if not shutil.which("systemd-escape") or (here and not Path("/run/systemd/system").is_dir()):
+        raise UsageError(
+            "systemd does not run this machine, expected it as process 1; "
+            "have 'colvi-edge watch FOLDER' started by what starts services here"
+        )
+    if here and os.geteuid() != 0:
+        raise UsageError("only root can install a service; call the command by its full path with sudo")
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_absolute() or ".." in folder.parts or not folder.name:
+        raise UsageError(f"{folder}: expected an absolute path, which names the service; give it in full")
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; make or mount it first, as its place is looked at")
+    if not str(folder).isprintable() or set(str(folder)) & set("*?[]\\"):
+        # The latter are taken for a pattern where systemd looks for the environment file.
+        raise UsageError(
+            f"{str(folder)!r}: systemd needs a name in UTF-8 without * ? [ ] \\; rename the folder"
+        )
+
+
+def _escaped(path: Path, *options: str) -> str:
+    command = ["systemd-escape", "--path", *options, str(path)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+
+
+def _check_visible(paths: list[Path]) -> None:
+    for path in paths:
+        if any(path.is_relative_to(hidden) for hidden in _HIDDEN):
+            raise UsageError(f"{path}: the service sees nothing of /tmp, /var/tmp and /dev; put it elsewhere")
+
+
+def _make_user(user: str) -> list[str]:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        home = ("--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
+        command = ["useradd", "--system", "--user-group", *home, "--", user]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+        if done.returncode:
+            raise UsageError(f"the user {user} could not be made: {done.stderr.strip()}") from None
+        return [f"made the user {user}"]
+    return []
+
+
+def _check_readable(user: str, command: Path, bundle: str) -> None:
+    if not _may(user, str(command), "--version"):
+        raise UsageError(
+            f"{user} cannot run {command}; install colvi-edge where every user may read it, "
+            "such as an environment in /opt/colvi-edge"
+        )
+    if bundle != "demo" and not _may(user, "test", "-r", f"{bundle}/SHA256SUMS"):
+        raise UsageError(f"{user} cannot read {bundle}; put it where every user may read it, such as /srv")
+
+
+def _may(user: str, *command: str) -> bool:
+    """Return whether a command succeeds when that user calls it."""
+    as_user = ["setpriv", f"--reuid={user}", f"--regid={_group(user)}", "--init-groups", "--"]
+    done = subprocess.run([*as_user, *command], cwd="/", capture_output=True, check=False)  # noqa: S603
+    return done.returncode == 0
+
+
+def _group(user: str) -> str:
+    try:
+        return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+    except KeyError:  # will be made in the other system
+        return user
+
+
+def _mount_unit(folder: Path) -> str | None:
+    mount = next(path for path in (folder, *folder.parents) if path.is_mount())
+    return None if mount == Path("/") else _escaped(mount, "--suffix=mount")
+
+
+def _outputs(settings: dict[str, str]) -> list[Path]:
+    """Return the folders, besides the watched one, that an environment file has the service write to."""
+    places = []
+    if "COLVI_EDGE_OUTPUT_DIR" in settings:
+        places.append(Path(settings["COLVI_EDGE_OUTPUT_DIR"]))
+    if "COLVI_EDGE_METRICS" in settings:
+        places.append(Path(settings["COLVI_EDGE_METRICS"]).parent)
+    return places
+
+
+def _write(path: Path, text: str) -> list[str]:
+    if path.exists() and path.read_text() == text:
+        return []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o644)
+    return [f"wrote {path}"]
+
+
+def _write_environment(path: Path, settings: dict[str, str]) -> list[str]:
+    if not path.exists():
+        return _write(path, environment(settings))
+    kept = read_environment(path.read_text())
+    return [f"kept {path}"] + [
+        f"    where {name} is {kept.get(name, 'not set')}, not {value}: edit it if you meant to change that"
+        for name, value in settings.items()
+        if kept.get(name) != value
+    ]
+
+
+def _missing_permissions(folder: Path, user: str, wanted: str) -> list[str]:
+    if all(_may(user, "test", f"-{right}", str(folder)) for right in wanted):
+        return []
+    return [
+        f"{user} has not the rights {wanted} in {folder}, so the service will wait. Give them with",
+        f"    setfacl --recursive --modify u:{user}:rwX,d:u:{user}:rwX {shlex.quote(str(folder))}",
+        f"    or, on a share, by mounting it with uid={user}",
+    ]
+
+
+def _next_steps(folder: Path, service: str, command: Path) -> list[str]:
+    quoted = shlex.quote(service)
+    return [
+        "Start it, now and at each boot:",
+        f"    systemctl enable --now {quoted}",
+        "After a change:",
+        f"    systemctl restart {quoted}",
+        "Look at it:",
+        f"    {shlex.quote(str(command))} status {shlex.quote(str(folder))}",
+        f"    journalctl --follow --unit {quoted}",
+    ]
