@@ -98,6 +98,29 @@ class PrecisionFile(Part):
         return any(not row.faults for row in self.parity if row.runtime == runtime)
 
 
+class KernelFile(Part):
+    """The CUDA kernels of the bundle, compiled for one kind of GPU."""
+
+    file: str = Field(
+        description="Compressed by xz: machine code repeats itself, and is there for every GPU."
+    )
+    target: str = Field(
+        pattern=r"^(sm|compute)_[1-9][0-9]{1,2}$",
+        description="In CUDA's words: sm_87 is machine code (a cubin) for compute capability 8.7, "
+        "compute_75 PTX, which the driver of any GPU of 7.5 or more compiles for it.",
+    )
+
+    @property
+    def is_ptx(self) -> bool:
+        """Whether the driver has to compile it."""
+        return self.target.startswith("compute_")
+
+    @property
+    def compute_capability(self) -> tuple[int, int]:
+        """The one it was compiled for, such as (8, 7)."""
+        return divmod(int(self.target.partition("_")[2]), 10)
+
+
 class Verification(Part):
     """Raw patches and what the FP32 network in torch said of them, to try engines with."""
 
@@ -130,7 +153,7 @@ class Config(Part):
     bands: dict[str, float] = Field(default_factory=lambda: {band.name: band.at_least for band in BANDS})
     expected: Expected = Expected()
     precisions: dict[Precision, PrecisionFile]
-    kernels: tuple[str, ...] = Field(default=(), description="Files of compiled CUDA kernels: PTX, cubin.")
+    kernels: tuple[KernelFile, ...] = Field(default=(), description="One a target; none without NVRTC.")
     verification: Verification | None = None
     evaluation: Evaluation | None = None
 
@@ -184,6 +207,12 @@ class Bundle:
         """Return the ONNX file of a precision that `config.precisions` holds."""
         return self.read(self.config.precisions[precision].file)
 
+    def kernel(self, kernel: KernelFile) -> bytes:
+        """Return what `cuModuleLoadData` takes of one of `config.kernels`."""
+        import lzma  # a Python that was built without liblzma can still run networks on a CPU
+
+        return lzma.decompress(self.read(kernel.file))
+
     def read(self, name: str) -> bytes:
         """Return a file of the bundle.
 
@@ -209,7 +238,8 @@ def open_bundle(where: str | Path) -> Bundle:
     _refuse_strays(path, sums)
     contents = {name: _read_verified(path, name, expected) for name, expected in sums.items()}
     manifest, config = _parse_manifest(path, contents[MANIFEST])
-    named = [*config.kernels, *(precision.file for precision in config.precisions.values())]
+    named = [kernel.file for kernel in config.kernels]
+    named += [precision.file for precision in config.precisions.values()]
     if config.verification:
         named += [config.verification.patches, config.verification.probabilities]
     missing = sorted(set(named) - set(sums))

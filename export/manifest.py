@@ -54,7 +54,7 @@ def write_bundle(
     path: Path,
     description: Description,
     config: Config,
-    networks: Mapping[str, bytes],
+    files: Mapping[str, bytes],
     test_input: NDArray[np.float32],
     test_output: NDArray[np.float32],
 ) -> None:
@@ -66,8 +66,8 @@ def write_bundle(
     Args:
         path: the folder, by custom NAME.colvi.
         description: for people.
-        config: for colvi-edge; the files of its precisions must be in `networks`.
-        networks: file name -> ONNX bytes.
+        config: for colvi-edge.
+        files: every file that it names -> bytes.
         test_input: (1, C, P, P) normalised patch.
         test_output: (1, 2) probabilities of the FP32 network for it.
 
@@ -80,7 +80,7 @@ def write_bundle(
         "README.md": description.documentation.encode(),
         "test_input.npy": npy(test_input),
         "test_output.npy": npy(test_output),
-        **networks,
+        **files,
     }
     manifest = _manifest(description, config, contents)
     contents[MANIFEST] = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=100).encode()

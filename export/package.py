@@ -2,8 +2,10 @@
 
 checkpoint ──▶ FP32, FP16 ──▶ INT8 (with calibration images) ──▶ parity on held-out images
                                                              ──▶ verification patches ──▶ bundle
+           ──▶ CUDA kernels for the network's input ─────────────────────────────────────┘
 """
 
+import lzma
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +21,7 @@ from colvi_edge.bundle import (
     Config,
     Evaluation,
     Expected,
+    KernelFile,
     NormalisationConfig,
     Parity,
     Precision,
@@ -28,7 +31,9 @@ from colvi_edge.bundle import (
 )
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines.verify import Tolerance
-from colvi_edge.errors import ModelError, UsageError
+from colvi_edge.errors import EngineUnavailableError, ModelError, UsageError
+from colvi_edge.kernels.choose import variant_for
+from colvi_edge.kernels.compile import Binary, compile_kernels
 from colvi_edge.patches import Normalisation, network_input, project, tile
 
 from .calibration import Calibration, Images, simulated_calibration
@@ -78,7 +83,7 @@ class Report:
         rows: a verdict for every precision on every runtime here.
         accuracy: share of the labelled images whose diagnosis is right; None without labels.
         worst: stacks of the patches that moved most, one for each failed precision.
-        left_out: a sentence for each precision that was asked for and cannot be had of this network.
+        left_out: a sentence for each part that the bundle goes without.
     """
 
     rows: list[Row]
@@ -126,16 +131,22 @@ def package(
     files = {f"{precision}.onnx": network for precision, network in networks.items()}
     verification = _verification(images, expected, checkpoint.normalisation)
     config = _config(checkpoint, settings, list(networks), bool(verification))
+    progress("CUDA kernels")
+    kernels, lacking = _kernels(config)
+    left_out += lacking
+    files |= verification | {kernel.file: lzma.compress(kernel.code) for kernel in kernels}
+    named = tuple(KernelFile(file=kernel.file, target=kernel.target) for kernel in kernels)
+    config = config.model_copy(update={"kernels": named})
     example, answer = _example(checkpoint, images, expected)
 
     with tempfile.TemporaryDirectory() as folder:
         unmeasured = Path(folder) / "unmeasured.colvi"
-        write_bundle(unmeasured, description, config, {**files, **verification}, example, answer)
+        write_bundle(unmeasured, description, config, files, example, answer)
         bundle = open_bundle(unmeasured)
         rows = list(measure(bundle, images.planes, expected, settings.tolerance, progress))
     progress("writing")
     config = config.model_copy(update={"precisions": _with_parity(config, rows, len(images.planes))})
-    write_bundle(path, description, config, {**files, **verification}, example, answer)
+    write_bundle(path, description, config, files, example, answer)
     return Report(rows, accuracy, _keep_worst(path, rows, expected, images, checkpoint), left_out)
 
 
@@ -164,6 +175,14 @@ def _networks(
         progress(f"{target}: calibrating on {len(patches)} patches")
         networks[target] = _better(networks["fp32"], patches, target)
     return networks, left_out
+
+
+def _kernels(config: Config) -> tuple[tuple[Binary, ...], list[str]]:
+    """Return the kernels of a bundle, and why there are none."""
+    try:
+        return compile_kernels(variant_for(config)), []
+    except EngineUnavailableError as error:
+        return (), [f"No CUDA kernels: {error}"]
 
 
 def _better(fp32: bytes, patches: NDArray[np.float32], target: Target) -> bytes:

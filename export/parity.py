@@ -18,7 +18,7 @@ from rich.table import Table
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName
-from colvi_edge.engines.base import open_exactly
+from colvi_edge.engines.opening import open_exactly
 from colvi_edge.engines.verify import Comparison, Tolerance, compare
 from colvi_edge.errors import ModelError
 from colvi_edge.patches import grid_shape, network_input, project, tile

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,25 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Config, NormalisationConfig, PrecisionFile, demo_path, open_bundle
 from colvi_edge.cli import main
+from colvi_edge.engines.nvidia import find_gpu
+
+
+def _installed(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
+
 
 PRESENT = {
+    "gpu": find_gpu() is not None,
+    "gxx": shutil.which("g++") is not None,
     "libtiff": shutil.which("tiffcp") is not None,
+    "nspawn": shutil.which("systemd-nspawn") is not None and os.geteuid() == 0,
+    "nvrtc": _installed("nvidia-cuda-nvrtc-cu12") and _installed("nvidia-cuda-nvrtc"),
+    "pycuda": find_spec("pycuda") is not None,
+    "systemd": shutil.which("systemd-analyze") is not None,
     "tensorrt_rtx": find_spec("tensorrt_rtx") is not None and find_spec("tensorrt") is None,
 }
 REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))

@@ -46,8 +46,29 @@ def test_the_demo_bundle_opens_and_says_what_it_is(demo_bundle: Bundle) -> None:
 
 
 def test_the_demo_bundle_stays_small() -> None:
-    """It is installed with the package."""
+    """It is installed with the package, and its kernels change with their source."""
     assert sum(p.stat().st_size for p in demo_path().iterdir()) < 8 << 20
+    assert sum(p.stat().st_size for p in demo_path().glob("*.xz")) < 300_000
+
+
+def test_the_demo_bundle_holds_kernels_for_every_gpu(demo_bundle: Bundle) -> None:
+    """PTX that ends with the driver's NUL, and cubins; each with the entries that fp32 and fp16 need."""
+    kernels = demo_bundle.config.kernels
+    ptx, *cubins = (demo_bundle.kernel(kernel) for kernel in kernels)
+    entries = [
+        f"project_tile_normalise_{i}_{o}".encode() for i in ("u8", "u16", "f32") for o in ("f32", "f16")
+    ]
+
+    assert [kernel.target for kernel in kernels] == [
+        "compute_75",
+        *("sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_110", "sm_120"),
+    ]
+    assert [kernel.compute_capability for kernel in kernels[-2:]] == [(11, 0), (12, 0)]
+    assert [kernel.is_ptx for kernel in kernels] == [True] + 8 * [False]
+    assert b".version 8.5\n" in ptx
+    assert ptx.endswith(b"}\n\n\0")
+    assert all(cubin.startswith(b"\x7fELF") for cubin in cubins)
+    assert all(entry in code for code in (ptx, *cubins) for entry in entries)
 
 
 @pytest.mark.parametrize("name", DEMO_FILES)
@@ -126,7 +147,9 @@ def test_a_name_in_the_sums_cannot_lead_outside(copied_bundle: Path, tmp_path: P
         ({"bands": {"green": 0.5}}, "bands"),
         ({"precisions": {}}, "fp32"),
         ({"precisions": {"fp32": {"file": "gone.onnx", "purpose": "x"}}}, "gone.onnx"),
-        ({"kernels": ["gone.ptx"]}, "gone.ptx"),
+        ({"kernels": [{"file": "gone.cubin.xz", "target": "sm_87"}]}, "gone.cubin.xz"),
+        ({"kernels": [{"file": "fp32.onnx", "target": "sm_8x"}]}, "target"),
+        ({"kernels": [{"file": "fp32.onnx", "target": "gfx90"}]}, "target"),
         ({"verification": {"patches": "gone.npy", "probabilities": "gone.npy"}}, "gone.npy"),
         ({"colour": "red"}, "colour"),
     ],

@@ -18,6 +18,8 @@ from colvi_edge.engines import open_engine
 from colvi_edge.export.command import parse_normalisation
 from colvi_edge.export.demo import DEMO_CHECKPOINT
 from colvi_edge.export.networks import build_network
+from colvi_edge.kernels.compile import compile_kernels
+from colvi_edge.kernels.nvrtc import Release
 from colvi_edge.patches import Normalisation
 from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
 
@@ -50,6 +52,7 @@ def blank(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.nvrtc
 def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: Path, tmp_path: Path) -> None:
     """The happy path: every precision in the table, the accuracy, the bundle, nothing on stderr."""
     bundle = tmp_path / "new" / "[/lab] net.colvi"  # what rich would take for markup
@@ -138,6 +141,23 @@ def test_without_images_a_line_says_why_there_is_no_int8(run: Command, tmp_path:
     assert lines[0] == "No INT8: it is calibrated on images; give projections with --calibration DIR."
     assert lines[-2] == "Measured on two simulated images; --calibration DIR measures on yours."
     assert lines[-1] == f"{tmp_path / 'net.colvi'}: fp32, fp16"
+
+
+def test_without_nvrtc_a_line_says_why_there_are_no_kernels(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What to install, once; the bundle is whole all the same."""
+    missing = Release("no-such-package", "13.", ("sm_120",))
+    monkeypatch.setattr("colvi_edge.kernels.compile.RELEASES", (missing,))
+    compile_kernels.cache_clear()
+    code, out, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", "--precision", "fp32")
+
+    assert code == 0
+    assert err == ""
+    assert [line for line in out.splitlines() if "kernels" in line] == [
+        "No CUDA kernels: no-such-package 13.* is not installed; run: pip install 'colvi-edge[kernels]'"
+    ]
+    assert open_bundle(tmp_path / "net.colvi").config.kernels == ()
 
 
 @pytest.mark.parametrize(

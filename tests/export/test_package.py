@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import onnxruntime
 import pytest
 import tifffile
 import torch
+import yaml
 from onnx import TensorProto, numpy_helper
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
@@ -92,6 +94,7 @@ def spoilt(
     return path, package(trained, path, ABOUT, Settings(), calibration)
 
 
+@pytest.mark.nvrtc
 def test_the_demo_passes_in_every_precision_on_every_runtime(exported: tuple[Path, Report]) -> None:
     """On images that calibration has not seen 99 % of the votes are torch's own."""
     path, report = exported
@@ -148,6 +151,28 @@ def test_the_verification_patches_are_raw_held_out_ones(
     assert not found & cut(good.calibrating)
     assert expected.max(axis=1).min() >= 0.75
     assert np.bincount(expected.argmax(axis=1)).tolist() == [32, 32]
+
+
+@pytest.mark.nvrtc
+def test_the_bundle_holds_the_kernels_that_its_precisions_need(
+    exported: tuple[Path, Report], trained: Checkpoint, small: Calibration, tmp_path: Path
+) -> None:
+    """float16 only beside FP16; every file named, an attachment for the zoo, and covered by the sums."""
+    plain = tmp_path / "plain.colvi"
+    package(trained, plain, ABOUT, Settings(("fp32",)), small)
+
+    for path, outputs in ((exported[0], {"f32", "f16"}), (plain, {"f32"})):
+        bundle = open_bundle(path)
+        files = {kernel.file for kernel in bundle.config.kernels}
+        assert len(files) == 9
+        assert files == {p.name for p in path.glob("*.xz")}
+        assert files <= {line.split()[1] for line in (path / "SHA256SUMS").read_text().splitlines()}
+        attachments = yaml.safe_load((path / "bioimageio.yaml").read_text())["attachments"]
+        assert files <= {attachment["source"] for attachment in attachments}
+        found = re.findall(
+            rb"project_tile_normalise_(?:u8|u16|f32)_(\w+)\(", bundle.kernel(bundle.config.kernels[0])
+        )
+        assert {output.decode() for output in found} == outputs
 
 
 def test_the_test_tensor_tells_networks_apart(exported: tuple[Path, Report]) -> None:
@@ -325,6 +350,7 @@ def test_torchscript_gets_fp16_too(trained: Checkpoint, small: Calibration, how:
     assert {p.dtype for p in checkpoint.network.parameters()} == {torch.float32}
 
 
+@pytest.mark.nvrtc
 def test_a_network_that_insists_on_float32_goes_without_fp16(
     trained: Checkpoint, small: Calibration, tmp_path: Path
 ) -> None:
