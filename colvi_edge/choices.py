@@ -9,6 +9,7 @@ class EngineName(str, Enum):
     AUTO = "auto"
     OPENVINO = "openvino"
     ONNXRUNTIME = "onnxruntime"
+    TENSORRT = "tensorrt"
 
 
 class PrecisionChoice(str, Enum):

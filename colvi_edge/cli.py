@@ -2,13 +2,17 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
 from colvi_edge.errors import ColviEdgeError, EngineUnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from colvi_edge.bundle import Bundle
+    from colvi_edge.engines import Engine
 
 app = typer.Typer(
     name="colvi-edge",
@@ -141,7 +145,6 @@ def run(
     """
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
-    from colvi_edge.engines import open_engine
     from colvi_edge.jobs import find_jobs
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show
@@ -149,7 +152,7 @@ def run(
     roles, limits = _roles(channels), Limits.named(_numbers(limit))
     jobs = find_jobs(images, output_dir)
     opened = open_bundle(bundle)
-    with closing(open_engine(opened, engine, precision)) as running:
+    with closing(_open(opened, engine, precision)) as running:
         diagnoser = Diagnoser(opened, running, roles, limits)
         outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
     if result_csv:
@@ -409,16 +412,21 @@ def build(
 ) -> None:
     """Build a TensorRT engine for this machine.
 
-    It is kept in the state directory.
+    It is kept in the state directory and, where there is a GPU, tried on the bundle's own patches.
     """
     from colvi_edge.bundle import open_bundle
-    from colvi_edge.engines.tensorrt import build_for_this_machine, precision_for
+    from colvi_edge.engines.nvidia import find_gpu
+    from colvi_edge.engines.precisions import precision_for
+    from colvi_edge.engines.tensorrt import build_for_this_machine
     from colvi_edge.terminal import progress_share
 
     opened = open_bundle(bundle)
     with progress_share("Building") as tell:
-        engine = build_for_this_machine(opened, precision_for(precision), tell)
+        engine = build_for_this_machine(opened, precision_for(EngineName.TENSORRT, precision), tell)
     typer.echo(engine)
+    if find_gpu():
+        with closing(_open(opened, EngineName.TENSORRT, precision)) as running:
+            typer.echo(f"decides as the trained network does: {running.info.reason}")
 
 
 @app.command()
@@ -433,6 +441,16 @@ def doctor(json: JsonOption = False) -> None:
     findings = examine()
     show_findings(findings, as_json=json)
     raise typer.Exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))
+
+
+def _open(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -> "Engine":
+    from colvi_edge.engines import open_engine
+    from colvi_edge.terminal import progress_share
+
+    if engine is not EngineName.TENSORRT:
+        return open_engine(bundle, engine, precision)
+    with progress_share("Building") as tell:  # it may have to be built first, which takes minutes on a Jetson
+        return open_engine(bundle, engine, precision, tell)
 
 
 def _roles(channels: str | None) -> list[str] | None:

@@ -2,9 +2,8 @@
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from ctypes import CDLL, byref, c_int
 from importlib.metadata import version
 from typing import Literal, NamedTuple
 
@@ -12,9 +11,13 @@ import numpy as np
 
 from colvi_edge import __version__
 from colvi_edge.bundle import DEMO, Bundle, open_bundle
-from colvi_edge.choices import EngineName
+from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
-from colvi_edge.errors import BundleError, EngineUnavailableError
+from colvi_edge.engines.nvidia import Gpu, find_gpu
+from colvi_edge.engines.precisions import precision_for
+from colvi_edge.engines.tensorrt_runtime import load
+from colvi_edge.errors import BundleError, EngineUnavailableError, OutputError, ParityError
+from colvi_edge.kernels.choose import choose
 
 
 class Finding(NamedTuple):
@@ -35,7 +38,15 @@ class Finding(NamedTuple):
 
 def examine() -> list[Finding]:
     """Return what was found, in the order in which things are needed."""
-    return [*_software(), *_bundle_and_engines(), _gpu()]
+    findings = [*_software()]
+    try:
+        bundle = open_bundle(DEMO)
+    except BundleError as error:
+        return [
+            *findings,
+            Finding("missing", "demo bundle", f"{error}; or reinstall colvi-edge", error.exit_code),
+        ]
+    return [*findings, *_engines(bundle), *_gpu(bundle)]
 
 
 def _software() -> Iterator[Finding]:
@@ -46,14 +57,9 @@ def _software() -> Iterator[Finding]:
         yield Finding("ok", package, version(package))
 
 
-def _bundle_and_engines() -> Iterator[Finding]:
-    try:
-        bundle = open_bundle(DEMO)
-    except BundleError as error:
-        yield Finding("missing", "demo bundle", f"{error}; or reinstall colvi-edge", error.exit_code)
-        return
+def _engines(bundle: Bundle) -> Iterator[Finding]:
     yield Finding("ok", "demo bundle", f"{bundle.name} {bundle.version}, every file as exported")
-    engines = [_engine(bundle, name) for name in EngineName if name is not EngineName.AUTO]
+    engines = [_engine(bundle, name) for name in (EngineName.OPENVINO, EngineName.ONNXRUNTIME)]
     if all(finding.state == "missing" for finding in engines):
         yield from (finding._replace(exit_code=EngineUnavailableError.exit_code) for finding in engines)
     else:
@@ -69,19 +75,67 @@ def _engine(bundle: Bundle, name: EngineName) -> Finding:
             patch_px, channels = bundle.config.patch_px, len(bundle.config.channels)
             noise = np.random.default_rng(0).poisson(500, (1, channels, patch_px, patch_px))
             found = engine.probabilities(noise.astype(np.uint16))
-    except EngineUnavailableError as error:
+    except (EngineUnavailableError, ParityError) as error:
         return Finding("missing", name.value, str(error))
     if found.shape != (1, 1, 2) or not np.isfinite(found).all():
         return Finding("missing", name.value, f"self-test gave {found.tolist()}; reinstall {name.value}")
     return Finding("ok", name.value, f"{engine.info.version} on {engine.info.device}, self-test passed")
 
 
-def _gpu() -> Finding:
+def _gpu(bundle: Bundle) -> Iterator[Finding]:
+    gpu = find_gpu()
+    if gpu is None:
+        yield Finding(
+            "note", "NVIDIA GPU", "none that a driver finds (see nvidia-smi); the CPU judges images"
+        )
+        return
+    yield Finding(
+        "ok", "NVIDIA GPU", f"{gpu.name}, compute capability {gpu.compute_capability}, CUDA {gpu.driver}"
+    )
+    parts = [
+        _part("TensorRT", _tensorrt),
+        _part("pycuda", _pycuda),
+        _part("CUDA kernels", lambda: _kernels(bundle, gpu)),
+    ]
+    yield from parts
+    if all(part.state == "ok" for part in parts):
+        yield _built(bundle)
+
+
+def _part(what: str, look: Callable[[], str]) -> Finding:
     try:
-        driver = CDLL("libcuda.so.1")
-    except OSError:
-        return Finding("note", "NVIDIA GPU", "no driver (libcuda.so.1); images are judged on the CPU")
-    count = c_int(0)
-    if driver.cuInit(0) or driver.cuDeviceGetCount(byref(count)) or not count.value:
-        return Finding("note", "NVIDIA GPU", "the driver is there but finds no GPU; check nvidia-smi")
-    return Finding("note", "NVIDIA GPU", f"{count.value} found; this version judges on the CPU")
+        return Finding("ok", what, look())
+    except EngineUnavailableError as error:
+        return Finding("note", what, f"the GPU is not used: {error}")
+
+
+def _tensorrt() -> str:
+    module = load()
+    return f"{module.__name__} {module.__version__}"
+
+
+def _pycuda() -> str:
+    import colvi_edge.engines.cuda_thread  # noqa: F401 - says what to install
+
+    return version("pycuda")
+
+
+def _kernels(bundle: Bundle, gpu: Gpu) -> str:
+    major, minor = map(int, gpu.compute_capability.split("."))
+    return f"{choose(bundle.config.kernels, (major, minor)).target} of the bundle {bundle.name}"
+
+
+def _built(bundle: Bundle) -> Finding:
+    from colvi_edge.engines.tensorrt import is_built
+
+    precision = precision_for(EngineName.TENSORRT, PrecisionChoice.AUTO)
+    try:
+        if is_built(bundle, precision):
+            return _engine(bundle, EngineName.TENSORRT)
+    except OutputError as error:
+        return Finding("note", EngineName.TENSORRT.value, str(error))
+    return Finding(
+        "note",
+        EngineName.TENSORRT.value,
+        f"no {precision} engine of the demo bundle was built here; run: colvi-edge build demo",
+    )

@@ -29,6 +29,15 @@ class EngineUnavailableError(ColviEdgeError):
     kind = "engine_unavailable"
 
 
+class EngineLostError(EngineUnavailableError):
+    """The device went away under a running engine (suspend, a fault of the GPU).
+
+    Only a new process can open it again, and judges the image that this one was at.
+    """
+
+    kind = "engine_lost"
+
+
 class BundleError(ColviEdgeError):
     """A bundle is incomplete, changed since it was made, or not one at all."""
 

@@ -32,7 +32,7 @@ PRESENT = {
     "libtiff": shutil.which("tiffcp") is not None,
     "nspawn": shutil.which("systemd-nspawn") is not None and os.geteuid() == 0,
     "nvrtc": _installed("nvidia-cuda-nvrtc-cu12") and _installed("nvidia-cuda-nvrtc"),
-    "pycuda": find_spec("pycuda") is not None,
+    "pycuda": find_spec("pycuda") is not None and shutil.which("g++") is not None,
     "systemd": shutil.which("systemd-analyze") is not None,
     "tensorrt_rtx": find_spec("tensorrt_rtx") is not None and find_spec("tensorrt") is None,
 }

@@ -1,5 +1,6 @@
 """Engines: a bundle opened on one runtime and device. They know nothing of files and folders."""
 
-from colvi_edge.engines.base import Engine, EngineInfo, open_engine
+from colvi_edge.engines.base import Engine, EngineInfo
+from colvi_edge.engines.opening import open_engine
 
 __all__ = ["Engine", "EngineInfo", "open_engine"]

@@ -74,7 +74,7 @@ def cached_engine(
     Raises:
         OutputError: the folder cannot be written.
     """
-    engine = folder / f"{key.model_sha256[:16]}-{key.precision}-{key.runtime}.engine"
+    engine = _file(folder, key)
     if not _reason_to_build(engine, key):
         return engine
     with _locked(engine.with_suffix(".lock"), tell):
@@ -83,6 +83,15 @@ def cached_engine(
             tell(reason)
             _store(engine, key, build())
     return engine
+
+
+def is_cached(folder: Path, key: EngineKey) -> bool:
+    """Tell whether `cached_engine` would find the engine of a key rather than build it."""
+    return not _reason_to_build(_file(folder, key), key)
+
+
+def _file(folder: Path, key: EngineKey) -> Path:
+    return folder / f"{key.model_sha256[:16]}-{key.precision}-{key.runtime}.engine"
 
 
 def _reason_to_build(engine: Path, key: EngineKey) -> str:

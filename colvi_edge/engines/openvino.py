@@ -58,11 +58,6 @@ class OpenVinoEngine:
     def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """See `Engine.probabilities`."""
         rows, cols = check_planes(planes, self._bundle)
-        normalisation = self._bundle.config.normalisation
-        if normalisation.kind == "scale" and planes.dtype != np.dtype(normalisation.dtype):
-            raise ValueError(
-                f"the network was made for {normalisation.dtype} planes, these are {planes.dtype}"
-            )
         tiles = _tiles(_projection(planes), rows, cols, self._bundle.config.patch_px)
         found = np.empty((rows * cols, 2), np.float32)
         for start in range(0, rows * cols, _BATCH):

@@ -4,29 +4,18 @@ Imported only where TensorRT was asked for: importing it without TensorRT is the
 what to install.
 """
 
+import hashlib
 import platform
 from pathlib import Path
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.choices import PrecisionChoice
-from colvi_edge.engines.cache import BuiltEngine, EngineKey, cached_engine
+from colvi_edge.engines.base import Progress
+from colvi_edge.engines.cache import BuiltEngine, EngineKey, cached_engine, is_cached
 from colvi_edge.engines.nvidia import find_gpu
+from colvi_edge.engines.precisions import check_held
+from colvi_edge.engines.tensorrt_build import MAX_BATCH, build_engine
+from colvi_edge.engines.tensorrt_log import RUNTIME, VERSION
 from colvi_edge.state import state_directory
-from colvi_edge.engines.tensorrt_build import MAX_BATCH, RUNTIME, VERSION, Progress, build_engine
-from colvi_edge.errors import UsageError
-
-_PRECISIONS: dict[PrecisionChoice, Precision] = {
-    # TensorRT-RTX runs INT8 convolutions into FP32 maps, about twice as slow as FP16 by their bytes.
-    PrecisionChoice.AUTO: "fp16",
-    PrecisionChoice.FP32: "fp32",
-    PrecisionChoice.FP16: "fp16",
-    PrecisionChoice.INT8: "int8-trt",
-}
-
-
-def precision_for(asked: PrecisionChoice) -> Precision:
-    """Return which of a bundle's precisions TensorRT takes."""
-    return _PRECISIONS[asked]
 
 
 def build_for_this_machine(bundle: Bundle, precision: Precision, progress: Progress) -> Path:
@@ -37,7 +26,7 @@ def build_for_this_machine(bundle: Bundle, precision: Precision, progress: Progr
     Args:
         bundle: whose network it is.
         precision: one that the bundle holds: fp32, fp16 or int8-trt.
-        progress: see `tensorrt_build.Progress`; not called where the engine is there.
+        progress: see `tensorrt_build.build_engine`; not called where the engine is there.
 
     Raises:
         UsageError: the bundle does not hold the precision.
@@ -45,19 +34,29 @@ def build_for_this_machine(bundle: Bundle, precision: Precision, progress: Progr
         BundleError: TensorRT does not understand the network.
         OutputError: the state directory cannot be written, or is no local one.
     """
-    if precision not in bundle.config.precisions:
-        held = ", ".join(bundle.config.precisions)
-        raise UsageError(f"{bundle.path} holds no {precision}, only {held}; choose one of these or export it")
+    check_held(precision, bundle.config.precisions, bundle.path)
 
     def build() -> BuiltEngine:
         return build_engine(bundle.network(precision), max_batch=MAX_BATCH, progress=progress)
 
     return cached_engine(
-        state_directory() / "engines",
-        key_for_this_machine(bundle, precision),
-        build,
-        lambda words: progress(words, 0.0),
+        _folder(), key_for_this_machine(bundle, precision), build, lambda words: progress(words, 0.0)
     )
+
+
+def is_built(bundle: Bundle, precision: Precision) -> bool:
+    """Tell whether the engine of a precision for this machine is there.
+
+    Raises:
+        OutputError: the state directory is no local one.
+    """
+    return is_cached(_folder(), key_for_this_machine(bundle, precision))
+
+
+def jit_file(bundle: Bundle, precision: Precision) -> Path:
+    """Return where TensorRT-RTX keeps what it compiles for an engine on this machine."""
+    key = key_for_this_machine(bundle, precision)
+    return _folder() / f"{hashlib.sha256(key.model_dump_json().encode()).hexdigest()[:32]}.jit"
 
 
 def key_for_this_machine(bundle: Bundle, precision: Precision) -> EngineKey:
@@ -78,3 +77,7 @@ def key_for_this_machine(bundle: Bundle, precision: Precision) -> EngineKey:
         os=platform.system(),
         architecture=platform.machine(),
     )
+
+
+def _folder() -> Path:
+    return state_directory() / "engines"

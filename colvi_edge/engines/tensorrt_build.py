@@ -7,25 +7,16 @@ or precision flags, which TensorRT 11 no longer has.
 """
 
 import threading
-from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from colvi_edge.engines.base import Progress
 from colvi_edge.engines.cache import BuiltEngine
-from colvi_edge.engines.tensorrt_runtime import load
+from colvi_edge.engines.tensorrt_log import LOG, RUNTIME, VERSION, trt
 from colvi_edge.errors import BundleError, EngineUnavailableError
-
-trt: Any = load()
-
-RUNTIME: str = trt.__name__
-VERSION: str = trt.__version__
 
 MAX_BATCH = 256
 """Patches of a 1024 x 1024 image. Memory of an engine grows with it: FP16 takes 1.3 MB a patch."""
-
-Progress = Callable[[str, float], None]
-"""Takes what is being done, in words, and how much of all is done, 0..1. May raise to cancel."""
 
 
 def build_engine(onnx: bytes, *, max_batch: int, progress: Progress) -> BuiltEngine:
@@ -37,7 +28,7 @@ def build_engine(onnx: bytes, *, max_batch: int, progress: Progress) -> BuiltEng
     Args:
         onnx: (N, C, P, P) float32 -> (N, 2) float32, N free.
         max_batch: largest N that the engine takes and the one it is tuned for, 1..256.
-        progress: called from other threads, one call at a time.
+        progress: called from other threads, one call at a time; it may raise to cancel.
 
     Raises:
         BundleError: TensorRT does not understand the network.
@@ -55,35 +46,6 @@ def build_engine(onnx: bytes, *, max_batch: int, progress: Progress) -> BuiltEng
         except BaseException:
             monitor.stop.set()
             raise
-
-
-class _Log(trt.ILogger):  # type: ignore[misc] # TensorRT ships no types
-    """Remembers errors and the layer list instead of printing thousands of lines."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self.errors: deque[str] = deque(maxlen=20)
-        self.layers: tuple[str, ...] = ()
-
-    def log(self, severity: Any, message: str) -> None:
-        """Take one message; TensorRT calls this from any of its threads."""
-        if int(severity) <= int(trt.ILogger.ERROR):
-            self.errors.append(message)
-        elif message.startswith("Layers:"):
-            self.layers = tuple(line for line in message.splitlines() if "Name:" in line)
-
-    @property
-    def last_error(self) -> str:
-        """The last error in TensorRT's words, on one line."""
-        return " ".join(self.errors[-1].split()) if self.errors else "it gave no reason"
-
-
-_LOG = _Log()
-"""One for the process: TensorRT objects keep pointers to the logger that they were made with."""
 
 
 class _Monitor(trt.IProgressMonitor):  # type: ignore[misc] # TensorRT ships no types
@@ -129,19 +91,19 @@ class _Monitor(trt.IProgressMonitor):  # type: ignore[misc] # TensorRT ships no 
 
 
 def _build(onnx: bytes, max_batch: int, monitor: _Monitor) -> BuiltEngine:
-    _LOG.forget()
+    LOG.forget()
     try:
-        builder = trt.Builder(_LOG)
+        builder = trt.Builder(LOG)
     except TypeError as error:  # how the bindings say that the constructor gave a null pointer
         raise _cannot_build() from error
     # TensorRT 11 and TensorRT-RTX know no other networks and ignore the flag.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, _LOG)
+    parser = trt.OnnxParser(network, LOG)
     config = builder.create_builder_config()
     try:
         if not parser.parse(onnx):
             raise BundleError(
-                f"{RUNTIME} {VERSION} cannot read the network: {_LOG.last_error}; export it again"
+                f"{RUNTIME} {VERSION} cannot read the network: {LOG.last_error}; export it again"
             )
         config.progress_monitor = monitor
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or no layers are listed
@@ -152,7 +114,7 @@ def _build(onnx: bytes, max_batch: int, monitor: _Monitor) -> BuiltEngine:
             raise monitor.error
         if plan is None:
             raise _cannot_build()
-        return BuiltEngine(plan, _LOG.layers)
+        return BuiltEngine(plan, LOG.layers)
     finally:
         del config, parser, network  # before their builder: freed together with it they have crashed
 
@@ -172,6 +134,6 @@ def _serialise(builder: Any, network: Any, config: Any) -> bytes | None:
 
 def _cannot_build() -> EngineUnavailableError:
     return EngineUnavailableError(
-        f"{RUNTIME} {VERSION} cannot build an engine on this machine: {_LOG.last_error}; "
+        f"{RUNTIME} {VERSION} cannot build an engine on this machine: {LOG.last_error}; "
         "see that its GPU driver works and GPU memory is free, or use --engine openvino"
     )

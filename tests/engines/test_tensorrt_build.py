@@ -216,16 +216,16 @@ def test_ctrl_c_stops_the_build(fp16: bytes, tmp_path: Path) -> None:
     (tmp_path / "fp16.onnx").write_bytes(fp16)
     code = f"""
         import os, pathlib, signal, time
-        from colvi_edge.engines import tensorrt_build
+        from colvi_edge.engines import tensorrt_build, tensorrt_log
         network = pathlib.Path({str(tmp_path / "fp16.onnx")!r}).read_bytes()
-        log, logged, steps = tensorrt_build._Log.log, [], []
+        log, logged, steps = tensorrt_log.Log.log, [], []
         def interrupted(self, severity, message):
             logged.append(message)
             if len(logged) == 50:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.3)  # now it is delivered
             log(self, severity, message)
-        tensorrt_build._Log.log = interrupted
+        tensorrt_log.Log.log = interrupted
         try:
             tensorrt_build.build_engine(network, max_batch=256, progress=lambda *step: steps.append(step))
         except KeyboardInterrupt:

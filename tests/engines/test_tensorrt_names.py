@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from colvi_edge import engines
 
 TABLE = json.loads((Path(__file__).parent / "tensorrt_names.json").read_text())
+
+EVERYWHERE = ("tensorrt_build.py", "tensorrt_log.py", "tensorrt_network.py")
+"""What runs with every TensorRT."""
+RTX_ALONE = ("tensorrt_jit.py",)
+"""What runs with TensorRT-RTX."""
 
 CLASS_OF = {
     "trt": "trt",
@@ -18,11 +24,16 @@ CLASS_OF = {
     "parser": "OnnxParser",
     "profile": "IOptimizationProfile",
     "tensor": "ITensor",
+    "runtime": "Runtime",
+    "engine": "ICudaEngine",
+    "context": "IExecutionContext",
+    "settings": "IRuntimeConfig",
+    "cache": "IRuntimeCache",
 }
-"""What the variables in the module hold; "trt" is the module of TensorRT itself."""
+"""What variables and attributes hold, `self._x` like `x`; "trt" is the module of TensorRT itself."""
 
-PLAIN = {"plan", "RUNTIME", "VERSION"}
-"""Variables that are given something of TensorRT which has no names that are used."""
+PLAIN = {"plan", "RUNTIME", "VERSION", "half", "input", "output", "compiled"}
+"""Those that are given something of TensorRT which has no names that are used."""
 
 CALLED_BACK = {
     ("IProgressMonitor", "phase_start"),
@@ -34,12 +45,14 @@ CALLED_BACK = {
 
 
 def chain(node: ast.AST) -> list[str]:
-    """Return ["a", "b", "c"] for the expression a.b.c, and for a.b.c(); [] for any other."""
+    """Return ["a", "b", "c"] for the expression a.b.c, for a.b.c() and self._a.b.c; [] for any other."""
     if isinstance(node, ast.Call):
         return chain(node.func)
     if isinstance(node, ast.Name):
         return [node.id]
     if isinstance(node, ast.Attribute):
+        if isinstance(node.value, ast.Name) and node.value.id == "self":
+            return [node.attr.removeprefix("_")]
         before = chain(node.value) if not isinstance(node.value, ast.Call) else []
         return [*before, node.attr] if before else []
     return []
@@ -50,7 +63,7 @@ def uses(tree: ast.AST) -> set[tuple[str, str]]:
     found = set()
     for node in ast.walk(tree):
         names = chain(node) if isinstance(node, ast.Attribute) else []
-        if names and names[0] in CLASS_OF and not names[1].startswith("_"):
+        if len(names) > 1 and names[0] in CLASS_OF and not names[1].startswith("_"):
             found.add((CLASS_OF[names[0]], names[1]))
             if names[0] == "trt" and len(names) > 2:
                 found.add((names[1], names[2]))
@@ -60,11 +73,11 @@ def uses(tree: ast.AST) -> set[tuple[str, str]]:
 def unknown_variables(tree: ast.AST) -> set[str]:
     """Return variables that hold something of TensorRT, but of which class nobody said."""
     return {
-        target.id
+        names[0]
         for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and chain(node.value)[:1] and chain(node.value)[0] in CLASS_OF
-        for target in node.targets
-        if isinstance(target, ast.Name) and target.id not in {*CLASS_OF, *PLAIN}
+        if isinstance(node, ast.Assign) and chain(node.value)[1:] and chain(node.value)[0] in CLASS_OF
+        for names in map(chain, node.targets)
+        if len(names) == 1 and names[0] not in {*CLASS_OF, *PLAIN}
     }
 
 
@@ -74,9 +87,10 @@ def missing(names: set[tuple[str, str]]) -> list[str]:
     return sorted(f"{name} {versions}" for name, versions in found.items() if set(versions) != {"x"})
 
 
-def module() -> ast.Module:
-    """Return the one module that calls the builder."""
-    return ast.parse((Path(engines.__path__[0]) / "tensorrt_build.py").read_text())
+def modules(*names: str) -> ast.Module:
+    """Return the modules of the engines that call TensorRT, as one."""
+    folder = Path(engines.__path__[0])
+    return ast.parse("\n".join((folder / name).read_text() for name in names))
 
 
 def test_the_table_holds_the_versions_that_are_promised() -> None:
@@ -92,15 +106,45 @@ def test_the_table_holds_the_versions_that_are_promised() -> None:
 
 def test_every_name_exists_in_every_version() -> None:
     """From 10.3 to 11.4, without importing any of them."""
-    found = uses(module())
+    found = uses(modules(*EVERYWHERE))
 
     assert missing(found | CALLED_BACK) == []
-    assert {where for where, _ in found} >= set(CLASS_OF.values()), "a class is no longer looked at"
+    looked_at = {where for where, _ in found}
+    assert looked_at >= set(CLASS_OF.values()) - {"IRuntimeConfig", "IRuntimeCache"}
+
+
+@pytest.mark.tensorrt_rtx
+def test_every_name_exists_in_tensorrt_rtx() -> None:
+    """Those of every TensorRT and its own, in the one that is installed."""
+    import tensorrt_rtx
+
+    found = uses(modules(*EVERYWHERE, *RTX_ALONE))
+    lacking = [
+        f"{where}.{name}"
+        for where, name in found
+        if not hasattr(tensorrt_rtx if where == "trt" else getattr(tensorrt_rtx, where), name)
+    ]
+
+    assert lacking == []
+    assert {where for where, _ in found} >= set(CLASS_OF.values())
+
+
+def test_no_other_module_calls_tensorrt() -> None:
+    """Whoever imports its module is looked at here."""
+    importing = {
+        path.name
+        for path in Path(engines.__path__[0]).glob("*.py")
+        if re.search(
+            r"^from colvi_edge\.engines\.tensorrt_log import .*\btrt\b", path.read_text(), re.MULTILINE
+        )
+    }
+
+    assert importing | {"tensorrt_log.py"} == {*EVERYWHERE, *RTX_ALONE}
 
 
 def test_no_object_of_tensorrt_goes_by_another_name() -> None:
     """A variable that the check does not know would be one that it does not check."""
-    assert unknown_variables(module()) == set()
+    assert unknown_variables(modules(*EVERYWHERE, *RTX_ALONE)) == set()
 
 
 @pytest.mark.parametrize(
@@ -111,6 +155,7 @@ def test_no_object_of_tensorrt_goes_by_another_name() -> None:
         ("config.tiling_optimization_level = 1", "IBuilderConfig.tiling_optimization_level .xxxx"),
         ("config.set_compute_capability(1, 0)", "IBuilderConfig.set_compute_capability nowhere"),
         ("trt.IRuntimeCache", "trt.IRuntimeCache nowhere"),
+        ("self._context.execute_async_v2(1)", "IExecutionContext.execute_async_v2 nowhere"),
     ],
 )
 def test_names_that_some_version_lacks_are_caught(line: str, caught: str) -> None:
@@ -120,4 +165,5 @@ def test_names_that_some_version_lacks_are_caught(line: str, caught: str) -> Non
 
 def test_an_object_by_another_name_is_caught() -> None:
     """As if somebody had called a builder's configuration `settings`."""
-    assert unknown_variables(ast.parse("settings = builder.create_builder_config()")) == {"settings"}
+    assert unknown_variables(ast.parse("given = builder.create_builder_config()")) == {"given"}
+    assert unknown_variables(ast.parse("self._given = engine.create_execution_context()")) == {"given"}

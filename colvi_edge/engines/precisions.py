@@ -1,0 +1,43 @@
+"""Which of a bundle's precisions an engine means by the one that was asked for."""
+
+from collections.abc import Collection
+
+from colvi_edge.bundle import Precision
+from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.errors import UsageError
+
+_FLOATS: dict[PrecisionChoice, Precision] = {PrecisionChoice.FP32: "fp32", PrecisionChoice.FP16: "fp16"}
+_CPU: dict[PrecisionChoice, Precision] = {
+    **_FLOATS,
+    PrecisionChoice.INT8: "int8-cpu",
+    PrecisionChoice.AUTO: "int8-cpu",
+}
+_PRECISIONS: dict[EngineName, dict[PrecisionChoice, Precision]] = {
+    EngineName.OPENVINO: _CPU,
+    EngineName.ONNXRUNTIME: _CPU,
+    EngineName.TENSORRT: {
+        **_FLOATS,
+        PrecisionChoice.INT8: "int8-trt",
+        # TensorRT-RTX runs INT8 convolutions into FP32 maps, about twice as slow as FP16 by their bytes.
+        PrecisionChoice.AUTO: "fp16",
+    },
+}
+
+
+def precision_for(engine: EngineName, asked: PrecisionChoice) -> Precision:
+    """Return what an engine takes for a choice; for "auto" what it tries first, which a bundle may lack."""
+    return _PRECISIONS[engine][asked]
+
+
+def check_held(precision: Precision, held: Collection[Precision], bundle: object) -> None:
+    """Raise UsageError unless the bundle holds the precision.
+
+    Args:
+        precision: that was asked for.
+        held: all of the bundle's.
+        bundle: its name in the message.
+    """
+    if precision not in held:
+        raise UsageError(
+            f"{bundle} holds no {precision}, only {', '.join(held)}; use --precision auto or export it"
+        )
