@@ -56,7 +56,7 @@ class Kernel:
         patch_px = self._variant.patch_px
         packed = arguments(planes, source, patch_px, normalisation, step)
         function = self._module.get_function(entry_name(planes.dtype, output))
-        function.prepare(["P", "P", packed.dtype])
+        function.prepare(["P", "P", f"{packed.nbytes}s"])
         images, _, _, height, width = planes.shape
         blocks = grid(images, height // patch_px, width // patch_px, self._variant)
         function.prepared_async_call(blocks, (THREADS, 1, 1), stream, raw, patches, packed.tobytes())

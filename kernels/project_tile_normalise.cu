@@ -162,12 +162,6 @@ template <class Operation, class T> __device__ T collect(const T (&warps)[WARPS]
 #define COLVI_HALF_BITS(bits, value) asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value))
 #endif
 
-__device__ inline void put(float& to, float value, float) { to = value; }
-__device__ inline void put(Half& to, float value, float) { COLVI_HALF_BITS(to.bits, value); }
-__device__ inline void put(signed char& to, float value, float inverse_step) {
-    to = static_cast<signed char>(fminf(fmaxf(rintf(value * inverse_step), -128.0f), 127.0f));
-}
-
 // A strip is WIDTH neighbouring pixels of a row in all channels of the group; strip number s of the patch
 // belongs to thread s % THREADS, in round s / THREADS. A thread looks at its strips up to three times.
 template <class In, class Out> class Block {
@@ -279,8 +273,8 @@ private:
 
 #pragma unroll
         for (unsigned m = 0; m < MEANS; ++m) {
-            // Squares of distances from `whole`; the mean of those from `whole + part` is less by part^2,
-            // at most half of it, because distances are integers (or part is 0).
+            // The mean square of the distances from `whole` is the variance and part^2, which is no more
+            // than half of it, because distances are integers or part is 0: few digits cancel.
             const Square part = centre[m].part;
             const Square variance = collect<Sum>(squares[m]) * (Square(1) / COUNT) - part * part;
             const bool constant =
@@ -308,6 +302,12 @@ private:
         for (unsigned c = 0; c < GROUP; ++c)
 #pragma unroll
             for (unsigned j = 0; j < WIDTH; ++j) visit(c, j);
+    }
+
+    static __device__ void put(float& to, float value, float) { to = value; }
+    static __device__ void put(Half& to, float value, float) { COLVI_HALF_BITS(to.bits, value); }
+    static __device__ void put(signed char& to, float value, float inverse_step) {
+        to = static_cast<signed char>(fminf(fmaxf(rintf(value * inverse_step), -128.0f), 127.0f));
     }
 
     template <bool IN_ONE_PIECE> __device__ void project(unsigned first_round) {

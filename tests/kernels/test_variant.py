@@ -164,7 +164,7 @@ def test_the_two_parts_of_an_offset_are_the_offset(mean: float) -> None:
         ({"planes": np.zeros((1, 1, 2, 8, 8), np.uint8)[..., ::-1]}, "none negative"),
         ({"planes": np.zeros((1, 1, 2, 8, 24), np.uint8).view("u1,u2")["f1"]}, "whole values of 2"),
         (
-            {"planes": as_strided(np.zeros(1, "u1"), (1, 1, 2, 8, 8), (0, 0, 0, 2**29, 1))},
+            {"planes": as_strided(np.zeros(1, "u1"), (1, 1, 2, 8, 0), (0, 0, 0, 2**29, 1))},
             "may span",
         ),
         ({"source": (0, 2)}, "expected 1 to 8 of -1 to 1"),
@@ -172,6 +172,7 @@ def test_the_two_parts_of_an_offset_are_the_offset(mean: float) -> None:
         ({"source": ()}, "expected 1 to 8"),
         ({"step": 0.0}, "found a step of 0.0"),
         ({"step": float("nan")}, "found a step of nan"),
+        ({"step": float("inf")}, "found a step of inf"),
         ({"normalisation": Normalisation("scale", divisor=255, dtype="uint16")}, "these are uint8"),
         ({"normalisation": Normalisation("fixed", mean=(1.0,), std=(1.0,))}, "1 means for 2 channels"),
     ],

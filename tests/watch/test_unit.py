@@ -9,8 +9,9 @@ import pytest
 from typer.main import get_command
 
 from colvi_edge.cli import app
-from colvi_edge.watch.supervisor import MEMORY_LIMIT_BYTES, STOP_LIMIT_S, WORK_LIMIT_S
+from colvi_edge.watch.supervisor import STOP_LIMIT_S
 from colvi_edge.watch.unit_files import SOURCES, unit
+from colvi_edge.watch.workers import MEMORY_LIMIT_BYTES, WORK_LIMIT_S
 
 UNIT = (SOURCES / "colvi-edge@.service").read_text()
 EXPOSURE = 15  # of 100: 1.5 in systemd's words
