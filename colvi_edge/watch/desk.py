@@ -1,0 +1,267 @@
+"""Where work is handed out and answers come in: what each means for ledger, schedule, log and numbers.
+
+An attempt is in the ledger before the work is given, so that it counts also if the whole machine goes down.
+An answer sets the count back to 0, whatever it is; the death of a worker does not.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.journal import LOGGER, shown
+from colvi_edge.watch.ledger import Entry, Ledger
+from colvi_edge.watch.messages import Condemn, Finished, Mount, Ready, Work
+from colvi_edge.watch.metrics import Metrics
+from colvi_edge.watch.schedule import Piece, Schedule
+from colvi_edge.watch.states import States
+
+QUARANTINE_AFTER = 3
+UNSEEN_DEATHS = 6
+"""Attempts that ended with the whole daemon, after which a file is quarantined. More, since power cuts and
+updates do that, too."""
+
+log = logging.getLogger(LOGGER)
+
+
+@dataclass(frozen=True)
+class Last:
+    """The last final answer.
+
+    Attributes:
+        path: of the raw file.
+        outcome, words, took_ms: as in `Finished`, the words without the file's name.
+        latency_ms: since the file came to rest.
+        at: seconds since 1970.
+    """
+
+    path: str
+    outcome: str
+    words: str
+    took_ms: float
+    latency_ms: float
+    at: float
+
+
+class Desk:
+    """Takes what the scanner found, gives it to a worker, and keeps what came of it.
+
+    Attributes:
+        schedule: what waits, and what is given.
+        last: the last final answer; None before the first.
+        answers, errors: final answers since the start, and how many of them were error records.
+        moves: counts whatever is new: a file that was found, or a final answer.
+    """
+
+    def __init__(self, ledger: Ledger, metrics: Metrics, states: States, now: float) -> None:
+        """Take up what the previous daemon left unchecked."""
+        self.schedule = Schedule()
+        self.last: Last | None = None
+        self.answers = self.errors = self.moves = 0
+        self._ledger = ledger
+        self._metrics = metrics
+        self._states = states
+        for entry in ledger.unchecked():
+            ready = Ready(entry.path, entry.signature, now, False, entry.recheck_s or 0.0)
+            self.schedule.check(ready, attempts=entry.attempts)
+
+    def offer(self, ready: Ready, now: float) -> None:
+        """Take a file that the scanner found ready."""
+        self.moves += 1
+        entry: Entry | None = None
+        with self._writing():
+            entry = self._ledger.entry(ready.path)
+        if entry is None or entry.signature != ready.signature:
+            self.schedule.offer(ready, now)
+        elif entry.state == "quarantined":
+            self.schedule.offer(ready, now, sentence=entry.words)
+        elif entry.attempts >= UNSEEN_DEATHS:
+            sentence = self._quarantine(entry.path, entry.attempts, "the whole daemon ended")
+            self.schedule.offer(ready, now, sentence=sentence)
+        else:
+            self.schedule.offer(ready, now, attempts=entry.attempts)
+
+    def remember(self, mount: Mount) -> None:
+        """Keep where the root is mounted."""
+        with self._writing():
+            if mount != self._ledger.mount:
+                self._ledger.mount = mount
+
+    def retry(self, now: float) -> None:
+        """Take up all failed and quarantined files again, and let all that back off try at once.
+
+        Raises:
+            sqlite3.OperationalError: the ledger cannot be written.
+        """
+        entries = self._ledger.retry()
+        for entry in entries:
+            self.schedule.offer(Ready(entry.path, entry.signature, now, False, 0.0), now, anew=True)
+        self.schedule.hurry(now)
+        log.info("retry: %d files are offered again", len(entries), extra={"COLVI_EVENT": "retry"})
+
+    def take(self, mount: Mount, now: float) -> Work | Condemn | None:
+        """Return what a worker is to be given now; None if there is nothing, or it has enough.
+
+        Args:
+            mount: of the root.
+            now: of the monotonic clock.
+        """
+        piece = self.schedule.next(now)
+        if piece is None:
+            return None
+        if piece.sentence:
+            return Condemn(piece.number, piece.path, mount, "killed", piece.sentence)
+        try:
+            piece.attempts = self._ledger.begin(piece.path, piece.signature)
+        except sqlite3.OperationalError as error:
+            self.schedule.again(piece, now, "ledger", _ledger_words(error), attempts=piece.attempts)
+            return None
+        return Work(piece.number, piece.path, piece.signature, mount, piece.is_last(now), piece.anew)
+
+    def finished(self, answer: Finished, now: float) -> None:
+        """Take an answer."""
+        piece = self.schedule.given.get(answer.number)
+        if piece is None:  # of a worker that was given up
+            return
+        words = answer.words.removeprefix(f"{printable_name(PurePath(piece.path).name)}: ")
+        if answer.outcome == "again":
+            self._again(piece, answer.kind, words, now)
+        elif answer.outcome == "changed":
+            if not piece.sentence:
+                with self._writing():
+                    self._ledger.forget(piece.path)
+            self.moves += 1
+            self.schedule.drop(piece, now)
+            self._metrics.count("changed")
+        else:
+            self._final(piece, answer, words, now)
+
+    def worker_died(self, why: str, now: float) -> None:
+        """Blame what was given to a worker that ended, in whatever way."""
+        given = list(self.schedule.given.values())
+        for piece in given:
+            if piece.sentence:  # it was not read
+                self.schedule.again(piece, now, "killed", why)
+            elif piece.attempts >= QUARANTINE_AFTER and len(given) == 1:
+                self.schedule.condemn(piece, now, self._quarantine(piece.path, piece.attempts, why))
+            else:
+                self.schedule.suspect(piece, now)
+
+    def absolve(self) -> None:
+        """Take back the attempts on what is given: that a share hangs, or the service stops, is no blame."""
+        for piece in self.schedule.given.values():
+            if not piece.sentence:
+                with self._writing():
+                    self._ledger.hand_back(piece.path)
+                piece.attempts -= 1
+
+    def wait_for_share(self, why: str, now: float) -> None:
+        """Take back what was given to a worker that a share had held up; `absolve` came before."""
+        for piece in list(self.schedule.given.values()):
+            self.schedule.again(piece, now, "stuck", why, attempts=piece.attempts)
+
+    def _again(self, piece: Piece, kind: str, words: str, now: float) -> None:
+        if not piece.sentence:
+            with self._writing():
+                self._ledger.answered(piece.path)
+        if kind != piece.kind:  # said once, not with each try
+            log.warning(
+                "%s has to wait: %s: %s",
+                shown(piece.path),
+                kind,
+                words,
+                extra={"COLVI_EVENT": "again", "COLVI_FILE": shown(piece.path), "COLVI_KIND": kind},
+            )
+        self.schedule.again(piece, now, kind, words)
+        self._metrics.count("again")
+
+    def _final(self, piece: Piece, answer: Finished, words: str, now: float) -> None:
+        self.moves += 1
+        latency_s = now - piece.closed_at
+        news = True
+        with self._writing():
+            if piece.check and self._is_known(piece.path, answer, words):
+                news = False
+                self._ledger.checked(piece.path)
+            elif not piece.sentence:
+                self._ledger.finish(
+                    piece.path,
+                    "failed" if answer.outcome == "error" else "done",
+                    kind=answer.kind,
+                    words=words,
+                    sha256=answer.sha256,
+                    revision=answer.revision,
+                    recheck_s=piece.quiet_s if piece.early and not piece.check else None,
+                )
+        if news:
+            self._tell(piece, answer, words, latency_s)
+        self.schedule.done(piece, now, wrote=answer.outcome != "same")
+
+    def _is_known(self, path: str, answer: Finished, words: str) -> bool:
+        """Return whether a check found what was found before; an error record has no content to compare."""
+        if answer.outcome == "same":
+            return True
+        entry = self._ledger.entry(path)
+        return entry is not None and (entry.state, entry.kind, entry.words) == ("failed", answer.kind, words)
+
+    def _tell(self, piece: Piece, answer: Finished, words: str, latency_s: float) -> None:
+        self.answers += 1
+        self.errors += answer.outcome == "error"
+        self.last = Last(
+            piece.path, answer.outcome, words, answer.took_ms, round(1000 * latency_s, 1), time.time()
+        )
+        if not piece.sentence:
+            self._metrics.count(answer.outcome)
+        if answer.outcome in ("ok", "rejected") and not piece.check:
+            self._metrics.succeeded(latency_s, time.time())
+        log.log(
+            logging.WARNING if answer.outcome == "error" else logging.INFO,
+            "%s: %s (%s)",
+            shown(piece.path),
+            words,
+            answer.kind or answer.outcome,
+            extra={
+                "COLVI_EVENT": "finished",
+                "COLVI_FILE": shown(piece.path),
+                "COLVI_OUTCOME": answer.outcome,
+                "COLVI_KIND": answer.kind,
+                "COLVI_REVISION": answer.revision,
+                "COLVI_TOOK_MS": answer.took_ms,
+                "COLVI_LATENCY_MS": round(1000 * latency_s, 1),
+            },
+        )
+
+    def _quarantine(self, path: str, attempts: int, why: str) -> str:
+        """Note that a file must not be read again; return the sentence of its error record."""
+        sentence = (
+            f"{attempts} attempts to read it ended the process that did, the last time because {why}; "
+            "it is left alone until it changes, or you say: colvi-edge retry"
+        )
+        with self._writing():
+            self._ledger.finish(path, "quarantined", kind="killed", words=sentence)
+        self._metrics.count("quarantined")
+        log.error(
+            "%s is quarantined: %s",
+            shown(path),
+            sentence,
+            extra={"COLVI_EVENT": "quarantined", "COLVI_FILE": shown(path)},
+        )
+        return sentence
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Go on where the ledger's disk is full: what it does not know is found again by content."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            self._states.hold("ledger", "ledger", _ledger_words(error))
+        else:
+            self._states.end("ledger")
+
+
+def _ledger_words(error: sqlite3.OperationalError) -> str:
+    return f"the state folder cannot be written: {error}; make room there"

@@ -1,0 +1,140 @@
+"""Tells the world how the daemon is: systemd's STATUS and watchdog, status.json, and the metrics file."""
+
+import logging
+import sqlite3
+import time
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.desk import Desk
+from colvi_edge.watch.journal import LOGGER
+from colvi_edge.watch.ledger import Ledger
+from colvi_edge.watch.lookout import Lookout
+from colvi_edge.watch.metrics import Metrics
+from colvi_edge.watch.notify import notify, watchdog_s
+from colvi_edge.watch.states import States
+from colvi_edge.watch.status import WAITING_SHOWN, Status, Waiting, write_status
+from colvi_edge.watch.workers import Workers
+
+LOOK_EVERY_S = 2.0
+SAY_EVERY_S = 10.0  # also without news: what is older than 30 s is taken for silence
+_START_S = 60  # asked of systemd for the start, again and again while all goes well
+
+log = logging.getLogger(LOGGER)
+
+
+class Reporter:
+    """Looks at the parts of the daemon, and says what is new.
+
+    Attributes:
+        ready: whether READY was said.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        status: Path,
+        metrics: Path | None,
+        parts: tuple[States, Ledger, Metrics, Desk, Lookout, Workers],
+    ) -> None:
+        """Remember whom to ask, and where to write.
+
+        Args:
+            root: the watched folder.
+            status: file for the status.
+            metrics: file for Prometheus; None writes none.
+            parts: of the daemon.
+        """
+        self.ready = False
+        self._root = printable_name(str(root))
+        self._status = status
+        self._metrics_file = metrics
+        self._states, self._ledger, self._metrics, self._desk, self._lookout, self._workers = parts
+        self._started = _utc()
+        self._look_at = self._say_at = self._ping_at = 0.0
+        self._said: object = None
+        watchdog = watchdog_s()
+        self._ping_every_s = watchdog / 4 if watchdog else None
+
+    def tick(self, now: float) -> None:
+        """Say what there is to say."""
+        if self._ping_every_s and now >= self._ping_at:
+            # In this very round each child was looked at: one past its limit was killed, or hangs on the
+            # share, which the status says. What is left for systemd to notice is that this loop hangs.
+            notify(WATCHDOG="1")
+            self._ping_at = now + self._ping_every_s
+        if not self.ready:
+            self._prepare(now)
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            self.say(now, even_if_old=now >= self._say_at)
+
+    def say(self, now: float, *, even_if_old: bool = True) -> None:
+        """Write status and metrics."""
+        status = self._now()
+        news = (status.ready, status.states, status.pending, status.settling, status.last, status.model)
+        if news == self._said and not even_if_old:
+            return
+        self._said, self._say_at = news, now + SAY_EVERY_S
+        notify(STATUS=self._words(status))
+        try:
+            write_status(self._status, status)
+            self._states.end("status")
+        except OSError as error:
+            self._states.hold("status", "ledger", f"{self._status} cannot be written: {error.strerror}")
+        if self._metrics_file:
+            try:
+                self._metrics.write(
+                    self._metrics_file, status.pending, {state.name for state in status.states}
+                )
+                self._states.end("metrics")
+            except OSError as error:
+                self._states.hold(
+                    "metrics", "degraded", f"{self._metrics_file} cannot be written: {error.strerror}"
+                )
+
+    def _prepare(self, now: float) -> None:
+        """Say READY when it is so; a folder that is not there is no reason to wait."""
+        root = self._lookout.root
+        seen = self._lookout.scanned is not None or (root is not None and root.state != "here")
+        if self._workers.started and seen:
+            self.ready = True
+            notify(READY="1")
+            log.info("ready", extra={"COLVI_EVENT": "ready"})
+            self._look_at = now
+        elif now >= self._say_at and not self._workers.failures and not self._lookout.failures:
+            notify(EXTEND_TIMEOUT_USEC=str(_START_S * 1_000_000))
+
+    def _now(self) -> Status:
+        schedule, scanned = self._desk.schedule, self._lookout.scanned
+        waiting = (Waiting(piece.path, piece.kind, piece.words) for piece in schedule if piece.failures)
+        return Status(
+            folder=self._root,
+            started=self._started,
+            said=_utc(),
+            said_s=time.monotonic(),
+            ready=self.ready,
+            states=list(self._states),
+            pending=schedule.pending,
+            settling=scanned.settling if scanned else 0,
+            waiting=list(islice(waiting, WAITING_SHOWN)),
+            last=self._desk.last,
+            model=self._workers.started,
+        )
+
+    def _words(self, status: Status) -> str:
+        states = [f"{state.name}: {state.why}" for state in status.states]
+        try:
+            counts = [f"{count} {what}" for what, count in self._ledger.counts().items() if what != "pending"]
+        except sqlite3.OperationalError:  # its disk is full or gone; the state above says so
+            counts = []
+        waiting = [f"{status.pending} pending", f"{status.settling} settling"]
+        what = "watching" if status.ready else "starting"
+        last = [f"last: {status.last.words}"] if status.last else []
+        return "; ".join([*states, f"{what}: {', '.join([*counts, *waiting])}", *last])
+
+
+def _utc() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,88 @@
+"""What `colvi-edge watch` was told, and what of that each child is told."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from colvi_edge.errors import UsageError
+from colvi_edge.watch.messages import Mount, ScannerSettings, WorkerSettings
+from colvi_edge.watch.state_folder import StateFolder
+
+
+@dataclass(frozen=True)
+class WatchSettings:
+    """What the operator wants.
+
+    Attributes:
+        root: the watched folder.
+        bundle: path, or "demo".
+        output_dir: gets the results, folders mirrored; None leaves them beside the raw files.
+        engine, precision: as on the command line.
+        channels: role of each channel of the files; None asks the file.
+        limits: what a raw file may ask for: names and values of `acquisition.Limits`.
+        poll: scan only, without events.
+        interval_s: between scans; None leaves that to the scanner.
+        marker: suffix of the file that says that a raw file is finished; None goes by time.
+        metrics: file for Prometheus; None writes none.
+        log_names: files are named in full in the log.
+        once: diagnose what is there, then end.
+    """
+
+    root: Path
+    bundle: str
+    output_dir: Path | None
+    engine: str
+    precision: str
+    channels: list[str] | None
+    limits: dict[str, int]
+    poll: bool
+    interval_s: float | None
+    marker: str | None
+    metrics: Path | None
+    log_names: bool
+    once: bool
+
+    def absolute(self) -> "WatchSettings":
+        """Return the same with absolute paths, as children have another working directory.
+
+        Raises:
+            UsageError: the metrics file lies where the supervisor opens nothing.
+        """
+        root, output_dir = _absolute(self.root), self.output_dir and _absolute(self.output_dir)
+        metrics = self.metrics and _absolute(self.metrics)
+        for folder in (root, output_dir):
+            if metrics and folder and metrics.is_relative_to(folder):
+                raise UsageError(
+                    f"{metrics} lies in {folder}, which may be a share that hangs; put it elsewhere"
+                )
+        bundle = self.bundle if self.bundle == "demo" else str(_absolute(Path(self.bundle)))
+        return replace(self, root=root, output_dir=output_dir, metrics=metrics, bundle=bundle)
+
+    def for_scanner(self, state: StateFolder, mount: Mount | None) -> ScannerSettings:
+        """Return what a scanner is told; `mount` is the root's when it was last seen."""
+        return ScannerSettings(
+            root=str(self.root),
+            output_dir=None if self.output_dir is None else str(self.output_dir),
+            ledger=str(state.ledger),
+            mount=mount,
+            poll=self.poll,
+            interval_s=self.interval_s,
+            marker=self.marker,
+        )
+
+    def for_worker(self, state: StateFolder, bundle: str) -> WorkerSettings:
+        """Return what a worker is told; `bundle` is the one to open."""
+        return WorkerSettings(
+            root=str(self.root),
+            output_dir=None if self.output_dir is None else str(self.output_dir),
+            bundle=bundle,
+            keep="" if bundle == "demo" else str(state.bundles),
+            engine=self.engine,
+            precision=self.precision,
+            channels=self.channels,
+            limits=self.limits,
+        )
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 # to resolve links would touch the share

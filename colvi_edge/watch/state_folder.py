@@ -1,0 +1,158 @@
+"""What a daemon keeps of one watched folder, and that only one daemon does.
+
+It lies on a local disk, in STATE/watch/<the folder's name>-<hash of its path>/:
+
+    ledger.sqlite   what is done
+    status.json     what the daemon said last
+    lock            held by the daemon that runs
+    bundle/         copies of the bundles that judged
+    retry           the operator wants failed files diagnosed again
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from colvi_edge.errors import OutputError, UsageError
+from colvi_edge.printable import printable_name
+from colvi_edge.state import state_directory
+
+SERVICE_STATE = Path("/var/lib/colvi-edge")
+"""The state directory that systemd gives the service."""
+
+_LONGEST_NAME = 40
+
+
+class StateFolder:
+    """The paths of what is kept of one watched folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Name a folder, which need not exist."""
+        self.path = path
+        self.ledger = path / "ledger.sqlite"
+        self.status = path / "status.json"
+        self.lock = path / "lock"
+        self.bundles = path / "bundle"
+        self.retry = path / "retry"
+
+    @classmethod
+    def of(cls, root: Path) -> "StateFolder":
+        """Return the state folder of a watched folder, for the daemon; made if need be.
+
+        Raises:
+            OutputError: it cannot be made, or lies on a network file system.
+        """
+        folder = cls(_within(state_directory(), root))
+        try:
+            folder.bundles.mkdir(0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{folder.path} cannot be made: {error.strerror}; check permissions, or set STATE_DIRECTORY"
+            ) from error
+        return folder
+
+    @classmethod
+    def find(cls, root: Path) -> "StateFolder":
+        """Return the state folder that a daemon has made, as this user or as the service.
+
+        Raises:
+            UsageError: no daemon of this machine ever watched the folder.
+            OutputError: it may not be looked into.
+        """
+        states = [SERVICE_STATE]
+        with suppress(OutputError):  # who has no place for a daemon of his own may ask for the service's
+            states.insert(0, state_directory())
+        folders = [cls(_within(state, root)) for state in states]
+        found = [folder for folder in folders if folder.exists()]
+        if not found:
+            raise UsageError(
+                f"{printable_name(str(root))} was never watched on this machine; expected its state in "
+                f"{' or '.join(dict.fromkeys(map(str, states)))}; start with: colvi-edge watch"
+            )
+        return next((folder for folder in found if is_held(folder.lock)), found[0])
+
+    def exists(self) -> bool:
+        """Return whether a daemon has made it.
+
+        Raises:
+            OutputError: it may not be looked into.
+        """
+        try:
+            self.lock.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        return True
+
+
+class Lock:
+    """Held by the one daemon of a folder. The kernel gives it back, however that ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file at a path; it is not held yet.
+
+        Raises:
+            OutputError: it may not be opened.
+        """
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise OutputError(f"{path} cannot be opened: {error.strerror}; check its permissions") from error
+
+    def take(self) -> bool:
+        """Try to hold it; return False if another daemon does."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        os.truncate(self._file, 0)
+        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        return True
+
+    def holder(self) -> str:
+        """Return the process id that the last holder left, as text."""
+        return os.pread(self._file, 32, 0).decode().strip()
+
+    def close(self) -> None:
+        """Give it back."""
+        os.close(self._file)
+
+
+def is_held(lock: Path) -> bool:
+    """Return whether a daemon holds the lock at a path.
+
+    Raises:
+        OutputError: it may not be opened.
+    """
+    try:
+        file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(lock, error) from error
+    try:
+        # Shared, so that two who ask do not take each other for a daemon.
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno != errno.EWOULDBLOCK:
+            raise
+        return True
+    finally:
+        os.close(file)
+    return False
+
+
+def _unreadable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path} may not be read: {error.strerror}; ask as root, or as the user of the service"
+    )
+
+
+def _within(state: Path, root: Path) -> Path:
+    # By name only: to resolve links would touch the folder, which may lie on a share that hangs.
+    path = Path(os.path.abspath(root))  # noqa: PTH100
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name)[:_LONGEST_NAME]
+    return state / "watch" / f"{name}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}"

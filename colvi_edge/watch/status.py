@@ -1,0 +1,197 @@
+"""What the daemon says of itself in status.json, and `colvi-edge status`, which shows that and the ledger."""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from colvi_edge.errors import OutputError
+from colvi_edge.outputs.atomic import open_folder, write_atomically
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.desk import Last
+from colvi_edge.watch.ledger import Entry, LedgerReader
+from colvi_edge.watch.messages import Started
+from colvi_edge.watch.state_folder import StateFolder, is_held
+from colvi_edge.watch.states import State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SILENT_AFTER_S = 30.0
+WAITING_SHOWN = 100  # of the files that have to wait; there may be 10^5
+_LISTED = 20  # of each list of files in the table; JSON has all
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file that could not be judged yet, and why."""
+
+    path: str
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the daemon knows of itself.
+
+    Attributes:
+        folder: that is watched.
+        started, said: UTC, of the daemon and of this status.
+        said_s: the latter on the monotonic clock, which nobody sets.
+        ready: the worker has started, and the folder was looked through once.
+        states: what is wrong.
+        pending: files without a final answer.
+        settling: of the files seen, how many are not yet at rest.
+        waiting: of the pending files, some that were tried in vain.
+        last: the last final answer.
+        model: what judges.
+    """
+
+    folder: str
+    started: str
+    said: str
+    said_s: float
+    ready: bool
+    states: list[State]
+    pending: int
+    settling: int
+    waiting: list[Waiting]
+    last: Last | None
+    model: Started | None
+
+
+def write_status(path: Path, status: Status) -> None:
+    """Write a status, as a whole.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with open_folder(path.parent) as folder_fd:
+        write_atomically(folder_fd, path.name, json.dumps(asdict(status), indent=1).encode())
+
+
+def read_status(path: Path) -> Status | None:
+    """Return the status at a path; None if there is none, or one of another version.
+
+    Raises:
+        OutputError: it may not be read.
+    """
+    try:
+        fields = json.loads(path.read_bytes())
+        fields["states"] = [State(**state) for state in fields["states"]]
+        fields["waiting"] = [Waiting(**waiting) for waiting in fields["waiting"]]
+        fields["last"] = fields["last"] and Last(**fields["last"])
+        fields["model"] = fields["model"] and Started(**fields["model"])
+        return Status(**fields)
+    except PermissionError as error:
+        raise OutputError(
+            f"{path} may not be read: {error.strerror}; ask as root, or as the user of the service"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def show_status(folder: Path, as_json: bool) -> int:
+    """Print how the daemon of a folder is; return 0 if it runs and nothing ails it, else 1.
+
+    Raises:
+        UsageError: none ever watched the folder.
+        OutputError: what it keeps may not be read.
+    """
+    state = StateFolder.find(folder)
+    status = read_status(state.status)
+    running = is_held(state.lock)
+    silent_s = max(time.monotonic() - status.said_s, 0.0) if running and status else 0.0
+    ledger = LedgerReader(state.ledger)
+    if as_json:
+        print(json.dumps(_as_plain(folder, status, running, silent_s, ledger)))  # noqa: T201 - data for a pipe
+    else:
+        _print(folder, status, running, silent_s, ledger)
+    return int(not running or status is None or bool(status.states) or silent_s > SILENT_AFTER_S)
+
+
+def _as_plain(
+    folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader
+) -> dict[str, Any]:
+    said = {} if status is None else asdict(status)
+    said.pop("said_s", None)
+    plain = {
+        **said,
+        "folder": str(folder.absolute()),
+        "running": running,
+        "silent_s": round(silent_s, 1),
+        "files": _counts(status, ledger),
+        "failed": [_entry(entry) for entry in ledger.in_state("failed")],
+        "quarantined": [_entry(entry) for entry in ledger.in_state("quarantined")],
+    }
+    return {name: value for name, value in plain.items() if name not in ("pending", "settling")}
+
+
+def _counts(status: Status | None, ledger: LedgerReader) -> dict[str, int]:
+    done = {name: count for name, count in ledger.counts().items() if name != "pending"}
+    pending, settling = (status.pending, status.settling) if status else (0, 0)
+    return {**done, "pending": pending, "settling": settling}
+
+
+def _entry(entry: Entry) -> dict[str, str]:
+    words = {"path": entry.path, "kind": entry.kind, "words": entry.words, "at": entry.at}
+    return {name: printable_name(text) for name, text in words.items()}  # JSON forbids undecodable bytes
+
+
+def _print(folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader) -> None:
+    from rich.markup import escape
+
+    from colvi_edge.terminal import wide_console
+
+    console = wide_console()
+    name = escape(printable_name(str(folder.absolute())))
+    if not running:
+        last = f"; its last word was at {_time(status.said)}" if status else ""
+        console.print(f"{name}: [red]the daemon is not running[/]{last}")
+    elif status is None or silent_s > SILENT_AFTER_S:
+        console.print(f"{name}: [red]the daemon runs, but has said nothing for {silent_s:.0f} s[/]")
+    elif not status.ready:
+        console.print(f"{name}: starting since {_time(status.started)}")
+    else:
+        console.print(f"{name}: [green]watching[/] since {_time(status.started)}")
+    for state in status.states if status else ():
+        console.print(f"[red]{state.name}[/] since {_time(state.since)}: {escape(printable_name(state.why))}")
+    counts = _counts(status, ledger)
+    console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    if status and status.model:
+        model = status.model
+        console.print(escape(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
+    if status and status.last:
+        last_at = datetime.fromtimestamp(status.last.at, timezone.utc).isoformat(timespec="seconds")
+        words = escape(printable_name(f"{status.last.path}: {status.last.words}"))
+        console.print(f"last: {words}, at {_time(last_at)}, {status.last.latency_ms:.0f} ms after its close")
+    _print_files(console, "failed", ledger.in_state("failed"))
+    _print_files(console, "quarantined", ledger.in_state("quarantined"))
+    _print_files(console, "waiting", status.waiting if status else ())
+
+
+def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    rows = list(files)
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(title, overflow="fold")
+    table.add_column("kind")
+    table.add_column("why", overflow="fold")
+    for row in rows[:_LISTED]:
+        table.add_row(*(escape(printable_name(text)) for text in (row.path, row.kind, row.words)))
+    console.print()
+    console.print(table)
+    if len(rows) > _LISTED:
+        console.print(f"... and {len(rows) - _LISTED} more, which --json lists")
+
+
+def _time(utc: str) -> str:
+    return utc[:19].replace("T", " ") + " UTC"

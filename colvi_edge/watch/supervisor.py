@@ -1,0 +1,358 @@
+"""The supervisor: starts and watches scanner and worker, carries work between them, and tells how things are.
+
+    scanner ──Ready──▶ desk ──Work──▶ worker
+                        ▲  └─ ledger     │
+                        └────Finished────┘
+
+One loop, no threads. Nothing under the watched folder is opened here and no image library is loaded, so that
+the loop comes round whatever a share or a file does to the children.
+"""
+
+import faulthandler
+import logging
+import os
+import select
+import selectors
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing, nullcontext
+from datetime import datetime
+from typing import cast
+
+from colvi_edge.errors import UsageError
+from colvi_edge.outputs.names import is_temporary_name
+from colvi_edge.printable import printable_name
+from colvi_edge.watch import journal
+from colvi_edge.watch.children import Child
+from colvi_edge.watch.desk import Desk
+from colvi_edge.watch.drain import Drain
+from colvi_edge.watch.ledger import Ledger
+from colvi_edge.watch.lookout import Lookout
+from colvi_edge.watch.messages import (
+    Degraded,
+    Finish,
+    Finished,
+    Message,
+    Ready,
+    Refused,
+    Root,
+    Scanned,
+    ScannerSettings,
+    Started,
+    WorkerSettings,
+)
+from colvi_edge.watch.metrics import Metrics
+from colvi_edge.watch.notify import notify
+from colvi_edge.watch.reporter import Reporter
+from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.signals import Signals
+from colvi_edge.watch.state_folder import Lock, StateFolder
+from colvi_edge.watch.states import StateName, States
+from colvi_edge.watch.workers import Workers
+
+__all__ = ["WatchSettings", "watch"]
+
+STOP_LIMIT_S = 10.0  # for what is outstanding; the unit gives 15 s for all
+END_LIMIT_S = 1.0  # for children that were killed; what hangs on a share is left to the kernel
+PAUSED_AFTER_S = 5.0  # between two rounds
+_BUSY_ROUND_S = 0.2  # a memory bomb grows by some hundred MB within that
+_IDLE_ROUND_S = 1.0
+_RESTART = 75  # EX_TEMPFAIL: start me again, and the folder will be writable
+
+COMMANDS: Mapping[str, Sequence[str]] = {
+    role: (sys.executable, "-m", f"colvi_edge.watch.{role}") for role in ("scanner", "worker")
+}
+
+log = logging.getLogger(journal.LOGGER)
+
+
+def watch(settings: WatchSettings, commands: Mapping[str, Sequence[str]] = COMMANDS) -> int:
+    """Diagnose each raw file of a folder as soon as it is finished, until a signal ends that.
+
+    Args:
+        settings: of the operator.
+        commands: that start "scanner" and "worker".
+
+    Returns:
+        The exit code: 0; 1 after `once`, if a file failed or was left; 75 if systemd is to start the service
+        again, so that it may write into a folder that was not there before.
+
+    Raises:
+        ColviEdgeError: the worker cannot start, or the state folder cannot be used.
+    """
+    faulthandler.enable(2)  # where systemd's watchdog ends this process, it says what it was doing
+    journal.set_up(settings.log_names)
+    settings = settings.absolute()
+    folder = StateFolder.of(settings.root)
+    with ExitStack() as stack:
+        signals = stack.enter_context(Signals())
+        lock = stack.enter_context(closing(Lock(folder.lock)))
+        if not _taken(lock, settings, signals):
+            return 0
+        ledger = stack.enter_context(closing(Ledger(folder.ledger)))
+        supervisor = stack.enter_context(closing(Supervisor(settings, folder, ledger, signals, commands)))
+        return supervisor.run()
+
+
+class Supervisor:
+    """The loop, and what comes round in it."""
+
+    def __init__(
+        self,
+        settings: WatchSettings,
+        folder: StateFolder,
+        ledger: Ledger,
+        signals: Signals,
+        commands: Mapping[str, Sequence[str]],
+    ) -> None:
+        """Put the parts together; nothing is started yet."""
+        now = time.monotonic()
+        self._settings = settings
+        self._folder = folder
+        self._ledger = ledger
+        self._signals = signals
+        self._commands = commands
+        self._states = States()
+        metrics = Metrics(str(settings.root), _seconds(ledger.last_done_at()))
+        self._desk = Desk(ledger, metrics, self._states, now)
+        self._lookout = Lookout(self._start_scanner, self._states)
+        self._workers = Workers(self._start_worker, settings.bundle, self._states)
+        parts = (self._states, ledger, metrics, self._desk, self._lookout, self._workers)
+        self._reporter = Reporter(settings.root, folder.status, settings.metrics, parts)
+        self._drain = (
+            Drain(self._desk, self._lookout, self._workers, self._states, now) if settings.once else None
+        )
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(signals, selectors.EVENT_READ)
+        self._exit_code: int | None = None
+        self._stopping = self._reloading = False
+        self._late_root = False  # the folder was not there when this process began
+        self._round_at = now
+        if ledger.set_aside:
+            why = f"the ledger was damaged, is now {ledger.set_aside}, and is made anew from what is found"
+            self._states.hold("rebuilding", "degraded", why)
+
+    def run(self) -> int:
+        """Go round until a signal comes, or a folder is drained; return the exit code."""
+        for litter in filter(lambda path: is_temporary_name(path.name), self._folder.path.iterdir()):
+            litter.unlink()
+        log.info("watching %s", self._settings.root, extra={"COLVI_EVENT": "started"})
+        with self._drain.bar if self._drain else nullcontext():
+            while self._exit_code is None:
+                self._round()
+            self._stop()
+        return self._drain.summary() if self._drain else self._exit_code
+
+    def close(self) -> None:
+        """End what is still running, without waiting for it."""
+        for child in self._children():
+            child.kill("the supervisor ends")
+        until = time.monotonic() + END_LIMIT_S
+        while not all(child.reap() for child in self._children()) and time.monotonic() < until:
+            time.sleep(0.01)
+        self._selector.close()
+
+    # --- the loop
+
+    def _round(self) -> None:
+        self._look_after_all(time.monotonic())
+        now = time.monotonic()
+        longest_s = _BUSY_ROUND_S if self._desk.schedule.given else _IDLE_ROUND_S
+        due = self._desk.schedule.wake_at(now)
+        for key, _ in self._selector.select(longest_s if due is None else min(longest_s, due - now)):
+            if key.fileobj is self._signals:
+                self._obey(self._signals.take())
+            else:
+                self._hear(cast(Child, key.fileobj))
+
+    def _look_after_all(self, now: float) -> None:
+        for child in self._children():
+            if child.reap():
+                self._bury(child, now)
+        if now - self._round_at > PAUSED_AFTER_S:
+            # The machine or this process stood still, and nobody else can be blamed for that.
+            self._workers.moved_at = now
+            for child in self._children():
+                child.heard_at = now
+        self._round_at = now
+        if self._workers.limit(bool(self._desk.schedule.given), self._lookout.is_silent(now), now):
+            self._desk.absolve()
+        if not self._stopping:
+            self._lookout.tick(now)
+            self._workers.tick(idle=not self._desk.schedule.given, now=now)
+            self._take_up_retry(now)
+            self._give(now)
+            if self._drain and self._drain.is_over(now):
+                self._exit_code = 0
+        self._name_trouble()
+        self._reporter.tick(now)
+        if self._reloading and not self._workers.is_reloading:
+            self._reloading = False
+            notify(READY="1")
+
+    def _children(self) -> list[Child]:
+        return [*self._lookout, *self._workers]
+
+    def _obey(self, signals: set[signal.Signals]) -> None:
+        if signals & {signal.SIGTERM, signal.SIGINT}:
+            self._exit_code = 0
+        elif signal.SIGHUP in signals and not self._stopping:
+            self._lookout.rescan()
+            if self._workers.started:
+                log.info("reload", extra={"COLVI_EVENT": "reload"})
+                notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
+                self._workers.reload(time.monotonic())
+                self._reloading = True
+
+    # --- children
+
+    def _start_scanner(self) -> Child:
+        return self._listen_to("scanner", self._settings.for_scanner(self._folder, self._ledger.mount))
+
+    def _start_worker(self, bundle: str) -> Child:
+        return self._listen_to("worker", self._settings.for_worker(self._folder, bundle))
+
+    def _listen_to(self, role: str, first: ScannerSettings | WorkerSettings) -> Child:
+        child = Child(role, self._commands[role], first)
+        self._selector.register(child, selectors.EVENT_READ)
+        return child
+
+    def _hear(self, child: Child) -> bool:
+        """Take what a child said; return whether there was anything."""
+        messages = child.receive()
+        if messages is None:
+            self._selector.unregister(child)  # it ended, or will be silent for too long
+        if not messages:
+            return False
+        now = time.monotonic()
+        if child is self._lookout.scanner:
+            self._lookout.heard()
+        for message in messages:
+            if child is self._lookout.scanner:
+                self._scanner_said(message, now)
+            else:
+                self._worker_said(child, message, now)
+        return True
+
+    def _bury(self, child: Child, now: float) -> None:
+        """Take note of a child that has ended, once all that it said is heard."""
+        while child in self._selector.get_map() and self._hear(child):
+            pass
+        if child in self._selector.get_map():  # what it started lives on, and holds the line
+            self._selector.unregister(child)
+        child.close()
+        if child is self._lookout.scanner:
+            self._lookout.ended(now)
+            return
+        busy = child is self._workers.current and bool(self._desk.schedule.given)
+        self._workers.ended(child, busy, now)
+        if busy and self._workers.held_up:
+            self._desk.wait_for_share(child.end, now)
+        elif busy:
+            self._desk.worker_died(child.end, now)
+
+    def _scanner_said(self, message: Message, now: float) -> None:
+        if isinstance(message, Ready):
+            self._desk.offer(message, now)
+        elif isinstance(message, Root | Scanned | Degraded):
+            before = self._lookout.root
+            self._lookout.said(message, now)
+            if isinstance(message, Root):
+                self._note_root(message, before, now)
+            elif isinstance(message, Scanned):
+                self._states.end("rebuilding")
+
+    def _note_root(self, root: Root, before: Root | None, now: float) -> None:
+        if root.mount:
+            self._desk.remember(root.mount)
+        if root.state != "here":
+            self._late_root |= self._lookout.scanned is None
+        elif before is None or before.state != "here":
+            self._desk.schedule.hurry(now)
+
+    def _worker_said(self, child: Child, message: Message, now: float) -> None:
+        if isinstance(message, Started | Refused):
+            self._workers.said(child, message, now)
+        elif isinstance(message, Finished):
+            self._desk.finished(message, now)
+            self._workers.answered(now)
+            if message.kind == "read-only" and self._late_root and "NOTIFY_SOCKET" in os.environ:
+                # The service's sandbox was made when there was no folder that could be writable in it.
+                log.warning("the folder is there now; the service starts again, to be allowed to write to it")
+                self._exit_code = _RESTART
+
+    # --- work
+
+    def _give(self, now: float) -> None:
+        worker, root = self._workers.current, self._lookout.root
+        if worker is None or not self._workers.may_be_given or self._lookout.is_silent(now):
+            return
+        if root is None or root.state != "here" or root.mount is None:
+            return
+        while message := self._desk.take(root.mount, now):
+            if len(self._desk.schedule.given) == 1:
+                self._workers.moved_at = now
+            worker.send(message)
+
+    def _take_up_retry(self, now: float) -> None:
+        if self._folder.retry.exists():
+            try:
+                self._desk.retry(now)
+                self._folder.retry.unlink()
+            except (sqlite3.OperationalError, OSError) as error:
+                self._states.hold("retry", "ledger", f"the state folder cannot be written: {error}")
+            else:
+                self._states.end("retry")
+
+    def _name_trouble(self) -> None:
+        trouble = self._desk.schedule.trouble
+        if trouble:
+            self._states.hold("folder", cast(StateName, trouble.kind), trouble.words)
+        else:
+            self._states.end("folder")
+        stuck = [child.role for child in self._children() if child.is_stuck]
+        if stuck:
+            self._states.hold("stuck", "stuck", f"the {stuck[0]} hangs in the share and cannot be ended")
+        else:
+            self._states.end("stuck")
+
+    # --- the end
+
+    def _stop(self) -> None:
+        """Give the worker time for what it has, and take the rest back."""
+        self._stopping = True
+        notify(STOPPING="1", STATUS="stopping")
+        given, worker = self._desk.schedule.given, self._workers.current
+        if worker:
+            worker.send(Finish())
+        until = time.monotonic() + STOP_LIMIT_S
+        while given and worker and not worker.is_killed and time.monotonic() < until:
+            self._round()
+        if given and not self._workers.held_up:
+            self._desk.absolve()
+        log.info("stopped; %d files are handed back", len(given), extra={"COLVI_EVENT": "stopped"})
+        self._reporter.say(time.monotonic())
+
+
+def _taken(lock: Lock, settings: WatchSettings, signals: Signals) -> bool:
+    """Take the lock, waiting for another daemon to end; return False if a signal ends this one first."""
+    if lock.take():
+        return True
+    why = f"process {lock.holder()} watches {printable_name(str(settings.root))}"
+    if settings.once:
+        raise UsageError(f"{why} already, and will diagnose all that is there; see: colvi-edge status")
+    log.warning("waiting: %s; this one takes over when it ends", why, extra={"COLVI_EVENT": "waiting"})
+    notify(READY="1", STATUS=f"waiting: {why}; this one takes over when it ends")
+    while not lock.take():
+        notify(WATCHDOG="1")
+        select.select([signals], [], [], 1.0)
+        if signals.take() & {signal.SIGTERM, signal.SIGINT}:
+            return False
+    return True
+
+
+def _seconds(utc: str) -> float:
+    return datetime.fromisoformat(utc).timestamp() if utc else 0.0

@@ -1,0 +1,388 @@
+"""What an answer, or the lack of one, means for a file; another connection reads it from the ledger."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from colvi_edge.watch.desk import QUARANTINE_AFTER, UNSEEN_DEATHS, Desk
+from colvi_edge.watch.ledger import Ledger
+from colvi_edge.watch.messages import Condemn, Finished, Mount, Ready, Result, Signature, Work
+from colvi_edge.watch.metrics import Metrics
+from colvi_edge.watch.states import States
+
+MOUNT = Mount("/data", "ext4", "/dev/sda1", "/")
+QUIET_S = 2.0
+
+
+class Office:
+    """A desk over a ledger that may be closed and opened again, as when the daemon is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = 0.0
+        self.open()
+
+    def open(self) -> None:
+        """Begin as a daemon does."""
+        self.states = States()
+        self.ledger = Ledger(self.path)
+        self.metrics = Metrics("/data")
+        self.desk = Desk(self.ledger, self.metrics, self.states, self.now)
+
+    def kill(self) -> None:
+        """End without a word, and begin again."""
+        self.ledger.close()
+        self.open()
+
+    def ready(self, path: str, version: int = 1, early: bool = False) -> None:
+        """Let the scanner find a file."""
+        self.desk.offer(Ready(path, signature(version), self.now, early, QUIET_S), self.now)
+
+    def take(self) -> "list[Work | Condemn]":
+        """Return all that a worker is given now."""
+        taken = []
+        while (work := self.desk.take(MOUNT, self.now)) is not None:
+            taken.append(work)
+        return taken
+
+    def answer(self, work: "Work | Condemn", outcome: Result, words: str = "", kind: str = "") -> None:
+        """Let the worker answer."""
+        self.desk.finished(Finished(work.number, outcome, "ab" * 32, 1, words, kind, 12.5), self.now)
+
+    def row(self, path: str) -> dict[str, object]:
+        """Return the row of a path, as another program reads it."""
+        connection = sqlite3.connect(self.path)
+        connection.row_factory = sqlite3.Row
+        row = connection.execute("SELECT * FROM entries WHERE path = ?", (path.encode(),)).fetchone()
+        connection.close()
+        return dict(row) if row else {}
+
+
+def signature(version: int) -> Signature:
+    """Return a state of a file."""
+    return Signature(7, 4_196_534, version, version)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    """Return a desk over an empty ledger."""
+    opened = Office(tmp_path / "ledger.sqlite")
+    yield opened
+    opened.ledger.close()
+
+
+def test_an_attempt_is_written_before_the_work_is_given(office: Office) -> None:
+    """Whatever the work does to the machine, the next daemon knows of it."""
+    office.ready("a.tif")
+    assert office.row("a.tif") == {}
+    (work,) = office.take()
+
+    assert office.row("a.tif")["attempts"] == 1
+    assert work == Work(work.number, "a.tif", signature(1), MOUNT, last=False, anew=False)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"), [("ok", "done"), ("rejected", "done"), ("same", "done"), ("error", "failed")]
+)
+def test_a_final_answer_is_kept(office: Office, outcome: Result, state: str) -> None:
+    """With its words, and without the file's name in them, which the log must not show."""
+    office.ready("folder/M\u00fcller.tif")
+    (work,) = office.take()
+    office.answer(work, outcome, "M\u00fcller.tif: the sentence", "axes" if outcome == "error" else "")
+
+    row = office.row("folder/M\u00fcller.tif")
+    assert (row["state"], row["attempts"], row["words"]) == (state, 0, "the sentence")
+    assert office.desk.last is not None
+    assert office.desk.last.words == "the sentence"
+    assert (office.desk.answers, office.desk.errors) == (1, outcome == "error")
+
+
+def test_quarantine_comes_with_the_third_death(office: Office) -> None:
+    """Not with the second; then the file is given once more, for its error record only."""
+    office.ready("bomb.tif")
+    for death in range(1, QUARANTINE_AFTER + 1):
+        (work,) = office.take()
+        assert isinstance(work, Work)
+        assert office.row("bomb.tif")["attempts"] == death == work_attempts(office)
+        office.desk.worker_died("the memory limit of 4 GiB was passed", office.now)
+    (condemned,) = office.take()
+
+    assert isinstance(condemned, Condemn)
+    assert (condemned.kind, condemned.mount) == ("killed", MOUNT)
+    assert "3 attempts" in condemned.message
+    assert "memory limit of 4 GiB" in condemned.message
+    assert "colvi-edge retry" in condemned.message
+    assert office.row("bomb.tif")["state"] == "quarantined"
+    office.answer(condemned, "error", condemned.message, "killed")
+    assert office.row("bomb.tif")["state"] == "quarantined"
+    assert office.take() == []
+
+
+def work_attempts(office: Office) -> int:
+    """Return the attempts of the one piece that is given."""
+    (piece,) = office.desk.schedule.given.values()
+    return piece.attempts
+
+
+def test_the_neighbour_of_a_bomb_is_not_blamed(office: Office) -> None:
+    """Two were with the worker when it died; alone, one of them is innocent."""
+    office.ready("bomb.tif")
+    office.ready("good.tif")
+    assert len(office.take()) == 2
+    office.desk.worker_died("it died of SIGSEGV", office.now)
+    condemned = []
+    for _ in range(4):
+        works = office.take()
+        for work in works:
+            if isinstance(work, Condemn):
+                condemned.append(work.path)
+            elif work.path == "good.tif":
+                assert len(works) == 1
+                office.answer(work, "ok")
+            else:
+                assert len(works) == 1
+                office.desk.worker_died("it died of SIGSEGV", office.now)
+
+    assert condemned == ["bomb.tif"]
+    assert (office.row("good.tif")["state"], office.row("good.tif")["attempts"]) == ("done", 0)
+
+
+def test_attempts_outlive_the_daemon(office: Office) -> None:
+    """A file that was with two daemons when they were killed is a suspect for the third, and given alone."""
+    for _ in range(2):
+        office.ready("bomb.tif")
+        assert len(office.take()) == 1
+        office.kill()
+    office.ready("bomb.tif")
+    office.ready("good.tif")
+    assert [work.path for work in office.take()] == ["good.tif"]
+    office.answer(Condemn(next(iter(office.desk.schedule.given)), "", MOUNT, "", ""), "ok")
+    assert [work.path for work in office.take()] == ["bomb.tif"]
+    office.desk.worker_died("it died of SIGSEGV", office.now)
+
+    assert office.row("bomb.tif")["state"] == "quarantined"
+
+
+def test_a_file_that_ends_whole_daemons_is_quarantined_unread(office: Office) -> None:
+    """Later than one that ends workers, as power cuts are not its fault."""
+    for _ in range(UNSEEN_DEATHS):
+        office.ready("bomb.tif")
+        (work,) = office.take()
+        assert isinstance(work, Work)
+        office.kill()
+    office.ready("bomb.tif")
+    (condemned,) = office.take()
+
+    assert isinstance(condemned, Condemn)
+
+
+def test_a_quarantined_file_gets_its_error_record_again(office: Office) -> None:
+    """Somebody removed it, or the daemon was killed before it was written; the file itself is not read."""
+    office.ready("bomb.tif")
+    for _ in range(QUARANTINE_AFTER):
+        office.take()
+        office.desk.worker_died("it died of SIGSEGV", office.now)
+    sentence = office.row("bomb.tif")["words"]
+    office.kill()
+    office.ready("bomb.tif")
+    (condemned,) = office.take()
+
+    assert isinstance(condemned, Condemn)
+    assert condemned.message == sentence
+
+
+def test_a_quarantined_file_that_changed_is_read_again(office: Office) -> None:
+    """It may have been repaired."""
+    office.ready("bomb.tif")
+    for _ in range(QUARANTINE_AFTER):
+        office.take()
+        office.desk.worker_died("it died of SIGSEGV", office.now)
+    office.ready("bomb.tif", version=2)
+    (work,) = office.take()
+
+    assert isinstance(work, Work)
+    assert office.row("bomb.tif")["attempts"] == 1
+
+
+def test_stop_and_share_are_no_blame(office: Office) -> None:
+    """What was handed back, or held up by a share, was not tried; but earlier deaths count on."""
+    office.ready("a.tif")
+    office.take()
+    office.desk.worker_died("it died of SIGSEGV", office.now)
+    for _ in range(10):
+        office.now += 100
+        assert len(office.take()) == 1
+        office.desk.absolve()
+        office.desk.wait_for_share("the time limit of 30 s ran out", office.now)
+        assert office.desk.schedule.trouble is not None
+    assert office.row("a.tif")["attempts"] == 1
+
+    office.now += 100
+    office.take()
+    assert work_attempts(office) == 2
+
+
+def test_any_answer_sets_attempts_back(office: Office) -> None:
+    """A file on a bad share is tried for ever, and never quarantined for it."""
+    office.ready("a.tif")
+    for _ in range(10):
+        office.now += 100
+        (work,) = office.take()
+        office.answer(work, "again", "Input/output error", "output")
+        assert office.row("a.tif")["attempts"] == 0
+        assert office.row("a.tif")["state"] == "pending"
+
+
+def test_what_changed_is_forgotten(office: Office) -> None:
+    """The scanner will find it again, or it is gone; a result that it had stays known."""
+    office.ready("new.tif")
+    (work,) = office.take()
+    office.answer(work, "changed")
+    assert office.row("new.tif") == {}
+
+    office.ready("old.tif", early=True)
+    (work,) = office.take()
+    office.answer(work, "ok")
+    office.now += QUIET_S
+    (check,) = office.take()
+    office.answer(check, "changed")
+    assert office.row("old.tif")["state"] == "done"
+    assert office.take() == []
+
+
+def test_an_early_result_is_checked_after_the_quiet_time(office: Office) -> None:
+    """The very same work is given again; that it is the same is not counted twice."""
+    office.ready("a.tif", early=True)
+    (work,) = office.take()
+    office.answer(work, "ok", "control, score 90.0")
+    assert office.row("a.tif")["recheck_s"] == QUIET_S
+    office.now = QUIET_S - 0.01
+    assert office.take() == []
+    office.now = QUIET_S
+    (check,) = office.take()
+    assert isinstance(check, Work)
+    assert (check.path, check.signature, check.anew) == ("a.tif", signature(1), False)
+    office.answer(check, "same")
+
+    assert office.row("a.tif")["recheck_s"] is None
+    assert office.row("a.tif")["words"] == "control, score 90.0"
+    assert office.desk.answers == 1
+    assert office.take() == []
+
+
+def test_a_check_that_finds_other_pixels_is_a_result(office: Office) -> None:
+    """And that one is checked no more."""
+    office.ready("a.tif", early=True)
+    (work,) = office.take()
+    office.answer(work, "ok", "control, score 90.0")
+    office.now = QUIET_S
+    (check,) = office.take()
+    office.answer(check, "ok", "patient, score 10.0")
+
+    assert office.row("a.tif")["words"] == "patient, score 10.0"
+    assert office.row("a.tif")["recheck_s"] is None
+    assert office.desk.answers == 2
+
+
+def test_a_check_of_an_error_that_finds_it_again_is_no_news(office: Office) -> None:
+    """It is neither counted nor told twice; another error is."""
+    for first, second, answers in (("no axes", "no axes", 1), ("no axes", "no channel", 2)):
+        office.ready(f"{second}.tif", early=True)
+        (work,) = office.take()
+        before = office.desk.answers
+        office.answer(work, "error", first, "axes")
+        office.now += QUIET_S
+        (check,) = office.take()
+        office.answer(check, "error", second, "axes")
+
+        assert office.desk.answers - before == answers
+        row = office.row(f"{second}.tif")
+        assert (row["state"], row["words"], row["recheck_s"]) == ("failed", second, None)
+
+
+def test_a_check_outlives_the_daemon(office: Office) -> None:
+    """Killed between a result and its check, the next daemon checks."""
+    office.ready("a.tif", early=True)
+    (work,) = office.take()
+    office.answer(work, "ok")
+    office.now = 100.0
+    office.kill()
+    assert office.take() == []
+    office.now += QUIET_S
+    (check,) = office.take()
+
+    assert check.path == "a.tif"
+
+
+def test_retry_offers_what_failed(office: Office) -> None:
+    """Failed and quarantined files are judged anew at once, and what backs off is tried."""
+    for name in ("bad.tif", "slow.tif"):
+        office.ready(name)
+    bad, slow = office.take()
+    office.answer(bad, "error", "no axes", "axes")
+    office.answer(slow, "again", "cut off", "incomplete")
+    assert office.take() == []
+    office.desk.retry(office.now)
+    works = office.take()
+
+    assert {work.path for work in works} == {"bad.tif", "slow.tif"}
+    assert {work.path for work in works if isinstance(work, Work) and work.anew} == {"bad.tif"}
+
+
+def test_an_incomplete_file_gets_a_last_look(office: Office) -> None:
+    """An hour after its last change the worker is told to take it as it is."""
+    office.ready("cut.tif")
+    lasts = []
+    while office.now < 3700:
+        for work in office.take():
+            assert isinstance(work, Work)
+            lasts.append((office.now, work.last))
+            office.answer(work, "again", "cut off", "incomplete")
+        office.now += 1
+
+    assert [last for now, last in lasts if now < 3600] == [False] * len([1 for now, _ in lasts if now < 3600])
+    assert lasts[-1][1]
+
+
+def test_a_full_state_disk_stops_work_and_loses_nothing(office: Office) -> None:
+    """An attempt that cannot be written is not made; the daemon goes on, says why, and recovers."""
+    for number in range(50):
+        office.ready(f"{number}.tif")
+    works = office.take()
+    (pages,) = office.ledger._connection.execute("PRAGMA page_count").fetchone()
+    office.ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    given = 0
+    for _ in range(200):
+        for work in works:
+            office.answer(work, "ok", "words " * 100)
+            given += 1
+        office.now += 61
+        works = office.take()
+        if not works:
+            break
+    assert given < 50
+    assert not works
+    assert office.desk.schedule.trouble is not None
+    assert office.desk.schedule.trouble.kind == "ledger"
+    assert "make room" in office.desk.schedule.trouble.words
+
+    office.ledger._connection.execute("PRAGMA max_page_count = 100000")
+    for _ in range(200):
+        office.now += 61
+        for work in office.take():
+            office.answer(work, "ok")
+    assert list(office.desk.schedule) == []
+    assert list(office.states) == []
+
+
+def test_an_answer_of_a_worker_that_was_given_up_is_nothing(office: Office) -> None:
+    """It has been given to another one."""
+    office.ready("a.tif")
+    (work,) = office.take()
+    office.desk.worker_died("the time limit of 30 s ran out", office.now)
+    office.answer(work, "ok")
+
+    assert office.row("a.tif")["state"] == "pending"
+    assert len(office.take()) == 1

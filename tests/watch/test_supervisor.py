@@ -1,0 +1,909 @@
+"""The supervisor with children that do as they are told: answer, hang, crash, eat memory, say nothing.
+
+Scanner and worker are small real processes on real lines; what they were told is read from files that they
+write, what became of it from the ledger and status.json, and what systemd hears from a socket of the test's.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DRIVER = """
+import json, os, sys
+from pathlib import Path
+
+opened = os.open(sys.argv[2] + "/opened", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def note(event, arguments):
+    if event.split(".")[0] in ("open", "os") and "/nowhere/data" in repr(arguments):
+        os.write(opened, (event + repr(arguments) + "\\n").encode())
+sys.addaudithook(note)
+
+from colvi_edge.errors import ColviEdgeError
+from colvi_edge.watch import drain, lookout, reporter, schedule, supervisor, workers
+settings = json.loads(sys.argv[1])
+for module in (drain, lookout, reporter, schedule, supervisor, workers):
+    for name, value in settings.pop(module.__name__.rpartition(".")[2], {}).items():
+        assert hasattr(module, name), name
+        setattr(module, name, value)
+for name in ("root", "output_dir", "metrics"):
+    settings[name] = settings[name] and Path(settings[name])
+here = sys.argv[2]
+commands = {role: [sys.executable, f"{here}/{role}.py", here] for role in ("scanner", "worker")}
+sys.argv[1:] = []
+try:
+    sys.exit(supervisor.watch(supervisor.WatchSettings(**settings), commands))
+except ColviEdgeError as error:
+    print("colvi-edge: error:", error, file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+CHILD = """
+import json, os, select, signal, sys, time
+here = sys.argv.pop(1)
+from colvi_edge.watch.child import join_supervisor
+from colvi_edge.watch.messages import *
+line = join_supervisor()
+me = os.path.basename(sys.argv[0])[:-3]
+def log(**what):
+    with open(f"{here}/{me}.log", "a") as file:
+        file.write(json.dumps({"pid": os.getpid(), "at": time.monotonic(), **what}) + "\\n")
+settings = next(iter(line))
+log(say="start", bundle=getattr(settings, "bundle", ""), mount=repr(getattr(settings, "mount", "")))
+"""
+
+SCANNER = (
+    CHILD
+    + """
+file, rest = open(f"{here}/scanner.in"), ""
+alive = 0.0
+while True:
+    if select.select([line], [], [], 0.01)[0]:
+        messages = line.receive()
+        if messages is None:
+            break
+        for message in messages:
+            log(say=type(message).__name__)
+    if os.path.exists(f"{here}/silence"):
+        time.sleep(0.05)
+        continue
+    if time.monotonic() > alive + 0.1:
+        alive = time.monotonic()
+        line.send(Alive())
+    rest += file.read()
+    *said, rest = rest.split("\\n")
+    for text in said:
+        if text == "exit":
+            sys.exit(5)
+        line.send(decode(text.encode()))
+"""
+)
+
+WORKER = (
+    CHILD
+    + """
+what = open(settings.bundle).read()
+if what == "bad":
+    line.send(Refused(4, "bundle_invalid", "SHA256SUMS is missing; export the bundle again"))
+    sys.exit()
+if what == "crash":
+    os.kill(os.getpid(), signal.SIGSEGV)
+if what == "slow":
+    time.sleep(1)
+line.send(Started(settings.bundle, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked"))
+def answer(work, outcome, words="control, score 90.0", kind=""):
+    line.send(Finished(work.number, outcome, "cd" * 32, 1, words, kind, 1.0))
+def judge(work):
+    name = work.path.partition(".")[0].rstrip("0123456789")
+    log(say=type(work).__name__, path=work.path, kind=getattr(work, "kind", ""))
+    if isinstance(work, Condemn):
+        answer(work, "error", work.message, work.kind)
+    elif name == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif name == "late":
+        answer(work, "ok")
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif name == "hang":
+        while True: pass
+    elif name == "share":
+        import ctypes
+        ctypes.CDLL(None).vfork() or (time.sleep(3), os._exit(0))
+    elif name == "eat":
+        hoard = []
+        while True: hoard.append(os.urandom(1 << 20) * 20); time.sleep(0.02)
+    elif name == "full" and os.path.exists(f"{here}/full"):
+        answer(work, "again", "No space left on device", "disk full")
+    elif name == "readonly":
+        answer(work, "again", "Read-only file system", "read-only")
+    elif name == "cut":
+        answer(work, "again", "cut off", "incomplete")
+    elif name == "bad":
+        answer(work, "error", "no axes", "axes")
+    else:
+        time.sleep(0.5 if name == "slow" else 0.0)
+        answer(work, "ok")
+    log(say="done", path=work.path)
+while True:
+    if not select.select([line], [], [], 0.1)[0]:
+        if what != "mute":
+            line.send(Alive())
+        continue
+    messages = line.receive()
+    if messages is None:
+        break
+    for message in messages:
+        if isinstance(message, Finish):
+            log(say="Finish")
+            if what == "stay":
+                time.sleep(99)
+            sys.exit()
+        judge(message)
+"""
+)
+
+QUICKER = {
+    "drain": {"ASK_EVERY_S": 0.1},
+    "reporter": {"LOOK_EVERY_S": 0.1},
+    "schedule": {"LONGEST_BACKOFF_S": 0.3},
+    "supervisor": {"_IDLE_ROUND_S": 0.1},
+}
+MOUNT = {"point": "/data", "kind": "ext4", "source": "/dev/sda1", "inside": "/"}
+HERE = {"say": "Root", "state": "here", "why": "", "mount": MOUNT}
+AWAY = {"say": "Root", "state": "share away", "why": "/data is not mounted", "mount": None}
+SCANNED = {"say": "Scanned", "files": 0, "settling": 0, "seconds": 0.01, "missed": 0}
+
+
+class Daemon:
+    """A supervisor in a process of its own, with everything round it in the test's hands."""
+
+    def __init__(self, here: Path, stderr: int | None = None, **settings: Any) -> None:
+        """Start it; see `DRIVER` for what can be set."""
+        self.here = here
+        self.bundle = here / "bundle"
+        if not self.bundle.exists():
+            self.bundle.write_text("first")
+        (here / "scanner.in").touch()
+        for role, code in (("scanner", SCANNER), ("worker", WORKER), ("driver", DRIVER)):
+            (here / f"{role}.py").write_text(code)
+        self.notified: list[str] = []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        address = here / f"notify{time.monotonic_ns()}"
+        self.socket.bind(str(address))
+        self.listener = threading.Thread(target=self.listen)
+        self.listener.start()
+        told = {
+            "root": "/nowhere/data/scope",
+            "output_dir": None,
+            "bundle": str(self.bundle),
+            "engine": "auto",
+            "precision": "auto",
+            "channels": None,
+            "limits": {},
+            "poll": False,
+            "interval_s": None,
+            "marker": None,
+            "metrics": None,
+            "log_names": True,
+            "once": False,
+            **settings,
+        }
+        for module, quicker in QUICKER.items():
+            told[module] = {**quicker, **settings.get(module, {})}
+        log = (here / "stderr").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, str(here / "driver.py"), json.dumps(told), str(here)],
+            env={
+                **os.environ,
+                "NOTIFY_SOCKET": str(address),
+                "WATCHDOG_USEC": "1000000",
+                "STATE_DIRECTORY": str(here / "state"),
+            },
+            stderr=stderr or log,
+        )
+        log.close()
+
+    def listen(self) -> None:
+        """Hear what systemd is told; its queue is short, and who speaks would wait."""
+        while text := self.socket.recv(65536).decode():
+            self.notified.append(text)
+
+    def close(self) -> None:
+        """End all that is left."""
+        self.process.kill()
+        self.process.wait()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", self.socket.getsockname())
+        self.listener.join()
+        self.socket.close()
+
+    @property
+    def state(self) -> Path:
+        """The state folder."""
+        (path,) = (self.here / "state" / "watch").iterdir()
+        return path
+
+    def scanner(self, *messages: "dict[str, Any] | str") -> None:
+        """Let the scanner say something."""
+        with (self.here / "scanner.in").open("a") as file:
+            for message in messages:
+                file.write((message if isinstance(message, str) else json.dumps(message)) + "\n")
+
+    def ready(self, *paths: str, early: bool = False) -> None:
+        """Let the scanner find files."""
+        signature = {"inode": 1, "bytes": 1, "mtime_ns": 1, "ctime_ns": 1}
+        found = {"say": "Ready", "signature": signature, "closed_at": time.monotonic(), "early": early}
+        files = ({**found, "path": path, "quiet_s": 0.6} for path in paths)
+        self.scanner(*files)
+
+    def log(self, role: str) -> list[dict[str, Any]]:
+        """Return what a role's processes noted."""
+        path = self.here / f"{role}.log"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def given(self, *paths: str) -> list[dict[str, Any]]:
+        """Return which of some paths were given to workers, in order."""
+        work = [note for note in self.log("worker") if note["say"] in ("Work", "Condemn")]
+        return [note for note in work if not paths or note["path"] in paths]
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """Return the ledger's rows by path."""
+        if not (ledger := next((self.here / "state").glob("watch/*/ledger.sqlite"), None)):
+            return {}
+        connection = sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)
+        connection.row_factory = sqlite3.Row
+        try:
+            rows = connection.execute("SELECT * FROM entries").fetchall()
+        except sqlite3.OperationalError:  # its tables are just being made
+            return {}
+        finally:
+            connection.close()
+        return {os.fsdecode(row["path"]): dict(row) for row in rows}
+
+    def in_state(self, *paths: str, state: str = "done") -> bool:
+        """Return whether paths are in a state."""
+        rows = self.rows()
+        return all(path in rows and rows[path]["state"] == state for path in paths)
+
+    def status(self) -> dict[str, Any]:
+        """Return status.json."""
+        paths = list((self.here / "state").glob("watch/*/status.json"))
+        return json.loads(paths[0].read_text()) if paths else {"states": []}
+
+    def ails(self) -> list[str]:
+        """Return the names of the states in status.json."""
+        return [state["name"] for state in self.status()["states"]]
+
+    def heard(self) -> list[str]:
+        """Return what systemd has been told."""
+        return list(self.notified)
+
+    def is_ready(self) -> bool:
+        """Return whether READY was said."""
+        return "READY=1" in "\n".join(self.heard())
+
+    def children(self, role: str) -> list[int]:
+        """Return the process ids of the supervisor's children of a role."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in listed if f"{role}.py" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+    def stderr(self) -> str:
+        """Return the log."""
+        return (self.here / "stderr").read_text()
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it; return its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """Return a function that starts a daemon."""
+    started: list[Daemon] = []
+
+    def start(**settings: Any) -> Daemon:
+        daemon = Daemon(tmp_path, **settings)
+        started.append(daemon)
+        return daemon
+
+    yield start
+    for daemon in started:
+        daemon.close()
+    opened = tmp_path / "opened"
+    assert opened.read_text() == "", "the supervisor touched the watched folder"
+
+
+@pytest.fixture
+def daemon(start: Callable[..., Daemon]) -> Daemon:
+    """Return a daemon that is ready."""
+    started = start()
+    started.scanner(HERE, SCANNED)
+    wait_until(started.is_ready)
+    return started
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something that will come to pass."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; one that only waits to be asked for its exit code does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_it_loads_nothing_heavy() -> None:
+    """No image library and no engine: they cost memory, start threads, and crash."""
+    code = "import sys, colvi_edge.watch.supervisor; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+    heavy = {
+        "numpy",
+        "tifffile",
+        "imagecodecs",
+        "openvino",
+        "onnxruntime",
+        "PIL",
+        "pydantic",
+        "rich",
+        "watchdog",
+    }
+    assert heavy & set(loaded.split()) == set()
+
+
+def test_ready_comes_after_the_self_test_and_the_first_scan(start: Callable[..., Daemon]) -> None:
+    """Not after one of them."""
+    daemon = start()
+    daemon.scanner(HERE)
+    wait_until(lambda: daemon.status().get("model"))
+    time.sleep(0.3)
+    assert not daemon.is_ready()
+    daemon.scanner(SCANNED)
+    wait_until(daemon.is_ready)
+
+
+def test_a_share_that_is_absent_at_boot_is_no_failure(start: Callable[..., Daemon]) -> None:
+    """READY, with a STATUS that says so; nothing is given before it is there."""
+    daemon = start()
+    daemon.scanner(AWAY)
+    wait_until(daemon.is_ready)
+    wait_until(lambda: any(text.startswith("STATUS=share away: /data is not") for text in daemon.heard()))
+    daemon.ready("a.tif")
+    time.sleep(0.5)
+    assert daemon.given() == []
+    assert daemon.ails() == ["share away"]
+    daemon.scanner(HERE)
+    wait_until(lambda: daemon.in_state("a.tif"))
+    wait_until(lambda: daemon.ails() == [])
+
+
+def test_no_work_while_the_share_is_away(daemon: Daemon) -> None:
+    """Nor while another machine has the folder; and what was in the queue is done when it is back."""
+    for state in ("share away", "taken"):
+        daemon.scanner({**AWAY, "state": state})
+        wait_until(lambda: daemon.ails() == [state])  # noqa: B023 # called at once
+        daemon.ready(f"{state}.tif")
+        time.sleep(0.4)
+        assert not daemon.given(f"{state}.tif")
+        daemon.scanner(HERE)
+        wait_until(lambda: daemon.in_state(f"{state}.tif"))  # noqa: B023 # called at once
+
+
+def test_a_crash_costs_the_file_and_nothing_else(daemon: Daemon) -> None:
+    """Three workers die of it, alone with it; every other file is done; it gets its error record."""
+    daemon.ready("slow.tif", "crash.tif", "ok1.tif", "ok2.tif", "ok3.tif")
+    wait_until(lambda: daemon.in_state("crash.tif", state="quarantined"))
+    wait_until(lambda: daemon.in_state("slow.tif", "ok1.tif", "ok2.tif", "ok3.tif"))
+    wait_until(lambda: daemon.given("crash.tif")[-1]["say"] == "Condemn")
+
+    deaths = daemon.given("crash.tif")
+    assert [note["say"] for note in deaths] == ["Work"] * 3 + ["Condemn"]
+    assert len({note["pid"] for note in deaths[:3]}) == 3
+    for death in deaths[1:3]:  # from the second time on, it was the only thing that the worker had
+        unanswered = [note["path"] for note in daemon.given() if note["pid"] == death["pid"]]
+        done = [
+            note["path"]
+            for note in daemon.log("worker")
+            if (note["say"], note["pid"]) == ("done", death["pid"])
+        ]
+        assert set(unanswered) - set(done) == {"crash.tif"}
+    assert "SIGSEGV" in daemon.rows()["crash.tif"]["words"]
+
+
+def test_a_hang_ends_at_the_time_limit(start: Callable[..., Daemon]) -> None:
+    """A file that loops for ever is ended, three times; the next one is diagnosed."""
+    daemon = start(workers={"WORK_LIMIT_S": 0.5})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.ready("hang.tif", "ok.tif")
+    wait_until(lambda: daemon.in_state("hang.tif", state="quarantined") and daemon.in_state("ok.tif"))
+
+    assert "the time limit of 0.5 s ran out" in daemon.rows()["hang.tif"]["words"]
+
+
+def test_a_memory_bomb_ends_at_the_limit(start: Callable[..., Daemon]) -> None:
+    """The worker is ended long before the machine is."""
+    daemon = start(workers={"MEMORY_LIMIT_BYTES": 200 << 20})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.ready("eat.tif", "ok.tif")
+    wait_until(lambda: daemon.in_state("eat.tif", state="quarantined") and daemon.in_state("ok.tif"))
+
+    assert "the memory limit of" in daemon.rows()["eat.tif"]["words"]
+
+
+def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> None:
+    """A worker that waits in the kernel is ended, but its file is not blamed, however often; it is shown."""
+    daemon = start(workers={"WORK_LIMIT_S": 0.2})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.ready("share.tif")
+    wait_until(lambda: len(daemon.given("share.tif")) >= 4)
+    wait_until(lambda: "stuck" in daemon.ails())
+
+    assert daemon.rows()["share.tif"]["state"] == "pending"
+    assert daemon.rows()["share.tif"]["attempts"] <= 1
+    assert daemon.end() == 0
+    assert daemon.rows()["share.tif"]["attempts"] == 0
+
+
+def test_an_answer_before_the_crash_counts(daemon: Daemon) -> None:
+    """What was answered is done; a worker that dies afterwards has no file to blame."""
+    daemon.ready("late1.tif", "late2.tif", "late3.tif")
+    wait_until(lambda: daemon.in_state("late1.tif", "late2.tif", "late3.tif"))
+
+    assert len(daemon.given()) == len({note["path"] for note in daemon.given()}) == 3
+
+
+def test_a_silent_scanner_stops_work_and_is_replaced(start: Callable[..., Daemon]) -> None:
+    """A share that hangs is shown as stuck, nothing more is given, and systemd hears that all is well."""
+    daemon = start(lookout={"SILENT_AFTER_S": 0.4, "SILENCE_LIMIT_S": 1.6})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    (first,) = daemon.children("scanner")
+    names = [f"slow{number}.tif" for number in range(6)]
+    daemon.ready(*names)
+    wait_until(lambda: daemon.given(names[0]))
+    (daemon.here / "silence").touch()
+    wait_until(lambda: "stuck" in daemon.ails())
+    wait_until(lambda: len(daemon.given()) == len([x for x in daemon.log("worker") if x["say"] == "done"]))
+    pings, given = daemon.heard().count("WATCHDOG=1"), len(daemon.given())
+    assert given <= 3
+    wait_until(lambda: daemon.children("scanner") not in ([], [first]))
+    assert daemon.heard().count("WATCHDOG=1") > pings
+    (daemon.here / "scanner.in").write_text("")
+    (daemon.here / "silence").unlink()
+    wait_until(lambda: "stuck" not in daemon.ails())
+    time.sleep(0.3)
+    assert len(daemon.given()) == given  # the new scanner has not said yet that the folder is there
+    daemon.scanner(HERE)
+    wait_until(lambda: daemon.in_state(*names))
+    assert repr(MOUNT["source"]) in daemon.log("scanner")[-1]["mount"]
+
+
+def test_a_scanner_that_ends_is_started_again(daemon: Daemon) -> None:
+    """And that is said."""
+    daemon.scanner("exit")
+    wait_until(lambda: "degraded" in daemon.ails())
+    (daemon.here / "scanner.in").write_text("")
+    wait_until(lambda: daemon.children("scanner"))
+    wait_until(lambda: daemon.ails() == [])
+
+    assert "it exited with code 5" in daemon.stderr()
+
+
+def test_sigterm_lets_the_file_in_hand_be_finished(daemon: Daemon) -> None:
+    """Its answer is kept; what was not begun is not begun."""
+    daemon.ready("slow1.tif", "slow2.tif", "ok3.tif", "ok4.tif")
+    wait_until(lambda: daemon.given("slow1.tif"))
+    assert daemon.end() == 0
+
+    assert daemon.in_state("slow1.tif", "slow2.tif")
+    assert set(daemon.rows()) == {"slow1.tif", "slow2.tif"}
+    assert "STOPPING=1" in "\n".join(daemon.heard())
+    assert daemon.log("worker")[-1]["say"] == "Finish"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_hands_back_what_cannot_be_finished(
+    start: Callable[..., Daemon], number: signal.Signals
+) -> None:
+    """In time, without blame, and with no process left; the next daemon has it again."""
+    daemon = start(supervisor={"STOP_LIMIT_S": 0.5})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.ready("hang.tif", "ok.tif")
+    wait_until(lambda: daemon.given("hang.tif"))
+    pids = [*daemon.children("worker"), *daemon.children("scanner")]
+    begun = time.monotonic()
+    assert daemon.end(number) == 0
+
+    assert time.monotonic() - begun < 5
+    assert [(row["state"], row["attempts"]) for row in daemon.rows().values()] == [("pending", 0)] * 2
+    assert not any(map(is_alive, pids))
+
+
+def test_the_children_end_with_their_supervisor(daemon: Daemon) -> None:
+    """Also with one that is killed, and could not tell them; the attempt that it made is counted."""
+    daemon.ready("hang.tif")
+    wait_until(lambda: daemon.given("hang.tif"))
+    pids = [*daemon.children("worker"), *daemon.children("scanner")]
+    assert len(pids) == 2
+    daemon.end(signal.SIGKILL)
+
+    wait_until(lambda: not any(map(is_alive, pids)))
+    assert daemon.rows()["hang.tif"]["attempts"] == 1
+
+
+def test_a_reload_takes_the_new_bundle(daemon: Daemon) -> None:
+    """When the old worker has answered what it has; nothing is lost, and systemd is told when it is over."""
+    daemon.ready("slow1.tif", "slow2.tif", "ok.tif")
+    wait_until(lambda: daemon.given("slow1.tif"))
+    (old,) = daemon.children("worker")
+    daemon.bundle.write_text("second")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "READY=1" in daemon.heard()[-3:] and daemon.heard().count("READY=1") == 2)
+    wait_until(lambda: daemon.in_state("slow1.tif", "slow2.tif", "ok.tif"))
+
+    assert [note["pid"] == old for note in daemon.given("slow1.tif", "slow2.tif", "ok.tif")] == [1, 1, 0]
+    answered = [
+        note for note in daemon.log("worker") if (note["say"], note.get("path")) == ("done", "slow2.tif")
+    ]
+    assert answered[0]["at"] < daemon.given("ok.tif")[0]["at"]
+    assert any(text.startswith("RELOADING=1\nMONOTONIC_USEC=") for text in daemon.heard())
+    assert "Rescan" in [note["say"] for note in daemon.log("scanner")]
+    wait_until(lambda: daemon.status()["model"]["model"] == "second")
+    wait_until(lambda: old not in daemon.children("worker"))
+
+
+@pytest.mark.parametrize(("bundle", "why"), [("bad", "SHA256SUMS is missing"), ("crash", "SIGSEGV")])
+def test_a_bad_bundle_keeps_the_old_one(daemon: Daemon, bundle: str, why: str) -> None:
+    """It is shown until a good one comes; the old worker never stops."""
+    (old,) = daemon.children("worker")
+    daemon.bundle.write_text(bundle)
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "reload failed" in daemon.ails())
+    assert why in daemon.status()["states"][0]["why"]
+    wait_until(lambda: daemon.heard().count("READY=1") == 2)
+    daemon.ready("ok.tif")
+    wait_until(lambda: daemon.in_state("ok.tif"))
+    assert daemon.given("ok.tif")[0]["pid"] == old
+    assert daemon.status()["model"]["model"] == "first"
+    daemon.bundle.write_text("third")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.ails() == [] and daemon.status()["model"]["model"] == "third")
+
+
+def test_two_reloads_end_with_the_last_bundle(daemon: Daemon) -> None:
+    """The first one's worker is given up, whatever it was doing."""
+    daemon.bundle.write_text("slow")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: len(daemon.children("worker")) == 2)
+    daemon.bundle.write_text("third")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.status()["model"]["model"] == "third")
+    wait_until(lambda: len(daemon.children("worker")) == 1)
+
+    assert daemon.ails() == []
+
+
+def test_a_worker_is_recycled(start: Callable[..., Daemon]) -> None:
+    """After a number of answers another one takes its place; each file is given once."""
+    daemon = start(workers={"RECYCLE_AFTER": 3})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    for number in range(8):
+        daemon.ready(f"ok{number}.tif")
+        wait_until(lambda: daemon.in_state(f"ok{number}.tif"))  # noqa: B023 # called at once
+        time.sleep(0.1)
+
+    assert len(daemon.given()) == 8
+    assert len({note["pid"] for note in daemon.given()}) >= 2
+    wait_until(lambda: len(daemon.children("worker")) == 1)
+    assert daemon.ails() == []
+
+
+@pytest.mark.parametrize(
+    ("bundle", "limit", "why"),
+    [
+        ("slow", {"START_LIMIT_S": 0.4}, "no worker can be started: it was not ready within 0.4 s"),
+        ("mute", {"SILENCE_LIMIT_S": 0.4}, "the worker ended: it said nothing for 0.4 s"),
+    ],
+)
+def test_a_worker_that_hangs_without_work_is_ended(
+    start: Callable[..., Daemon], tmp_path: Path, bundle: str, limit: dict[str, float], why: str
+) -> None:
+    """It is shown, and another one started."""
+    (tmp_path / "bundle").write_text(bundle)
+    daemon = start(workers=limit)
+    daemon.scanner(HERE, SCANNED)
+    wait_until(lambda: why in daemon.stderr())
+    (tmp_path / "bundle").write_text("first")
+    daemon.ready("ok.tif")
+    wait_until(lambda: daemon.in_state("ok.tif"))
+    wait_until(lambda: daemon.ails() == [])
+
+
+def test_a_worker_that_does_not_leave_is_ended(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """Its follower has the work; the two do not stay side by side."""
+    (tmp_path / "bundle").write_text("stay")
+    daemon = start(workers={"LEAVE_LIMIT_S": 0.4})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    (old,) = daemon.children("worker")
+    daemon.bundle.write_text("second")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.children("worker") not in ([], [old]) and old not in daemon.children("worker"))
+
+
+def test_a_bundle_that_is_refused_at_the_start_ends_the_daemon(
+    start: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    """With the exit code and the sentence that `run` would have had, and not ready."""
+    (tmp_path / "bundle").write_text("bad")
+    daemon = start()
+
+    assert daemon.process.wait(20) == 4
+    assert "colvi-edge: error: SHA256SUMS is missing; export the bundle again" in daemon.stderr()
+    assert not daemon.is_ready()
+
+
+def test_a_second_daemon_waits_and_takes_over(daemon: Daemon, start: Callable[..., Daemon]) -> None:
+    """It says who is working, is ready for systemd, and touches nothing before it is its turn."""
+    second = start()
+    wait_until(second.is_ready)
+    assert f"process {daemon.process.pid} watches" in "\n".join(second.heard())
+    assert second.children("worker") == []
+    assert daemon.end() == 0
+    wait_until(lambda: second.children("worker"))
+    second.ready("ok.tif")
+    second.scanner(HERE, SCANNED)
+    wait_until(lambda: second.in_state("ok.tif"))
+
+
+def test_a_second_daemon_that_waits_can_be_ended(daemon: Daemon, start: Callable[..., Daemon]) -> None:
+    """It has nothing to finish."""
+    second = start()
+    wait_until(second.is_ready)
+
+    assert second.end() == 0
+    assert daemon.process.poll() is None
+
+
+def test_once_does_not_wait_for_a_daemon(daemon: Daemon, start: Callable[..., Daemon]) -> None:
+    """From cron, waiting processes would pile up."""
+    once = start(once=True)
+
+    assert once.process.wait(20) == 2
+    assert f"process {daemon.process.pid} watches /nowhere/data/scope already" in once.stderr()
+
+
+@pytest.mark.parametrize(
+    ("paths", "settling", "exit_code", "words"),
+    [
+        ([], 0, 0, "0 files answered, 0 of them with an error; 0 left"),
+        ([], 1, 1, "0 files answered, 0 of them with an error; 1 left"),
+        (["ok1.tif", "ok2.tif"], 0, 0, "2 files answered, 0 of them with an error; 0 left"),
+        (["ok1.tif", "bad.tif"], 0, 1, "2 files answered, 1 of them with an error; 0 left"),
+        (["ok1.tif", "crash.tif"], 0, 1, "2 files answered, 1 of them with an error; 0 left"),
+        (["cut.tif", "ok1.tif"], 0, 1, "1 files answered, 0 of them with an error; 1 left"),
+    ],
+)
+def test_once_drains_and_tells(
+    start: Callable[..., Daemon], paths: list[str], settling: int, exit_code: int, words: str
+) -> None:
+    """The exit code is 1 if a file failed or was left."""
+    daemon = start(once=True, drain={"PATIENCE_S": 1.0})
+    daemon.scanner(HERE)
+    daemon.ready(*paths)
+    scans = 0
+    while daemon.process.poll() is None:
+        if [note["say"] for note in daemon.log("scanner")].count("Rescan") >= scans:
+            daemon.scanner({**SCANNED, "settling": settling})
+            scans += 1
+        time.sleep(0.02)
+
+    assert daemon.process.wait(60) == exit_code
+    assert words in daemon.stderr()
+
+
+def test_once_waits_for_what_is_settling(start: Callable[..., Daemon]) -> None:
+    """It asks for another look until all is at rest."""
+    daemon = start(once=True)
+    daemon.scanner(HERE, {**SCANNED, "settling": 1})
+    wait_until(lambda: "Rescan" in [note["say"] for note in daemon.log("scanner")])
+    assert daemon.process.poll() is None
+    daemon.ready("ok.tif")
+    daemon.scanner(SCANNED)
+    wait_until(lambda: daemon.in_state("ok.tif"))
+    wait_until(lambda: len([note for note in daemon.log("scanner") if note["say"] == "Rescan"]) >= 2)
+    daemon.scanner(SCANNED)
+
+    assert daemon.process.wait(20) == 0
+
+
+def test_once_shows_a_bar_to_who_looks_on(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """In place of a log; what came of it is said at the end."""
+    terminal, end = os.openpty()
+    daemon = start(once=True, stderr=end)
+    os.close(end)
+    daemon.scanner(HERE)
+    daemon.ready("slow1.tif", "slow2.tif")
+    daemon.scanner(SCANNED)
+    wait_until(lambda: daemon.in_state("slow1.tif", "slow2.tif"))
+    daemon.scanner(SCANNED)
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO: the other side ended
+        while True:
+            shown += os.read(terminal, 4096)
+    os.close(terminal)
+
+    assert daemon.process.wait(20) == 0
+    lines = [line for line in shown.decode().splitlines() if "INFO" in line]
+    assert [line.partition("INFO ")[2] for line in lines] == [
+        "2 files answered, 0 of them with an error; 0 left"
+    ]
+    assert "Diagnosing" in shown.decode()
+    assert "1/2" in shown.decode()
+
+
+def test_once_on_a_share_that_is_away_fails(start: Callable[..., Daemon]) -> None:
+    """At once, and says why."""
+    daemon = start(once=True)
+    daemon.scanner(AWAY)
+
+    assert daemon.process.wait(20) == 1
+    assert "share away: /data is not mounted" in daemon.stderr()
+
+
+def test_once_with_a_worker_that_always_dies_fails(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """It does not try for ever."""
+    (tmp_path / "bundle").write_text("crash")
+    daemon = start(once=True)
+    daemon.scanner(HERE)
+    daemon.ready("ok.tif")
+    daemon.scanner(SCANNED)
+
+    assert daemon.process.wait(30) == 1
+    assert "no worker can be started: it died of SIGSEGV" in daemon.stderr()
+
+
+def test_an_idle_night_is_alive(daemon: Daemon) -> None:
+    """WATCHDOG comes within half of what systemd wants, though nothing happens."""
+    began, before = time.monotonic(), daemon.heard().count("WATCHDOG=1")
+    wait_until(lambda: daemon.heard().count("WATCHDOG=1") >= before + 4)
+
+    assert time.monotonic() - began < 4  # WatchdogSec is 1 s here
+    assert len(daemon.children("worker")) == len(daemon.children("scanner")) == 1
+    assert len(daemon.log("worker")) == 1
+
+
+def test_an_early_result_is_checked(daemon: Daemon) -> None:
+    """The same work comes once more when the quiet time is over, and not before."""
+    daemon.ready("ok.tif", early=True)
+    wait_until(lambda: len(daemon.given()) == 2)
+    first, check = daemon.given()
+
+    assert check["path"] == "ok.tif"
+    assert 0.4 < check["at"] - first["at"] < 5
+    wait_until(lambda: daemon.rows()["ok.tif"]["recheck_s"] is None)
+
+
+def test_a_full_disk_is_shown_and_ends_by_itself(daemon: Daemon) -> None:
+    """One file at a time tries; when there is room, all are done."""
+    (daemon.here / "full").touch()
+    names = [f"full{number}.tif" for number in range(20)]
+    daemon.ready(*names)
+    wait_until(lambda: "disk full" in daemon.ails())
+    wait_until(lambda: any("STATUS=disk full: No space left on device" in text for text in daemon.heard()))
+    time.sleep(1.0)
+    assert len(daemon.given()) <= 5
+    (daemon.here / "full").unlink()
+    wait_until(lambda: daemon.in_state(*names))
+    wait_until(lambda: daemon.ails() == [])
+
+
+def test_a_folder_that_comes_late_into_a_sandbox_restarts_the_service(start: Callable[..., Daemon]) -> None:
+    """It is read-only in there until systemd makes the sandbox anew; without that, it is only shown."""
+    daemon = start()
+    daemon.scanner(AWAY)
+    wait_until(daemon.is_ready)
+    daemon.scanner(HERE, SCANNED)
+    daemon.ready("readonly.tif")
+
+    assert daemon.process.wait(20) == 75
+
+
+def test_a_read_only_folder_is_shown(daemon: Daemon) -> None:
+    """It was there from the start: to start again would help nothing."""
+    daemon.ready("readonly.tif")
+    wait_until(lambda: "read-only" in daemon.ails())
+
+    assert daemon.process.poll() is None
+
+
+def test_retry_is_noticed_by_the_running_daemon(daemon: Daemon) -> None:
+    """The file that the command leaves is taken up within a second or so, and removed."""
+    daemon.ready("bad.tif")
+    wait_until(lambda: daemon.in_state("bad.tif", state="failed"))
+    (daemon.state / "retry").touch()
+    wait_until(lambda: len(daemon.given("bad.tif")) == 2)
+
+    wait_until(lambda: not (daemon.state / "retry").exists())
+
+
+def test_a_pause_of_the_supervisor_blames_nobody(start: Callable[..., Daemon]) -> None:
+    """A machine that was suspended finds its clocks far ahead; no limit was passed by anybody."""
+    daemon = start(
+        supervisor={"PAUSED_AFTER_S": 0.8}, workers={"WORK_LIMIT_S": 1.2}, lookout={"SILENCE_LIMIT_S": 1.2}
+    )
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.ready("slow.tif")
+    wait_until(lambda: daemon.given("slow.tif"))
+    pids = [daemon.process.pid, *daemon.children("worker"), *daemon.children("scanner")]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    wait_until(lambda: daemon.in_state("slow.tif"))
+
+    assert len(daemon.given()) == 1
+    assert [*daemon.children("worker"), *daemon.children("scanner")] == pids[1:]
+
+
+def test_numbers_are_written_for_prometheus(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """And a folder for them that is missing is shown, and no reason to end."""
+    daemon = start(metrics=str(tmp_path / "textfile" / "scope.prom"))
+    daemon.scanner(HERE, SCANNED)
+    wait_until(lambda: "degraded" in daemon.ails())
+    (tmp_path / "textfile").mkdir()
+    daemon.ready("ok.tif")
+    written = tmp_path / "textfile" / "scope.prom"
+    wait_until(lambda: written.exists() and 'outcome="ok"} 1' in written.read_text())
+
+
+def test_metrics_in_the_watched_folder_are_refused(start: Callable[..., Daemon]) -> None:
+    """The supervisor opens nothing there."""
+    daemon = start(metrics="/nowhere/data/scope/scope.prom")
+
+    assert daemon.process.wait(20) == 2
+    assert "put it elsewhere" in daemon.stderr()
+
+
+def test_a_damaged_ledger_is_said(daemon: Daemon, start: Callable[..., Daemon]) -> None:
+    """And the daemon works on."""
+    assert daemon.end() == 0
+    (daemon.state / "ledger.sqlite").write_bytes(b"rust" * 5000)
+    second = start()
+    wait_until(lambda: "was damaged, is now" in second.stderr())
+    second.ready("ok.tif")
+    wait_until(lambda: second.in_state("ok.tif"))
+
+
+def test_litter_of_a_killed_daemon_is_swept(daemon: Daemon, start: Callable[..., Daemon]) -> None:
+    """Half a status that a kill left has no other end."""
+    assert daemon.end() == 0
+    litter = daemon.state / ".colvi-123-00ff.tmp"
+    litter.touch()
+    second = start()
+    wait_until(lambda: not litter.exists())
+    assert second.process.poll() is None
