@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.journal import LOGGER
-from colvi_edge.watch.messages import Degraded, Rescan, Root, Scanned
+from colvi_edge.watch.messages import Degraded, Mount, Rescan, Root, Scanned
 from colvi_edge.watch.schedule import backoff_s
 from colvi_edge.watch.states import States
 
@@ -23,7 +23,7 @@ class Lookout:
         root: what the scanner that runs said of the folder; None before it has, and while none runs.
         scanned: of its last whole scan; None before the first.
         scanned_at: when that came.
-        failures: scanners in a row that ended before they had scanned.
+        failures: scanners that ended since the last whole scan.
     """
 
     def __init__(self, start: Callable[[], Child], states: States) -> None:
@@ -47,9 +47,10 @@ class Lookout:
         if self.scanner:
             yield self.scanner
 
-    def is_silent(self, now: float) -> bool:
-        """Return whether the scanner runs and says nothing: something in the folder holds it up."""
-        return self.scanner is not None and now - self.scanner.heard_at > SILENT_AFTER_S
+    def mount(self, now: float) -> Mount | None:
+        """Return the folder's mount if it is there and answers; else nothing may be read or written."""
+        here = self.root is not None and self.root.state == "here" and not self._is_silent(now)
+        return self.root.mount if self.root and here else None
 
     def tick(self, now: float) -> None:
         """Start and end scanners as it is time."""
@@ -58,7 +59,7 @@ class Lookout:
                 self._begin(now)
         elif now - self.scanner.heard_at > SILENCE_LIMIT_S:
             self.scanner.kill(f"it said nothing for {SILENCE_LIMIT_S:g} s")
-        if self.is_silent(now):
+        if self._is_silent(now):
             self._states.hold(
                 "scanner", "stuck", "the folder does not answer; nothing is judged before it does"
             )
@@ -94,6 +95,9 @@ class Lookout:
         if not self.scanner.is_killed:  # else it was stuck, and that is what is said
             self._states.hold("scanner", "degraded", f"the scanner ended: {self.scanner.end}")
         self._lose(now)
+
+    def _is_silent(self, now: float) -> bool:
+        return self.scanner is not None and now - self.scanner.heard_at > SILENT_AFTER_S
 
     def _begin(self, now: float) -> None:
         try:

@@ -178,7 +178,8 @@ class Supervisor:
             for child in self._children():
                 child.heard_at = now
         self._round_at = now
-        if self._workers.limit(bool(self._desk.schedule.given), self._lookout.is_silent(now), now):
+        mount = self._lookout.mount(now)
+        if self._workers.limit(bool(self._desk.schedule.given), mount is not None, now):
             self._desk.absolve()
         if not self._stopping:
             self._lookout.tick(now)
@@ -287,12 +288,10 @@ class Supervisor:
     # --- work
 
     def _give(self, now: float) -> None:
-        worker, root = self._workers.current, self._lookout.root
-        if worker is None or not self._workers.may_be_given or self._lookout.is_silent(now):
+        worker, mount = self._workers.current, self._lookout.mount(now)
+        if worker is None or not self._workers.may_be_given or mount is None:
             return
-        if root is None or root.state != "here" or root.mount is None:
-            return
-        while message := self._desk.take(root.mount, now):
+        while message := self._desk.take(mount, now):
             if len(self._desk.schedule.given) == 1:
                 self._workers.moved_at = now
             worker.send(message)
@@ -339,6 +338,9 @@ class Supervisor:
 
 def _taken(lock: Lock, settings: WatchSettings, signals: Signals) -> bool:
     """Take the lock, waiting for another daemon to end; return False if a signal ends this one first."""
+    if lock.take():
+        return True
+    time.sleep(0.1)  # `colvi-edge status` may just have looked whether it is held
     if lock.take():
         return True
     why = f"process {lock.holder()} watches {printable_name(str(settings.root))}"

@@ -112,12 +112,12 @@ class Workers:
         self._reloading = True
         self._begin(self._named, now)
 
-    def limit(self, busy: bool, share_silent: bool, now: float) -> bool:
+    def limit(self, busy: bool, folder_answers: bool, now: float) -> bool:
         """End the current worker if it passed a limit; return whether that is the fault of the share.
 
         Args:
             busy: it has work outstanding.
-            share_silent: the scanner is held up, too.
+            folder_answers: the scanner is not held up, too.
             now: of the monotonic clock.
         """
         worker = self.current
@@ -128,7 +128,7 @@ class Workers:
             if now - worker.heard_at > SILENCE_LIMIT_S:
                 worker.kill(f"it said nothing for {SILENCE_LIMIT_S:g} s")
         elif now - self.moved_at > WORK_LIMIT_S:
-            self.held_up = share_silent or worker.waits_for_disk()
+            self.held_up = not folder_answers or worker.waits_for_disk()
             worker.kill(f"the time limit of {WORK_LIMIT_S:g} s ran out")
         elif worker.resident_bytes() > MEMORY_LIMIT_BYTES:
             worker.kill(f"the memory limit of {MEMORY_LIMIT_BYTES >> 30} GiB was passed")

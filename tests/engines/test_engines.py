@@ -1,7 +1,11 @@
 """Every engine against the oracle followed by the torch network, from raw planes to probabilities."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -186,3 +190,22 @@ def test_a_precision_that_is_not_there_is_not_replaced(make_bundle: MakeBundle) 
 
     with pytest.raises(UsageError, match="holds no int8-cpu, only fp32"):
         open_engine(bundle, "openvino", "int8")
+
+
+def test_nothing_is_told_to_anybody(tmp_path: Path) -> None:
+    """Opening an engine asks for no host and writes no home folder, as openvino-telemetry does."""
+    script = (
+        "import socket\n"
+        "def refuse(*arguments, **settings): raise SystemExit(f'asked for {arguments}')\n"
+        "socket.getaddrinfo = socket.create_connection = refuse\n"
+        "from colvi_edge.bundle import open_bundle\n"
+        "from colvi_edge.engines import open_engine\n"
+        "open_engine(open_bundle('demo'), 'openvino').close()\n"
+    )
+    told = {name: value for name, value in os.environ.items() if name != "CI"}  # where it keeps quiet
+
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, env=told | {"HOME": str(tmp_path)}, timeout=120
+    )
+
+    assert not list(tmp_path.iterdir())

@@ -379,6 +379,18 @@ def test_ready_comes_after_the_self_test_and_the_first_scan(start: Callable[...,
     wait_until(daemon.is_ready)
 
 
+def test_ready_waits_for_a_worker_that_starts_slowly(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """As one does that builds an engine first; systemd is asked for the time."""
+    (tmp_path / "bundle").write_text("slow")
+    daemon = start()
+    daemon.scanner(HERE, SCANNED)
+    wait_until(lambda: len(daemon.log("worker")) == 1)
+    time.sleep(0.4)
+    assert not daemon.is_ready()
+    assert any(text.startswith("EXTEND_TIMEOUT_USEC=") for text in daemon.heard())
+    wait_until(daemon.is_ready)
+
+
 def test_a_share_that_is_absent_at_boot_is_no_failure(start: Callable[..., Daemon]) -> None:
     """READY, with a STATUS that says so; nothing is given before it is there."""
     daemon = start()
