@@ -1,5 +1,6 @@
 """`colvi-edge retry`: the operator wants failed and quarantined files diagnosed again."""
 
+from contextlib import closing
 from pathlib import Path
 
 from colvi_edge.errors import OutputError
@@ -15,7 +16,8 @@ def retry(folder: Path) -> int:
         OutputError: its state folder may not be written.
     """
     state = StateFolder.find(folder)
-    counts = LedgerReader(state.ledger).counts()
+    with closing(LedgerReader(state.ledger)) as ledger:
+        counts = ledger.counts()
     try:
         state.retry.touch()
     except OSError as error:

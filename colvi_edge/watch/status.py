@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -106,11 +107,12 @@ def show_status(folder: Path, as_json: bool) -> int:
     status = read_status(state.status)
     running = is_held(state.lock)
     silent_s = max(time.monotonic() - status.said_s, 0.0) if running and status else 0.0
-    ledger = LedgerReader(state.ledger)
-    if as_json:
-        print(json.dumps(_as_plain(folder, status, running, silent_s, ledger)))  # noqa: T201 - data for a pipe
-    else:
-        _print(folder, status, running, silent_s, ledger)
+    with closing(LedgerReader(state.ledger)) as ledger:
+        if as_json:
+            plain = _as_plain(folder, status, running, silent_s, ledger)
+            print(json.dumps(plain))  # noqa: T201 - data for a pipe
+        else:
+            _print(folder, status, running, silent_s, ledger)
     return int(not running or status is None or bool(status.states) or silent_s > SILENT_AFTER_S)
 
 

@@ -20,6 +20,7 @@ Found = TypeVar("Found")
 ROLES: tuple[Role, ...] = ("supervisor", "scanner", "worker")
 COMMAND = str(Path(sys.executable).with_name("colvi-edge"))
 READY_S = 90.0
+STOPPED_S = 40.0
 
 
 class Daemon:
@@ -89,38 +90,36 @@ class Daemon:
         """Return whether its first process lives."""
         return self._process is not None and self._process.poll() is None
 
-    def stop(self, limit_s: float = 40) -> float:
-        """End it as systemd does, with SIGTERM; return how many seconds that took."""
-        began = time.monotonic()
-        if self._process is not None:
-            supervisor = self.pid("supervisor") if self.runs else None
-            if supervisor:
-                os.kill(supervisor, signal.SIGTERM)
-            try:
-                self._process.wait(limit_s)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-                raise TimeoutError(f"it did not end within {limit_s} s of SIGTERM") from None
-        return time.monotonic() - began
+    def stop(self) -> None:
+        """End it as systemd does, with SIGTERM."""
+        if self._process is None:
+            return
+        supervisor = self.pid("supervisor") if self.runs else None
+        if supervisor:
+            os.kill(supervisor, signal.SIGTERM)
+        try:
+            self._process.wait(STOPPED_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise TimeoutError(f"it did not end within {STOPPED_S} s of SIGTERM") from None
 
-    def kill(self, role: Role) -> int | None:
-        """End one of its processes with SIGKILL; return its process id, or None if there is none."""
+    def kill(self, role: Role) -> None:
+        """End one of its processes with SIGKILL, if it is there."""
         process = self.pid(role)
         if process is not None:
             os.kill(process, signal.SIGKILL)
             if role == "supervisor" and self._process is not None:
                 self._process.wait()
-        return process
 
     @contextmanager
-    def frozen(self, role: Role) -> Iterator[int]:
+    def frozen(self, role: Role) -> Iterator[None]:
         """Stop one of its processes for a while, as a hung share does."""
         process = self.pid(role)
         assert process is not None, f"no {role} runs"
         os.kill(process, signal.SIGSTOP)
         try:
-            yield process
+            yield
         finally:
             if Path(f"/proc/{process}").exists():
                 os.kill(process, signal.SIGCONT)
@@ -133,9 +132,9 @@ class Daemon:
         words = {"supervisor": f" {COMMAND} watch "}.get(role, f" colvi_edge.watch.{role} ")
         return next((process for process in family if words in _python_command(process)), None)
 
-    def status(self, *, folder: Path | None = None) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Return what `colvi-edge status --json` says."""
-        command = [COMMAND, "status", str(folder or self.root), "--json"]
+        command = [COMMAND, "status", str(self.root), "--json"]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         unsaid = {"ready": False, "states": [], "waiting": [], "files": {"pending": math.inf}}
         return {**unsaid, **json.loads(done.stdout or "{}")}
@@ -174,6 +173,10 @@ class Daemon:
     def log(self) -> str:
         """Return everything that it logged."""
         return self.log_path.read_text(errors="replace")
+
+    def bugs(self) -> list[str]:
+        """Return what looks like a bug in its log, as a fault."""
+        return [f"a traceback in the log:\n{self.tail()}"] if "Traceback (most recent" in self.log() else []
 
     def tail(self) -> str:
         """Return the end of its log."""

@@ -57,9 +57,7 @@ class Scene:
         report = promises.check(self.root, self.results, self.manifest)
         say(report)
         self.faults += report.faults
-        if "Traceback" in daemon.log():
-            say(daemon.tail())
-            self.faults.append("a traceback in the log")
+        self.faults += daemon.bugs()
 
     def arrive(self, count: int, *, through: Path | None = None, folder: str = "") -> None:
         """Let some images arrive, in the folder or by another way to it."""

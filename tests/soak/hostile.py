@@ -82,10 +82,7 @@ class Siege:
         say(report)
         if list(self.outside.parent.iterdir()) != [self.outside]:
             self.faults.append("something was written beside the file outside")
-        tracebacks = self.daemon.log().count("Traceback (most recent call last)")
-        if tracebacks:
-            self.faults.append(f"{tracebacks} tracebacks in the log")
-        verdict("hostile", [*self.faults, *report.faults])
+        verdict("hostile", [*self.faults, *self.daemon.bugs(), *report.faults])
 
     # --- what is thrown
 

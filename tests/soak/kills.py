@@ -54,6 +54,7 @@ class Ordeal:
     def run(self) -> None:
         """Go through all kills, then let the daemon end its work in peace."""
         began = time.monotonic()
+        (self.root / ".colvi-1-0123456789abcdef.tmp").touch()  # of a daemon of former days
         with self.daemon:
             for kill in range(self.kills):
                 # Most often it may catch up first; else this kill falls into the start after the last one.
@@ -69,20 +70,17 @@ class Ordeal:
                 self.daemon.wait_idle(60)
                 # What a killed worker left is removed when it has been seen unchanged for half a minute.
                 wait_for(lambda: not self.litter(), SWEPT_S, "for temporary files to be removed", every_s=0.5)
+                self.daemon.stop()
+                self.lose_ledger()
             except TimeoutError as error:
                 self.faults.append(str(error))
-        self.lose_ledger()
         count = self.counts
         say(f"{self.files} files of {self.pixels} px, {self.kills} kills, {time.monotonic() - began:.0f} s")
         say(f"killed: {', '.join(f'{role} {count[role]}' for role in ROLES)}")
         say(f"kills while files waited: {count['at work']}; temporary files left by them: {len(self.left)}")
         report = promises.check(self.root, manifest=self.manifest)
         say(report)
-        tracebacks = self.daemon.log().count("Traceback (most recent call last)")
-        if tracebacks:
-            self.faults.append(f"{tracebacks} tracebacks in the log")
-            say(self.daemon.tail())
-        verdict("kills", [*self.faults, *report.faults])
+        verdict("kills", [*self.faults, *self.daemon.bugs(), *report.faults])
 
     def deliver(self, until: int) -> None:
         """Let files arrive until there are so many."""
@@ -104,8 +102,11 @@ class Ordeal:
         before = {path: path.stat().st_ino for path in self.root.glob("*.json")}
         shutil.rmtree(self.place / "state" / "colvi-edge")
         with self.daemon:
-            known = lambda status: status["files"]["done"] == len(before)  # noqa: E731 - said here only
-            took_s = self.daemon.wait_until(known, DRAINED_S, "to know all files again")
+            took_s = self.daemon.wait_until(
+                lambda status: status["files"].get("done") == len(before),
+                DRAINED_S,
+                "to know all files again",
+            )
         again = sum(path.stat().st_ino != inode for path, inode in before.items())
         say(f"without its ledger it knew all files again after {took_s:.1f} s; judged again: {again}")
         if again:

@@ -22,13 +22,14 @@ SCRIPTS = {
     "latency": "latency --files 4 --burst 20 --pixels 512 --limit-ms 10000 --ratio 0.1",
     "disks": "faults disk_full read_only",
     "state": "faults state_full",
-    "mounts": "faults unmounted apart other_device recreated --rounds 1",
+    "mounts": "faults unmounted apart --rounds 1",
+    "folders": "faults other_device recreated",
     "events": "faults overflow no_instances --decoys 12500 --images 20",
     "watches": "faults few_watches",
 }
 NEEDS = {
     "trace": "strace",
-    **dict.fromkeys(("disks", "state", "mounts", "events", "watches"), "namespaces"),
+    **dict.fromkeys(("disks", "state", "mounts", "folders", "events", "watches"), "namespaces"),
     "two": "other_user",
 }
 """What a script skips without; a machine that must have it says so in COLVI_EDGE_REQUIRE."""
@@ -108,6 +109,11 @@ def test_disks(outcome: Callable[[str], None]) -> None:
 def test_mounts(outcome: Callable[[str], None]) -> None:
     """P6: a share that goes away is told, and comes back with nothing lost or written beside it."""
     outcome("mounts")
+
+
+def test_folders(outcome: Callable[[str], None]) -> None:
+    """Another device under the same mount is the same; a folder that was made anew is watched anew."""
+    outcome("folders")
 
 
 def test_state(outcome: Callable[[str], None]) -> None:

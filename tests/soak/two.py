@@ -95,9 +95,7 @@ def both(place: Path, second: str, killed: bool, prefix: Sequence[str], files: i
     say(report)
     if rewritten:
         faults.append(f"{len(rewritten)} results of the first were written again")
-    if any("Traceback" in daemon.log() for daemon in (works, waits)):
-        faults.append("a traceback in the log")
-    return [*faults, *report.faults]
+    return [*faults, *works.bugs(), *waits.bugs(), *report.faults]
 
 
 def is_at_work(status: dict[str, Any]) -> bool:

@@ -147,8 +147,10 @@ def test_a_reader_follows_without_reading_all_again(path: Path, ledger: Ledger) 
     assert reader.judged() == {"b.tif": TWO}
 
     assert reader.judged() is judged
-    assert dict(LedgerReader(path).judged()) == dict(judged)
-    reader.close()
+    fresh = LedgerReader(path)
+    assert dict(fresh.judged()) == dict(judged)
+    for opened in (reader, fresh):
+        opened.close()
 
 
 def test_retry_takes_failed_and_quarantined_files_only(ledger: Ledger) -> None:

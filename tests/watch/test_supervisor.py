@@ -476,6 +476,20 @@ def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> N
     assert daemon.rows()["share.tif"]["attempts"] == 0
 
 
+def test_a_file_is_not_blamed_while_the_scanner_hangs_too(start: Callable[..., Daemon]) -> None:
+    """Not every share that hangs can be told by the kernel's word for it; that both hang is no chance."""
+    daemon = start(workers={"WORK_LIMIT_S": 1.0}, lookout={"SILENT_AFTER_S": 0.3, "SILENCE_LIMIT_S": 60.0})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    (old,) = daemon.children("worker")
+    daemon.ready("hang.tif")
+    wait_until(lambda: daemon.given("hang.tif"))
+    (daemon.here / "silence").touch()
+    wait_until(lambda: daemon.children("worker") not in ([], [old]))
+
+    assert daemon.rows()["hang.tif"]["attempts"] == 0
+
+
 def test_an_answer_before_the_crash_counts(daemon: Daemon) -> None:
     """What was answered is done; a worker that dies afterwards has no file to blame."""
     daemon.ready("late1.tif", "late2.tif", "late3.tif")
