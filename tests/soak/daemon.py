@@ -21,6 +21,7 @@ ROLES: tuple[Role, ...] = ("supervisor", "scanner", "worker")
 COMMAND = str(Path(sys.executable).with_name("colvi-edge"))
 READY_S = 90.0
 STOPPED_S = 40.0
+TRACEBACK_CHARACTERS = 3000
 
 
 class Daemon:
@@ -175,8 +176,9 @@ class Daemon:
         return self.log_path.read_text(errors="replace")
 
     def bugs(self) -> list[str]:
-        """Return what looks like a bug in its log, as a fault."""
-        return [f"a traceback in the log:\n{self.tail()}"] if "Traceback (most recent" in self.log() else []
+        """Return each traceback in its log, as a fault."""
+        _, *found = self.log().split("Traceback (most recent call last):\n")
+        return [f"a traceback in the log:\n{text[:TRACEBACK_CHARACTERS]}" for text in found]
 
     def tail(self) -> str:
         """Return the end of its log."""
