@@ -178,7 +178,7 @@ def watch(
     interval: Annotated[
         float | None,
         _option(
-            "--interval", min=0.1, metavar="SECONDS", help="Between looks; 60 on a local disk, 5 on others."
+            "--interval", min=0.1, metavar="SECONDS", help="Between looks; 15 on a local disk, 5 on others."
         ),
     ] = None,
     marker: Annotated[

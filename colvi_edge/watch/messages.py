@@ -59,7 +59,7 @@ class ScannerSettings:
         ledger: SQLite file, which the scanner only reads: what is done is not looked at twice.
         mount: the root's when it was last seen; None at the first start.
         poll: scan only, without events.
-        interval_s: between scans; None is 60 on local disks, 5 on others.
+        interval_s: between scans; None is 15 on local disks, 5 on others.
         marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
             time.
     """

@@ -15,7 +15,7 @@ from colvi_edge.watch.scan import Found, Leftover, Scan, result_paths
 from colvi_edge.watch.settle import Settling
 from colvi_edge.watch.sweep import STALE_S, Sweep
 
-LOCAL_INTERVAL_S = 60.0
+LOCAL_INTERVAL_S = 15.0  # so that what events miss is found and told within 30 s
 SHARE_INTERVAL_S = 5.0
 _BURST = 4096  # events, after which the kernel's queue of 16384 may have overflowed: watchdog 6 does not tell
 _SLICE_S = 0.005  # of work before events are asked for again

@@ -22,7 +22,6 @@ from tests.soak import images, promises
 from tests.soak.daemon import Daemon, recorded, say, verdict, wait_for, workplace
 
 VISIBLE_S = 30.0
-SCANNED_S = 120.0  # a local folder is scanned each minute
 RECOVERED_S = 90.0
 DONE_S = 120.0
 RESCANNED_S = 50.0
@@ -309,7 +308,7 @@ def limited(scene: Scene, name: str, limit: int) -> None:
             for folder in folders:
                 scene.arrive(1, folder=folder)
             if silent:
-                visible_s = daemon.ails(SCANNED_S, "degraded")
+                visible_s = daemon.ails(VISIBLE_S, "degraded")
             took_s = scene.wait_recorded()
             say(f"    'degraded' told after {visible_s:.1f} s; 30 files done after {took_s:.1f} s")
             setting.write_text(before)
