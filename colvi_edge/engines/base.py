@@ -53,6 +53,16 @@ class Engine(Protocol):
         """
         ...
 
+    def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (N, 2) float32 of the network alone, on the same runtime and with the same settings.
+
+        What `bench` compares `probabilities` with, to tell the network's share of its time.
+
+        Args:
+            patches: (N, C, P, P) float32, normalised, in the bundle's channel layout.
+        """
+        ...
+
     def close(self) -> None:
         """Free what the runtime holds; the engine is not used afterwards."""
         ...

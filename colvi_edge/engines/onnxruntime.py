@@ -32,14 +32,17 @@ class OnnxRuntimeEngine:
         """See `Engine.probabilities`."""
         rows, cols = check_planes(planes, self._bundle)
         config = self._bundle.config
-        patches = network_input(planes, config.patch_px, config.normalisation.build()).astype(
-            self._dtype, copy=False
-        )
+        patches = network_input(planes, config.patch_px, config.normalisation.build())
+        return self.network(patches).reshape(rows, cols, 2)
+
+    def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.network`."""
+        patches = patches.astype(self._dtype, copy=False)
         found = [
             self._session.run(None, {self._input: patches[start : start + _BATCH]})[0]
             for start in range(0, len(patches), _BATCH)
         ]
-        return np.concatenate(found).reshape(rows, cols, 2)
+        return np.concatenate(found)
 
     def close(self) -> None:
         """See `Engine.close`."""

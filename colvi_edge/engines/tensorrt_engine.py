@@ -55,6 +55,10 @@ class TensorRtEngine:
         self.info = replace(self.info, reason=f"{self._reason}; {launched}")
         return found
 
+    def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.network`; the transfers to and from the GPU are part of it."""
+        return self._cuda.run(lambda steps: steps.network(patches))
+
     def close(self) -> None:
         """See `Engine.close`; a second time does nothing."""
         self._cuda.close()

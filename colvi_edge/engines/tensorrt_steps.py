@@ -94,6 +94,19 @@ class Steps:
         self._stream.synchronize()
         return found.reshape(rows, cols, 2).copy()
 
+    def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (N, 2) float32 for normalised patches (N, C, P, P): no kernel, and step by step."""
+        self._last = None  # another use of the same memory; what was recorded for it stays valid
+        half = self._network.input_type == "f16"
+        given = self._staging.array(patches.shape, np.dtype(np.float16 if half else np.float32))
+        given[...] = patches
+        found = self._found.array((len(given), 2), np.dtype(np.float32))
+        at, to = self._patches.at_least(given.nbytes), self._probabilities.at_least(found.nbytes)
+        driver.memcpy_htod_async(at, given, self._stream)
+        self._run_network(at, to, found)
+        self._stream.synchronize()
+        return found.copy()
+
     def close(self) -> None:
         """Free it all; nothing of it is used afterwards."""
         self._network.keep_compiled()
@@ -117,20 +130,24 @@ class Steps:
         self, image: NDArray[Any], raw: int, patches: int, probabilities: int, found: NDArray[np.float32]
     ) -> None:
         """Put all steps on the stream."""
-        stream, network = self._stream, self._network
+        stream = self._stream
         if not self._shares_memory:
             driver.memcpy_htod_async(raw, image, stream)
         self._kernel.launch(
-            image, raw, network.input_type, patches, self._source, self._normalisation, stream
+            image, raw, self._network.input_type, patches, self._source, self._normalisation, stream
         )
+        self._run_network(patches, probabilities, found)
+
+    def _run_network(self, patches: int, probabilities: int, found: NDArray[np.float32]) -> None:
+        """Put the network on the stream, batch by batch, and the download of what it finds."""
         for first in range(0, len(found), MAX_BATCH):
-            network.enqueue(
+            self._network.enqueue(
                 min(MAX_BATCH, len(found) - first),
-                patches + first * network.input_bytes,
+                patches + first * self._network.input_bytes,
                 probabilities + first * found.strides[0],
-                stream.handle,
+                self._stream.handle,
             )
-        driver.memcpy_dtoh_async(found, probabilities, stream)
+        driver.memcpy_dtoh_async(found, probabilities, self._stream)
 
     def _do(self, work: "partial[None]", places: object, count: int) -> None:
         """Do work: as it was recorded, if that was at the same places; record it when they come again."""

@@ -40,6 +40,7 @@ def expected(bundle: Bundle, network: Any, planes: NDArray[Any]) -> NDArray[np.f
     [
         ((1, 2, 128, 192), "uint8", 60),
         ((1, 2, 320, 320), "uint16", 900),
+        ((1, 2, 640, 704), "uint16", 900),  # more batches than are under way at once
         ((10, 2, 130, 70), "uint16", 3000),
         ((1, 2, 64, 64), "uint16", 60000),
         ((3, 2, 200, 127), "float32", 12),
@@ -82,6 +83,19 @@ def test_every_normalisation_is_in_every_engine(
         found = opened.probabilities(planes)
 
     np.testing.assert_allclose(found, expected(bundle, network, planes), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_network_alone(engine: str, make_bundle: MakeBundle) -> None:
+    """Normalised patches in, the same probabilities out, also when they do not fill a batch."""
+    bundle, network = make_bundle()
+    patches = np.random.default_rng(4).standard_normal((37, 2, 64, 64), np.float32)
+
+    with closing(open_engine(bundle, engine)) as opened:
+        found = opened.network(patches)
+
+    with torch.no_grad():
+        np.testing.assert_allclose(found, network(torch.from_numpy(patches)).numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

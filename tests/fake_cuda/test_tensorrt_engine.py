@@ -131,6 +131,24 @@ def test_every_normalisation(
     np.testing.assert_allclose(judged(bundle, planes)[0], expected(bundle, planes), atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_network_alone(cuda: Any, precision: str, make_gpu_bundle: MakeBundle, noise: Noise) -> None:
+    """Normalised patches in, the same probabilities out; an image before and after it is not disturbed."""
+    bundle = make_gpu_bundle()
+    planes = noise((1, 2, 128, 192), "uint16", 900)
+    config = bundle.config
+    patches = network_input(planes, config.patch_px, config.normalisation.build())
+    atol = 1e-5 if precision == "fp32" else 2e-3
+
+    with closing(open_engine(bundle, "tensorrt", precision)) as engine:
+        for _ in range(3):  # the third time the image's steps are a CUDA graph
+            found = engine.probabilities(planes)
+            alone = engine.network(patches)
+
+            np.testing.assert_allclose(found, expected(bundle, planes, precision), atol=atol)
+            np.testing.assert_allclose(alone, found.reshape(-1, 2), atol=atol)
+
+
 def test_empty_channels_are_not_uploaded(cuda: Any, make_gpu_bundle: MakeBundle, noise: Noise) -> None:
     """The network gets its zeros, which count in mean and deviation, and no byte of them is copied."""
     bundle = make_gpu_bundle(channels=("empty", "collagen", "nuclei"))
