@@ -5,7 +5,6 @@
 `Diagnoser` walks it for one image; `process` overlaps the steps of successive images.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, acquire_opened
 from colvi_edge.bundle import Bundle
+from colvi_edge.clock import Clock
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
 from colvi_edge.errors import AcquisitionError, ColviEdgeError
@@ -118,15 +118,18 @@ class Diagnoser:
         """
         config = self._bundle.config
         planes = acquisition.laid_out(config.channels)
-        clock = _Clock()
-        flags = assess(acquisition, config.expected)
-        clock.lap("quality")
-        rejected = any(flag.severity == "reject" for flag in flags)
-        diagnosis = None if rejected else diagnose(self._engine.probabilities(planes))
-        clock.lap("engine")
-        shown = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
+        clock = Clock()
+        with clock.lap("quality"):
+            flags = assess(acquisition, config.expected)
+        diagnosis = None
+        if not any(flag.severity == "reject" for flag in flags):
+            with clock.lap("engine"):
+                probabilities = self._engine.probabilities(planes)
+            with clock.lap("decide"):
+                diagnosis = diagnose(probabilities)
+        with clock.lap("project"):
+            shown = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
         collagen, nuclei = (shown[config.channels.index(role)] for role in ("collagen", "nuclei"))
-        clock.lap("project")
         record = result_record(acquisition, self._bundle, self._engine.info, flags, diagnosis, clock.laps_ms)
         return Judged(record, collagen, nuclei)
 
@@ -136,14 +139,10 @@ class Diagnoser:
         Raises:
             OutputError: a file cannot be written.
         """
-        clock = _Clock()
-        files = folder.render(judged.sidecar, judged.collagen, judged.nuclei)
-        clock.lap("render")
-        timed = judged.sidecar.model_copy(
-            update={"timings_ms": {**judged.sidecar.timings_ms, **clock.laps_ms}}
-        )
         with job.results() as folder_fd:
-            return folder.write_result(folder_fd, job.name, timed, files, job.confirm)
+            return folder.write_result(
+                folder_fd, job.name, judged.sidecar, judged.collagen, judged.nuclei, job.confirm
+            )
 
     def write_error(self, error: ColviEdgeError, job: RawFile) -> None:
         """Write why a raw file has no result.
@@ -219,16 +218,3 @@ def _write(diagnoser: Diagnoser, job: File, judged: Judged | ColviEdgeError) -> 
     except ColviEdgeError as error:
         return Outcome(job, error)
     return Outcome(job, judged)
-
-
-class _Clock:
-    """Milliseconds of successive steps, rounded to a hundredth."""
-
-    def __init__(self) -> None:
-        self.laps_ms: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, step: str) -> None:
-        now = time.perf_counter()
-        self.laps_ms[step] = round(1000 * (now - self._last), 2)
-        self._last = now

@@ -6,6 +6,7 @@ it put zeros where pixels were missing.
 """
 
 import logging
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,7 +85,7 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         count = layout.channels - (rgb and layout.channels == 4)  # the fourth of RGB is opacity
         roles = assign_roles(count, description.channels, rgb=rgb, asked=channels)
         assumed = is_assumed(count, description.channels, rgb=rgb, asked=channels)
-        stored = _decode(tif, series, places, pages)
+        stored = _decode(data, tif, series, places, pages)
         refuse_unwritten_tail(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
     planes = stored.transpose(layout.order).reshape(layout.planes, layout.channels, *layout.frame)
     planes = np.ascontiguousarray(planes[:, :count])
@@ -184,11 +185,17 @@ def _plane_offsets(series: TiffPageSeries, planes: int, pages: Sequence[Page]) -
 
 
 def _decode(
-    tif: TiffFile, series: TiffPageSeries, places: NDArray[Any], pages: Sequence[Page]
+    data: bytes, tif: TiffFile, series: TiffPageSeries, places: NDArray[Any], pages: Sequence[Page]
 ) -> NDArray[Any]:
-    """Return the pixels in the shape of the series, decoded plane by plane from where they are."""
+    """Return the pixels in the shape of the series, from where they are in the file."""
     in_sequence = all(page.contiguous for page in pages) and set(np.diff(places)) <= {pages[0].plane_bytes}
-    if series.dataoffset is None or in_sequence:
+    if in_sequence and int(places[0]) % pages[0].dtype.itemsize == 0:
+        # They lie in `data` as they are needed: tifffile's copy of them costs 1 ms in page faults.
+        stored = np.frombuffer(
+            data, pages[0].dtype.newbyteorder(tif.byteorder), math.prod(series.shape), int(places[0])
+        )
+        return stored.reshape(series.shape).astype(pages[0].dtype, copy=False)
+    if in_sequence or series.dataoffset is None:
         return series.asarray(maxworkers=DECODERS)
     # tifffile takes it for granted that the planes of an ImageJ file follow each other, as
     # ImageJ writes them; in the same file saved by libtiff there are directories in between.

@@ -9,7 +9,7 @@ link after it was opened cannot send the file elsewhere.
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,13 +26,65 @@ def open_folder(path: Path) -> Iterator[int]:
         os.close(folder_fd)
 
 
+class Drafts:
+    """Files of one folder that are on the disk, but not yet under their names.
+
+    Writing takes long and appearing is a moment: what belongs together is drafted first, in any order
+    and thread, and then published at once. Drafts that were not published are gone at the end of
+    the `with` block.
+    """
+
+    def __init__(self, folder_fd: int) -> None:
+        """Draft into the folder of a descriptor from `open_folder`."""
+        self._folder_fd = folder_fd
+        self._temporary: dict[str, str] = {}
+
+    def __enter__(self) -> "Drafts":
+        """Begin."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what was not published; Ctrl-C too must not leave litter."""
+        for temporary in self._temporary.values():
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=self._folder_fd)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put the whole content of a file onto the disk, under a temporary name.
+
+        The file's mode is 0644 less the umask: it lies in a folder that people read.
+        """
+        temporary = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        file_fd = os.open(temporary, flags, 0o644, dir_fd=self._folder_fd)
+        self._temporary[name] = temporary
+        try:
+            _write_all(file_fd, data)
+            os.fsync(file_fd)
+        finally:
+            os.close(file_fd)  # on a share this may be where the error comes to light
+
+    def publish(self, names: Iterable[str], confirm: Callable[[], None]) -> None:
+        """Let drafted files appear, in this order, and stay even after a power cut.
+
+        A file of that name is replaced; a symbolic link of that name is replaced too, its target
+        left alone.
+
+        Args:
+            names: of files that were written.
+            confirm: asked right before each appears; raises to prevent that.
+        """
+        for name in names:
+            confirm()
+            os.rename(self._temporary[name], name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
+            del self._temporary[name]
+        os.fsync(self._folder_fd)
+
+
 def write_atomically(
     folder_fd: int, name: str, data: bytes, confirm: Callable[[], None] = lambda: None
 ) -> None:
     """Put a file into a folder so that it is seen whole or not at all, even after a power cut.
-
-    A file of that name is replaced; a symbolic link of that name is replaced too, its target
-    left alone. The file's mode is 0644 less the umask: it lies in a folder that people read.
 
     Args:
         folder_fd: from `open_folder`.
@@ -44,22 +96,9 @@ def write_atomically(
         OSError: as the file system gave it; the temporary file is gone, an older file of the
             same name is untouched.
     """
-    temporary = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file_fd = os.open(temporary, flags, 0o644, dir_fd=folder_fd)
-    try:
-        try:
-            _write_all(file_fd, data)
-            os.fsync(file_fd)
-        finally:
-            os.close(file_fd)  # on a share this may be where the error comes to light
-        confirm()
-        os.rename(temporary, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
-    except BaseException:  # Ctrl-C too must not leave litter
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=folder_fd)
-        raise
-    os.fsync(folder_fd)
+    with Drafts(folder_fd) as drafts:
+        drafts.write(name, data)
+        drafts.publish([name], confirm)
 
 
 def remove(folder_fd: int, name: str) -> None:

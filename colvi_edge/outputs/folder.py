@@ -7,8 +7,10 @@ there, every file that it lists is there with the listed hash.
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,71 +18,100 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from colvi_edge.clock import Clock
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs import geojson, overlay, rois, table
-from colvi_edge.outputs.atomic import open_folder, remove, write_atomically
+from colvi_edge.outputs.atomic import Drafts, open_folder, remove, write_atomically
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import ErrorRecord, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
 
 _MAX_OUTPUT_BYTES = 2**28
 
-
-def render(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> dict[OutputKind, bytes]:
-    """Return every file of a result but the sidecar itself.
-
-    A rejected image has no patches, so it gets an overlay that says why, and no tables.
-
-    Args:
-        sidecar: the record that the files are views of.
-        collagen: (H, W) projection.
-        nuclei: (H, W) projection.
-    """
-    files = {OutputKind.OVERLAY: overlay.render(sidecar, collagen, nuclei)}
-    if sidecar.status == "ok":
-        files[OutputKind.TABLE] = table.render(sidecar)
-        files[OutputKind.GEOJSON] = geojson.render(sidecar)
-        files[OutputKind.ROIS] = rois.render(sidecar)
-    return files
+_TABLES: dict[OutputKind, Callable[[Sidecar], bytes]] = {
+    OutputKind.TABLE: table.render,
+    OutputKind.GEOJSON: geojson.render,
+    OutputKind.ROIS: rois.render,
+}
 
 
 def write_result(
     folder_fd: int,
     raw_name: str,
     sidecar: Sidecar,
-    files: dict[OutputKind, bytes],
+    collagen: NDArray[Any],
+    nuclei: NDArray[Any],
     confirm: Callable[[], None],
 ) -> Sidecar:
     """Write the files of a result, the sidecar last; return the sidecar as written.
 
-    Its revision follows that of the sidecar it replaces, if that was another result.
+    A rejected image has no patches, so it gets an overlay that says why, and no tables. The revision
+    follows that of the sidecar that is replaced, if that was another result.
 
     Args:
         folder_fd: from `open_results`.
         raw_name: of the raw file, without folders.
-        sidecar: the record, its outputs still missing.
-        files: from `render`.
+        sidecar: the record that the files are views of, its outputs still missing.
+        collagen: (H, W) projection.
+        nuclei: (H, W) projection.
         confirm: asked before each change in the folder; raises to leave it as it is.
 
     Raises:
-        OSError: a file cannot be written; then there is no sidecar.
+        OSError: a file cannot be written; then the older files are as they were, or there is no
+            sidecar.
     """
     names = {kind: output_name(raw_name, kind, sidecar.image.key) for kind in OutputKind}
     previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
-    confirm()
-    for kind in OutputKind:
-        if kind not in files:
-            remove(folder_fd, names[kind])
-    outputs = []
-    for kind, data in files.items():
-        write_atomically(folder_fd, names[kind], data, confirm)
-        outputs.append(OutputFile(name=printable_name(names[kind]), sha256=sha256(data).hexdigest()))
-    revision = 1
-    if previous is not None:
-        revision = previous.revision + (previous.result_id != sidecar.result_id)
-    written = sidecar.model_copy(update={"outputs": outputs, "revision": revision})
-    write_atomically(folder_fd, names[OutputKind.SIDECAR], to_json(written), confirm)
+    clock = Clock()
+    with Drafts(folder_fd) as drafts:
+        outputs = _draft_views(drafts, names, sidecar, (collagen, nuclei), clock)
+        revision = 1
+        if previous is not None:
+            revision = previous.revision + (previous.result_id != sidecar.result_id)
+        written = sidecar.model_copy(
+            update={
+                "outputs": [
+                    OutputFile(name=printable_name(names[kind]), sha256=outputs[kind]) for kind in outputs
+                ],
+                "revision": revision,
+                "timings_ms": {**sidecar.timings_ms, **clock.laps_ms},
+            }
+        )
+        drafts.write(names[OutputKind.SIDECAR], to_json(written))
+        confirm()
+        for kind in OutputKind:
+            if kind not in outputs:
+                remove(folder_fd, names[kind])
+        drafts.publish([names[kind] for kind in outputs], confirm)
+        drafts.publish([names[OutputKind.SIDECAR]], confirm)
     return written
+
+
+def _draft_views(
+    drafts: Drafts,
+    names: Mapping[OutputKind, str],
+    sidecar: Sidecar,
+    channels: tuple[NDArray[Any], NDArray[Any]],
+    clock: Clock,
+) -> dict[OutputKind, str]:
+    """Draft every file of a result but the sidecar itself; return their SHA-256."""
+
+    def drafted(kind: OutputKind, step: str, render: Callable[[], bytes]) -> str:
+        with clock.lap(step):
+            data = render()
+        drafts.write(names[kind], data)
+        return sha256(data).hexdigest()
+
+    with clock.lap("overlay"):
+        canvas = overlay.draw(sidecar, *channels)
+    # The picture's deflate runs without the interpreter's lock, so the tables are made meanwhile.
+    with ThreadPoolExecutor(1, "picture") as aside:
+        picture = aside.submit(drafted, OutputKind.OVERLAY, "encode", lambda: overlay.encode(canvas, sidecar))
+        hashes = {}
+        if sidecar.status == "ok":
+            for kind, table_like in _TABLES.items():
+                hashes[kind] = drafted(kind, "tables", partial(table_like, sidecar))
+        return {OutputKind.OVERLAY: picture.result(), **hashes}
 
 
 def write_error(folder_fd: int, raw_name: str, record: ErrorRecord, confirm: Callable[[], None]) -> None:

@@ -16,10 +16,12 @@ import json
 from typing import Any
 from uuid import uuid5
 
+import orjson
+
 from colvi_edge.diagnosis import BANDS
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Image, Sidecar
-from colvi_edge.outputs.table import Cell, cells
+from colvi_edge.outputs.table import Cell, cells, headline
 
 _FIELD_COLOUR = [224, 224, 224]  # none of the five; without a colour QuPath draws red
 
@@ -30,9 +32,10 @@ def render(sidecar: Sidecar) -> bytes:
     Raises:
         ValueError: the image was rejected, or the sidecar does not say how large it is.
     """
-    features = [_field(sidecar), *(_tile(sidecar, cell) for cell in cells(sidecar))]
-    collection = {"type": "FeatureCollection", "features": features}
-    return json.dumps(collection, allow_nan=False, separators=(",", ":")).encode("ascii")
+    # json spells foreign letters in ASCII; orjson does not, but the tiles have none, and it takes a tenth.
+    field = orjson.Fragment(json.dumps(_field(sidecar), allow_nan=False, separators=(",", ":")))
+    tiles = (_tile(sidecar, cell) for cell in cells(sidecar))
+    return orjson.dumps({"type": "FeatureCollection", "features": [field, *tiles]})
 
 
 def _field(sidecar: Sidecar) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def _field(sidecar: Sidecar) -> dict[str, Any]:
         "geometry": _rectangle(0, 0, width, height),
         "properties": {
             "objectType": "annotation",
-            "name": f"{sidecar.diagnosis}, score {sidecar.score:.1f} (research use only)",
+            "name": headline(sidecar),
             "color": _FIELD_COLOUR,
             "isLocked": True,
             "measurements": {

@@ -27,8 +27,8 @@ INSET_PX, LINE_PX = 1, 2  # a frame's distance from its patch's edge, and its wi
 DOT_PX, DOT_STEP_PX, DOT_INSET_PX = 3, 6, 6
 
 
-def render(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> bytes:
-    """Return the overlay as a PNG file; equal input gives equal bytes.
+def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the overlay as (height, width, 3) RGB: the projection, and the caption below it.
 
     Args:
         sidecar: what is shown; a rejected image gets no frames, and a caption that says why.
@@ -44,6 +44,11 @@ def render(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> by
     _draw_channels(picture, {GREEN: collagen, BLUE: nuclei})
     if sidecar.patches is not None:
         _draw_frames(picture, sidecar.patches)
+    return canvas
+
+
+def encode(canvas: NDArray[np.uint8], sidecar: Sidecar) -> bytes:
+    """Return a drawn overlay as a PNG file; equal input gives equal bytes."""
     software = f"{sidecar.software.name} {sidecar.software.version}"
     return png.encode(canvas, {"Software": software, "Description": sidecar.intended_use})
 

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from colvi_edge.diagnosis import BANDS
-from colvi_edge.outputs.overlay import render
+from colvi_edge.outputs.overlay import draw, encode
 from colvi_edge.outputs.sidecar import Image, Model, QualityFlag, Sidecar
 
 MakeSidecar = Callable[..., Sidecar]
@@ -31,9 +31,14 @@ PAPER = (17, 18, 22)
 TITLE_PX, TEXT_PX = 21, 15  # at a width of 1024
 
 
+def rendered(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> bytes:
+    """Return the overlay as a file."""
+    return encode(draw(sidecar, collagen, nuclei), sidecar)
+
+
 def seen(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> Pixels:
     """Return the pixels of the overlay, as Pillow decodes them."""
-    return np.asarray(Pillow.open(io.BytesIO(render(sidecar, collagen, nuclei))))
+    return np.asarray(Pillow.open(io.BytesIO(rendered(sidecar, collagen, nuclei))))
 
 
 def channels(rng: np.random.Generator, height: int, width: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -139,7 +144,7 @@ def test_equal_numbers_give_equal_bytes_in_every_dtype(make_sidecar: MakeSidecar
     """The same projection as int64, uint16, float32 or float64 is the same picture."""
     collagen, nuclei = channels(np.random.default_rng(7), 130, 200)
     pictures = {
-        render(make_sidecar(ALL_BANDS), collagen.astype(dtype), nuclei.astype(dtype))
+        rendered(make_sidecar(ALL_BANDS), collagen.astype(dtype), nuclei.astype(dtype))
         for dtype in (np.int64, np.uint16, np.float32, np.float64)
     }
 
@@ -240,7 +245,7 @@ def test_the_caption_fits_every_width(make_sidecar: MakeSidecar, height: int, wi
 def test_the_file_says_what_wrote_it_and_what_it_is_for(make_sidecar: MakeSidecar) -> None:
     """The line travels with the file, where image viewers show it."""
     blank = np.zeros((128, 192))
-    with Pillow.open(io.BytesIO(render(make_sidecar(ALL_BANDS), blank, blank))) as picture:
+    with Pillow.open(io.BytesIO(rendered(make_sidecar(ALL_BANDS), blank, blank))) as picture:
         assert picture.info == {
             "Software": "colvi-edge 0.1.0",
             "Description": "Research use only. Not for use in diagnostic procedures.",
