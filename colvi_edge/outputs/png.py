@@ -1,13 +1,14 @@
 """A lossless PNG encoder for 8-bit RGB that a microscope does not have to wait for.
 
 A noisy 1024 x 1024 overlay takes Pillow 410 ms and 1.2 MB at its usual compression level, 98 ms at
-its fastest. Here it takes 9 ms and 1.4 MB (one core): one filter for the whole picture, Sub, done by
-NumPy in 0.3 ms, and ISA-L's deflate, which is written for speed. Filter Up and no filter came
-out 2 to 3 % larger in the same time.
+its fastest. Here it takes 9 ms of one core and 1.4 MB: one filter for the whole picture, Sub, done by
+NumPy in 0.4 ms, and ISA-L's deflate, which is written for speed, on each half of the picture at the
+same time. Filter Up and no filter came out 2 to 3 % larger in the same time.
 """
 
 import struct
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from isal import isal_zlib
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _RGB8 = (8, 2, 0, 0, 0)  # bit depth, colour type RGB, deflate, adaptive filtering, not interlaced
 _SUB = 1
+_ZLIB = b"\x78\x01"  # deflate with a window of 32 KiB, fastest
 _LEVEL = 1  # of 0..3; 3 is 2 % smaller
 
 
@@ -38,8 +40,7 @@ def encode(rgb: NDArray[np.uint8], text: Mapping[str, str]) -> bytes:
         file += _chunk(
             b"tEXt", keyword.encode("latin-1") + b"\0" + words.encode("latin-1", "backslashreplace")
         )
-    # In one call, so that the interpreter's lock is asked for once: another thread may be busy in Python.
-    file += _chunk(b"IDAT", isal_zlib.compress(_filtered(rgb), _LEVEL))
+    file += _chunk(b"IDAT", _compressed(_filtered(rgb)))
     file += _chunk(b"IEND", b"")
     return b"".join(file)
 
@@ -53,6 +54,23 @@ def _filtered(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     filtered[:, 1:4] = rows[:, :3]
     np.subtract(rows[:, 3:], rows[:, :-3], out=filtered[:, 4:])  # modulo 256, as PNG wants it
     return filtered
+
+
+def _compressed(filtered: NDArray[np.uint8]) -> bytes:
+    """Return rows as a zlib stream (RFC 1950), the upper half deflated by itself and the lower one behind it.
+
+    Each half is one call, which asks once for the interpreter's lock: other threads may be busy in Python.
+    """
+    upper, lower = np.array_split(filtered, 2)
+    with ThreadPoolExecutor(1, "lower half") as aside:
+        behind = aside.submit(_deflated, lower, isal_zlib.Z_FINISH)
+        before = _deflated(upper, isal_zlib.Z_SYNC_FLUSH)
+        return b"".join((_ZLIB, before, behind.result(), struct.pack(">I", isal_zlib.adler32(filtered))))
+
+
+def _deflated(rows: NDArray[np.uint8], end: int) -> bytes:
+    deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15)  # no header: there is one for both
+    return deflate.compress(rows) + deflate.flush(end)
 
 
 def _chunk(kind: bytes, content: bytes) -> tuple[bytes, bytes, bytes, bytes]:
