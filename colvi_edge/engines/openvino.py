@@ -6,8 +6,10 @@ graph subtracts each group's minimum before it standardises: differences of inte
 and a constant one is exactly zero without a special case.
 """
 
+import hashlib
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,9 @@ from openvino import opset13 as ops
 from openvino.preprocess import PrePostProcessor
 
 from colvi_edge.bundle import Bundle, Precision
+from colvi_edge.engines import unfold
 from colvi_edge.engines.base import EngineInfo, check_planes
-from colvi_edge.engines.unfold import unfold_first_convolution
+from colvi_edge.engines.compiled import compiled_network
 from colvi_edge.patches import Normalisation
 
 _BATCH = 16
@@ -26,6 +29,18 @@ _BATCH = 16
 
 _REQUESTS = 8
 """Batches under way at once, at most: each holds its own feature maps, 33 MB in FP32."""
+
+_SETTINGS = {
+    # One batch after the other on all cores took a tenth more time of the processor.
+    "PERFORMANCE_HINT": "THROUGHPUT",
+    "PERFORMANCE_HINT_NUM_REQUESTS": _REQUESTS,
+    # Left alone, OpenVINO runs an FP32 model in bfloat16 where the CPU has it, which moves the logits by
+    # 1.2 % without a word.
+    "INFERENCE_PRECISION_HINT": "f32",
+}
+
+_CODE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (__file__, unfold.__file__))).hexdigest()
+"""What makes the graph; a change here must not meet a network that was compiled before it."""
 
 _TINY = 1e-30
 """Far below the variance of any patch that is not constant; MVN needs a number above 0."""
@@ -43,7 +58,11 @@ class OpenVinoEngine:
         self._bundle = bundle
         device = str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
         self.info = EngineInfo("openvino", openvino.__version__.split("-")[0], precision, device, reason)
-        self._whole = self._compiled(bundle.config.normalisation.build())
+        normalisation = bundle.config.normalisation.build()
+        made_of = {"model": bundle.sha256, "precision": precision, "code": _CODE}
+        self._whole = _Compiled(
+            compiled_network(self._core, _SETTINGS, made_of, lambda: self._graph(normalisation))
+        )
 
     def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """See `Engine.probabilities`."""
@@ -72,38 +91,26 @@ class OpenVinoEngine:
 
     @cached_property
     def _bare(self) -> "_Compiled":
-        return self._compiled(None)
+        return _Compiled(self._core.compile_model(self._graph(None), "CPU", _SETTINGS))
 
-    def _compiled(self, normalisation: Normalisation | None) -> "_Compiled":
-        """Compile the network, behind a normalisation of raw patches if one is given."""
+    def _graph(self, normalisation: Normalisation | None) -> openvino.Model:
+        """Return the network, behind a normalisation of raw patches if one is given."""
         config = self._bundle.config
         model = self._core.read_model(self._bundle.network(self.info.precision))
         model.reshape([_BATCH, len(config.channels), config.patch_px, config.patch_px])
-        unfold_first_convolution(model)
+        unfold.unfold_first_convolution(model)
         graph = PrePostProcessor(model)
         graph.input().tensor().set_element_type(openvino.Type.f32)
         if normalisation is not None:
             graph.input().preprocess().custom(lambda node: _normalised(node, normalisation))
-        return _Compiled(self._core, graph.build())
+        return graph.build()
 
 
 class _Compiled:
     """A network on the CPU's cores: each works on a batch of its own, so that none waits for another."""
 
-    def __init__(self, core: openvino.Core, model: openvino.Model) -> None:
-        """Compile a model whose one input is a batch."""
-        compiled = core.compile_model(
-            model,
-            "CPU",
-            {
-                # One batch after the other on all cores took a tenth more time of the processor.
-                "PERFORMANCE_HINT": "THROUGHPUT",
-                "PERFORMANCE_HINT_NUM_REQUESTS": _REQUESTS,
-                # Left alone, OpenVINO runs an FP32 model in bfloat16 where the CPU has it, which
-                # moves the logits by 1.2 % without a word.
-                "INFERENCE_PRECISION_HINT": "f32",
-            },
-        )
+    def __init__(self, compiled: openvino.CompiledModel) -> None:
+        """Make as many requests as OpenVINO has streams for."""
         count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._requests = [compiled.create_infer_request() for _ in range(count)]
         self._batches = [np.zeros(compiled.input().shape, np.float32) for _ in range(count)]
