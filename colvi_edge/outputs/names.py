@@ -27,6 +27,7 @@ class OutputKind(str, Enum):
     TABLE = ".colvi.csv"
     GEOJSON = ".colvi.geojson"
     ROIS = ".colvi.rois.zip"
+    OME_TIFF = ".colvi.ome.tif"
     ERROR = ".colvi.error.json"
 
 
@@ -68,6 +69,14 @@ def is_temporary_name(name: str) -> bool:
 def image_label(raw_name: str, image_key: str) -> str:
     """Return how people and tables call one image: the file's name, and its key if it has one."""
     return f"{raw_name}.{image_key}" if image_key else raw_name
+
+
+def series_name(raw_name: str, image_key: str) -> str:
+    """Return how Bio-Formats, and with it OMERO and Fiji, call one image: `X.tif`, `X.lif [Series004]`.
+
+    An image that lies in a folder of its container has that folder's name too there, and not in its key.
+    """
+    return f"{raw_name} [{image_key.partition('-')[2]}]" if image_key else raw_name
 
 
 def _safe_key(key: str) -> str:

@@ -17,6 +17,7 @@ be lost. Readers that take the group whatever the version (roifile does) find th
 import io
 import struct
 import zipfile
+from collections.abc import Iterator
 
 from colvi_edge.diagnosis import BANDS
 from colvi_edge.outputs.sidecar import Sidecar
@@ -36,28 +37,43 @@ _ARGB = {band.name: _OPAQUE | int.from_bytes(bytes(band.rgb), "big") for band in
 
 
 def render(sidecar: Sidecar) -> bytes:
-    """Return the zip of a judged image's patches, row-major; equal input gives equal bytes.
-
-    A patch that ends beyond pixel 60535 has no place in the format and is left out.
+    """Return the zip of a judged image's patches; equal input gives equal bytes.
 
     Raises:
         ValueError: the image was rejected.
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as roi_set:
-        for cell in cells(sidecar):
-            if max(cell.x, cell.y) + cell.size_px <= _LAST_EDGE_PX:
-                entry = zipfile.ZipInfo(f"{cell.name}.roi")  # dated 1980: no clock in the bytes
-                entry.external_attr = 0o644 << 16  # else unzip makes files that nobody may read
-                roi_set.writestr(entry, _roi(cell))
+        for name, roi in imagej_rois(sidecar):
+            entry = zipfile.ZipInfo(f"{name}.roi")  # dated 1980: no clock in the bytes
+            entry.external_attr = 0o644 << 16  # else unzip makes files that nobody may read
+            roi_set.writestr(entry, roi)
     return archive.getvalue()
 
 
-def _roi(cell: Cell) -> bytes:
+def imagej_rois(sidecar: Sidecar, inset_px: int = 0) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each ROI of a judged image, row-major, in ImageJ's format.
+
+    A patch that ends beyond pixel 60535 has no place in the format and is left out.
+
+    Args:
+        sidecar: of a judged image.
+        inset_px: how far inside its patch each outline lies; 0 for the patch itself.
+
+    Raises:
+        ValueError: the image was rejected.
+    """
+    for cell in cells(sidecar):
+        if max(cell.x, cell.y) + cell.size_px <= _LAST_EDGE_PX:
+            yield cell.name, _roi(cell, inset_px)
+
+
+def _roi(cell: Cell, inset_px: int) -> bytes:
     properties = (
         f"p_control: {cell.p_control}\np_patient: {cell.p_patient}\nvote: {cell.vote}\nband: {cell.band}\n"
     )
-    edges = (cell.y, cell.x, cell.y + cell.size_px, cell.x + cell.size_px)
+    top, left, size = cell.y + inset_px, cell.x + inset_px, cell.size_px - 2 * inset_px
+    edges = (top, left, top + size, left + size)
     header = _HEADER.pack(
         b"Iout", _VERSION, _RECTANGLE, *edges, 0, _STROKE_PX, 0, _ARGB[cell.band],
         0, 0, 0, 0, 0, 0, 0, _HEADER.size,

@@ -1,4 +1,4 @@
-"""Tables as CSV: one patch a row beside each image, and one image a row for a whole run.
+"""Tables as CSV: one patch a row beside each image, and one image a row for a whole run or for OMERO.
 
 The patch table is read by spreadsheets, by napari (any CSV whose header holds axis-0 and axis-1
 opens as points, one at the centre of each patch, every other column as a property) and by
@@ -13,14 +13,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from colvi_edge.diagnosis import Vote
-from colvi_edge.outputs.names import image_label
-from colvi_edge.outputs.sidecar import BandName, Sidecar
+from colvi_edge.outputs.names import image_label, series_name
+from colvi_edge.outputs.sidecar import BandName, Sidecar, Votes
 
 PATCH_COLUMNS = (
     "index", "image", "row", "col", "minx", "miny", "width", "height",
     "prob_control", "prob_patient", "prediction", "band", "axis-0", "axis-1",
 )  # fmt: skip
 RESULT_COLUMNS = ("image_name", "prediction", "probability")
+OMERO_COLUMNS = {
+    "Image Name": "s", "status": "s", "diagnosis": "s", "score": "d",
+    "votes_control": "l", "votes_patient": "l", "votes_tie": "l", "coverage": "d",
+    "quality": "s", "model": "s", "model_sha256": "s", "result_id": "s", "intended_use": "s",
+}  # fmt: skip
+"""Columns for OMERO and their types: s text, d number, l whole number."""
 
 
 class Cell(NamedTuple):
@@ -57,6 +63,13 @@ def cells(sidecar: Sidecar) -> Iterator[Cell]:
             yield Cell(row, col, col * grid.size_px, row * grid.size_px, grid.size_px, *patch)
 
 
+def headline(sidecar: Sidecar) -> str:
+    """Return the result in a few words, fit to stand alone: `patient, score 10.5 (research use only)`."""
+    if sidecar.score is None:
+        return "rejected, not judged (research use only)"
+    return f"{sidecar.diagnosis}, score {sidecar.score:.1f} (research use only)"
+
+
 def render(sidecar: Sidecar) -> bytes:
     """Return the patch table of a judged image.
 
@@ -80,6 +93,37 @@ def result_csv(sidecars: Iterable[Sidecar]) -> bytes:
             for s in sidecars
             if s.score is not None
         ),
+    )
+
+
+def omero_csv(sidecars: Iterable[Sidecar]) -> bytes:
+    """Return the table that `omero metadata populate` attaches to a dataset: a row for each image, in order.
+
+    OMERO finds an image by its exact name, so names stand here as they are, even one that a
+    spreadsheet would take for a formula. Empty numbers stop the import unless it is told
+    otherwise: a rejected image has the score NaN and no votes.
+    """
+    columns = list(OMERO_COLUMNS)
+    types = ["# header " + OMERO_COLUMNS[columns[0]], *(OMERO_COLUMNS[name] for name in columns[1:])]
+    return _csv(types, [columns, *map(_omero_row, sidecars)])
+
+
+def _omero_row(sidecar: Sidecar) -> tuple[object, ...]:
+    votes = sidecar.votes or Votes(control=0, patient=0, tie=0)
+    return (
+        series_name(sidecar.image.name, sidecar.image.key),
+        sidecar.status,
+        sidecar.diagnosis or "",
+        "NaN" if sidecar.score is None else sidecar.score,
+        votes.control,
+        votes.patient,
+        votes.tie,
+        sidecar.coverage,
+        " ".join(flag.words for flag in sidecar.quality),
+        f"{sidecar.model.name} {sidecar.model.version}",
+        sidecar.model.sha256,
+        sidecar.result_id,
+        sidecar.intended_use,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -102,10 +103,15 @@ def test_what_the_reader_chokes_on_is_not_there(collection: Any) -> None:
     for feature in collection["features"]:
         (ring,) = feature["geometry"]["coordinates"]
         assert feature["type"] == "Feature"
+        assert feature["geometry"]["type"] == "Polygon"
         assert ring[0] == ring[-1]
         assert len(ring) == 5
+        assert all(type(edge) is int for corner in ring for edge in corner)
+        assert feature["properties"]["isLocked"] is True
         assert ":" not in feature["properties"].get("classification", {}).get("name", "")
-        assert all(type(value) in (int, float) for value in feature["properties"]["measurements"].values())
+        assert feature["properties"].get("classification", {"color": []}).keys() >= {"color"}
+        numbers = feature["properties"]["measurements"].values()
+        assert all(type(number) in (int, float) and isfinite(number) for number in numbers)
         assert all(type(value) is str for value in feature["properties"]["metadata"].values())
 
 

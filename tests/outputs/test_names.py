@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from colvi_edge.acquisition import is_raw_name
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.names import (
     OutputKind,
@@ -14,6 +15,7 @@ from colvi_edge.outputs.names import (
     is_output_name,
     is_temporary_name,
     output_name,
+    series_name,
 )
 
 RAW_NAMES = (
@@ -32,6 +34,7 @@ def test_the_names_beside_a_tiff_are_the_published_ones() -> None:
         "X.tif.colvi.csv",
         "X.tif.colvi.geojson",
         "X.tif.colvi.rois.zip",
+        "X.tif.colvi.ome.tif",
         "X.tif.colvi.error.json",
     ]
 
@@ -41,6 +44,19 @@ def test_an_image_of_several_has_its_key_in_the_name() -> None:
     assert output_name("X.lif", OutputKind.OVERLAY, "0003-Series004") == "X.lif.0003-Series004.colvi.png"
     assert image_label("X.lif", "0003-Series004") == "X.lif.0003-Series004"
     assert image_label("X.tif", "") == "X.tif"
+
+
+def test_the_name_of_a_series_is_that_of_bio_formats() -> None:
+    """As OMERO lists the images of a .lif; a dash in the series' own name stays."""
+    assert series_name("X.tif", "") == "X.tif"
+    assert series_name("X.lif", "0003-Series004") == "X.lif [Series004]"
+    assert series_name("X.lif", "0000-20x-zoom") == "X.lif [20x-zoom]"
+
+
+def test_no_output_is_taken_for_a_raw_file() -> None:
+    """The OME-TIFF ends like one: diagnosed, it would leave an OME-TIFF to diagnose, for ever."""
+    assert not any(is_raw_name(output_name("X.tif", kind)) for kind in OutputKind)
+    assert not any(is_raw_name(output_name("X" * 300 + ".tif", kind)) for kind in OutputKind)
 
 
 @pytest.mark.parametrize(
