@@ -93,6 +93,12 @@ class TimeSeriesError(AcquisitionError):
     kind = "time_series"
 
 
+class ScanModeError(AcquisitionError):
+    """An image of another kind than the assay's: a lambda, XZ or tile scan, a lifetime measurement."""
+
+    kind = "scan_mode"
+
+
 class ChannelError(AcquisitionError):
     """The collagen or the nuclei channel cannot be found."""
 

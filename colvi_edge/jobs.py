@@ -63,7 +63,7 @@ def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job
             folder = output_dir / raw.parent.relative_to(root) if output_dir else raw.parent
             jobs.setdefault(raw.resolve(), Job(raw, folder))
     if not jobs:
-        raise UsageError("found no .tif file; name raw files or folders that hold them")
+        raise UsageError("found no .tif or .lif file; name raw files or folders that hold them")
     _refuse_collisions(jobs.values())
     return list(jobs.values())
 

@@ -2,7 +2,8 @@
 
     raw file -> read -> Acquisition -> judge -> Judged -> write -> X.tif.colvi.*
 
-`Diagnoser` walks it for one image; `process` overlaps the steps of successive images.
+`Diagnoser` walks it for one image; `process` overlaps the steps of successive images. Of a file that
+holds several, each image goes its own way, and the index comes last.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,17 +14,17 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition import Acquisition, Limits, acquire_opened
+from colvi_edge.acquisition import Acquisition, Limits, Provenance, Refused, acquire_opened
 from colvi_edge.bundle import Bundle
 from colvi_edge.clock import Clock
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
 from colvi_edge.errors import AcquisitionError, ColviEdgeError
 from colvi_edge.outputs import folder
-from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
 from colvi_edge.patches import project
 from colvi_edge.quality import assess
-from colvi_edge.records import error_record, result_record
+from colvi_edge.records import error_record, index_record, result_record
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,26 @@ File = TypeVar("File", bound=RawFile)
 
 @dataclass(frozen=True)
 class Outcome(Generic[File]):
-    """What became of an image: a sidecar as it was written, or why there is none."""
+    """What became of an image: a sidecar as it was written, or why there is none.
+
+    Of a file that holds several images there is one for each, with its key, and then one for the file
+    itself: its index.
+    """
 
     job: File
-    result: Sidecar | ColviEdgeError
+    result: Sidecar | Index | ColviEdgeError
+    image_key: str = ""
+
+
+@dataclass(frozen=True)
+class End:
+    """All images of a file that holds several were read."""
+
+    provenance: Provenance
+
+
+Found = Acquisition | Refused | End | ColviEdgeError
+Done = Judged | Refused | End | ColviEdgeError
 
 
 class Diagnoser:
@@ -102,13 +119,15 @@ class Diagnoser:
         self._channels = channels
         self._limits = limits or Limits()
 
-    def read(self, job: RawFile) -> Iterator[Acquisition]:
+    def read(self, job: RawFile) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
         """
-        yield from acquire_opened(job.open, job.name, channels=self._channels, limits=self._limits)
+        yield from acquire_opened(
+            job.open, job.name, channels=self._channels, limits=self._limits, may_lack=job.is_final
+        )
 
     def judge(self, acquisition: Acquisition) -> Judged:
         """Return the result for an image: its diagnosis, or why it was rejected.
@@ -144,14 +163,30 @@ class Diagnoser:
                 folder_fd, job.name, judged.sidecar, judged.collagen, judged.nuclei, job.confirm
             )
 
-    def write_error(self, error: ColviEdgeError, job: RawFile) -> None:
-        """Write why a raw file has no result.
+    def write_error(self, error: ColviEdgeError, job: RawFile, refused: Refused | None = None) -> ErrorRecord:
+        """Write why a raw file, or one image of it, has no result; return the record.
 
         Raises:
             OutputError: the record cannot be written.
         """
+        key, source = (refused.image_key, refused.provenance) if refused else ("", None)
+        record = error_record(job.name, error, key, source)
         with job.results() as folder_fd:
-            folder.write_error(folder_fd, job.name, error_record(job.name, error), job.confirm)
+            folder.write_error(folder_fd, job.name, record, job.confirm)
+        return record
+
+    def write_index(
+        self, records: Sequence[Sidecar | ErrorRecord], provenance: Provenance, job: RawFile
+    ) -> Index:
+        """Write what became of the images of a file that holds several; return the index.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        index = index_record(job.name, provenance, records)
+        with job.results() as folder_fd:
+            folder.write_index(folder_fd, job.name, index, job.confirm)
+        return index
 
 
 def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File]]:
@@ -164,6 +199,7 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
     reader = ThreadPoolExecutor(1, "read")
     try:
         with ThreadPoolExecutor(1, "write") as writer:
+            write: _Writing[File] = _Writing(diagnoser)
             images = _images(diagnoser, jobs)
             ahead = reader.submit(next, images, None)
             behind: Future[Outcome[File]] | None = None
@@ -182,39 +218,76 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
                 judged = _judge(diagnoser, found)
                 if behind is not None:
                     yield behind.result()
-                behind = writer.submit(_write, diagnoser, job, judged)
+                behind = writer.submit(write, job, judged)
             if behind is not None:
                 yield behind.result()
     finally:
         reader.shutdown(wait=False)  # it may wait for a job that never comes; a failure must not wait for it
 
 
-def _images(
-    diagnoser: Diagnoser, jobs: Iterable[File]
-) -> Iterator[tuple[File, Acquisition | ColviEdgeError]]:
+def _images(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[tuple[File, Found]]:
     for job in jobs:
+        source: Provenance | None = None
         try:
-            for acquisition in diagnoser.read(job):
-                yield job, acquisition
+            for image in diagnoser.read(job):
+                source = image.provenance if image.image_key else None
+                yield job, image
+                del image  # or it would be held while the next one is read
         except AcquisitionError as error:
             yield job, error
+        else:
+            if source is not None:
+                yield job, End(source)
 
 
-def _judge(diagnoser: Diagnoser, found: Acquisition | ColviEdgeError) -> Judged | ColviEdgeError:
-    if isinstance(found, ColviEdgeError):
+def _judge(diagnoser: Diagnoser, found: Found) -> Done:
+    if not isinstance(found, Acquisition):
         return found
     try:
         return diagnoser.judge(found)
     except AcquisitionError as error:
+        if found.image_key:
+            return Refused(found.name, found.image_key, error, found.provenance)
         return error
 
 
-def _write(diagnoser: Diagnoser, job: File, judged: Judged | ColviEdgeError) -> Outcome[File]:
-    try:
-        if isinstance(judged, Judged):
-            return Outcome(job, diagnoser.write(judged, job))
-        if job.is_final(judged):
-            diagnoser.write_error(judged, job)
-    except ColviEdgeError as error:
-        return Outcome(job, error)
-    return Outcome(job, judged)
+class _Writing(Generic[File]):
+    """The last step; remembers what was written of a file that holds several images, for its index."""
+
+    def __init__(self, diagnoser: Diagnoser) -> None:
+        self._diagnoser = diagnoser
+        self._records: list[Sidecar | ErrorRecord] = []
+        self._trouble: ColviEdgeError | None = None
+
+    def __call__(self, job: File, done: Done) -> Outcome[File]:
+        if isinstance(done, Judged | Refused):
+            return self._image(job, done)
+        records, trouble = self._records, self._trouble
+        self._records, self._trouble = [], None
+        try:
+            if isinstance(done, End):
+                if trouble is not None:
+                    return Outcome(job, trouble)
+                return Outcome(job, self._diagnoser.write_index(records, done.provenance, job))
+            if job.is_final(done):
+                self._diagnoser.write_error(done, job)
+        except ColviEdgeError as error:
+            return Outcome(job, error)
+        return Outcome(job, done)
+
+    def _image(self, job: File, done: Judged | Refused) -> Outcome[File]:
+        result: Sidecar | ColviEdgeError
+        try:
+            if isinstance(done, Refused):
+                key, result = done.image_key, done.error
+                self._records.append(self._diagnoser.write_error(result, job, done))
+            else:
+                key = done.sidecar.image.key
+                result = self._diagnoser.write(done, job)
+                if key:
+                    self._records.append(result)
+        except ColviEdgeError as error:
+            result = error
+            if key:
+                self._trouble = error
+        return Outcome(job, result, key)

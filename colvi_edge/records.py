@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -9,22 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge import __version__
-from colvi_edge.acquisition import Acquisition
+from colvi_edge.acquisition import Acquisition, Provenance
 from colvi_edge.bundle import Bundle
 from colvi_edge.diagnosis import BANDS, VOTES, Diagnosis
 from colvi_edge.engines import EngineInfo
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.outputs.folder import record_name
 from colvi_edge.outputs.sidecar import (
     EngineRecord,
     ErrorRecord,
     Failure,
     Image,
+    Index,
+    IndexEntry,
     Model,
     Patches,
     QualityFlag,
     Sidecar,
     Software,
     Votes,
+    to_json,
 )
 from colvi_edge.patches import coverage
 from colvi_edge.printable import printable_name
@@ -74,14 +79,44 @@ def result_record(
     )
 
 
-def error_record(raw_name: str, error: ColviEdgeError) -> ErrorRecord:
-    """Return the record of a file that could not be read or judged."""
+def error_record(
+    raw_name: str, error: ColviEdgeError, image_key: str = "", source: Provenance | None = None
+) -> ErrorRecord:
+    """Return the record of a file, or of one image of it, that could not be read or judged."""
     return ErrorRecord(
         error=Failure(kind=error.kind, message=str(error)),
-        image=Image(name=printable_name(raw_name)),
+        image=_image(raw_name, source, image_key),
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
     )
+
+
+def index_record(raw_name: str, source: Provenance, records: Sequence[Sidecar | ErrorRecord]) -> Index:
+    """Return the index of a file that holds several images: one record each, as they were written."""
+    entries = [
+        IndexEntry(
+            key=record.image.key,
+            status=record.status,
+            name=printable_name(record_name(raw_name, record.status, record.image.key)),
+            sha256=sha256(to_json(record)).hexdigest(),
+        )
+        for record in records
+    ]
+    found = {entry.status for entry in entries}
+    return Index(
+        status="ok" if "ok" in found else "rejected" if "rejected" in found else "error",
+        images=entries,
+        image=_image(raw_name, source),
+        software=Software(version=__version__),
+        created=datetime.now(timezone.utc),
+    )
+
+
+def _image(raw_name: str, source: Provenance | None, image_key: str = "") -> Image:
+    name = printable_name(raw_name)
+    if source is None:
+        return Image(name=name, key=image_key)
+    return Image(name=name, key=image_key, bytes=source.bytes, sha256=source.sha256)
 
 
 def _judgement(diagnosis: Diagnosis, patch_px: int) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from rich.table import Table
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.doctor import Finding
 from colvi_edge.jobs import Job
-from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar, as_plain
+from colvi_edge.outputs.names import image_label
+from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Outcome
 from colvi_edge.printable import printable_name
 from colvi_edge.records import error_record
@@ -51,14 +52,18 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
     try:
         with progress("Diagnosing", total) as advance:
             for outcome in outcomes:
+                if not outcome.image_key:
+                    advance()
+                if isinstance(outcome.result, Index):
+                    continue  # its images were told of
                 done.append(outcome)
-                advance()
                 if as_json:
                     print(orjson.dumps(as_plain(_record(outcome))).decode())  # noqa: T201 - data for a pipe
     except KeyboardInterrupt:
         if not as_json:
             _print_table(done)
-        Console(stderr=True).print(f"Interrupted: {len(done)} of {total} files done.")
+        files = len({outcome.job for outcome in done})
+        Console(stderr=True).print(f"Interrupted: {files} of {total} files done.")
         raise
     if not as_json:
         _print_table(done)
@@ -84,10 +89,10 @@ def wide_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_COLUMNS)
 
 
-def _record(outcome: Outcome[Job]) -> Sidecar | ErrorRecord:
-    if isinstance(outcome.result, Sidecar):
+def _record(outcome: Outcome[Job]) -> Sidecar | Index | ErrorRecord:
+    if isinstance(outcome.result, Sidecar | Index):
         return outcome.result
-    return error_record(outcome.job.raw.name, outcome.result)
+    return error_record(outcome.job.raw.name, outcome.result, outcome.image_key)
 
 
 def _print_table(outcomes: list[Outcome[Job]]) -> None:
@@ -104,7 +109,7 @@ def _print_table(outcomes: list[Outcome[Job]]) -> None:
     for outcome in outcomes:
         word, cells = _row(outcome)
         words[word] += 1
-        shown = outcome.job.raw.name if one_folder else str(outcome.job.raw)
+        shown = image_label(outcome.job.raw.name if one_folder else str(outcome.job.raw), outcome.image_key)
         table.add_row(escape(printable_name(shown)), f"[{_COLOUR[word]}]{word}[/]", *map(escape, cells))
     console = wide_console()
     console.print(table)
@@ -115,7 +120,8 @@ def _print_table(outcomes: list[Outcome[Job]]) -> None:
 
 def _row(outcome: Outcome[Job]) -> tuple[str, list[str]]:
     if not isinstance(outcome.result, Sidecar):
-        remark = str(outcome.result).removeprefix(f"{printable_name(outcome.job.raw.name)}: ")
+        label = image_label(printable_name(outcome.job.raw.name), outcome.image_key)
+        remark = str(outcome.result).removeprefix(f"{label}: ")
         return "failed", ["", "", "", "", remark]
     sidecar = outcome.result
     remarks = " ".join(flag.words for flag in sidecar.quality)

@@ -27,8 +27,10 @@ def _installed(package: str) -> bool:
 
 
 PRESENT = {
+    "chromium": shutil.which("chromium") is not None,
     "gpu": find_gpu() is not None,
     "gxx": shutil.which("g++") is not None,
+    "imagej": Path("/usr/share/java/ij.jar").exists() and shutil.which("xvfb-run") is not None,
     "libtiff": shutil.which("tiffcp") is not None,
     "nspawn": shutil.which("systemd-nspawn") is not None and os.geteuid() == 0,
     "nvrtc": _installed("nvidia-cuda-nvrtc-cu12") and _installed("nvidia-cuda-nvrtc"),

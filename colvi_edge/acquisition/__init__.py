@@ -3,17 +3,18 @@
 The raw file is opened once, read whole and closed at once: it is never locked, mapped or
 opened for writing, all of which can disturb the program that writes it (a locked file on a
 share stops the microscope's own program; a mapped one that is cut short kills ours). What is
-hashed, checked and decoded are the same bytes.
+hashed, checked and decoded are the same bytes. Only a Leica container, which holds many images, is
+opened for each of them anew, and must not have changed meanwhile.
 """
 
-import errno
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Role
+from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused, Role
+from colvi_edge.acquisition.source import Source, held
 from colvi_edge.errors import (
     AcquisitionError,
     ImageTooLargeError,
@@ -22,16 +23,27 @@ from colvi_edge.errors import (
 )
 from colvi_edge.printable import printable_name
 
-__all__ = ["Acquisition", "Limits", "Provenance", "Role", "acquire", "acquire_opened", "is_raw_name"]
+__all__ = [
+    "Acquisition",
+    "Limits",
+    "Provenance",
+    "Refused",
+    "Role",
+    "acquire",
+    "acquire_opened",
+    "is_raw_name",
+]
 
 OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 """How a raw file is opened. Without O_NONBLOCK a pipe that nobody writes to would be waited for for ever."""
 
 DEFAULT_LIMITS = Limits()
-RAW_SUFFIXES = (".tif", ".tiff")
+RAW_SUFFIXES = (".tif", ".tiff", ".lif")
+LEICA = b"\x70\x00\x00\x00"
 
 OTHER_FORMATS = {
-    b"\x70\x00\x00\x00": "a Leica container (.lif)",
+    b"\xff\xfe<\x00": "an XML file such as Leica's .xlif, .xlef and .xlcf, whose pixels lie in other files",
+    b"<?xml": "an XML file",
     b"ZISRAWFILE": "a Zeiss container (.czi)",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -51,7 +63,7 @@ def is_raw_name(name: str) -> bool:
 def acquire(
     path: str | Path, *, channels: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[Acquisition]:
-    """Yield every image of a raw file; a TIFF file holds exactly one.
+    """Yield every image of a raw file: one of a TIFF file, those that are of the assay of a Leica container.
 
     Args:
         path: the file; a link is followed.
@@ -60,11 +72,21 @@ def acquire(
         limits: what the file may ask for.
 
     Raises:
-        AcquisitionError: the file cannot be read, exactly and as one image of the assay; the
-            sentence begins with the file's name.
+        AcquisitionError: the file cannot be read, exactly and as one image of the assay, or no image
+            of the container can; the sentence begins with the file's name.
     """
     path = Path(path)
-    yield from acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, limits=limits)
+    read, refused = 0, []
+    for found in acquire_opened(
+        lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, limits=limits
+    ):
+        if isinstance(found, Refused):
+            refused.append(found.error)
+        else:
+            read += 1
+            yield found
+    if not read:
+        raise refused[0]
 
 
 def acquire_opened(
@@ -73,29 +95,30 @@ def acquire_opened(
     *,
     channels: Sequence[str] | None = None,
     limits: Limits = DEFAULT_LIMITS,
-) -> Iterator[Acquisition]:
-    """Yield every image of a raw file as `acquire` does, for callers that do not trust its path.
+    may_lack: Callable[[AcquisitionError], bool] = lambda _: True,
+) -> Iterator[Acquisition | Refused]:
+    """Yield every image of a raw file, for callers that do not trust its path and lose no refusal.
 
     Args:
         opened: opens the file with `OPEN_FLAGS`; its errors are those of the file.
         name: of the file, without folders; an OME-TIFF may refer to itself by it.
         channels: as for `acquire`.
         limits: as for `acquire`.
+        may_lack: asked whether an image that is not whole may be refused alone; if not, its error is
+            that of the whole container, which may still be written.
     """
     shown = printable_name(name)
-    try:
+    with _named(shown):
         data = _read(opened, limits)
-        _refuse_other_formats(data)
-        # Imported here: listing a folder by name needs no reader.
-        from colvi_edge.acquisition.tiff import read_tiff
+        if data is not None:
+            _refuse_other_formats(data)
+            # Imported here: listing a folder by name needs no reader.
+            from colvi_edge.acquisition.tiff import read_tiff
 
-        image = read_tiff(data, name, channels, limits)
-    except AcquisitionError as error:
-        raise type(error)(f"{shown}: {printable_name(str(error))}") from (error.__cause__ or error)
-    except MemoryError as error:
-        raise ImageTooLargeError(
-            f"{shown}: needs more memory than this machine can spare; crop the image or close other programs"
-        ) from error
+            image = read_tiff(data, name, channels, limits)
+    if data is None:
+        yield from _images_of(opened, shown, channels, limits, may_lack)
+        return
     yield Acquisition(
         name=shown,
         image_key="",
@@ -109,39 +132,82 @@ def acquire_opened(
     )
 
 
-def _read(opened: Callable[[], int], limits: Limits) -> bytes:
-    """Return the file's bytes, as they were at one moment."""
+def _images_of(
+    opened: Callable[[], int],
+    shown: str,
+    channels: Sequence[str] | None,
+    limits: Limits,
+    may_lack: Callable[[AcquisitionError], bool],
+) -> Iterator[Acquisition | Refused]:
+    from colvi_edge.acquisition.lif import LifContainer, Listed
+
+    def refused(listed: Listed, why: AcquisitionError | MemoryError) -> Refused:
+        error = _begun(f"{shown}.{listed.key}", why)
+        if isinstance(error, IncompleteFileError) and not may_lack(error):
+            raise error
+        return Refused(shown, listed.key, error, Provenance(container.bytes, container.sha256, "", ()))
+
+    with _named(shown):
+        container = LifContainer(Source(opened), channels, limits)
+    for listed in container.images:  # before any is read: a container that lacks one may be growing
+        if isinstance(listed.layout, AcquisitionError):
+            refused(listed, listed.layout)
+    for listed in container.images:
+        with _named(shown):
+            image = container.read(listed)
+        if isinstance(image, AcquisitionError | MemoryError):
+            yield refused(listed, image)
+            continue
+        lies = image.layout
+        yield Acquisition(
+            name=shown,
+            image_key=listed.key,
+            planes=image.planes,
+            channels=image.roles,
+            pixel_size_um=lies.pixel_size_um,
+            plane_spacing_um=lies.plane_spacing_um,
+            planes_planned=None,
+            channels_assumed=image.roles_assumed,
+            provenance=Provenance(container.bytes, container.sha256, lies.axes, lies.shape),
+        )
+        del image  # or it would be held while the next one is read
+
+
+@contextmanager
+def _named(shown: str) -> Iterator[None]:
+    """Begin the sentence of each error with whose it is."""
     try:
-        handle = opened()
-        try:
-            before = os.fstat(handle)
-            if not stat.S_ISREG(before.st_mode):
-                raise NotAnImageError("is a folder, pipe or device; expected an image file")
-            if before.st_size > limits.file_bytes:
-                raise ImageTooLargeError(
-                    f"is {before.st_size:,} bytes long, but at most {limits.file_bytes:,} are read "
-                    "(limit 'file_bytes'); crop the image or raise the limit"
-                )
-            with os.fdopen(handle, "rb", closefd=False) as file:
-                data = file.read(before.st_size + 1)
-            after = os.fstat(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        if error.errno in (errno.EBUSY, errno.EAGAIN):
-            raise IncompleteFileError(
-                "is held open by the program that writes it; try again later"
-            ) from error
-        raise AcquisitionError(
-            f"cannot be read: {os.strerror(error.errno or 0)}; check its path and permissions"
-        ) from error
-    if _state(before) != _state(after) or len(data) != before.st_size:
+        yield
+    except (AcquisitionError, MemoryError) as error:
+        raise _begun(shown, error) from error.__cause__ or error
+
+
+def _begun(shown: str, error: AcquisitionError | MemoryError) -> AcquisitionError:
+    """Return an error whose sentence begins with whose it is."""
+    if isinstance(error, MemoryError):
+        return ImageTooLargeError(
+            f"{shown}: needs more memory than this machine can spare; crop the image or close other programs"
+        )
+    begun = type(error)(f"{shown}: {printable_name(str(error))}")
+    begun.__cause__ = error.__cause__ or error
+    return begun
+
+
+def _read(opened: Callable[[], int], limits: Limits) -> bytes | None:
+    """Return the file's bytes, as they were at one moment; None for a container, which is not read whole."""
+    with held(opened) as handle, os.fdopen(handle, "rb", closefd=False) as file:
+        if os.pread(handle, len(LEICA), 0) == LEICA:
+            return None
+        file_bytes = os.fstat(handle).st_size
+        if file_bytes > limits.file_bytes:
+            raise ImageTooLargeError(
+                f"is {file_bytes:,} bytes long, but at most {limits.file_bytes:,} are read "
+                "(limit 'file_bytes'); crop the image or raise the limit"
+            )
+        data = file.read(file_bytes + 1)
+    if len(data) != file_bytes:
         raise IncompleteFileError("changed while it was read; try again when it is finished")
     return data
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _refuse_other_formats(data: bytes) -> None:

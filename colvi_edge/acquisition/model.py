@@ -7,9 +7,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.errors import ChannelError, UsageError
+from colvi_edge.errors import AcquisitionError, ChannelError, UsageError
 
 Role = Literal["collagen", "nuclei", "other"]
+
+SMALLEST_PATCH_PX = 64
+"""An image holds at least one patch."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Limits:
         decoded_bytes: the same in bytes.
         expansion: decoded bytes per stored byte; a lossless microscope image stays far below.
         pages: image file directories of one TIFF.
+        container_bytes: largest Leica container, of which one image is held in memory at a time.
+        images: images of one container.
     """
 
     file_bytes: int = 2**31
@@ -29,6 +34,8 @@ class Limits:
     decoded_bytes: int = 2**31
     expansion: int = 1000
     pages: int = 20_000
+    container_bytes: int = 2**37
+    images: int = 4096
 
     @classmethod
     def named(cls, numbers: Mapping[str, int]) -> "Limits":
@@ -111,3 +118,19 @@ class Acquisition:
             if role != "empty":
                 planes[:, target] = self.planes[:, self.channels.index(role)]
         return planes
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An image of a file that holds several, which cannot be read as one of the assay; the others can.
+
+    Attributes:
+        name, image_key: as of an Acquisition.
+        error: why; the sentence begins with the file's name and the key.
+        provenance: of the raw file; axes and shape are empty.
+    """
+
+    name: str
+    image_key: str
+    error: AcquisitionError
+    provenance: Provenance

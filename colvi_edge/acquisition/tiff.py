@@ -22,7 +22,7 @@ from colvi_edge.acquisition.channels import assign_roles, is_assumed
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
 from colvi_edge.acquisition.metadata import Description, describe
-from colvi_edge.acquisition.model import Limits, Role
+from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits, Role
 from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
 from colvi_edge.errors import (
     AcquisitionError,
@@ -33,7 +33,6 @@ from colvi_edge.errors import (
     TimeSeriesError,
 )
 
-SMALLEST_PATCH_PX = 64
 DECODERS = 2
 """Threads; more of them would take the cores of the runner that reads ahead."""
 

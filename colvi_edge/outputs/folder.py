@@ -1,7 +1,8 @@
 """The files of one image in their folder: all of a result or an error record, never both.
 
 The sidecar goes first when files are about to change and comes last when they have: while it is
-there, every file that it lists is there with the listed hash.
+there, every file that it lists is there with the listed hash. So does the index of a file that holds
+several images.
 """
 
 import errno
@@ -16,17 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from colvi_edge.clock import Clock
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs import geojson, overlay, rois, table
 from colvi_edge.outputs.atomic import Drafts, open_folder, remove, write_atomically
 from colvi_edge.outputs.names import OutputKind, output_name
-from colvi_edge.outputs.sidecar import ErrorRecord, OutputFile, Sidecar, to_json
+from colvi_edge.outputs.sidecar import ErrorRecord, Index, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
 
 _MAX_OUTPUT_BYTES = 2**28
+_NAME_START = 50  # characters, of at most four bytes, that no cut takes away
+_RECORDS: TypeAdapter[Sidecar | ErrorRecord] = TypeAdapter(Sidecar | ErrorRecord)
 
 _TABLES: dict[OutputKind, Callable[[Sidecar], bytes]] = {
     OutputKind.TABLE: table.render,
@@ -79,6 +82,7 @@ def write_result(
         )
         drafts.write(names[OutputKind.SIDECAR], to_json(written))
         confirm()
+        _remove_index(folder_fd, raw_name, sidecar.image.key)
         for kind in OutputKind:
             if kind not in outputs:
                 remove(folder_fd, names[kind])
@@ -115,16 +119,51 @@ def _draft_views(
 
 
 def write_error(folder_fd: int, raw_name: str, record: ErrorRecord, confirm: Callable[[], None]) -> None:
-    """Write why a raw file has no result, and remove the result that it had before.
+    """Write why a raw file, or one image of it, has no result, and remove the result that it had before.
 
     Raises:
         OSError: the record cannot be written.
     """
+    key = record.image.key
     confirm()
+    _remove_index(folder_fd, raw_name, key)
     for kind in OutputKind:
         if kind is not OutputKind.ERROR:
+            remove(folder_fd, output_name(raw_name, kind, key))
+    if not key and raw_name.lower().endswith(".lif"):
+        _remove_images(folder_fd, raw_name, set())
+    write_atomically(folder_fd, output_name(raw_name, OutputKind.ERROR, key), to_json(record), confirm)
+
+
+def write_index(folder_fd: int, raw_name: str, index: Index, confirm: Callable[[], None]) -> None:
+    """Write what became of each image of a file; what is left of images that it held before goes.
+
+    Raises:
+        OSError: the index cannot be written.
+    """
+    confirm()
+    _remove_images(folder_fd, raw_name, {entry.key for entry in index.images})
+    for kind in OutputKind:
+        if kind is not OutputKind.SIDECAR:
             remove(folder_fd, output_name(raw_name, kind))
-    write_atomically(folder_fd, output_name(raw_name, OutputKind.ERROR), to_json(record), confirm)
+    write_atomically(folder_fd, output_name(raw_name, OutputKind.SIDECAR), to_json(index), confirm)
+
+
+def _remove_index(folder_fd: int, raw_name: str, key: str) -> None:
+    if key:
+        remove(folder_fd, output_name(raw_name, OutputKind.SIDECAR))
+
+
+def _remove_images(folder_fd: int, raw_name: str, but: set[str]) -> None:
+    """Remove the outputs of all images of a file but those of some keys."""
+    records = (OutputKind.SIDECAR.value, OutputKind.ERROR.value)
+    for name in os.listdir(folder_fd):
+        # A long name is cut, so that its key may not stand in it, but always in the record.
+        if name.startswith(raw_name[:_NAME_START]) and name.endswith(records):
+            key = _key_in(name, folder_fd)
+            if key and key not in but:
+                for kind in OutputKind:
+                    remove(folder_fd, output_name(raw_name, kind, key))
 
 
 def write_result_csv(path: Path, folders: Iterable[Path]) -> None:
@@ -152,16 +191,47 @@ def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | No
         return None
 
 
-def intact_sidecar(folder_fd: int, raw_name: str) -> Sidecar | None:
-    """Return the sidecar of a raw file if it and every file that it lists are as they were written."""
-    sidecar = read_sidecar(output_name(raw_name, OutputKind.SIDECAR), folder_fd)
+def intact_result(folder_fd: int, raw_name: str) -> Sidecar | Index | None:
+    """Return the sidecar or index of a raw file if it and every file below it are as they were written."""
+    return intact_sidecar(folder_fd, raw_name) or _intact_index(folder_fd, raw_name)
+
+
+def intact_sidecar(folder_fd: int, raw_name: str, key: str = "") -> Sidecar | None:
+    """Return the sidecar of an image if it and every file that it lists are as they were written."""
+    sidecar = read_sidecar(output_name(raw_name, OutputKind.SIDECAR, key), folder_fd)
     if sidecar is None:
         return None
-    names = {printable_name(name): name for kind in OutputKind if (name := output_name(raw_name, kind))}
+    names = {printable_name(name): name for kind in OutputKind if (name := output_name(raw_name, kind, key))}
     for output in sidecar.outputs:
         if output.name not in names or _sha256(names[output.name], folder_fd) != output.sha256:
             return None
     return sidecar
+
+
+def record_name(raw_name: str, status: str, key: str = "") -> str:
+    """Return the name of the record that tells of an image: its sidecar, or its error record."""
+    return output_name(raw_name, OutputKind.ERROR if status == "error" else OutputKind.SIDECAR, key)
+
+
+def _intact_index(folder_fd: int, raw_name: str) -> Index | None:
+    try:
+        index = Index.model_validate_json(_content(output_name(raw_name, OutputKind.SIDECAR), folder_fd))
+    except (OSError, ValidationError):
+        return None
+    for entry in index.images:
+        if _sha256(record_name(raw_name, entry.status, entry.key), folder_fd) != entry.sha256:
+            return None
+        if entry.status != "error" and intact_sidecar(folder_fd, raw_name, entry.key) is None:
+            return None
+    return index
+
+
+def _key_in(name: str, folder_fd: int) -> str:
+    """Return the key of the image that a record is about; "" if it is of none, or no record."""
+    try:
+        return _RECORDS.validate_json(_content(name, folder_fd)).image.key
+    except (OSError, ValidationError):
+        return ""
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """The sidecar `X.tif.colvi.json`: everything that is known about one judged image.
 
+A file that holds several images has a sidecar for each, and in the place of its own an index of them.
+
 The models below are the contract with lab software; `sidecar.schema.json` beside this module
 is their published JSON Schema (a test keeps the two equal). A key that does not apply is
 absent, never null.
@@ -146,16 +148,39 @@ class ErrorRecord(Record):
     created: datetime = Field(description="UTC.")
 
 
-def as_plain(record: Sidecar | ErrorRecord) -> dict[str, Any]:
+class IndexEntry(Record):
+    """One image of a file that holds several."""
+
+    key: str = Field(description="Which image, e.g. 0003-Series004: its number from 0, and its name.")
+    status: Literal["ok", "rejected", "error"]
+    name: str = Field(description="Its sidecar or error record, in the same folder.")
+    sha256: Sha256
+
+
+class Index(Record):
+    """`X.lif.colvi.json`: what became of each image of a file that holds several; written last."""
+
+    schema_: Literal["colvi-edge.index/1"] = Field(default="colvi-edge.index/1", alias="schema")
+    status: Literal["ok", "rejected", "error"] = Field(
+        description="ok: at least one image was judged; else rejected: at least one was read; else error."
+    )
+    images: list[IndexEntry] = Field(min_length=1)
+    image: Image = Field(description="The file itself.")
+    software: Software
+    created: datetime = Field(description="UTC.")
+    intended_use: str = RESEARCH_USE_ONLY
+
+
+def as_plain(record: Sidecar | ErrorRecord | Index) -> dict[str, Any]:
     """Return the record as plain dicts, lists, numbers and strings; absent keys left out."""
     return record.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def to_json(record: Sidecar | ErrorRecord) -> bytes:
+def to_json(record: Sidecar | ErrorRecord | Index) -> bytes:
     """Return the record as the UTF-8 JSON file that is left beside the raw file."""
     return orjson.dumps(as_plain(record), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of everything that `to_json` can write."""
-    return TypeAdapter(Sidecar | ErrorRecord).json_schema(by_alias=True, mode="serialization")
+    return TypeAdapter(Sidecar | ErrorRecord | Index).json_schema(by_alias=True, mode="serialization")

@@ -15,6 +15,7 @@ import shutil
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,8 +31,8 @@ from colvi_edge.errors import (
     IncompleteFileError,
     OutputError,
 )
-from colvi_edge.outputs.folder import explained, intact_sidecar
-from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.outputs.folder import explained, intact_result
+from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Outcome, process
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.messages import (
@@ -58,6 +59,9 @@ from colvi_edge.watch.watched_file import (
 )
 
 ALIVE_EVERY_S = 2.0
+NOTHING_JUDGED = "nothing_judged"
+"""Kind of error of a container none of whose images could be judged."""
+
 _KEPT_BUNDLES = 3
 _CHUNK = 1 << 20
 
@@ -113,10 +117,10 @@ class Worker:
             file = self._begun[work.number] = WatchedFile(work, places)
             if isinstance(work, Condemn):
                 self._condemn(file, work, diagnoser)
-            elif work.anew or not (sidecar := self._has_result(file)):
+            elif work.anew or not (result := self._has_result(file)):
                 yield file
             else:
-                self._say(work.number, "same", sidecar)
+                self._say(work.number, "same", result)
 
     def _given(self) -> Iterator[Work | Condemn]:
         while True:
@@ -132,14 +136,14 @@ class Worker:
                 if isinstance(message, Work | Condemn):
                     yield message
 
-    def _has_result(self, file: WatchedFile) -> Sidecar | None:
+    def _has_result(self, file: WatchedFile) -> Sidecar | Index | None:
         """Return the intact result of exactly this content: nothing is judged twice."""
         try:
             with file.results() as folder:
-                sidecar = intact_sidecar(folder, file.name)
-            if not sidecar or not file.has_bytes(sidecar.image.bytes):
+                result = intact_result(folder, file.name)
+            if not result or result.status == "error" or not file.has_bytes(result.image.bytes):
                 return None
-            return sidecar if sidecar.image.sha256 == sha256_of(file.open) else None
+            return result if result.image.sha256 == sha256_of(file.open) else None
         except (ColviEdgeError, OSError):
             return None  # what stands in the way will be met, and told, on the usual way
 
@@ -154,8 +158,10 @@ class Worker:
     def _answer(self, outcome: Outcome[WatchedFile]) -> None:
         file, result = outcome.job, outcome.result
         number = file.work.number
-        if isinstance(result, Sidecar):
-            self._say(number, result.status, result)
+        if outcome.image_key:
+            return  # the file's own answer follows
+        if isinstance(result, Sidecar | Index):
+            self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
             return
         code = error_number(result)
         if isinstance(result, ChangedFileError) or (isinstance(result, AcquisitionError) and code in GONE):
@@ -170,12 +176,19 @@ class Worker:
             self._say(number, "again", words=str(result), kind="incomplete" if held else result.kind)
 
     def _say(
-        self, number: int, outcome: Result, sidecar: Sidecar | None = None, words: str = "", kind: str = ""
+        self,
+        number: int,
+        outcome: Result,
+        result: Sidecar | Index | None = None,
+        words: str = "",
+        kind: str = "",
     ) -> None:
         took_ms = round(1000 * (time.monotonic() - self._begun.pop(number).began), 1)
         sha256, revision = "", 0
-        if sidecar is not None:
-            sha256, revision, words = sidecar.image.sha256 or "", sidecar.revision, verdict(sidecar)
+        if result is not None:
+            sha256, words = result.image.sha256 or "", verdict(result)
+        if isinstance(result, Sidecar):
+            revision = result.revision
         self._line.send(Finished(number, outcome, sha256, revision, words, kind, took_ms))
 
 
@@ -202,9 +215,13 @@ def warm_up(engine: Engine, bundle: Bundle) -> None:
     engine.probabilities(np.zeros((1, len(bundle.config.channels), 1024, 1024), np.uint16))
 
 
-def verdict(sidecar: Sidecar) -> str:
+def verdict(result: Sidecar | Index) -> str:
     """Return a result in the few words that a log has room for."""
-    return "rejected" if sidecar.score is None else f"{sidecar.diagnosis}, score {sidecar.score:.1f}"
+    if isinstance(result, Index):
+        counts = Counter(entry.status for entry in result.images)
+        words = [f"{counts[status]} {status}" for status in ("ok", "rejected", "error") if counts[status]]
+        return f"images: {', '.join(words)}"
+    return "rejected" if result.score is None else f"{result.diagnosis}, score {result.score:.1f}"
 
 
 def sha256_of(opened: Callable[[], int]) -> str:

@@ -19,6 +19,7 @@ from colvi_edge.watch.schedule import backoff_s
 from colvi_edge.watch.states import States
 
 WORK_LIMIT_S = 30.0  # from the last answer, or from the begin of what is first in turn, to the next answer
+SLOWEST_BYTES_PER_S = 4e6  # prolongs it: a container may hold hundreds of images, a projection of 4 MB each
 SILENCE_LIMIT_S = 20.0  # of an idle worker
 MEMORY_LIMIT_BYTES = 4 << 30
 RECYCLE_AFTER = 500  # answers; a bad file may leave 2.6 kB behind
@@ -112,14 +113,16 @@ class Workers:
         self._reloading = True
         self._begin(self._named, now)
 
-    def limit(self, busy: bool, folder_answers: bool, now: float) -> bool:
+    def limit(self, busy: bool, folder_answers: bool, now: float, longest_bytes: int = 0) -> bool:
         """End the current worker if it passed a limit; return whether that is the fault of the share.
 
         Args:
             busy: it has work outstanding.
             folder_answers: the scanner is not held up, too.
             now: of the monotonic clock.
+            longest_bytes: of the files that are its work.
         """
+        limit_s = WORK_LIMIT_S + longest_bytes / SLOWEST_BYTES_PER_S
         worker = self.current
         if worker is None or worker.is_killed:
             return False
@@ -127,9 +130,9 @@ class Workers:
         if not busy:
             if now - worker.heard_at > SILENCE_LIMIT_S:
                 worker.kill(f"it said nothing for {SILENCE_LIMIT_S:g} s")
-        elif now - self.moved_at > WORK_LIMIT_S:
+        elif now - self.moved_at > limit_s:
             self.held_up = not folder_answers or worker.waits_for_disk()
-            worker.kill(f"the time limit of {WORK_LIMIT_S:g} s ran out")
+            worker.kill(f"the time limit of {limit_s:.3g} s ran out")
         elif worker.resident_bytes() > MEMORY_LIMIT_BYTES:
             worker.kill(f"the memory limit of {MEMORY_LIMIT_BYTES >> 30} GiB was passed")
         return self.held_up
@@ -155,6 +158,12 @@ class Workers:
         else:
             self._leaving[child] = now + LEAVE_LIMIT_S
             self._lose(message.message, now)
+
+    def leave(self, now: float) -> None:
+        """Count the current worker, which was told to finish, among those that end of themselves."""
+        if self.current:
+            self._leaving[self.current] = now + LEAVE_LIMIT_S
+            self.current = None
 
     def ended(self, child: Child, busy: bool, now: float) -> None:
         """Take note of a worker that ended; `busy` says that work was outstanding with the current one."""

@@ -19,7 +19,9 @@ from colvi_edge.errors import (
 from colvi_edge.printable import printable_name
 
 
-@pytest.mark.parametrize("name", ["a.tif", "A.TIF", "b.tiff", "c.Tiff", "d.ome.tif", "x.tif.tif", "e f.tif"])
+@pytest.mark.parametrize(
+    "name", ["a.tif", "A.TIF", "b.tiff", "c.Tiff", "a.lif", "d.ome.tif", "x.tif.tif", "e f.tif"]
+)
 def test_raw_names(name: str) -> None:
     """A name is raw by its suffix, in any case."""
     assert is_raw_name(name)
@@ -29,7 +31,7 @@ def test_raw_names(name: str) -> None:
     "name",
     [
         ".tif", ".hidden.tif", "~$a.tif", "a.tif.tmp", "a.tif.part", "a.tif.partial", "a.tif.crdownload",
-        "a.tif.colvi.json", "a.tif.colvi.tif", "A.TIF.COLVI.TIF", "a.lsm", "a.lif", "a.png",
+        "a.tif.colvi.json", "a.tif.colvi.tif", "A.TIF.COLVI.TIF", "a.lsm", "a.lifext", "a.xlif", "a.png",
         "tif", "a.tif~", "",
     ],
 )  # fmt: skip

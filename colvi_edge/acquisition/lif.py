@@ -1,0 +1,195 @@
+"""Reads a Leica container image by image: each is judged on its own, and one that is broken loses no other.
+
+Containers are often several gigabytes, so they are not read whole: first their structure and, once, their
+hash; then the pixels of one image after the other. liffile decodes; the gate before it makes sure
+that it agrees on where the pixels are.
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any, cast
+from xml.etree.ElementTree import Element
+
+import numpy as np
+from liffile import LifFile, LifImage
+from numpy.typing import NDArray
+
+from colvi_edge.acquisition.channels import assign_roles, is_assumed
+from colvi_edge.acquisition.directories import DAMAGED
+from colvi_edge.acquisition.gate import refuse_too_large
+from colvi_edge.acquisition.lif_blocks import walk
+from colvi_edge.acquisition.lif_images import Layout, images, layout, uses
+from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits, Role
+from colvi_edge.acquisition.source import Source
+from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
+from colvi_edge.errors import (
+    AcquisitionError,
+    ImageTooLargeError,
+    ImageTooSmallError,
+    IncompleteFileError,
+    NotAnImageError,
+    PixelTypeError,
+)
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class LifPicture:
+    """One image of a container: planes (Z, C, H, W), and what the container says of it."""
+
+    planes: NDArray[Any]
+    roles: tuple[Role, ...]
+    roles_assumed: bool
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image of a container, not yet read.
+
+    Attributes:
+        key: such as "0003-Series004".
+        element: its description.
+        layout: how it lies; or why it is refused unread.
+        roles: of its channels.
+    """
+
+    key: str
+    element: Element
+    layout: Layout | AcquisitionError
+    roles: tuple[Role, ...] = ()
+
+
+class LifContainer:
+    """A container whose structure was checked; its images are read one by one.
+
+    Attributes:
+        bytes: its length.
+        sha256: of the whole file.
+        images: in its order, not one of them read.
+    """
+
+    def __init__(self, source: Source, channels: Sequence[str] | None, limits: Limits) -> None:
+        """Walk over the container, and hash it.
+
+        Args:
+            source: the file.
+            channels: role of each channel of every image as the operator names it; None to find out.
+            limits: what the file may ask for.
+
+        Raises:
+            AcquisitionError: nothing in it can be used; the sentence lacks the file's name.
+        """
+        self._source, self._channels, self._limits = source, channels, limits
+        with source.reading() as self.bytes:
+            if self.bytes > limits.container_bytes:
+                raise ImageTooLargeError(
+                    f"is {self.bytes:,} bytes long, but at most {limits.container_bytes:,} are read "
+                    "(limit 'container_bytes'); save its images to several containers or raise the limit"
+                )
+            self._blocks, source.end = walk(source, self.bytes)
+            source.seek(0)
+            with _strictly("the description of its images"):
+                self._file = LifFile(cast(IO[bytes], source))
+            source.end = self.bytes
+            described = list(islice(images(self._file.xml_element), limits.images + 1))
+            if len(described) > limits.images:
+                raise ImageTooLargeError(
+                    f"holds more than {limits.images:,} images (limit 'images'); save them to several "
+                    "containers or raise the limit"
+                )
+            if not described:
+                raise NotAnImageError("holds no image; save the images of the assay into it")
+            self.sha256 = _sha256(source)
+        used = uses([element for _, element in described])
+        self.images = [self._listed(key, element, used) for key, element in described]
+
+    def _listed(self, key: str, element: Element, used: Counter[str]) -> Listed:
+        try:
+            lies = layout(element, self._blocks, used)
+            roles = assign_roles(len(lies.hints), lies.hints, rgb=False, asked=self._channels)
+            height, width = lies.length("Y"), lies.length("X")
+            if min(height, width) < SMALLEST_PATCH_PX:
+                raise ImageTooSmallError(
+                    f"is {width} x {height} pixels, smaller than one patch of {SMALLEST_PATCH_PX} x "
+                    f"{SMALLEST_PATCH_PX}; acquire the whole field of view"
+                )
+            refuse_too_large(lies.block.bytes, lies.dtype.itemsize, self.bytes, self._limits)
+        except AcquisitionError as error:
+            return Listed(key, element, error)
+        return Listed(key, element, lies, roles)
+
+    def read(self, listed: Listed) -> LifPicture | AcquisitionError | MemoryError:
+        """Return an image, or why it is refused.
+
+        Returns:
+            planes: (Z, C, H, W) uint8, uint16 or float32 (finite), native byte order, contiguous.
+
+        Raises:
+            AcquisitionError: the container cannot be read any more, or changed.
+        """
+        if isinstance(listed.layout, AcquisitionError):
+            return listed.layout
+        with self._source.reading():
+            try:
+                with _strictly("its pixels"):
+                    stored = self._stored(listed.element, listed.layout)
+            except (AcquisitionError, MemoryError) as error:
+                return error
+        try:
+            return self._picture(stored, listed.layout, listed.roles)
+        except (AcquisitionError, MemoryError) as error:
+            return error
+
+    def _stored(self, element: Element, lies: Layout) -> NDArray[Any]:
+        image = LifImage(self._file, element, "")
+        block = image.memory_block
+        found = (image.dims, image.shape, image.dtype, block.offset, block.size)
+        if found != (tuple(lies.axes), lies.shape, lies.dtype, *lies.block):
+            raise IncompleteFileError(f"its description can be read in two ways; {DAMAGED}")
+        return image.asarray()
+
+    def _picture(self, stored: NDArray[Any], lies: Layout, roles: tuple[Role, ...]) -> LifPicture:
+        rows = lies.axes.index("Y")
+        last = stored.reshape(-1, lies.length("Y"), math.prod(lies.shape[rows + 1 :]))[-1]
+        refuse_unwritten_tail(last[..., np.newaxis], None)
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+            raise PixelTypeError(
+                "holds pixels that are NaN or infinite; expected finite numbers; acquire it again"
+            )
+        ordered = stored.transpose([lies.axes.index(axis) for axis in "ZCYX" if axis in lies.axes])
+        planes = ordered.reshape([lies.length(axis) for axis in "ZCYX"])
+        return LifPicture(
+            planes=np.ascontiguousarray(planes, dtype=lies.dtype.newbyteorder("=")),
+            roles=roles,
+            roles_assumed=is_assumed(len(roles), lies.hints, rgb=False, asked=self._channels),
+            layout=lies,
+        )
+
+
+def _sha256(source: Source) -> str:
+    digest = hashlib.sha256()
+    source.seek(0)
+    buffer = bytearray(_CHUNK)
+    while taken := source.readinto(memoryview(buffer)):
+        digest.update(memoryview(buffer)[:taken])
+    return digest.hexdigest()
+
+
+@contextmanager
+def _strictly(what: str) -> Iterator[None]:
+    """Turn whatever the reader raises into an error with a sentence."""
+    try:
+        yield
+    except (AcquisitionError, MemoryError):
+        raise
+    except Exception as error:  # liffile and the XML parser raise some ten types for damaged files
+        if isinstance(error, OSError) and error.errno:
+            raise  # of the file system
+        raise IncompleteFileError(f"{what} cannot be decoded; {DAMAGED}") from error
