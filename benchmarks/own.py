@@ -8,6 +8,7 @@ from pathlib import Path
 
 from serving import Laps, serve
 
+from colvi_edge.acquisition import Refused
 from colvi_edge.bundle import open_bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.jobs import Job
@@ -23,6 +24,8 @@ def main() -> None:
     def diagnose(raw: Path, folder: Path, laps: Laps) -> None:
         job = Job(raw, folder)
         [acquisition] = diagnoser.read(job)
+        if isinstance(acquisition, Refused):
+            raise acquisition.error
         laps.lap("read")
         judged = diagnoser.judge(acquisition)
         laps.lap("judge")

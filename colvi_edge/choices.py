@@ -25,3 +25,10 @@ class BuiltEngine(str, Enum):
     """The runtimes whose engines are built for one machine."""
 
     TENSORRT = "tensorrt"
+
+
+class OverlayChoice(str, Enum):
+    """How the overlay is written: as a picture, or also as data with the frames as objects."""
+
+    PNG = "png"
+    OME_TIFF = "ome-tiff"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
-from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
+from colvi_edge.choices import BuiltEngine, EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.errors import ColviEdgeError, EngineUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -72,13 +72,27 @@ OutputDirOption = Annotated[
         help="Put the results here, folders mirrored, instead of beside the raw files.",
     ),
 ]
+OverlayOption = Annotated[
+    OverlayChoice,
+    _option("--overlay", help="ome-tiff writes the overlay as data, too: raw channels, frames as ROIs."),
+]
+SampleOption = Annotated[
+    str | None,
+    _option(
+        "--sample",
+        metavar="PATTERN",
+        help=r"Regular expression that finds sample and date in names, such as "
+        r"'(?P<sample>[^_]+)_(?P<date>\d{8})'; without it the sample is what stands before 2026-11-20 or "
+        r"20261120.",
+    ),
+]
 LimitOption = Annotated[
     list[str] | None,
     _option(
         "--limit",
         metavar="NAME=NUMBER",
-        help="Let a raw file ask for more, or less: file_bytes, pixels, decoded_bytes, expansion or pages. "
-        "May be given several times.",
+        help="Let a raw file ask for more, or less: file_bytes, pixels, decoded_bytes, expansion, pages, "
+        "container_bytes or images. May be given several times.",
     ),
 ]
 JsonOption = Annotated[
@@ -126,6 +140,7 @@ def run(
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
     limit: LimitOption = None,
+    overlay: OverlayOption = OverlayChoice.PNG,
     result_csv: Annotated[
         Path | None,
         _option(
@@ -134,11 +149,17 @@ def run(
             help="Also write image_name,prediction,probability of every result in the folders.",
         ),
     ] = None,
+    omero_csv: Annotated[
+        Path | None,
+        _option(
+            "--omero-csv", dir_okay=False, help="Also write a table that 'omero metadata populate' takes."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Diagnose images, here and now.
 
-    Overlay, sidecar, table, GeoJSON and ROIs are left beside each.
+    Overlay, sidecar, table, GeoJSON and ROIs are left beside each. Images of a .lif are judged one by one.
 
     Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
     the others; the exit code is then 1.
@@ -146,6 +167,8 @@ def run(
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
     from colvi_edge.jobs import find_jobs
+    from colvi_edge.outputs import table
+    from colvi_edge.outputs.folder import write_table
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show
 
@@ -153,12 +176,13 @@ def run(
     jobs = find_jobs(images, output_dir)
     opened = open_bundle(bundle)
     with closing(_open(opened, engine, precision)) as running:
-        diagnoser = Diagnoser(opened, running, roles, limits)
+        diagnoser = Diagnoser(opened, running, roles, limits, overlay)
         outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
+    folders = {job.folder for job in jobs}
     if result_csv:
-        from colvi_edge.outputs.folder import write_result_csv
-
-        write_result_csv(result_csv, {job.folder for job in jobs})
+        write_table(result_csv, folders, table.result_csv)
+    if omero_csv:
+        write_table(omero_csv, folders, table.omero_csv)
     raise typer.Exit(int(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)))
 
 
@@ -171,6 +195,7 @@ def watch(
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
     limit: LimitOption = None,
+    overlay: OverlayOption = OverlayChoice.PNG,
     once: Annotated[bool, _option("--once", help="Diagnose what is there, then exit.")] = False,
     poll: Annotated[
         bool, _option("--poll", help="Only look, at intervals; shares are polled without being told.")
@@ -191,6 +216,16 @@ def watch(
         Path | None,
         _option("--metrics", dir_okay=False, help="Keep numbers for Prometheus' textfile collector here."),
     ] = None,
+    report: Annotated[
+        Path | None,
+        _option(
+            "--report",
+            metavar="HTML",
+            dir_okay=False,
+            help="Keep a page of all results here; it may lie in the folder, too.",
+        ),
+    ] = None,
+    sample: SampleOption = None,
     log_names: Annotated[
         bool,
         _option(
@@ -219,6 +254,9 @@ def watch(
         interval_s=interval,
         marker=marker,
         metrics=metrics,
+        report=report,
+        sample=sample,
+        overlay=overlay.value,
         log_names=log_names,
     )
     raise typer.Exit(supervise(settings))
@@ -244,6 +282,25 @@ def retry(folder: FolderArgument) -> None:
     from colvi_edge.watch.retry import retry as offer_again
 
     raise typer.Exit(offer_again(folder))
+
+
+@app.command(no_args_is_help=True)
+def report(
+    folder: Annotated[Path, typer.Argument(help="Holds results, in it and below it.", file_okay=False)],
+    page: Annotated[
+        Path,
+        _option("--output", "-o", of="report", metavar="HTML", dir_okay=False, help="The page, one file."),
+    ],
+    sample: SampleOption = None,
+) -> None:
+    """Show the results of a folder on one page.
+
+    Pictures, scores over time and a table, in one file that needs no network.
+    """
+    from colvi_edge.report.report import Report
+
+    images = Report(folder, page, sample=sample).write()
+    typer.echo(f"{images} images: {page}")
 
 
 @app.command(name="install-service", no_args_is_help=True)

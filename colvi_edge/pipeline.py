@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Provenance, Refused, acquire_opened
 from colvi_edge.bundle import Bundle
+from colvi_edge.choices import OverlayChoice
 from colvi_edge.clock import Clock
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
@@ -105,6 +106,7 @@ class Diagnoser:
         engine: Engine,
         channels: Sequence[str] | None = None,
         limits: Limits | None = None,
+        overlay: OverlayChoice = OverlayChoice.PNG,
     ) -> None:
         """Keep what every image needs.
 
@@ -113,11 +115,13 @@ class Diagnoser:
             engine: the same bundle, opened.
             channels: role of each channel of the raw files, where they do not say it themselves.
             limits: what a raw file may ask for.
+            overlay: how it is written.
         """
         self._bundle = bundle
         self._engine = engine
         self._channels = channels
         self._limits = limits or Limits()
+        self._overlay = overlay
 
     def read(self, job: RawFile) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
@@ -160,7 +164,13 @@ class Diagnoser:
         """
         with job.results() as folder_fd:
             return folder.write_result(
-                folder_fd, job.name, judged.sidecar, judged.collagen, judged.nuclei, job.confirm
+                folder_fd,
+                job.name,
+                judged.sidecar,
+                judged.collagen,
+                judged.nuclei,
+                job.confirm,
+                self._overlay,
             )
 
     def write_error(self, error: ColviEdgeError, job: RawFile, refused: Refused | None = None) -> ErrorRecord:

@@ -98,8 +98,8 @@ class Acquisition:
             layout: one of "collagen", "nuclei", "empty" for each channel of the result.
 
         Returns:
-            (Z, len(layout), H, W) of the same dtype; the planes themselves, not a copy, where
-            they already lie so. An "empty" channel holds zeros.
+            (Z, len(layout), H, W) of the same dtype; a view of the planes, not a copy, where they
+            lie in this order or the reverse. An "empty" channel holds zeros.
 
         Raises:
             ChannelError: a channel that the bundle needs is not in the file.
@@ -112,6 +112,8 @@ class Acquisition:
             )
         if tuple(layout) == self.channels:
             return self.planes
+        if tuple(layout) == self.channels[::-1]:  # nuclei, collagen, the usual order of files
+            return self.planes[:, ::-1]
         z, _, height, width = self.planes.shape
         planes = np.zeros((z, len(layout), height, width), self.planes.dtype)
         for target, role in enumerate(layout):

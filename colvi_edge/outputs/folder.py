@@ -19,6 +19,7 @@ from typing import Any
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from colvi_edge.choices import OverlayChoice
 from colvi_edge.clock import Clock
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs import geojson, overlay, rois, table
@@ -27,7 +28,7 @@ from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
 
-_MAX_OUTPUT_BYTES = 2**28
+_MAX_OUTPUT_BYTES = 2**32  # an OME-TIFF is as large as its projection
 _NAME_START = 50  # characters, of at most four bytes, that no cut takes away
 _RECORDS: TypeAdapter[Sidecar | ErrorRecord] = TypeAdapter(Sidecar | ErrorRecord)
 
@@ -45,6 +46,7 @@ def write_result(
     collagen: NDArray[Any],
     nuclei: NDArray[Any],
     confirm: Callable[[], None],
+    overlay_choice: OverlayChoice = OverlayChoice.PNG,
 ) -> Sidecar:
     """Write the files of a result, the sidecar last; return the sidecar as written.
 
@@ -58,6 +60,7 @@ def write_result(
         collagen: (H, W) projection.
         nuclei: (H, W) projection.
         confirm: asked before each change in the folder; raises to leave it as it is.
+        overlay_choice: whether there is an OME-TIFF beside the picture.
 
     Raises:
         OSError: a file cannot be written; then the older files are as they were, or there is no
@@ -67,7 +70,7 @@ def write_result(
     previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
     clock = Clock()
     with Drafts(folder_fd) as drafts:
-        outputs = _draft_views(drafts, names, sidecar, (collagen, nuclei), clock)
+        outputs = _draft_views(drafts, names, sidecar, (collagen, nuclei), overlay_choice, clock)
         revision = 1
         if previous is not None:
             revision = previous.revision + (previous.result_id != sidecar.result_id)
@@ -96,6 +99,7 @@ def _draft_views(
     names: Mapping[OutputKind, str],
     sidecar: Sidecar,
     channels: tuple[NDArray[Any], NDArray[Any]],
+    overlay_choice: OverlayChoice,
     clock: Clock,
 ) -> dict[OutputKind, str]:
     """Draft every file of a result but the sidecar itself; return their SHA-256."""
@@ -115,6 +119,12 @@ def _draft_views(
         if sidecar.status == "ok":
             for kind, table_like in _TABLES.items():
                 hashes[kind] = drafted(kind, "tables", partial(table_like, sidecar))
+        if overlay_choice is OverlayChoice.OME_TIFF:
+            from colvi_edge.outputs import ome_tiff  # its XML and TIFF writers take 30 ms that few need
+
+            hashes[OutputKind.OME_TIFF] = drafted(
+                OutputKind.OME_TIFF, "ome-tiff", lambda: ome_tiff.render(sidecar, *channels)
+            )
         return {OutputKind.OVERLAY: picture.result(), **hashes}
 
 
@@ -166,8 +176,8 @@ def _remove_images(folder_fd: int, raw_name: str, but: set[str]) -> None:
                     remove(folder_fd, output_name(raw_name, kind, key))
 
 
-def write_result_csv(path: Path, folders: Iterable[Path]) -> None:
-    """Write the published program's table of every result that lies in the folders.
+def write_table(path: Path, folders: Iterable[Path], render: Callable[[Iterable[Sidecar]], bytes]) -> None:
+    """Write a table of every result that lies in the folders, such as `table.result_csv` renders it.
 
     Raises:
         OutputError: the table cannot be written.
@@ -175,7 +185,7 @@ def write_result_csv(path: Path, folders: Iterable[Path]) -> None:
     names = sorted(name for folder in set(folders) for name in folder.glob(f"*{OutputKind.SIDECAR.value}"))
     sidecars = [found for name in names if (found := read_sidecar(name))]
     with open_results(path.parent) as folder_fd:
-        write_atomically(folder_fd, path.name, table.result_csv(sidecars))
+        write_atomically(folder_fd, path.name, render(sidecars))
 
 
 def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | None:

@@ -1,4 +1,4 @@
-"""How a scanner or a worker lives: on a line to its supervisor, and never longer than that."""
+"""How a scanner, a worker or a publisher lives: on a line to its supervisor, and never longer than that."""
 
 import ctypes
 import os

@@ -20,10 +20,10 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Child:
-    """A scanner or a worker.
+    """A scanner, a worker or a publisher.
 
     Attributes:
-        role: "scanner" or "worker", for words.
+        role: "scanner", "worker" or "publisher", for words.
         pid: of the process.
         started_at, heard_at: on the monotonic clock; the latter of its last message.
         ended_for: why it was killed; "" if it was not.

@@ -169,8 +169,9 @@ def _outputs(settings: dict[str, str]) -> list[Path]:
     places = []
     if "COLVI_EDGE_OUTPUT_DIR" in settings:
         places.append(Path(settings["COLVI_EDGE_OUTPUT_DIR"]))
-    if "COLVI_EDGE_METRICS" in settings:
-        places.append(Path(settings["COLVI_EDGE_METRICS"]).parent)
+    for name in ("COLVI_EDGE_METRICS", "COLVI_EDGE_REPORT"):
+        if name in settings:
+            places.append(Path(settings[name]).parent)
     return places
 
 

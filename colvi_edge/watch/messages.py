@@ -1,4 +1,4 @@
-"""What supervisor, scanner and worker say to each other, and how it travels.
+"""What supervisor, scanner, worker and publisher say to each other, and how it travels.
 
 Each message is one line of JSON on a socket pair, `{"say": "Ready", ...}`. Paths are relative to the watched
 root and decoded with `os.fsdecode`; JSON's escapes carry undecodable bytes. Times are CLOCK_MONOTONIC,
@@ -155,6 +155,7 @@ class WorkerSettings:
         engine, precision: as on the command line.
         channels: role of each channel of the files; None asks the file.
         limits: what a raw file may ask for: names and values of `acquisition.Limits`.
+        overlay: as on the command line.
     """
 
     root: str
@@ -165,6 +166,7 @@ class WorkerSettings:
     precision: str
     channels: list[str] | None
     limits: dict[str, int]
+    overlay: str
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,51 @@ class Finished:
     took_ms: float
 
 
-# --- both children
+# --- supervisor -> publisher
+
+
+@dataclass(frozen=True)
+class PublisherSettings:
+    """First message to a publisher.
+
+    Attributes:
+        root, output_dir: as the scanner has them.
+        page: absolute path of the report's page.
+        sample: pattern of the names, see `report.samples`; None takes the default.
+        refresh_s: the page loads itself anew so often.
+    """
+
+    root: str
+    output_dir: str | None
+    page: str
+    sample: str | None
+    refresh_s: float
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Write the page; the mount is the root's, elsewhere nothing is read or written."""
+
+    mount: Mount
+
+
+# --- publisher -> supervisor
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of the page.
+
+    Attributes:
+        why: it was not written, in words; "" if it was.
+        seconds: that it took.
+    """
+
+    why: str
+    seconds: float
+
+
+# --- scanner and worker
 
 
 @dataclass(frozen=True)
@@ -286,6 +332,9 @@ Message = (
     | Started
     | Refused
     | Finished
+    | PublisherSettings
+    | Publish
+    | Published
     | Alive
 )
 

@@ -5,8 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from colvi_edge.errors import UsageError
-from colvi_edge.watch.messages import Mount, ScannerSettings, WorkerSettings
+from colvi_edge.report import check_page_name
+from colvi_edge.report.samples import NamePattern
+from colvi_edge.watch.messages import Mount, PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.state_folder import StateFolder
+
+REFRESH_S = 30.0  # of the report in a browser
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class WatchSettings:
         interval_s: between scans; None leaves that to the scanner.
         marker: suffix of the file that says that a raw file is finished; None goes by time.
         metrics: file for Prometheus; None writes none.
+        report: page that is kept current; None writes none. It may lie in the watched folder, too, as only
+            the publisher opens it.
+        sample: pattern that finds sample and date in names, for the report; None takes the default.
+        overlay: as on the command line.
         log_names: files are named in full in the log.
         once: diagnose what is there, then end.
     """
@@ -41,13 +49,21 @@ class WatchSettings:
     metrics: Path | None
     log_names: bool
     once: bool
+    report: Path | None = None
+    sample: str | None = None
+    overlay: str = "png"
 
     def absolute(self) -> "WatchSettings":
         """Return the same with absolute paths, as children have another working directory.
 
         Raises:
-            UsageError: the metrics file lies where the supervisor opens nothing.
+            UsageError: the metrics file lies where the supervisor opens nothing, or the report cannot be
+                what it shall be.
         """
+        NamePattern(self.sample)
+        report = self.report and _absolute(self.report)
+        if report:
+            check_page_name(report)
         root, output_dir = _absolute(self.root), self.output_dir and _absolute(self.output_dir)
         metrics = self.metrics and _absolute(self.metrics)
         for folder in (root, output_dir):
@@ -56,7 +72,7 @@ class WatchSettings:
                     f"{metrics} lies in {folder}, which may be a share that hangs; put it elsewhere"
                 )
         bundle = self.bundle if self.bundle == "demo" else str(_absolute(Path(self.bundle)))
-        return replace(self, root=root, output_dir=output_dir, metrics=metrics, bundle=bundle)
+        return replace(self, root=root, output_dir=output_dir, metrics=metrics, report=report, bundle=bundle)
 
     def for_scanner(self, state: StateFolder, mount: Mount | None) -> ScannerSettings:
         """Return what a scanner is told; `mount` is the root's when it was last seen."""
@@ -81,6 +97,17 @@ class WatchSettings:
             precision=self.precision,
             channels=self.channels,
             limits=self.limits,
+            overlay=self.overlay,
+        )
+
+    def for_publisher(self) -> PublisherSettings:
+        """Return what a publisher is told; only where there is a report to publish."""
+        return PublisherSettings(
+            root=str(self.root),
+            output_dir=None if self.output_dir is None else str(self.output_dir),
+            page=str(self.report),
+            sample=self.sample,
+            refresh_s=REFRESH_S,
         )
 
 

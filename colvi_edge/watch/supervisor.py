@@ -36,6 +36,8 @@ from colvi_edge.watch.messages import (
     Finish,
     Finished,
     Message,
+    Published,
+    PublisherSettings,
     Ready,
     Refused,
     Root,
@@ -46,6 +48,7 @@ from colvi_edge.watch.messages import (
 )
 from colvi_edge.watch.metrics import Metrics
 from colvi_edge.watch.notify import notify
+from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.reporter import Reporter
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.signals import Signals
@@ -63,7 +66,7 @@ _IDLE_ROUND_S = 1.0
 _RESTART = 75  # EX_TEMPFAIL: start me again, and the folder will be writable
 
 COMMANDS: Mapping[str, Sequence[str]] = {
-    role: (sys.executable, "-m", f"colvi_edge.watch.{role}") for role in ("scanner", "worker")
+    role: (sys.executable, "-m", f"colvi_edge.watch.{role}") for role in ("scanner", "worker", "publisher")
 }
 
 log = logging.getLogger(journal.LOGGER)
@@ -74,7 +77,7 @@ def watch(settings: WatchSettings, commands: Mapping[str, Sequence[str]] = COMMA
 
     Args:
         settings: of the operator.
-        commands: that start "scanner" and "worker".
+        commands: that start "scanner", "worker" and "publisher".
 
     Returns:
         The exit code: 0; 1 after `once`, if a file failed or was left; 75 if systemd is to start the service
@@ -120,6 +123,7 @@ class Supervisor:
         self._desk = Desk(ledger, metrics, self._states, now)
         self._lookout = Lookout(self._start_scanner, self._states)
         self._workers = Workers(self._start_worker, settings.bundle, self._states)
+        self._publishing = Publishing(self._start_publisher if settings.report else None, self._states)
         parts = (self._states, ledger, metrics, self._desk, self._lookout, self._workers)
         self._reporter = Reporter(settings.root, folder.status, settings.metrics, parts)
         self._drain = (
@@ -179,7 +183,9 @@ class Supervisor:
                 child.heard_at = now
         self._round_at = now
         mount = self._lookout.mount(now)
-        if self._workers.limit(bool(self._desk.schedule.given), mount is not None, now):
+        given = self._desk.schedule.given.values()
+        longest = max((piece.signature.bytes for piece in given), default=0)
+        if self._workers.limit(bool(given), mount is not None, now, longest):
             self._desk.absolve()
         if not self._stopping:
             self._lookout.tick(now)
@@ -188,6 +194,7 @@ class Supervisor:
             self._give(now)
             if self._drain and self._drain.is_over(now):
                 self._exit_code = 0
+        self._publishing.tick(self._desk.answers, mount, now)
         self._name_trouble()
         self._reporter.tick(now)
         if self._reloading and not self._workers.is_reloading:
@@ -195,7 +202,7 @@ class Supervisor:
             notify(READY="1")
 
     def _children(self) -> list[Child]:
-        return [*self._lookout, *self._workers]
+        return [*self._lookout, *self._workers, *self._publishing]
 
     def _obey(self, signals: set[signal.Signals]) -> None:
         if signals & {signal.SIGTERM, signal.SIGINT}:
@@ -216,7 +223,10 @@ class Supervisor:
     def _start_worker(self, bundle: str) -> Child:
         return self._listen_to("worker", self._settings.for_worker(self._folder, bundle))
 
-    def _listen_to(self, role: str, first: ScannerSettings | WorkerSettings) -> Child:
+    def _start_publisher(self) -> Child:
+        return self._listen_to("publisher", self._settings.for_publisher())
+
+    def _listen_to(self, role: str, first: ScannerSettings | WorkerSettings | PublisherSettings) -> Child:
         child = Child(role, self._commands[role], first)
         self._selector.register(child, selectors.EVENT_READ)
         return child
@@ -234,6 +244,8 @@ class Supervisor:
         for message in messages:
             if child is self._lookout.scanner:
                 self._scanner_said(message, now)
+            elif isinstance(message, Published):
+                self._publishing.said(message, now)
             else:
                 self._worker_said(child, message, now)
         return True
@@ -247,6 +259,9 @@ class Supervisor:
         child.close()
         if child is self._lookout.scanner:
             self._lookout.ended(now)
+            return
+        if child in self._publishing:
+            self._publishing.ended(now)
             return
         busy = child is self._workers.current and bool(self._desk.schedule.given)
         self._workers.ended(child, busy, now)
@@ -321,7 +336,7 @@ class Supervisor:
     # --- the end
 
     def _stop(self) -> None:
-        """Give the worker time for what it has, and take the rest back."""
+        """Give the worker time for what it has, and the report for what is new; take the rest back."""
         self._stopping = True
         notify(STOPPING="1", STATUS="stopping")
         given, worker = self._desk.schedule.given, self._workers.current
@@ -329,6 +344,11 @@ class Supervisor:
             worker.send(Finish())
         until = time.monotonic() + STOP_LIMIT_S
         while given and worker and not worker.is_killed and time.monotonic() < until:
+            self._round()
+        self._workers.leave(time.monotonic())
+        self._publishing.hurry()
+        self._look_after_all(time.monotonic())
+        while self._publishing.is_behind and time.monotonic() < until:
             self._round()
         if given and not self._workers.held_up:
             self._desk.absolve()

@@ -23,6 +23,7 @@ import numpy as np
 
 from colvi_edge.acquisition import Limits
 from colvi_edge.bundle import Bundle, open_bundle
+from colvi_edge.choices import OverlayChoice
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.errors import (
     AcquisitionError,
@@ -101,7 +102,7 @@ class Worker:
                 reason=info.reason,
             )
         )
-        diagnoser = Diagnoser(bundle, engine, settings.channels, limits)
+        diagnoser = Diagnoser(bundle, engine, settings.channels, limits, OverlayChoice(settings.overlay))
         try:
             for outcome in process(diagnoser, self._files(diagnoser, places)):
                 self._answer(outcome)

@@ -94,7 +94,7 @@ def mount(root: Path) -> Mount:
 
 def settings_for(root: Path, **changes: Any) -> WorkerSettings:
     """Return the settings of a worker on a folder."""
-    plain = WorkerSettings(str(root), None, "demo", "", "auto", "auto", None, {})
+    plain = WorkerSettings(str(root), None, "demo", "", "auto", "auto", None, {}, "png")
     return replace(plain, **changes)
 
 

@@ -52,7 +52,7 @@ def give(root: Path) -> Iterator[Give]:
         )
     ours.settimeout(60)
     line = Line(ours)
-    line.send(WorkerSettings(str(root), None, "demo", "", "auto", "auto", None, {}))
+    line.send(WorkerSettings(str(root), None, "demo", "", "auto", "auto", None, {}, "png"))
     pinned = PinnedRoot(root)
     mount = pinned.mount()
     pinned.close()

@@ -1,0 +1,141 @@
+"""One image on the page: what of its record is shown, bounded and printable, and nothing else.
+
+Records lie in folders that others can write to. What they say is shown as text of a bounded length; what is
+a number or one of our own words was checked when the record was read.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.names import OutputKind, image_label
+from colvi_edge.outputs.sidecar import ErrorRecord, Image, Patches, Sidecar
+from colvi_edge.outputs.table import cells
+from colvi_edge.printable import printable_name
+from colvi_edge.report.samples import NamePattern
+
+DEMO_MODEL = "colvi-edge synthetic demo model"
+"""Name of the bundle that is shipped."""
+
+_TEXT = 400  # characters
+_FLAGS = 20
+_PATCHES = 1 << 14  # 8192 x 8192 pixels; the tooltips of more would fill the page
+_BAND_NUMBERS = {band.name: str(number) for number, band in enumerate(BANDS)}
+
+
+class Overlay(NamedTuple):
+    """The overlay that a record lists.
+
+    Attributes:
+        path: relative to the folder reported on.
+        sha256: what the file must have.
+        size_px: (width, height) of the picture, without the caption below it; None if that is not known.
+    """
+
+    path: str
+    sha256: str
+    size_px: tuple[int, int] | None
+
+
+class Entry(NamedTuple):
+    """One image.
+
+    Attributes:
+        created: when its record was made.
+        shown: what the page is told of it, fit for JSON; page.js lists the keys.
+        overlay: None if there is none.
+    """
+
+    created: datetime
+    shown: Mapping[str, Any]
+    overlay: Overlay | None
+
+
+def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePattern) -> Entry:
+    """Return what is shown of a record.
+
+    Args:
+        record: as it was read.
+        folder: that it lies in, relative to the one reported on; "" is that itself.
+        file: its name.
+        pattern: finds sample and date.
+
+    Raises:
+        UsageError: the pattern did not come to an end on the name.
+    """
+    image = record.image
+    shown: dict[str, Any] = {
+        "name": _text(image_label(image.name, image.key)),
+        "folder": _text(folder),
+        "created": record.created.isoformat(timespec="seconds"),
+        **_visit(image, folder, pattern),
+    }
+    if isinstance(record, ErrorRecord):
+        sentence = record.error.message.removeprefix(f"{image.name}: ")
+        shown |= {"result": "error", "flags": [["error", _text(record.error.kind), _text(sentence)]]}
+        return Entry(record.created, shown, None)
+    overlay = _overlay(record, folder, file)
+    shown |= {
+        "result": record.diagnosis or "rejected",
+        "flags": [[flag.severity, _text(flag.name), _text(flag.words)] for flag in record.quality[:_FLAGS]],
+        "model": [_text(record.model.name), _text(record.model.version), record.model.sha256],
+        "demo": record.model.name == DEMO_MODEL or None,
+        "size": overlay.size_px if overlay else None,
+    }
+    if record.votes and record.score is not None:
+        votes = [record.votes.control, record.votes.patient, record.votes.tie]
+        shown |= {"score": round(record.score, 1), "votes": votes}
+    if record.patches:
+        shown |= _patches(record, record.patches)
+    return Entry(record.created, {key: value for key, value in shown.items() if value is not None}, overlay)
+
+
+def link(path: str) -> str:
+    """Return a relative path as a URL: no name in it can be taken for a scheme, a query or an entity."""
+    return "./" + quote(path.encode(errors="surrogateescape"))
+
+
+def _visit(image: Image, folder: str, pattern: NamePattern) -> dict[str, str]:
+    # The images of one container are told apart by its key, 0003-NAME; most often only the file is dated.
+    names = filter(None, (image.key.partition("-")[2], image.name))
+    visit = next((found for name in names if (found := pattern.visit(folder, name))), None)
+    return {"sample": _text(visit.sample), "date": visit.day.isoformat()} if visit else {}
+
+
+def _overlay(sidecar: Sidecar, folder: str, file: str) -> Overlay | None:
+    name = file.removesuffix(OutputKind.SIDECAR.value) + OutputKind.OVERLAY.value
+    listed = {output.name: output.sha256 for output in sidecar.outputs}
+    sha256 = listed.get(printable_name(name))
+    if sha256 is None:
+        return None
+    return Overlay(f"{folder}/{name}" if folder else name, sha256, _size_px(sidecar.image))
+
+
+def _size_px(image: Image) -> tuple[int, int] | None:
+    lengths = dict(zip(image.axes or "", image.shape or (), strict=False))
+    width, height = lengths.get("X", 0), lengths.get("Y", 0)
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _patches(sidecar: Sidecar, grid: Patches) -> dict[str, Any]:
+    """Return the grid, row-major: p_control in thousandths, band and vote as one letter each."""
+    if grid.rows * grid.cols > _PATCHES:
+        return {}
+    try:
+        found = list(cells(sidecar))
+    except (ValueError, IndexError):  # rows of other lengths than it says
+        return {}
+    return {
+        "patches": [grid.rows, grid.cols, grid.size_px],
+        # Cut, not rounded: 0.8999 is steel blue, and 0.900 would not be.
+        "p": [int(1000 * cell.p_control + 1e-9) for cell in found],
+        "bands": "".join(_BAND_NUMBERS[cell.band] for cell in found),
+        "voted": "".join(cell.vote[0] for cell in found),
+    }
+
+
+def _text(text: str) -> str:
+    shown = printable_name(text)
+    return shown if len(shown) <= _TEXT else f"{shown[:_TEXT]} ..."

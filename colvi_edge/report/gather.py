@@ -1,0 +1,91 @@
+"""Finds the records below a folder, and reads only those that changed since the last look."""
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from colvi_edge.outputs.folder import read_sidecar
+from colvi_edge.outputs.names import OutputKind
+from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar
+from colvi_edge.report.entries import Entry, entry
+from colvi_edge.report.samples import NamePattern
+from colvi_edge.report.thumbnails import read_bounded
+
+MAX_DEPTH = 64
+_MAX_SIDECAR_BYTES = 2**25  # of the largest image that is read: 2^16 patches of 200 bytes
+_MAX_ERROR_BYTES = 2**20
+_INDEX = f".lif{OutputKind.SIDECAR.value}"  # of a container, which lists its images; each has its own record
+
+
+class Gathered(NamedTuple):
+    """What lies in the folder.
+
+    Attributes:
+        entries: in no order.
+        unread: how many records are none of this version, and how many records and folders cannot be read.
+    """
+
+    entries: list[Entry]
+    unread: int
+
+
+class Gatherer:
+    """Knows the records of one folder."""
+
+    def __init__(self, pattern: NamePattern) -> None:
+        """Begin with none; the pattern finds sample and date."""
+        self._pattern = pattern
+        self._known: dict[str, tuple[tuple[int, ...], Entry | None]] = {}
+
+    def gather(self, folder_fd: int) -> Gathered:
+        """Return what lies in a folder and those below it; links are not followed.
+
+        Raises:
+            UsageError: the pattern did not come to an end on a name.
+            OSError: the folder itself cannot be listed.
+        """
+        found: dict[str, tuple[tuple[int, ...], Entry | None]] = {}
+        unlisted: list[OSError] = []
+        for folder, name, here in _records(folder_fd, unlisted):
+            path = f"{folder}/{name}" if folder else name
+            try:
+                status = os.stat(name, dir_fd=here, follow_symlinks=False)
+            except OSError:  # it went away
+                continue
+            state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            known = self._known.get(path)
+            if not known or known[0] != state:
+                known = (state, self._read(folder, name, here, status.st_size))
+            found[path] = known
+        self._known = found
+        entries = [kept for _, kept in found.values() if kept]
+        return Gathered(entries, len(found) - len(entries) + len(unlisted))
+
+    def _read(self, folder: str, name: str, here: int, size: int) -> Entry | None:
+        record: Sidecar | ErrorRecord | None = None
+        if name.endswith(OutputKind.ERROR.value):
+            record = _read_error(name, here)
+        elif size <= _MAX_SIDECAR_BYTES:
+            record = read_sidecar(name, here)
+        return entry(record, folder, name, self._pattern) if record else None
+
+
+def _records(folder_fd: int, unlisted: list[OSError]) -> Iterator[tuple[str, str, int]]:
+    """Yield folder, name and the folder's descriptor of all that may be a record; note what is closed."""
+    for folder, subfolders, names, here in os.fwalk(".", onerror=unlisted.append, dir_fd=folder_fd):
+        relative = folder.removeprefix(".").removeprefix("/")
+        deep = relative.count("/") >= MAX_DEPTH
+        subfolders[:] = [] if deep else [name for name in subfolders if not name.startswith(".")]
+        for name in names:
+            is_record = name.endswith((OutputKind.SIDECAR.value, OutputKind.ERROR.value))
+            if is_record and not name.lower().endswith(_INDEX):
+                yield relative, name, here
+
+
+def _read_error(name: str, here: int) -> ErrorRecord | None:
+    try:
+        return ErrorRecord.model_validate_json(read_bounded(here, name, _MAX_ERROR_BYTES))
+    except (OSError, ValidationError):
+        return None

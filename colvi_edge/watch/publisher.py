@@ -1,0 +1,97 @@
+"""The publisher: writes the report's page each time that the supervisor asks for it.
+
+    python -m colvi_edge.watch.publisher DESCRIPTOR SUPERVISOR_PID
+
+It lives as long as the supervisor, so that what it read and the pictures that it made small are at hand for
+the next page. Results are read, and a page that lies among them is written, through descriptors of the
+pinned folders.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from colvi_edge.errors import ColviEdgeError
+from colvi_edge.outputs.atomic import write_atomically
+from colvi_edge.outputs.folder import explained, open_results
+from colvi_edge.report.report import Report
+from colvi_edge.watch.child import join_supervisor, supervisor_lives
+from colvi_edge.watch.messages import Line, Message, Mount, Publish, Published, PublisherSettings
+from colvi_edge.watch.watched_file import Places
+
+_LEAST_URGENT = 19
+
+
+class Publisher:
+    """Writes one page, again and again."""
+
+    def __init__(self, line: Line, settings: PublisherSettings) -> None:
+        """Take the line over; nothing is opened yet."""
+        self._line = line
+        self._page = Path(settings.page)
+        self._root = Path(settings.root)
+        self._results = Path(settings.output_dir or settings.root)
+        self._report = Report(self._results, self._page, sample=settings.sample, refresh_s=settings.refresh_s)
+        self._places: Places | None = None
+        self._settings = settings
+
+    def run(self, messages: Iterable[Message]) -> None:
+        """Work until the supervisor ends."""
+        for message in messages:
+            if isinstance(message, Publish):
+                begin = time.monotonic()
+                why = self._publish(message.mount)
+                self._line.send(Published(why, round(time.monotonic() - begin, 3)))
+
+    def _publish(self, mount: Mount) -> str:
+        """Write the page; return why that was not possible, or ""."""
+        try:
+            if self._places is None:
+                self._places = Places(self._settings.root, self._settings.output_dir)
+            with self._places.results(mount) as results:
+                page, _ = self._report.render(results.fileno())
+            with self._parent(self._places, mount) as parent:
+                write_atomically(parent, self._page.name, page, _confirm)
+        except ColviEdgeError as error:
+            return str(error)
+        except OSError as error:
+            return f"{self._results} cannot be listed: {error.strerror}"
+        return ""
+
+    @contextmanager
+    def _parent(self, places: Places, mount: Mount) -> Iterator[int]:
+        """Hold the folder of the page open, made if need be."""
+        for folder, pinned in ((self._results, places.results), (self._root, places.root)):
+            if self._page.is_relative_to(folder):
+                below = "/".join(self._page.parent.relative_to(folder).parts)
+                with explained(str(self._page.parent)), pinned(mount) as top:
+                    parent = top.open_folder(below, create=True)
+                    try:
+                        yield parent
+                    finally:
+                        os.close(parent)
+                return
+        with open_results(self._page.parent) as parent:
+            yield parent
+
+
+def _confirm() -> None:
+    if not supervisor_lives():
+        raise SystemExit
+
+
+def main() -> None:
+    """Run as the supervisor's child."""
+    os.nice(_LEAST_URGENT)
+    line = join_supervisor()
+    messages = iter(line)  # the same throughout: the first page is asked for in one breath with the settings
+    settings = next(messages)
+    assert isinstance(settings, PublisherSettings)  # noqa: S101 - the supervisor's first word
+    with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we
+        Publisher(line, settings).run(messages)
+
+
+if __name__ == "__main__":
+    main()
