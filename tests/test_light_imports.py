@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ["numpy", "openvino", "onnxruntime", "torch", "tifffile", "imagecodecs", "yaml", "PIL"]
+HEAVY = ["liffile", "numpy", "openvino", "onnxruntime", "torch", "tifffile", "imagecodecs", "yaml", "PIL"]
 
 
 def modules_after(code: str) -> set[str]:

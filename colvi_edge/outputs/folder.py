@@ -11,7 +11,6 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -104,28 +103,31 @@ def _draft_views(
 ) -> dict[OutputKind, str]:
     """Draft every file of a result but the sidecar itself; return their SHA-256."""
 
-    def drafted(kind: OutputKind, step: str, render: Callable[[], bytes]) -> str:
-        with clock.lap(step):
-            data = render()
+    def drafted(kind: OutputKind, data: bytes) -> str:
         drafts.write(names[kind], data)
         return sha256(data).hexdigest()
 
     with clock.lap("overlay"):
         canvas = overlay.draw(sidecar, *channels)
-    # The picture's deflate runs without the interpreter's lock, so the tables are made meanwhile.
+    with clock.lap("encode"):
+        picture = overlay.encode(canvas, sidecar)
+    # The tables are made while the picture goes to the disk. Made while it is compressed, they took
+    # longer: two threads compress, and a third takes turns with them on the two cores of a small machine.
     with ThreadPoolExecutor(1, "picture") as aside:
-        picture = aside.submit(drafted, OutputKind.OVERLAY, "encode", lambda: overlay.encode(canvas, sidecar))
+        drafting = aside.submit(drafted, OutputKind.OVERLAY, picture)
         hashes = {}
         if sidecar.status == "ok":
-            for kind, table_like in _TABLES.items():
-                hashes[kind] = drafted(kind, "tables", partial(table_like, sidecar))
+            for kind, render in _TABLES.items():
+                with clock.lap("tables"):
+                    data = render(sidecar)
+                hashes[kind] = drafted(kind, data)
         if overlay_choice is OverlayChoice.OME_TIFF:
             from colvi_edge.outputs import ome_tiff  # its XML and TIFF writers take 30 ms that few need
 
-            hashes[OutputKind.OME_TIFF] = drafted(
-                OutputKind.OME_TIFF, "ome-tiff", lambda: ome_tiff.render(sidecar, *channels)
-            )
-        return {OutputKind.OVERLAY: picture.result(), **hashes}
+            with clock.lap("ome-tiff"):
+                data = ome_tiff.render(sidecar, *channels)
+            hashes[OutputKind.OME_TIFF] = drafted(OutputKind.OME_TIFF, data)
+        return {OutputKind.OVERLAY: drafting.result(), **hashes}
 
 
 def write_error(folder_fd: int, raw_name: str, record: ErrorRecord, confirm: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ same time. Filter Up and no filter came out 2 to 3 % larger in the same time.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -37,12 +37,10 @@ def encode(rgb: NDArray[np.uint8], text: Mapping[str, str]) -> bytes:
     height, width, _ = rgb.shape
     file = [_SIGNATURE, *_chunk(b"IHDR", struct.pack(">II5B", width, height, *_RGB8))]
     for keyword, words in text.items():
-        file += _chunk(
-            b"tEXt", keyword.encode("latin-1") + b"\0" + words.encode("latin-1", "backslashreplace")
-        )
-    file += _chunk(b"IDAT", _compressed(_filtered(rgb)))
-    file += _chunk(b"IEND", b"")
-    return b"".join(file)
+        file += _chunk(b"tEXt", keyword.encode("latin-1"), b"\0", words.encode("latin-1", "backslashreplace"))
+    file += _chunk(b"IDAT", *_compressed(_filtered(rgb)))
+    file += _chunk(b"IEND")
+    return b"".join(file)  # the one copy of the pixels' 1.4 MB: each costs half a millisecond
 
 
 def _filtered(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -56,23 +54,25 @@ def _filtered(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return filtered
 
 
-def _compressed(filtered: NDArray[np.uint8]) -> bytes:
-    """Return rows as a zlib stream (RFC 1950), the upper half deflated by itself and the lower one behind it.
-
-    Each half is one call, which asks once for the interpreter's lock: other threads may be busy in Python.
-    """
+def _compressed(filtered: NDArray[np.uint8]) -> Iterator[bytes]:
+    """Yield a zlib stream (RFC 1950) of rows: each half deflated by itself, at the same time."""
     upper, lower = np.array_split(filtered, 2)
     with ThreadPoolExecutor(1, "lower half") as aside:
         behind = aside.submit(_deflated, lower, isal_zlib.Z_FINISH)
-        before = _deflated(upper, isal_zlib.Z_SYNC_FLUSH)
-        return b"".join((_ZLIB, before, behind.result(), struct.pack(">I", isal_zlib.adler32(filtered))))
+        yield _ZLIB
+        yield from _deflated(upper, isal_zlib.Z_SYNC_FLUSH)
+        yield from behind.result()
+    yield struct.pack(">I", isal_zlib.adler32(filtered))
 
 
-def _deflated(rows: NDArray[np.uint8], end: int) -> bytes:
+def _deflated(rows: NDArray[np.uint8], end: int) -> tuple[bytes, bytes]:
     deflate = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, -15)  # no header: there is one for both
-    return deflate.compress(rows) + deflate.flush(end)
+    return deflate.compress(rows), deflate.flush(end)
 
 
-def _chunk(kind: bytes, content: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    checksum = isal_zlib.crc32(content, isal_zlib.crc32(kind))
-    return struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)
+def _chunk(kind: bytes, *content: bytes) -> tuple[bytes, ...]:
+    checksum = isal_zlib.crc32(kind)
+    for piece in content:
+        checksum = isal_zlib.crc32(piece, checksum)
+    length = sum(map(len, content))
+    return struct.pack(">I", length), kind, *content, struct.pack(">I", checksum)

@@ -379,6 +379,20 @@ class Line:
         with self._sending:
             self._end.sendall(encode(message))
 
+    def first(self) -> Message:
+        """Return the first message, and leave what follows it on the line, where `select` sees it.
+
+        Raises:
+            EOFError: the other side ended without one.
+        """
+        line = b""
+        while not line.endswith(b"\n"):
+            byte = self._end.recv(1)
+            if not byte:
+                raise EOFError("the line ended before its first message")
+            line += byte
+        return decode(line)
+
     def receive(self) -> list[Message] | None:
         """Return the messages that have come, after waiting for at least a part of one; None at the end."""
         data = self._end.recv(1 << 16)

@@ -127,7 +127,7 @@ def main() -> None:
     # Of no consequence, but it would write the names of folders into the log.
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
     line = join_supervisor()
-    settings = next(iter(line))
+    settings = line.first()
     assert isinstance(settings, ScannerSettings)  # noqa: S101 - the supervisor's first word
     with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we
         Scanner(line, settings).run()

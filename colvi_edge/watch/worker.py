@@ -237,7 +237,7 @@ def sha256_of(opened: Callable[[], int]) -> str:
 def main() -> None:
     """Run a worker on the line whose descriptor the command line names."""
     line = join_supervisor()
-    settings = next(iter(line))
+    settings = line.first()
     if not isinstance(settings, WorkerSettings):
         raise TypeError(f"the first message to a worker is its settings, not {settings}")
     try:

@@ -59,7 +59,7 @@ me = os.path.basename(sys.argv[0])[:-3]
 def log(**what):
     with open(f"{here}/{me}.log", "a") as file:
         file.write(json.dumps({"pid": os.getpid(), "at": time.monotonic(), **what}) + "\\n")
-settings = next(iter(line))
+settings = line.first()
 log(say="start", bundle=getattr(settings, "bundle", ""), mount=repr(getattr(settings, "mount", "")))
 """
 
