@@ -2,7 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,6 +13,8 @@ from colvi_edge.errors import ColviEdgeError, EngineUnavailableError, UsageError
 if TYPE_CHECKING:
     from colvi_edge.bundle import Bundle
     from colvi_edge.engines import Engine
+
+Chosen = TypeVar("Chosen", EngineName, PrecisionChoice)
 
 app = typer.Typer(
     name="colvi-edge",
@@ -486,6 +488,91 @@ def build(
             typer.echo(f"decides as the trained network does: {running.info.reason}")
 
 
+@app.command(no_args_is_help=True)
+def bench(
+    bundle: BundleOption,
+    image: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The lab's own raw file; without one a projection is simulated.", dir_okay=False, exists=True
+        ),
+    ] = None,
+    engine: Annotated[
+        str, _option("--engine", metavar="LIST", help="auto, openvino, onnxruntime or tensorrt, or several.")
+    ] = "auto",
+    precision: Annotated[
+        str,
+        _option(
+            "--precision", metavar="LIST", help="auto, fp32, fp16 or int8, or several, each on every engine."
+        ),
+    ] = "auto",
+    channels: ChannelsOption = None,
+    rounds: Annotated[
+        int | None,
+        _option(
+            "--rounds",
+            of="bench",
+            min=1,
+            help="Images of each engine and compression; without it what fits half a minute, 20 at least.",
+        ),
+    ] = None,
+    idle: Annotated[
+        float,
+        _option(
+            "--idle",
+            of="bench",
+            min=0,
+            metavar="SECONDS",
+            help="Also measure images after so long a rest; 0 does not.",
+        ),
+    ] = 3.0,
+    peers: Annotated[
+        bool, _option("--peers", of="bench", help="Also time the network on what else is installed.")
+    ] = False,
+    check: Annotated[
+        bool, _option("--check", of="bench", help="Also compare decisions with torch's and with FP32's.")
+    ] = False,
+    budget_ms: Annotated[
+        float | None,
+        _option(
+            "--budget-ms",
+            of="bench",
+            min=0,
+            help="End with exit code 1 if 95 % of the images are not done within this.",
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        _option("--compare", of="bench", dir_okay=False, help="Tell what changed since an earlier --json."),
+    ] = None,
+    json: Annotated[
+        Path | None, _option("--json", of="bench", dir_okay=False, help="Write every sample here.")
+    ] = None,
+    html: Annotated[
+        Path | None, _option("--html", of="bench", dir_okay=False, help="Write a page with plots here.")
+    ] = None,
+) -> None:
+    """Measure where each millisecond goes.
+
+    From file to JSON, stage by stage: one after the other, after a rest, from a new process, in a burst.
+    """
+    from colvi_edge.bench.command import bench as measure
+    from colvi_edge.bench.measure import Wishes
+
+    wishes = Wishes(
+        image=image,
+        channels=_roles(channels),
+        bundle=bundle,
+        engines=_several(EngineName, "--engine", engine),
+        precisions=_several(PrecisionChoice, "--precision", precision),
+        rounds=rounds,
+        idle_s=idle,
+        peers=peers,
+        check=check,
+    )
+    raise typer.Exit(measure(wishes, budget_ms=budget_ms, compare=compare, json=json, html=html))
+
+
 @app.command()
 def doctor(json: JsonOption = False) -> None:
     """Check this machine.
@@ -524,6 +611,14 @@ def _roles(channels: str | None) -> list[str] | None:
 
 def _words(given: str | None) -> list[str] | None:
     return None if given is None else [word.strip().lower() for word in given.split(",")]
+
+
+def _several(choices: type[Chosen], option: str, given: str) -> list[Chosen]:
+    try:
+        return [choices(word) for word in _words(given) or []]
+    except ValueError:
+        names = ", ".join(choice.value for choice in choices)
+        raise UsageError(f"{option} {given}: expected one or more of {names}, separated by commas") from None
 
 
 def _numbers(settings: list[str] | None) -> dict[str, int]:

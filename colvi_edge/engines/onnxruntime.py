@@ -19,7 +19,8 @@ class OnnxRuntimeEngine:
 
     def __init__(self, bundle: Bundle, precision: Precision, reason: str) -> None:
         """Open the session; `open_engine` is the way here."""
-        self.info = EngineInfo("onnxruntime", onnxruntime.__version__, precision, "CPU", reason)
+        how = f"{reason}; {_BATCH} patches at once"
+        self.info = EngineInfo("onnxruntime", onnxruntime.__version__, precision, "CPU", how)
         self._bundle = bundle
         self._session = onnxruntime.InferenceSession(
             bundle.network(precision), providers=["CPUExecutionProvider"]

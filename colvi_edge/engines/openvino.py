@@ -56,13 +56,16 @@ class OpenVinoEngine:
         """Compile the network; `open_engine` is the way here."""
         self._core = openvino.Core()
         self._bundle = bundle
-        device = str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
-        self.info = EngineInfo("openvino", openvino.__version__.split("-")[0], precision, device, reason)
+        self._precision = precision
         normalisation = bundle.config.normalisation.build()
         made_of = {"model": bundle.sha256, "precision": precision, "code": _CODE}
         self._whole = _Compiled(
             compiled_network(self._core, _SETTINGS, made_of, lambda: self._graph(normalisation))
         )
+        device = str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
+        version = openvino.__version__.split("-")[0]
+        how = f"{reason}; {self._whole.ahead} x {_BATCH} patches at once"
+        self.info = EngineInfo("openvino", version, precision, device, how)
 
     def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """See `Engine.probabilities`."""
@@ -96,7 +99,7 @@ class OpenVinoEngine:
     def _graph(self, normalisation: Normalisation | None) -> openvino.Model:
         """Return the network, behind a normalisation of raw patches if one is given."""
         config = self._bundle.config
-        model = self._core.read_model(self._bundle.network(self.info.precision))
+        model = self._core.read_model(self._bundle.network(self._precision))
         model.reshape([_BATCH, len(config.channels), config.patch_px, config.patch_px])
         unfold.unfold_first_convolution(model)
         graph = PrePostProcessor(model)
@@ -111,9 +114,9 @@ class _Compiled:
 
     def __init__(self, compiled: openvino.CompiledModel) -> None:
         """Make as many requests as OpenVINO has streams for."""
-        count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._requests = [compiled.create_infer_request() for _ in range(count)]
-        self._batches = [np.zeros(compiled.input().shape, np.float32) for _ in range(count)]
+        self.ahead: int = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._requests = [compiled.create_infer_request() for _ in range(self.ahead)]
+        self._batches = [np.zeros(compiled.input().shape, np.float32) for _ in range(self.ahead)]
         for request, batch in zip(self._requests, self._batches, strict=True):
             request.set_input_tensor(openvino.Tensor(batch, shared_memory=True))
 

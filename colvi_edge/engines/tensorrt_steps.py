@@ -69,7 +69,9 @@ class Steps:
     @property
     def launched(self) -> str:
         """See the class."""
-        return f"launched step by step ({self._refusal})" if self._refusal else "launched as a CUDA graph"
+        how = f"launched step by step ({self._refusal})" if self._refusal else "launched as a CUDA graph"
+        copies = "pixels read where the host has them" if self._shares_memory else "pixels copied to the GPU"
+        return f"{how}, up to {MAX_BATCH} patches at once, {copies}"
 
     def warm_up(self) -> None:
         """Judge blank images of the usual size until nothing is done for the first time."""

@@ -1,0 +1,55 @@
+"""`colvi-edge bench` from its options to its exit code."""
+
+from pathlib import Path
+
+from colvi_edge.bench import page, table
+from colvi_edge.bench.figures import within_budget
+from colvi_edge.bench.measure import Wishes, measure
+from colvi_edge.bench.record import read, to_json
+from colvi_edge.errors import ParityError
+from colvi_edge.outputs.atomic import write_atomically
+from colvi_edge.outputs.folder import open_results
+from colvi_edge.terminal import progress_share
+
+
+def bench(
+    wishes: Wishes,
+    *,
+    budget_ms: float | None = None,
+    compare: Path | None = None,
+    json: Path | None = None,
+    html: Path | None = None,
+) -> int:
+    """Measure, print a table, write files; return the exit code.
+
+    Args:
+        wishes: what is to be measured.
+        budget_ms: what the first engine's p95 from file to JSON may be.
+        compare: record of an earlier bench.
+        json: file for the record.
+        html: file for the page.
+
+    Returns:
+        5 where a check failed; else 1 over the budget; else 0.
+
+    Raises:
+        ColviEdgeError: an engine, the bundle or the image cannot be had; the earlier record is none of this
+            schema; a file cannot be written.
+    """
+    old = read(compare) if compare else None
+    beside = next((file.parent for file in (json, html) if file), None)
+    with progress_share("Bench") as tell:
+        record = measure(wishes, beside, tell)
+    if json:
+        _write(json, to_json(record))
+    if html:
+        _write(html, page.render(record, old).encode())
+    table.show(record, old, budget_ms)
+    if any(check.faults for check in record.checks):
+        return ParityError.exit_code
+    return int(budget_ms is not None and not within_budget(record, budget_ms)[0])
+
+
+def _write(file: Path, data: bytes) -> None:
+    with open_results(file.parent) as folder_fd:
+        write_atomically(folder_fd, file.name, data)

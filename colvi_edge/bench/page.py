@@ -1,0 +1,270 @@
+"""The bench as one HTML file: it loads nothing, runs nothing, and can be mailed."""
+
+from html import escape
+from importlib.resources import files
+
+from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.bench import compare, elements, figures, plots
+from colvi_edge.bench.figures import PREPARE, Overview, interval, three_digits
+from colvi_edge.bench.record import END_TO_END, NETWORK, READ, WRITE, Record, Series
+from colvi_edge.bench.starts import PATTERN as COLD_START
+
+_PARTS = {READ: "read", "quality": "quality", PREPARE: "prepare", NETWORK: "network", WRITE: "write"}
+"""Stages that have a colour of their own, by the name of its style."""
+
+_REST = "the rest"
+_COLUMNS = ("p50", "p90", "p95", "p99", "min")
+
+
+def render(record: Record, old: Record | None = None) -> str:
+    """Return the page of a record and, where there is an older one, of what changed."""
+    first = figures.overview(record)[0]
+    sections = [
+        _head(record, first),
+        _strips(record),
+        _bars(record),
+        _engines(record) if len(record.engines) > 1 else "",
+        _stages(record),
+        _peers(record) if record.peers or record.peers_missing else "",
+        _checks(record) if record.checks else "",
+        _changes(record, old) if old else "",
+        _facts(record),
+    ]
+    style = files("colvi_edge.bench").joinpath("page.css").read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>colvi-edge bench, {record.created:%Y-%m-%d}</title>\n"
+        f"<style>\n{style}</style>\n</head>\n<body>\n"
+        + "\n".join(section for section in sections if section)
+        + f'\n<footer><p class="use">{RESEARCH_USE_ONLY}</p></footer>\n</body>\n</html>\n'
+    )
+
+
+def _head(record: Record, first: Overview) -> str:
+    continuous = first.continuous
+    tiles = [
+        ("95 % within", _span(continuous.summary_ms["p95"])),
+        ("slowest", _span(max(continuous.samples_ms))),
+        (
+            f"after {record.settings.idle_s:g} s of rest",
+            _span(first.after_idle.median_ms) if first.after_idle else "",
+        ),
+        ("in a new process", _span(first.cold_start.median_ms) if first.cold_start else ""),
+        ("in a burst", f"{1000 / first.burst.median_ms:.1f} <small>images/s</small>" if first.burst else ""),
+        ("not the network", f"{100 * first.outside:.0f} <small>%</small>"),
+    ]
+    shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in tiles if value)
+    notices = "".join(f'<p class="notice">{escape(words)}</p>' for words in figures.warnings(record))
+    facts = figures.facts(record)
+    return (
+        f'<header><h1>colvi-edge bench</h1><p class="use">{RESEARCH_USE_ONLY}</p></header>\n'
+        f'<p class="quiet">{escape(facts["Measured"])}. {escape(facts["Machine"])}.</p>\n{notices}'
+        f'<p class="lead">From file to JSON in <b>{three_digits(continuous.median_ms)} ms</b> on '
+        f"{escape(first.engine)}, the median of {len(continuous.samples_ms)} images.</p>\n"
+        f'<dl class="tiles">{shown}</dl>'
+    )
+
+
+def _strips(record: Record) -> str:
+    rows = [
+        (row.engine, [way for way in figures.ways(record, row) if way[1].pattern != COLD_START])
+        for row in figures.overview(record)
+    ]
+    scale = plots.Scale([sample for _, group in rows for _, series in group for sample in series.samples_ms])
+    body = ""
+    for engine, group in rows:
+        body += f"<h3>{escape(engine)}</h3>"
+        for way, series in group:
+            name = way.removeprefix(f"{END_TO_END}, ")
+            p50, p95 = (three_digits(series.summary_ms[which]) for which in ("p50", "p95"))
+            words = f"{engine}, {name}: median {p50} ms, 95 % within {p95} ms"
+            value = f'<b>{p50}</b> <span class="quiet">p95 {p95}</span>'
+            body += elements.row(escape(name), plots.strip(series.samples_ms, scale, words), value)
+        body += elements.row("", plots.axis(scale), "")
+    return elements.section(
+        "From file to JSON",
+        "Each dot is one image, the first measured on top, the last at the bottom. Solid line: median; "
+        "dashed: 95 % are faster. The axis is logarithmic.",
+        body,
+    )
+
+
+def _bars(record: Record) -> str:
+    bars = {
+        (engine.name, given): _parts(record, engine.name, given)
+        for engine in record.engines
+        for given in record.inputs
+    }
+    whole = max(sum(parts.values()) for parts in bars.values())
+    body = _legend()
+    for engine in record.engines:
+        body += f"<h3>{escape(engine.name)}</h3>"
+        for given in record.inputs:
+            parts = bars[engine.name, given]
+            words = f"{engine.name}, {given}: " + ", ".join(
+                f"{part} {ms:.1f} ms" for part, ms in parts.items()
+            )
+            classes = [(_PARTS.get(part, "rest"), ms) for part, ms in parts.items()]
+            value = f"<b>{three_digits(sum(parts.values()))}</b>"
+            body += elements.row(escape(given), plots.bar(classes, whole, words), value)
+    return elements.section(
+        "Where the time goes",
+        "Medians of the stages in ms, one after the other. Their sum differs a little from the median of the "
+        f"whole. {PREPARE.capitalize()}: what the engine takes beyond the network alone.",
+        body,
+    )
+
+
+def _parts(record: Record, engine: str, given: str) -> dict[str, float]:
+    """Return the milliseconds of each stage that has a colour, and of the others together."""
+    parts = dict.fromkeys(_PARTS, 0.0) | {_REST: 0.0}
+    for stage in figures.stages(record, engine, given):
+        if not stage.within:
+            parts[stage.name if stage.name in parts else _REST] += stage.median_ms
+    write = parts.pop(WRITE)
+    return {**parts, WRITE: write}
+
+
+def _legend() -> str:
+    size = 'width="12" height="12"'
+    swatch = f'<svg {size} aria-hidden="true"><rect class="{{}}" {size} rx="2"/></svg>'
+    names = [(name, style) for name, style in _PARTS.items() if name != WRITE]
+    names += [(_REST, "rest"), (WRITE, _PARTS[WRITE])]
+    return (
+        '<ul class="legend">'
+        + "".join(f"<li>{swatch.format(style)}{name}</li>" for name, style in names)
+        + "</ul>"
+    )
+
+
+def _engines(record: Record) -> str:
+    rows = figures.overview(record)
+    body = []
+    for row in rows:
+        parts = (row.continuous, row.after_idle, row.cold_start, row.burst, row.network)
+        cells = [three_digits(part.median_ms) if part else "" for part in parts]
+        body.append([row.engine, *cells, f"{row.continuous.median_ms / rows[0].continuous.median_ms:.2f}"])
+    head = ["p50 in ms", END_TO_END, "after rest", "new process", "in a burst", "network", "ratio"]
+    return elements.section(
+        "Engines side by side", "They took turns, in a new order each round.", elements.table(head, body)
+    )
+
+
+def _stages(record: Record) -> str:
+    body = ""
+    for engine, row in zip(record.engines, figures.overview(record), strict=True):
+        rows = [("first", name, _summary(series)) for name, series in figures.ways(record, row)]
+        for stage in figures.stages(record, engine.name, record.inputs[0]):
+            summary = _summary(stage.series) if stage.series else [three_digits(stage.median_ms), *[""] * 5]
+            rows.append(("within" if stage.within else "", stage.name, summary))
+        shown = elements.table(
+            ["ms", *_COLUMNS, "of"],
+            [[name, *cells] for _, name, cells in rows],
+            [style for style, *_ in rows],
+        )
+        words = escape(f"{engine.version} on {engine.device}. {engine.reason}.")
+        opened = " open" if engine == record.engines[0] else ""
+        body += (
+            f"<details{opened}><summary><h3>{escape(engine.name)}</h3></summary>"
+            f'<p class="quiet">{words}</p>{shown}</details>'
+        )
+    return elements.section(
+        "Every stage",
+        f"Stages of the input “{escape(record.inputs[0])}”. Indented ones are done at the same time, within "
+        "the one above. p99 of fewer than 100 is the slowest.",
+        body,
+    )
+
+
+def _peers(record: Record) -> str:
+    first = figures.overview(record)[0]
+    rows = [(f"colvi-edge, {first.engine}", first.network, "1")]
+    rows += [
+        (f"{peer.name} ({peer.version}, batch {peer.batch})", peer.network, interval(peer.ratio))
+        for peer in figures.peer_ratios(record)
+    ]
+    whole = max(series.median_ms for _, series, _ in rows)
+    body = "".join(
+        elements.row(
+            escape(name),
+            plots.bar([(NETWORK, series.median_ms)], whole, f"{name}: {series.median_ms:.1f} ms"),
+            f'<b>{three_digits(series.median_ms)}</b> <span class="quiet">x {ratio}</span>',
+            "row wide",
+        )
+        for name, series, ratio in rows
+    )
+    body += "".join(
+        f'<p class="quiet">Not measured: {escape(missing.name)}: {escape(missing.why)}.</p>'
+        for missing in record.peers_missing
+    )
+    return elements.section(
+        "Other runtimes",
+        "The network alone, from normalised patches to probabilities of the same image; medians in ms, and "
+        "how many times as long they are, with the interval that holds the ratio with 95 % confidence.",
+        body,
+    )
+
+
+def _checks(record: Record) -> str:
+    head = [
+        "votes",
+        "compared with",
+        "agree",
+        "bands differ",
+        "diagnoses flip",
+        "largest Δp",
+        "largest Δscore",
+    ]
+    rows = [
+        [
+            f"{check.engine}, {check.images}",
+            check.reference,
+            f"{check.agreement:.2%}",
+            f"{check.band_flips:.2%}",
+            str(check.diagnosis_flips),
+            f"{check.largest_dp:.2g}",
+            f"{check.largest_dscore:.2f}",
+        ]
+        for check in record.checks
+    ]
+    faults = [f"{check.engine}: {fault}" for check in record.checks for fault in check.faults]
+    verdict = "".join(f'<p class="bad">{escape(fault)}.</p>' for fault in faults)
+    return elements.section(
+        "Decisions",
+        "How each engine votes here.",
+        elements.table(head, rows)
+        + (verdict or '<p class="good">Every engine decides as the trained network does.</p>'),
+    )
+
+
+def _changes(record: Record, old: Record) -> str:
+    rows = []
+    for change in compare.changes(record, old):
+        cells = [three_digits(change.old_ms), three_digits(change.new.median_ms)]
+        rows.append([compare.title(change.new), *cells, interval(change.ratio), change.words])
+    notices = "".join(f'<p class="notice">{escape(words)}</p>' for words in compare.caveats(record, old))
+    return elements.section(
+        f"Since {old.created:%Y-%m-%d %H:%M} UTC",
+        f"Compared with {escape(old.software)}; the interval holds the ratio with 95 % confidence.",
+        notices + elements.table(["p50 in ms", "was", "is", "ratio", ""], rows),
+    )
+
+
+def _facts(record: Record) -> str:
+    shown = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in figures.facts(record).items()
+    )
+    return elements.section("What this holds for", "", f'<dl class="facts">{shown}</dl>')
+
+
+def _summary(series: Series) -> list[str]:
+    return [
+        *(three_digits(series.summary_ms[column]) for column in _COLUMNS),
+        str(len(series.samples_ms)),
+    ]
+
+
+def _span(milliseconds: float) -> str:
+    return f"{three_digits(milliseconds)} <small>ms</small>"
