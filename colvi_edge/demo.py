@@ -9,6 +9,7 @@ from colvi_edge.engines import open_engine
 from colvi_edge.jobs import find_jobs
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Diagnoser, process
+from colvi_edge.report.report import Report
 from colvi_edge.simulate import image_seed, simulate_folder, simulate_planes, write_imagej
 from colvi_edge.terminal import progress, show, wide_console
 
@@ -36,13 +37,16 @@ def play(folder: Path, seed: int) -> int:
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]
     right = sum(truth == verdict for truth, verdict in truths)
     example = jobs[_PROJECTIONS // 2].raw  # a patient
+    page = folder / "report.html"
+    Report(folder, page).write()
     console = wide_console()
     console.print(f"\nModel     {bundle.name} {bundle.version}: simulated images, no clinical meaning")
     console.print(
         f"Engine    {info.runtime} {info.version}, {info.precision} on {info.device} ({info.reason})"
     )
     console.print(f"Right     {right} of {len(truths)} simulated cultures")
-    console.print(f"Look at   {example}.colvi.png", soft_wrap=True)
+    console.print(f"Look at   {page}: all of them on one page", soft_wrap=True)
+    console.print(f"          {example}.colvi.png", soft_wrap=True)
     console.print(
         f"          {example.parent}: drag .geojson into QuPath, .rois.zip into Fiji", soft_wrap=True
     )

@@ -150,7 +150,7 @@ class Diagnoser:
                 probabilities = self._engine.probabilities(planes)
             with clock.lap("decide"):
                 diagnosis = diagnose(probabilities)
-        with clock.lap("project"):
+        with clock.lap("overlay projection"):
             shown = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
         collagen, nuclei = (shown[config.channels.index(role)] for role in ("collagen", "nuclei"))
         record = result_record(acquisition, self._bundle, self._engine.info, flags, diagnosis, clock.laps_ms)

