@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("records", type=Path, nargs="+")
     for file in parser.parse_args().records:
-        print("\n".join(lines(read(file))))  # noqa: T201 - for a pipe
+        print("\n".join(lines(read(file))))
 
 
 def lines(record: Record) -> Iterator[str]:

@@ -74,7 +74,7 @@ def main() -> None:
         "made_again_s": round(statistics.median(again_s), 3),
         "loaded_ms": round(statistics.median(opened)),
     }
-    print(json.dumps(figures))  # noqa: T201
+    print(json.dumps(figures))
     if given.pictures:
         take_pictures(page, given.pictures)
 
