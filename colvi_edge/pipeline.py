@@ -6,6 +6,7 @@
 holds several, each image goes its own way, and the index comes last.
 """
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
@@ -206,6 +207,7 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
     image is held in memory at a time. An outcome is given as soon as it is written, also while the
     next job is still being waited for.
     """
+    gc.freeze()  # what is loaded by now stays; looking for garbage in it cost every thirtieth image 14 ms
     reader = ThreadPoolExecutor(1, "read")
     try:
         with ThreadPoolExecutor(1, "write") as writer:

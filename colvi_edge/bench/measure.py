@@ -1,5 +1,6 @@
 """From what is to be measured to a record of it."""
 
+import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ def measure(wishes: Wishes, beside: Path | None, tell: Tell) -> Record:
             patches,
             {name: peer.run for name, peer in peers.items()},
         )
+        gc.freeze()  # as `pipeline.process` does; the peers' modules are no part of what is measured
         settings, during = _time(bench, wishes, tell)
         options = {name: one.options(bundle, wishes) for name, one in opened.items()}
         starts = cold_starts(options, next(iter(inputs.files.values())), folder, tell)
