@@ -3,13 +3,10 @@
 Nothing else tells it: a file's own date is when it was copied, a result's when it was judged.
 """
 
-import re
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
-from types import FrameType
 from typing import NamedTuple
+
+import regex
 
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import printable_name
@@ -18,7 +15,7 @@ DEFAULT_PATTERN = r"\A(?P<sample>.+?)(?<!\d)(?P<date>(?:19|20)\d\d(?P<dash>-?)\d
 """Whatever stands before 2026-11-20 or 20261120."""
 
 LIMIT_S = 0.5  # for one name: a sane pattern takes some microseconds
-_DATE = re.compile(r"(\d{4})[-_. ]?(\d\d)[-_. ]?(\d\d)")
+_DATE = regex.compile(r"(\d{4})[-_. ]?(\d\d)[-_. ]?(\d\d)")
 
 
 class Visit(NamedTuple):
@@ -42,8 +39,8 @@ class NamePattern:
         """
         self.text = pattern or DEFAULT_PATTERN
         try:
-            self._pattern = re.compile(self.text)
-        except (re.error, OverflowError, RecursionError) as error:
+            self._pattern = regex.compile(self.text)
+        except (regex.error, OverflowError, RecursionError) as error:
             raise UsageError(
                 f"--sample {printable_name(self.text)}: no regular expression: {error}; {_EXPECTED}"
             ) from error
@@ -67,8 +64,13 @@ class NamePattern:
             UsageError: the pattern did not come to an end on this name.
         """
         where = f"{folder}/{name}" if "/" in self.text else name
-        with _limited(self.text, where):
-            found = self._pattern.search(where)
+        try:
+            found = self._pattern.search(where, timeout=LIMIT_S)
+        except TimeoutError as error:  # (a+)+$ takes 2^40 steps for 40 letters; the name may be a patient's
+            raise UsageError(
+                f"--sample {printable_name(self.text)} does not come to an end on a name of {len(where)} "
+                "characters; avoid repeats within repeats, such as (a+)+"
+            ) from error
         if not found:
             return None
         sample, day = (found["sample"] or "").strip(" _.-"), _day(found["date"] or "")
@@ -87,26 +89,3 @@ def _day(text: str) -> date | None:
         return date(*map(int, found.groups())) if found else None
     except ValueError:  # the 31st of February
         return None
-
-
-@contextmanager
-def _limited(pattern: str, name: str) -> Iterator[None]:
-    """End a search that takes too long: (a+)+$ takes 2^40 steps for 40 letters, and names are anyone's.
-
-    By a signal, which the matcher looks out for; so it works in the main thread only. The name itself may be
-    a patient's, and what is raised may go to a log.
-    """
-
-    def stop(_: int, __: FrameType | None) -> None:
-        raise UsageError(
-            f"--sample {printable_name(pattern)} does not come to an end on a name of {len(name)} characters"
-            "; avoid repeats within repeats, such as (a+)+"
-        )
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
