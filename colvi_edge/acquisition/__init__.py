@@ -10,7 +10,6 @@ opened for each of them anew, and must not have changed meanwhile.
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,10 +115,8 @@ def acquire_opened(
             # Imported here: listing a folder by name needs no reader.
             from colvi_edge.acquisition.tiff import read_tiff
 
-            with ThreadPoolExecutor(1, "hash") as aside:  # 3 ms for 4 MB, as long as decoding takes
-                hashed = aside.submit(hashlib.sha256, data)
-                image = read_tiff(data, name, channels, limits)
-            sha256 = hashed.result().hexdigest()
+            image = read_tiff(data, name, channels, limits)
+            sha256 = hashlib.sha256(data).hexdigest()
     if data is None:
         yield from _images_of(opened, shown, channels, limits, may_lack)
         return
