@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.patches import Normalisation
 
+from .checkpoint import Checkpoint, load_checkpoint
 from .keras import read_keras
 from .networks import PATCH_PX, Activation, Turned, network_with
-from .training import CLASSES, Checkpoint, load_checkpoint
+from .patch_set import CLASSES
 
 PUBLISHED = Normalisation("scale", divisor=255.0, dtype="uint8")
 """The published code divides the 8-bit pictures that it made by 255."""

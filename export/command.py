@@ -13,12 +13,12 @@ from colvi_edge.patches import Normalisation, NormalisationKind
 from colvi_edge.terminal import wide_console
 
 from .calibration import ENOUGH, read_calibration
+from .checkpoint import Checkpoint
 from .checkpoints import read_model
 from .manifest import Description, refuse_foreign
 from .networks import PATCH_PX
 from .package import Settings, package
 from .parity import as_table
-from .training import Checkpoint
 
 _PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "fp32": ("fp32",),

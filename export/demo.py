@@ -17,16 +17,10 @@ from numpy.typing import NDArray
 from colvi_edge.culture import DIFFICULTY
 from colvi_edge.simulate import CHANNELS, LABELS, simulate_projection
 
+from .checkpoint import Checkpoint, save_checkpoint
 from .evaluation import evaluate
-from .training import (
-    LAYOUT,
-    Checkpoint,
-    PatchSet,
-    Settings,
-    collect_patches,
-    save_checkpoint,
-    train,
-)
+from .patch_set import LAYOUT, PatchSet, collect_patches
+from .training import Settings, train
 
 DEMO_CHECKPOINT = Path(__file__).with_name("demo.pt")
 """The checkpoint of the shipped model; it lies in the repository and is not installed."""

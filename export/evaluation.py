@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .training import Checkpoint, PatchSet, predict_logits
+from .checkpoint import Checkpoint
+from .patch_set import PatchSet
+from .prediction import predict_logits
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ from colvi_edge.kernels.compile import Binary, compile_kernels
 from colvi_edge.patches import Normalisation, network_input, project, tile
 
 from .calibration import Calibration, Images, simulated_calibration
+from .checkpoint import Checkpoint
 from .manifest import Description, npy, write_bundle
 from .networks import PATCH_PX
 from .onnx import INPUT, to_onnx
 from .parity import Row, measure, reference, save_worst
 from .quantise import RANGES, STRIDE_PATCHES, Range, Target, quantise
-from .training import Checkpoint
 
 PURPOSES: dict[Precision, str] = {
     "fp32": "reference: any runtime, any device",

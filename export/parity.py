@@ -23,8 +23,8 @@ from colvi_edge.engines.verify import Comparison, Tolerance, compare
 from colvi_edge.errors import ModelError
 from colvi_edge.patches import grid_shape, network_input, project, tile
 
+from .checkpoint import Checkpoint
 from .networks import PATCH_PX, Probabilities
-from .training import Checkpoint
 
 RUNTIMES = (EngineName.OPENVINO, EngineName.ONNXRUNTIME)
 WORST = 16

@@ -1,32 +1,24 @@
 """Train a network on the patches of labelled projections, as in section 3 of the paper.
 
-    projections ──▶ PatchSet ──▶ train ──▶ network, temperature ──▶ evaluate ──▶ checkpoint
-
-Patches of one image look alike, so images, never patches, are divided between training,
-validation and test. Patches are kept raw (256 of two channels: 4 MB an image at uint16) and are
-normalised and turned, one of eight ways, when their batch comes.
+projections ──▶ PatchSet ──▶ train ──▶ network, temperature ──▶ evaluate ──▶ checkpoint
 """
 
 import ctypes
-import pickle
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from colvi_edge.errors import UsageError
-from colvi_edge.patches import Normalisation, normalise, project, tile
+from colvi_edge.patches import Normalisation, normalise
 
-from .networks import PATCH_PX, Activation, Probabilities, build_network
-
-CLASSES = ("control", "patient")
-LAYOUT = ("collagen", "nuclei")
+from .checkpoint import Checkpoint
+from .networks import build_network
+from .patch_set import LAYOUT, PatchSet, turned, wide
+from .prediction import fit_temperature, predict_logits
 
 
 @dataclass(frozen=True)
@@ -51,21 +43,6 @@ class Settings:
     bfloat16: bool = True
 
 
-@dataclass(frozen=True)
-class PatchSet:
-    """Raw patches with what is known about them.
-
-    Attributes:
-        counts: (N, C, P, P), the projection's own values.
-        label: (N,) int64, index into CLASSES.
-        image: (N,) int64, which image the patch is from.
-    """
-
-    counts: NDArray[Any]
-    label: NDArray[np.int64]
-    image: NDArray[np.int64]
-
-
 class Epoch(NamedTuple):
     """What `train` reports after each pass."""
 
@@ -73,39 +50,6 @@ class Epoch(NamedTuple):
     training_loss: float
     validation_loss: float
     validation_accuracy: float
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained network with all that is needed to use it; see `save_checkpoint` for the file."""
-
-    network: nn.Module
-    name: str
-    channels: tuple[str, ...]
-    activation: Activation
-    temperature: float
-    normalisation: Normalisation
-    training: dict[str, Any]
-
-    def probabilities(self) -> Probabilities:
-        """Return the network with its activation, ready to judge."""
-        return Probabilities(self.network, self.activation, self.temperature).eval()
-
-
-def collect_patches(images: Iterable[tuple[NDArray[Any], str]], patch_px: int = PATCH_PX) -> PatchSet:
-    """Cut labelled images into patches.
-
-    Args:
-        images: planes (Z, C, H, W), channels in the network's order, and a name of CLASSES.
-        patch_px: edge of a patch.
-    """
-    counts, labels, sources = [], [], []
-    for source, (planes, label) in enumerate(images):
-        patches = tile(project(planes), patch_px)
-        counts.append(_compact(patches))
-        labels.append(np.full(len(patches), CLASSES.index(label), np.int64))
-        sources.append(np.full(len(patches), source, np.int64))
-    return PatchSet(np.concatenate(counts), np.concatenate(labels), np.concatenate(sources))
 
 
 def train(
@@ -170,96 +114,6 @@ def train(
     )
 
 
-def predict_logits(
-    network: nn.Module, patches: PatchSet, normalisation: Normalisation, *, bfloat16: bool = False
-) -> Tensor:
-    """Return the (N, 2) float32 logits of all patches, a few at a time.
-
-    All at once, the first convolution's output alone is 2 MiB a patch.
-    """
-    network.eval()
-    parts = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        for start in range(0, len(patches.label), 64):
-            batch = normalise(_wide(patches.counts[start : start + 64]), normalisation)
-            parts.append(network(torch.from_numpy(batch)).float())
-    return torch.cat(parts)
-
-
-def fit_temperature(logits: Tensor, truth: Tensor) -> float:
-    """Return the temperature that makes the softmax of logits least surprised by the truth.
-
-    The loss is convex in 1 / temperature: a golden-section search finds the one minimum.
-    """
-
-    def surprise(sharpness: float) -> float:
-        return functional.cross_entropy(logits.double() * sharpness, truth).item()
-
-    low, high = 0.05, 20.0
-    golden = (5**0.5 - 1) / 2
-    while high - low > 1e-4:
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        low, high = (low, right) if surprise(left) < surprise(right) else (left, high)
-    return 2 / (low + high)
-
-
-def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint as one plain dictionary of tensors, numbers and words, atomically.
-
-    `torch.load(path, weights_only=True)` reads it; its keys are those of `Checkpoint`, with
-    "state_dict" in place of the network, "classes" and "patch_px".
-    """
-    content = {
-        "state_dict": {**checkpoint.network.state_dict()},
-        "network": checkpoint.name,
-        "channels": list(checkpoint.channels),
-        "classes": list(CLASSES),
-        "activation": checkpoint.activation,
-        "temperature": checkpoint.temperature,
-        "normalisation": asdict(checkpoint.normalisation),
-        "patch_px": PATCH_PX,
-        "training": checkpoint.training,
-    }
-    partial = path.with_name(f".{path.name}.part")
-    torch.save(content, partial)
-    partial.replace(path)
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Read what `save_checkpoint` wrote; the file can run no code.
-
-    Raises:
-        UsageError: the file is not such a checkpoint.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        network = build_network(content["network"], len(content["channels"]))
-        network.load_state_dict(content["state_dict"])
-        given = content["normalisation"]
-        normalisation = Normalisation(**given | {"mean": tuple(given["mean"]), "std": tuple(given["std"])})
-        return Checkpoint(
-            network=network.eval(),
-            name=content["network"],
-            channels=tuple(content["channels"]),
-            activation=content["activation"],
-            temperature=content["temperature"],
-            normalisation=normalisation,
-            training=content["training"],
-        )
-    except (
-        OSError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise UsageError(
-            f"{path} is not a checkpoint of colvi-edge ({error}); make one with export/training.py"
-        ) from error
-
-
 def _one_epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
@@ -273,7 +127,7 @@ def _one_epoch(
     order = rng.permutation(len(patches.label))
     for start in range(0, len(order), settings.batch):
         chosen = order[start : start + settings.batch]
-        batch = normalise(_wide(patches.counts[chosen]), normalisation)
+        batch = normalise(wide(patches.counts[chosen]), normalisation)
         inputs = torch.from_numpy(turned(batch, rng.integers(8, size=len(batch))))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
@@ -284,16 +138,6 @@ def _one_epoch(
         optimiser.step()
         losses.append(loss.item())
     return float(np.mean(losses))
-
-
-def turned(patches: NDArray[np.float32], ways: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return square (N, C, P, P) patches, each turned by way % 4 quarters, then mirrored if way > 3."""
-    result = np.empty_like(patches)
-    for way in range(8):
-        which = ways == way
-        quarter = np.rot90(patches[which], way % 4, axes=(2, 3))
-        result[which] = quarter[..., ::-1] if way > 3 else quarter
-    return result
 
 
 def _keep_freed_blocks() -> None:
@@ -317,16 +161,3 @@ def _improving(history: list[Epoch], patience: int) -> bool:
 
 def _copy_of(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
-
-
-def _compact(patches: NDArray[Any]) -> NDArray[Any]:
-    """Keep counts in as few bytes as lose nothing: half the memory of int64, or a quarter."""
-    if not np.issubdtype(patches.dtype, np.integer):
-        return patches.astype(np.float32)
-    small = patches.min() >= 0 and patches.max() < 2**16
-    return patches.astype(np.uint16 if small else np.int64)
-
-
-def _wide(counts: NDArray[Any]) -> NDArray[Any]:
-    """Undo `_compact`: exact sums want 64 bits."""
-    return counts.astype(np.int64 if np.issubdtype(counts.dtype, np.integer) else np.float64)

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from colvi_edge.errors import ModelError, UsageError
+from colvi_edge.export.checkpoint import Checkpoint, save_checkpoint
 from colvi_edge.export.checkpoints import PUBLISHED, read_model
 from colvi_edge.export.networks import NETWORKS, build_network
 from colvi_edge.export.onnx import to_onnx
-from colvi_edge.export.training import Checkpoint, save_checkpoint
 from colvi_edge.patches import Normalisation
 
 ORDER = ("control", "patient")

@@ -13,21 +13,12 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from colvi_edge.errors import UsageError
+from colvi_edge.export.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from colvi_edge.export.demo import make_demo_checkpoint
 from colvi_edge.export.evaluation import evaluate
-from colvi_edge.export.training import (
-    Checkpoint,
-    Epoch,
-    PatchSet,
-    Settings,
-    collect_patches,
-    fit_temperature,
-    load_checkpoint,
-    predict_logits,
-    save_checkpoint,
-    train,
-    turned,
-)
+from colvi_edge.export.patch_set import PatchSet, collect_patches, turned
+from colvi_edge.export.prediction import fit_temperature, predict_logits
+from colvi_edge.export.training import Epoch, Settings, train
 from colvi_edge.patches import Normalisation
 
 

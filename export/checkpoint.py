@@ -1,0 +1,89 @@
+"""A trained network as a file of ours: plain tensors, numbers and words."""
+
+import pickle
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from colvi_edge.errors import UsageError
+from colvi_edge.patches import Normalisation
+
+from .networks import PATCH_PX, Activation, Probabilities, build_network
+from .patch_set import CLASSES
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network with all that is needed to use it; see `save_checkpoint` for the file."""
+
+    network: nn.Module
+    name: str
+    channels: tuple[str, ...]
+    activation: Activation
+    temperature: float
+    normalisation: Normalisation
+    training: dict[str, Any]
+
+    def probabilities(self) -> Probabilities:
+        """Return the network with its activation, ready to judge."""
+        return Probabilities(self.network, self.activation, self.temperature).eval()
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint as one plain dictionary of tensors, numbers and words, atomically.
+
+    `torch.load(path, weights_only=True)` reads it; its keys are those of `Checkpoint`, with
+    "state_dict" in place of the network, "classes" and "patch_px".
+    """
+    content = {
+        "state_dict": {**checkpoint.network.state_dict()},
+        "network": checkpoint.name,
+        "channels": list(checkpoint.channels),
+        "classes": list(CLASSES),
+        "activation": checkpoint.activation,
+        "temperature": checkpoint.temperature,
+        "normalisation": asdict(checkpoint.normalisation),
+        "patch_px": PATCH_PX,
+        "training": checkpoint.training,
+    }
+    partial = path.with_name(f".{path.name}.part")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what `save_checkpoint` wrote; the file can run no code.
+
+    Raises:
+        UsageError: the file is not such a checkpoint.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        network = build_network(content["network"], len(content["channels"]))
+        network.load_state_dict(content["state_dict"])
+        given = content["normalisation"]
+        normalisation = Normalisation(**given | {"mean": tuple(given["mean"]), "std": tuple(given["std"])})
+        return Checkpoint(
+            network=network.eval(),
+            name=content["network"],
+            channels=tuple(content["channels"]),
+            activation=content["activation"],
+            temperature=content["temperature"],
+            normalisation=normalisation,
+            training=content["training"],
+        )
+    except (
+        OSError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise UsageError(
+            f"{path} is not a checkpoint of colvi-edge ({error}); make one with export/training.py"
+        ) from error
