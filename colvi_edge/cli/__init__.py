@@ -1,0 +1,55 @@
+"""The command line: parse, delegate, report. Heavy imports stand inside the commands."""
+
+from typing import Annotated
+
+import typer
+
+from colvi_edge import RESEARCH_USE_ONLY, __version__
+from colvi_edge.cli.machine import bench, doctor
+from colvi_edge.cli.microscope import install_service, report, retry, run, status, watch
+from colvi_edge.cli.model import build, export
+from colvi_edge.cli.play import demo, simulate
+from colvi_edge.errors import ColviEdgeError
+
+__all__ = ["app", "main"]
+
+_ALONE = (demo, doctor)
+"""Commands that do something without a word more; the others show their help then."""
+
+app = typer.Typer(
+    name="colvi-edge",
+    help=f"Collagen VI diagnosis of fibroblast cultures, beside the microscope. {RESEARCH_USE_ONLY}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help starts faster, and folds paragraphs
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Print the version, or go on to the command."""
+    if show:
+        typer.echo(f"colvi-edge {__version__}")
+        raise typer.Exit
+
+
+for _command in (
+    *(run, watch, status, retry, report, install_service),
+    *(demo, simulate),
+    *(export, build),
+    *(bench, doctor),
+):
+    app.command(no_args_is_help=_command not in _ALONE)(_command)
+
+
+def main() -> None:
+    """Run the command line; an error that the operator can put right is one line and an exit code."""
+    try:
+        app()
+    except ColviEdgeError as error:
+        typer.echo(f"colvi-edge: error: {error}", err=True)
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,106 @@
+"""The commands that look at this machine: measure it, check it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.cli.options import BundleOption, ChannelsOption, JsonOption, option, roles_of, several_of
+
+
+def bench(
+    bundle: BundleOption,
+    image: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The lab's own raw file; without one a projection is simulated.", dir_okay=False, exists=True
+        ),
+    ] = None,
+    engine: Annotated[
+        str, option("--engine", metavar="LIST", help="auto, openvino, onnxruntime or tensorrt, or several.")
+    ] = "auto",
+    precision: Annotated[
+        str,
+        option(
+            "--precision", metavar="LIST", help="auto, fp32, fp16 or int8, or several, each on every engine."
+        ),
+    ] = "auto",
+    channels: ChannelsOption = None,
+    rounds: Annotated[
+        int | None,
+        option(
+            "--rounds",
+            of="bench",
+            min=1,
+            help="Images of each engine and compression; without it what fits half a minute, 20 at least.",
+        ),
+    ] = None,
+    idle: Annotated[
+        float,
+        option(
+            "--idle",
+            of="bench",
+            min=0,
+            metavar="SECONDS",
+            help="Also measure images after so long a rest; 0 does not.",
+        ),
+    ] = 3.0,
+    peers: Annotated[
+        bool, option("--peers", of="bench", help="Also time the network on what else is installed.")
+    ] = False,
+    check: Annotated[
+        bool, option("--check", of="bench", help="Also compare decisions with torch's and with FP32's.")
+    ] = False,
+    budget_ms: Annotated[
+        float | None,
+        option(
+            "--budget-ms",
+            of="bench",
+            min=0,
+            help="End with exit code 1 if 95 % of the images are not done within this.",
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        option("--compare", of="bench", dir_okay=False, help="Tell what changed since an earlier --json."),
+    ] = None,
+    json: Annotated[
+        Path | None, option("--json", of="bench", dir_okay=False, help="Write every sample here.")
+    ] = None,
+    html: Annotated[
+        Path | None, option("--html", of="bench", dir_okay=False, help="Write a page with plots here.")
+    ] = None,
+) -> None:
+    """Measure where each millisecond goes.
+
+    From file to JSON, stage by stage: one after the other, after a rest, from a new process, in a burst.
+    """
+    from colvi_edge.bench.command import bench as measure
+    from colvi_edge.bench.measure import Wishes
+
+    wishes = Wishes(
+        image=image,
+        channels=roles_of(channels),
+        bundle=bundle,
+        engines=several_of(EngineName, "--engine", engine),
+        precisions=several_of(PrecisionChoice, "--precision", precision),
+        rounds=rounds,
+        idle_s=idle,
+        peers=peers,
+        check=check,
+    )
+    raise typer.Exit(measure(wishes, budget_ms=budget_ms, compare=compare, json=json, html=html))
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Check this machine.
+
+    Engines, bundle, a self-test, and what is missing for more.
+    """
+    from colvi_edge.doctor import examine
+    from colvi_edge.terminal import show_findings
+
+    findings = examine()
+    show_findings(findings, as_json=json)
+    raise typer.Exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))

@@ -1,0 +1,216 @@
+"""The commands of every day: diagnose, watch, report."""
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.cli.options import (
+    BundleOption,
+    ChannelsOption,
+    EngineOption,
+    FolderArgument,
+    JsonOption,
+    LimitOption,
+    OutputDirOption,
+    OverlayOption,
+    PrecisionOption,
+    SampleOption,
+    numbers_of,
+    open_for,
+    option,
+    roles_of,
+)
+from colvi_edge.errors import ColviEdgeError
+
+
+def run(
+    images: Annotated[
+        list[Path], typer.Argument(help="Raw files, or folders to search for them.", readable=False)
+    ],
+    bundle: BundleOption,
+    output_dir: OutputDirOption = None,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionChoice.AUTO,
+    channels: ChannelsOption = None,
+    limit: LimitOption = None,
+    overlay: OverlayOption = OverlayChoice.PNG,
+    result_csv: Annotated[
+        Path | None,
+        option(
+            "--result-csv",
+            dir_okay=False,
+            help="Also write image_name,prediction,probability of every result in the folders.",
+        ),
+    ] = None,
+    omero_csv: Annotated[
+        Path | None,
+        option(
+            "--omero-csv", dir_okay=False, help="Also write a table that 'omero metadata populate' takes."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Diagnose images, here and now.
+
+    Overlay, sidecar, table, GeoJSON and ROIs are left beside each. Images of a .lif are judged one by one.
+
+    Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
+    the others; the exit code is then 1.
+    """
+    from colvi_edge.acquisition import Limits
+    from colvi_edge.bundle import open_bundle
+    from colvi_edge.jobs import find_jobs
+    from colvi_edge.outputs import table
+    from colvi_edge.outputs.folder import write_table
+    from colvi_edge.pipeline import Diagnoser, process
+    from colvi_edge.terminal import show
+
+    roles, limits = roles_of(channels), Limits.named(numbers_of(limit))
+    jobs = find_jobs(images, output_dir)
+    opened = open_bundle(bundle)
+    with closing(open_for(opened, engine, precision)) as running:
+        diagnoser = Diagnoser(opened, running, roles, limits, overlay)
+        outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
+    folders = {job.folder for job in jobs}
+    if result_csv:
+        write_table(result_csv, folders, table.result_csv)
+    if omero_csv:
+        write_table(omero_csv, folders, table.omero_csv)
+    raise typer.Exit(int(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)))
+
+
+def watch(
+    folder: FolderArgument,
+    bundle: BundleOption,
+    output_dir: OutputDirOption = None,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionChoice.AUTO,
+    channels: ChannelsOption = None,
+    limit: LimitOption = None,
+    overlay: OverlayOption = OverlayChoice.PNG,
+    once: Annotated[bool, option("--once", help="Diagnose what is there, then exit.")] = False,
+    poll: Annotated[
+        bool, option("--poll", help="Only look, at intervals; shares are polled without being told.")
+    ] = False,
+    interval: Annotated[
+        float | None,
+        option(
+            "--interval", min=0.1, metavar="SECONDS", help="Between looks; 15 on a local disk, 5 on others."
+        ),
+    ] = None,
+    marker: Annotated[
+        str | None,
+        option(
+            "--marker", metavar="SUFFIX", help="X.tif is finished when X.tif<SUFFIX> appears, not by time."
+        ),
+    ] = None,
+    metrics: Annotated[
+        Path | None,
+        option("--metrics", dir_okay=False, help="Keep numbers for Prometheus' textfile collector here."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        option(
+            "--report",
+            metavar="HTML",
+            dir_okay=False,
+            help="Keep a page of all results here; it may lie in the folder, too.",
+        ),
+    ] = None,
+    sample: SampleOption = None,
+    log_names: Annotated[
+        bool,
+        option("--log-names", help="Name files in the log; without it by a hash, as names may be patients'."),
+    ] = False,
+) -> None:
+    """Diagnose each new raw file of a folder.
+
+    Goes on until it is ended. Raw files are only read, unfinished ones not at all. Usually systemd
+    runs this: see install-service.
+    """
+    from colvi_edge.watch.supervisor import WatchSettings
+    from colvi_edge.watch.supervisor import watch as supervise
+
+    settings = WatchSettings(
+        root=folder,
+        output_dir=output_dir,
+        bundle=bundle,
+        engine=engine.value,
+        precision=precision.value,
+        channels=roles_of(channels),
+        limits=numbers_of(limit),
+        once=once,
+        poll=poll,
+        interval_s=interval,
+        marker=marker,
+        metrics=metrics,
+        report=report,
+        sample=sample,
+        overlay=overlay.value,
+        log_names=log_names,
+    )
+    raise typer.Exit(supervise(settings))
+
+
+def status(folder: FolderArgument, json: JsonOption = False) -> None:
+    """Tell how the watching goes.
+
+    What is done, waiting or failed in a folder, and what ails its daemon.
+    """
+    from colvi_edge.watch.status import show_status
+
+    raise typer.Exit(show_status(folder, as_json=json))
+
+
+def retry(folder: FolderArgument) -> None:
+    """Diagnose what failed once more.
+
+    Failed and quarantined files are offered to the daemon again, at once or when it starts.
+    """
+    from colvi_edge.watch.retry import retry as offer_again
+
+    raise typer.Exit(offer_again(folder))
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Holds results, in it and below it.", file_okay=False)],
+    page: Annotated[
+        Path,
+        option("--output", "-o", of="report", metavar="HTML", dir_okay=False, help="The page, one file."),
+    ],
+    sample: SampleOption = None,
+) -> None:
+    """Show the results of a folder on one page.
+
+    Pictures, scores over time and a table, in one file that needs no network.
+    """
+    from colvi_edge.report.report import Report
+
+    images = Report(folder, page, sample=sample).write()
+    typer.echo(f"{images} images: {page}")
+
+
+def install_service(
+    folder: FolderArgument,
+    bundle: BundleOption,
+    output_dir: OutputDirOption = None,
+    user: Annotated[str, option("--user", help="System user that the service runs as; made if missing.")] = (
+        "colvi"
+    ),
+    prefix: Annotated[
+        Path,
+        option(
+            "--prefix", file_okay=False, help="Root of another system, such as an image, to install into."
+        ),
+    ] = Path("/"),
+) -> None:
+    """Have systemd watch a folder.
+
+    Writes the unit, its settings and a user, starts nothing, and says how to.
+    """
+    from colvi_edge.watch.install import install_service as install
+
+    typer.echo("\n".join(install(folder, bundle=bundle, output_dir=output_dir, user=user, prefix=prefix)))

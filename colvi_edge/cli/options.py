@@ -1,0 +1,158 @@
+"""Options that several commands share, and how their words are read."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.errors import UsageError
+
+if TYPE_CHECKING:
+    from colvi_edge.bundle import Bundle
+    from colvi_edge.engines import Engine
+
+Chosen = TypeVar("Chosen", EngineName, PrecisionChoice)
+
+
+def option(*names: str, of: str = "", **settings: Any) -> Any:
+    """Return an option that a variable can set as well: COLVI_EDGE_CHANNELS for --channels.
+
+    What means another thing in one command has its own variable there: the export's channels are
+    the network's, not a file's.
+    """
+    words = ["COLVI_EDGE", of, names[0].removeprefix("--")]
+    variable = "_".join(word for word in words if word).upper().replace("-", "_")
+    return typer.Option(*names, envvar=variable, **settings)
+
+
+FolderArgument = Annotated[
+    Path, typer.Argument(help="The folder that the microscope saves into.", file_okay=False)
+]
+BundleOption = Annotated[
+    str,
+    option(
+        "--bundle",
+        metavar="PATH|demo",
+        help="The exported model, a folder NAME.colvi/, or 'demo', the shipped synthetic demo model.",
+    ),
+]
+EngineOption = Annotated[
+    EngineName,
+    option("--engine", help="What runs the network; auto says which and why."),
+]
+PrecisionOption = Annotated[
+    PrecisionChoice,
+    option("--precision", help="auto is INT8 where it decides as FP32 does, else FP32."),
+]
+ChannelsOption = Annotated[
+    str | None,
+    option(
+        "--channels",
+        metavar="ROLE,ROLE",
+        help="Role of each channel of the files: collagen, nuclei, or other. Without it the file is asked; "
+        "two channels without names are nuclei,collagen.",
+    ),
+]
+OutputDirOption = Annotated[
+    Path | None,
+    option(
+        "--output-dir",
+        file_okay=False,
+        help="Put the results here, folders mirrored, instead of beside the raw files.",
+    ),
+]
+OverlayOption = Annotated[
+    OverlayChoice,
+    option("--overlay", help="ome-tiff writes the overlay as data, too: raw channels, frames as ROIs."),
+]
+SampleOption = Annotated[
+    str | None,
+    option(
+        "--sample",
+        metavar="PATTERN",
+        help=r"Regular expression that finds sample and date in names, such as "
+        r"'(?P<sample>[^_]+)_(?P<date>\d{8})'; without it the sample is what stands before 2026-11-20 or "
+        r"20261120.",
+    ),
+]
+LimitOption = Annotated[
+    list[str] | None,
+    option(
+        "--limit",
+        metavar="NAME=NUMBER",
+        help="Let a raw file ask for more, or less: file_bytes, pixels, decoded_bytes, expansion, pages, "
+        "container_bytes or images. May be given several times.",
+    ),
+]
+JsonOption = Annotated[
+    bool,
+    option("--json", help="Print JSON, one record a line, instead of a table."),
+]
+ImagesOption = Annotated[
+    int,
+    option("--images", min=1, help="Projections in all, half of each class."),
+]
+DifficultyOption = Annotated[
+    float,
+    option("--difficulty", min=0, max=1, help="How alike the classes look."),
+]
+SeverityOption = Annotated[
+    float | None,
+    option(
+        "--severity",
+        min=0,
+        max=1,
+        help="How ill the patients are, up to 1: collagen nearly absent. Without it each patient differs.",
+    ),
+]
+SeedOption = Annotated[int, option("--seed", min=0, help="Same seed, same images.")]
+
+
+def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -> "Engine":
+    """Open an engine, with a progress bar where it may have to be built first."""
+    from colvi_edge.engines import open_engine
+    from colvi_edge.terminal import progress_share
+
+    if engine is not EngineName.TENSORRT:
+        return open_engine(bundle, engine, precision)
+    with progress_share("Building") as tell:  # it may have to be built first, which takes minutes on a Jetson
+        return open_engine(bundle, engine, precision, tell)
+
+
+def roles_of(channels: str | None) -> list[str] | None:
+    """Return the roles that --channels gives to the channels of files."""
+    if channels is None:
+        return None
+    roles = words_of(channels) or []
+    if sorted(set(roles) - {"other"}) != ["collagen", "nuclei"] or len(roles) - roles.count("other") != 2:
+        raise UsageError(
+            f"--channels {channels}: expected collagen and nuclei once each, 'other' for any more, "
+            "in the order of the file, such as nuclei,collagen"
+        )
+    return roles
+
+
+def words_of(given: str | None) -> list[str] | None:
+    """Return the words of a list such as nuclei,collagen; None for an option that is not given."""
+    return None if given is None else [word.strip().lower() for word in given.split(",")]
+
+
+def several_of(choices: type[Chosen], option: str, given: str) -> list[Chosen]:
+    """Return the choices of a list such as openvino,tensorrt."""
+    try:
+        return [choices(word) for word in words_of(given) or []]
+    except ValueError:
+        names = ", ".join(choice.value for choice in choices)
+        raise UsageError(f"{option} {given}: expected one or more of {names}, separated by commas") from None
+
+
+def numbers_of(settings: list[str] | None) -> dict[str, int]:
+    """Return the numbers of settings such as pages=1000."""
+    numbers = {}
+    for setting in settings or []:
+        name, _, number = setting.partition("=")
+        if not number.isdecimal():
+            raise UsageError(f"--limit {setting}: expected a name, '=', a whole number, such as pages=1000")
+        numbers[name] = int(number)
+    return numbers
