@@ -10,10 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from colvi_edge.bench import figures
-from colvi_edge.bench.figures import three_digits
+from colvi_edge.bench.figures import interval, three_digits
 from colvi_edge.bench.record import Record, read
-
-COLUMNS = ("p50", "p90", "p95", "p99", "min")
 
 
 def main() -> None:
@@ -29,60 +27,26 @@ def lines(record: Record) -> Iterator[str]:
     yield from (f"- {name}: {words}" for name, words in figures.facts(record).items())
     for row in figures.overview(record):
         yield f"\n**{row.engine}**, ms\n"
-        rows = [
-            [name, *(three_digits(s.summary_ms[c]) for c in COLUMNS)] for name, s in figures.ways(record, row)
-        ]
+        rows = [[name, *figures.cells(series)] for name, series in figures.ways(record, row)]
         for stage in figures.stages(record, row.engine, record.inputs[0]):
-            cells = [three_digits(stage.series.summary_ms[c]) for c in COLUMNS] if stage.series else []
-            rows.append(
-                [f"{'- ' * bool(stage.within)}{stage.name}", *(cells or [three_digits(stage.median_ms)])]
-            )
-        yield from table(["", *COLUMNS], rows)
+            cells = figures.cells(stage.series) if stage.series else [three_digits(stage.median_ms)]
+            rows.append([f"{'- ' * bool(stage.within)}{stage.name}", *cells])
+        yield from table(["", *figures.COLUMNS], rows)
         burst = f"{1000 / row.burst.median_ms:.1f} images/s in bursts; " if row.burst else ""
         yield f"\n{burst}{row.outside:.0%} of file to JSON is not the network."
-    peers = figures.peer_ratios(record)
+    peers = [
+        [peer.name, peer.version, str(peer.batch), three_digits(peer.network.median_ms), interval(peer.ratio)]
+        for peer in figures.peer_ratios(record)
+    ]
     if peers:
         yield f"\n**The network alone**, x {record.engines[0].name}\n"
-        yield from table(
-            ["", "version", "batch", "p50", "ratio"],
-            [
-                [
-                    p.name,
-                    p.version,
-                    str(p.batch),
-                    three_digits(p.network.median_ms),
-                    figures.interval(p.ratio),
-                ]
-                for p in peers
-            ],
-        )
+        yield from table(["", "version", "batch", "p50", "ratio"], peers)
     for missing in record.peers_missing:
         yield f"\nNot measured: {missing.name}: {missing.why}."
     if record.checks:
+        head = "votes", "compared with", "agree", "bands differ", "diagnoses flip", "largest dp"
         yield ""
-        yield from table(
-            [
-                "votes",
-                "compared with",
-                "agree",
-                "bands differ",
-                "diagnoses flip",
-                "largest dp",
-                "largest dscore",
-            ],
-            [
-                [
-                    f"{check.engine}, {check.images}",
-                    check.reference,
-                    f"{check.agreement:.2%}",
-                    f"{check.band_flips:.2%}",
-                    str(check.diagnosis_flips),
-                    f"{check.largest_dp:.2g}",
-                    f"{check.largest_dscore:.2f}",
-                ]
-                for check in record.checks
-            ],
-        )
+        yield from table([*head, "largest dscore"], figures.decisions(record))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

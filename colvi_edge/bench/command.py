@@ -7,8 +7,7 @@ from colvi_edge.bench.figures import within_budget
 from colvi_edge.bench.measure import Wishes, measure
 from colvi_edge.bench.record import read, to_json
 from colvi_edge.errors import ParityError
-from colvi_edge.outputs.atomic import write_atomically
-from colvi_edge.outputs.folder import open_results
+from colvi_edge.outputs.folder import write_file
 from colvi_edge.terminal import progress_share
 
 
@@ -41,15 +40,10 @@ def bench(
     with progress_share("Bench") as tell:
         record = measure(wishes, beside, tell)
     if json:
-        _write(json, to_json(record))
+        write_file(json, to_json(record))
     if html:
-        _write(html, page.render(record, old).encode())
+        write_file(html, page.render(record, old).encode())
     table.show(record, old, budget_ms)
     if any(check.faults for check in record.checks):
         return ParityError.exit_code
     return int(budget_ms is not None and not within_budget(record, budget_ms)[0])
-
-
-def _write(file: Path, data: bytes) -> None:
-    with open_results(file.parent) as folder_fd:
-        write_atomically(folder_fd, file.name, data)

@@ -17,6 +17,7 @@ from colvi_edge.bench.statistics import Ratio, percentile, ratio_of_medians
 
 PREPARE = "project, tile, normalise"
 UNTOLD = "not told by this machine"
+COLUMNS = ("p50", "p90", "p95", "p99", "min")
 
 
 class Overview(NamedTuple):
@@ -144,6 +145,31 @@ def peer_ratios(record: Record) -> list[PeerRatio]:
         ),
         key=lambda row: row.ratio.value,
     )
+
+
+def cells(series: Series) -> list[str]:
+    """Return the `COLUMNS` of a series as they are printed."""
+    return [three_digits(series.summary_ms[column]) for column in COLUMNS]
+
+
+def decisions(record: Record) -> list[list[str]]:
+    """Return how each engine decides here, as it is printed.
+
+    Each row: whose votes, of which images; compared with whose; share that agrees; share of other bands;
+    diagnoses that flip; largest difference of a probability and of a score.
+    """
+    return [
+        [
+            f"{check.engine}, {check.images}",
+            check.reference,
+            f"{check.agreement:.2%}",
+            f"{check.band_flips:.2%}",
+            str(check.diagnosis_flips),
+            f"{check.largest_dp:.2g}",
+            f"{check.largest_dscore:.2f}",
+        ]
+        for check in record.checks
+    ]
 
 
 def warnings(record: Record) -> list[str]:

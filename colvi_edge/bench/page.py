@@ -13,7 +13,6 @@ _PARTS = {READ: "read", "quality": "quality", PREPARE: "prepare", NETWORK: "netw
 """Stages that have a colour of their own, by the name of its style."""
 
 _REST = "the rest"
-_COLUMNS = ("p50", "p90", "p95", "p99", "min")
 
 
 def render(record: Record, old: Record | None = None) -> str:
@@ -160,7 +159,7 @@ def _stages(record: Record) -> str:
             summary = _summary(stage.series) if stage.series else [three_digits(stage.median_ms), *[""] * 5]
             rows.append(("within" if stage.within else "", stage.name, summary))
         shown = elements.table(
-            ["ms", *_COLUMNS, "of"],
+            ["ms", *figures.COLUMNS, "of"],
             [[name, *cells] for _, name, cells in rows],
             [style for style, *_ in rows],
         )
@@ -217,24 +216,12 @@ def _checks(record: Record) -> str:
         "largest Δp",
         "largest Δscore",
     ]
-    rows = [
-        [
-            f"{check.engine}, {check.images}",
-            check.reference,
-            f"{check.agreement:.2%}",
-            f"{check.band_flips:.2%}",
-            str(check.diagnosis_flips),
-            f"{check.largest_dp:.2g}",
-            f"{check.largest_dscore:.2f}",
-        ]
-        for check in record.checks
-    ]
     faults = [f"{check.engine}: {fault}" for check in record.checks for fault in check.faults]
     verdict = "".join(f'<p class="bad">{escape(fault)}.</p>' for fault in faults)
     return elements.section(
         "Decisions",
         "How each engine votes here.",
-        elements.table(head, rows)
+        elements.table(head, figures.decisions(record))
         + (verdict or '<p class="good">Every engine decides as the trained network does.</p>'),
     )
 
@@ -260,10 +247,7 @@ def _facts(record: Record) -> str:
 
 
 def _summary(series: Series) -> list[str]:
-    return [
-        *(three_digits(series.summary_ms[column]) for column in _COLUMNS),
-        str(len(series.samples_ms)),
-    ]
+    return [*figures.cells(series), str(len(series.samples_ms))]
 
 
 def _span(milliseconds: float) -> str:

@@ -10,8 +10,6 @@ from colvi_edge.bench.figures import three_digits
 from colvi_edge.bench.record import END_TO_END, Record, Series
 from colvi_edge.terminal import wide_console
 
-_COLUMNS = ("p50", "p90", "p95", "p99", "min")
-
 
 def show(record: Record, old: Record | None = None, budget_ms: float | None = None) -> None:
     """Print a record; what changed since an older one; whether the first engine keeps a budget."""
@@ -57,7 +55,7 @@ def _show_engine(console: Console, record: Record, row: figures.Overview) -> Non
     used = next(used for used in record.engines if used.name == row.engine)
     console.print(f"\n{row.engine}", style="bold")
     console.print(escape(f"{used.version} on {used.device}: {used.reason}"), style="dim")
-    table = _table("ms", *_COLUMNS, "of")
+    table = _table("ms", *figures.COLUMNS, "of")
     for name, series in figures.ways(record, row):
         table.add_row(name, *_summary(series))
     table.add_row()
@@ -91,16 +89,8 @@ def _show_peers(console: Console, record: Record) -> None:
 
 def _show_checks(console: Console, record: Record) -> None:
     table = _table("decisions", "votes as", "agree", "bands differ", "flips", "dp", "dscore")
-    for check in record.checks:
-        table.add_row(
-            f"{check.engine}, {check.images}",
-            check.reference,
-            f"{check.agreement:.2%}",
-            f"{check.band_flips:.2%}",
-            str(check.diagnosis_flips),
-            f"{check.largest_dp:.2g}",
-            f"{check.largest_dscore:.2f}",
-        )
+    for row in figures.decisions(record):
+        table.add_row(*row)
     console.print()
     console.print(table)
     faults = [(check.engine, fault) for check in record.checks for fault in check.faults]
@@ -137,7 +127,7 @@ def _table(first: str, *columns: str) -> Table:
 
 
 def _summary(series: Series) -> list[str]:
-    return [*(three_digits(series.summary_ms[column]) for column in _COLUMNS), str(len(series.samples_ms))]
+    return [*figures.cells(series), str(len(series.samples_ms))]
 
 
 def _add_peer(table: Table, name: str, series: Series, ratio: str) -> None:

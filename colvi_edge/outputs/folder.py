@@ -5,9 +5,7 @@ there, every file that it lists is there with the listed hash. So does the index
 several images.
 """
 
-import errno
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +22,7 @@ from colvi_edge.errors import OutputError
 from colvi_edge.outputs import geojson, overlay, rois, table
 from colvi_edge.outputs.atomic import Drafts, open_folder, remove, write_atomically
 from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
 
@@ -186,8 +185,17 @@ def write_table(path: Path, folders: Iterable[Path], render: Callable[[Iterable[
     """
     names = sorted(name for folder in set(folders) for name in folder.glob(f"*{OutputKind.SIDECAR.value}"))
     sidecars = [found for name in names if (found := read_sidecar(name))]
+    write_file(path, render(sidecars))
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file that somebody named, whole or not at all; its folder is made if it is not there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     with open_results(path.parent) as folder_fd:
-        write_atomically(folder_fd, path.name, render(sidecars))
+        write_atomically(folder_fd, path.name, data)
 
 
 def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | None:
@@ -198,7 +206,7 @@ def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | No
         folder_fd: that descriptor.
     """
     try:
-        return Sidecar.model_validate_json(_content(name, folder_fd))
+        return Sidecar.model_validate_json(_read(name, folder_fd))
     except (OSError, ValidationError):
         return None
 
@@ -227,7 +235,7 @@ def record_name(raw_name: str, status: str, key: str = "") -> str:
 
 def _intact_index(folder_fd: int, raw_name: str) -> Index | None:
     try:
-        index = Index.model_validate_json(_content(output_name(raw_name, OutputKind.SIDECAR), folder_fd))
+        index = Index.model_validate_json(_read(output_name(raw_name, OutputKind.SIDECAR), folder_fd))
     except (OSError, ValidationError):
         return None
     for entry in index.images:
@@ -241,7 +249,7 @@ def _intact_index(folder_fd: int, raw_name: str) -> Index | None:
 def _key_in(name: str, folder_fd: int) -> str:
     """Return the key of the image that a record is about; "" if it is of none, or no record."""
     try:
-        return _RECORDS.validate_json(_content(name, folder_fd)).image.key
+        return _RECORDS.validate_json(_read(name, folder_fd)).image.key
     except (OSError, ValidationError):
         return ""
 
@@ -273,15 +281,10 @@ def explained(folder: str) -> Iterator[None]:
 
 def _sha256(name: str, folder_fd: int) -> str:
     try:
-        return sha256(_content(name, folder_fd)).hexdigest()
+        return sha256(_read(name, folder_fd)).hexdigest()
     except OSError:
         return ""
 
 
-def _content(name: str | Path, folder_fd: int | None) -> bytes:
-    handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
-    with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_OUTPUT_BYTES:
-            raise OSError(errno.EINVAL, "not a file of ours")
-        return file.read()
+def _read(name: str | Path, folder_fd: int | None) -> bytes:
+    return read_bounded(name, _MAX_OUTPUT_BYTES, folder_fd)

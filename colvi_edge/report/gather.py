@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind
+from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar
 from colvi_edge.report.entries import Entry, entry
 from colvi_edge.report.samples import NamePattern
-from colvi_edge.report.thumbnails import read_bounded
 
 MAX_DEPTH = 64
 _MAX_SIDECAR_BYTES = 2**25  # of the largest image that is read: 2^16 patches of 200 bytes
@@ -86,6 +86,6 @@ def _records(folder_fd: int, unlisted: list[OSError]) -> Iterator[tuple[str, str
 
 def _read_error(name: str, here: int) -> ErrorRecord | None:
     try:
-        return ErrorRecord.model_validate_json(read_bounded(here, name, _MAX_ERROR_BYTES))
+        return ErrorRecord.model_validate_json(read_bounded(name, _MAX_ERROR_BYTES, here))
     except (OSError, ValidationError):
         return None

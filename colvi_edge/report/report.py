@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from colvi_edge.errors import UsageError
-from colvi_edge.outputs.atomic import open_folder, write_atomically
-from colvi_edge.outputs.folder import open_results
+from colvi_edge.outputs.atomic import open_folder
+from colvi_edge.outputs.folder import write_file
 from colvi_edge.printable import printable_name
 from colvi_edge.report import check_page_name
 from colvi_edge.report.entries import Entry, link
@@ -62,8 +62,7 @@ class Report:
             raise UsageError(
                 f"{self._folder} cannot be listed: {error.strerror}; give a folder with results"
             ) from error
-        with open_results(self._page.parent) as parent_fd:
-            write_atomically(parent_fd, self._page.name, page)
+        write_file(self._page, page)
         return images
 
     def render(self, folder_fd: int) -> tuple[bytes, int]:

@@ -1,16 +1,15 @@
 """Small pictures of overlays, made only of files that are what their record says."""
 
-import errno
 import hashlib
 import io
 import os
-import stat
 import struct
 import warnings
 from typing import NamedTuple
 
 from PIL import Image
 
+from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.report.entries import Overlay
 
 SIDE_PX = 352  # 22 for each of 16 patches; 60 simulated images come to 30 kB each
@@ -65,25 +64,9 @@ class Thumbnails:
         self._before, self._kept = self._kept, {}
 
 
-def read_bounded(folder_fd: int, path: str, most: int) -> bytes:
-    """Return the content of a regular file below a folder; a link in its place is not followed.
-
-    Raises:
-        OSError: it is none, is larger than `most` bytes, or cannot be read.
-    """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "no file")
-        if status.st_size > most:
-            raise OSError(errno.EFBIG, f"{status.st_size} bytes, expected at most {most}")
-        return file.read(most)
-
-
 def _made(folder_fd: int, overlay: Overlay) -> Thumbnail:
     try:
-        data = read_bounded(folder_fd, overlay.path, _MAX_BYTES)
+        data = read_bounded(overlay.path, _MAX_BYTES, folder_fd)
     except OSError as error:
         return Thumbnail(b"", f"The overlay cannot be opened: {error.strerror}.")
     if hashlib.sha256(data).hexdigest() != overlay.sha256:

@@ -82,7 +82,8 @@ class Child:
         except (ValueError, KeyError, TypeError):  # what a file made of its reader may say anything
             self.kill("it sent what is no message")
             return None
-        self.heard_at = time.monotonic()
+        if messages is not None:  # its end is nothing that it said
+            self.heard_at = time.monotonic()
         return messages
 
     def kill(self, why: str) -> None:

@@ -414,15 +414,19 @@ def test_warnings_of_others_are_theirs(
 ) -> None:
     """What another thread has tifffile warn of refuses no file here, and reaches its log."""
     stop = threading.Event()
+    data = odd()
 
     def other() -> None:
-        while not stop.is_set():
-            tifffile.imread(io.BytesIO(odd()))
+        # Without the pause the GIL, which tifffile often lets go and takes again at once, is hardly ever
+        # had by the reads: 20 of them took 0.2 s to 54 s.
+        while not stop.wait(0.0002):
+            tifffile.imread(io.BytesIO(data))
 
+    read(build(PICTURE))  # what is logged from here on has been let pass
     thread = threading.Thread(target=other)
     thread.start()
     try:
-        for _ in range(20):
+        for _ in range(100):
             read(build(PICTURE))
     finally:
         stop.set()

@@ -11,6 +11,7 @@ from colvi_edge.acquisition import is_raw_name
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.names import (
     OutputKind,
+    explanation_name,
     image_label,
     is_output_name,
     is_temporary_name,
@@ -90,6 +91,29 @@ def test_names_always_fit_and_are_known_as_ours(raw_name: str, key: str) -> None
         assert is_output_name(name)
 
 
+@given(RAW_NAMES, KEYS)
+def test_explanations_lie_beside_the_results_and_are_none(raw_name: str, key: str) -> None:
+    """Named after the same image, known as ours, at most 255 bytes long, never a record or a raw file."""
+    sidecar = output_name(raw_name, OutputKind.SIDECAR, key)
+    for subject in ("saliency", "patch-09-15", "patch-100-2047"):
+        name = explanation_name(raw_name, subject, key)
+
+        assert name.endswith(f".colvi.{subject}.png")
+        assert not name.endswith(tuple(kind.value for kind in OutputKind))
+        assert len(os.fsencode(name)) <= 255
+        assert is_output_name(name)
+        assert not is_raw_name(name)
+        if len(os.fsencode(name)) < 230:
+            assert name.removesuffix(f".{subject}.png") == sidecar.removesuffix(".json")
+
+
+def test_the_names_of_explanations_are_the_published_ones() -> None:
+    """README and the help name them so."""
+    assert explanation_name("X.tif", "saliency") == "X.tif.colvi.saliency.png"
+    assert explanation_name("X.lif", "patch-03-07", "0003-a/b") == "X.lif.0003-a_b.colvi.patch-03-07.png"
+    assert len(explanation_name("x" * 251 + ".tif", "patch-03-07")) == 255
+
+
 @given(RAW_NAMES, RAW_NAMES)
 def test_two_files_never_share_an_output(one: str, other: str) -> None:
     """Names that are cut keep a hash of what was cut away."""
@@ -119,7 +143,17 @@ def test_a_cut_name_ends_in_the_beginning_of_its_sha256() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["X.tif", "X.colvi", "colvi.json", "X.tif.json", ".colvi-edge.lock", "X.tif.tmp"]
+    "name",
+    [
+        "X.tif",
+        "X.colvi",
+        "colvi.json",
+        "X.tif.json",
+        ".colvi-edge.lock",
+        "X.tif.tmp",
+        "X.tif.saliency.png",
+        "a.colvi.patch-1-2.png",
+    ],
 )
 def test_other_files_are_not_taken_for_ours(name: str) -> None:
     """A raw file, a bundle or a lock must not be passed over or swept away."""

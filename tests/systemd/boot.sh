@@ -1,15 +1,16 @@
 #!/bin/bash
-# boot.sh WORK FILES RESULTS WHEEL: installs WHEEL as an operator would, on a throw-away overlay of this machine's root file
+# boot.sh WORK FILES RESULTS SOURCE: installs SOURCE as an operator would, on a throw-away overlay of this machine's root file
 # system, boots a real systemd in it as process 1 of its own namespaces, and runs FILES/story.service, whose end is the
 # end of that machine. Inside, FILES is /files and RESULTS is /results.
 #
-# PYTHON's packages (its dependencies, pytest) are seen by the installation. To be called under
+# NAME is that of its control groups. PYTHON's packages (its dependencies, pytest) are seen by the installation. To be called under
 # `unshare --mount --pid --fork --kill-child --mount-proc`: no mount or process outlives that, whatever happens.
 set -euo pipefail
-work=$1 files=$2 results=$3 wheel=$4
+work=$1 files=$2 results=$3 source=$4
 
 mount -t tmpfs -o size=1g,mode=755 tmpfs "$work"
-mkdir "$work"/{upper,work,root}
+mkdir "$work"/{wheel,upper,work,root}
+"$PYTHON" -m build --no-isolation --outdir "$work/wheel" "$source"
 mount -t overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" overlay "$work/root"
 root=$work/root
 : > "$root/etc/machine-id"
@@ -21,17 +22,17 @@ while [ "$folder" != / ]; do
 	chmod o+rx "$root$folder"
 	folder=$(dirname "$folder")
 done
-cp "$wheel" "$root/opt"
+wheel=$(basename "$work"/wheel/*.whl)
+cp "$work/wheel/$wheel" "$root/opt"
 chroot "$root" "$("$PYTHON" -c 'import sys; print(sys._base_executable)')" -I -m venv /opt/colvi-edge
-chroot "$root" /opt/colvi-edge/bin/python -I -m pip install --quiet --no-index --no-deps "/opt/$(basename "$wheel")"
+chroot "$root" /opt/colvi-edge/bin/python -I -m pip install --quiet --no-index --no-deps "/opt/$wheel"
 echo /packages > "$(echo "$root"/opt/colvi-edge/lib/python*/site-packages)/packages.pth"
 packages=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 # nspawn leaves its control groups behind; in one of our own, of one name in all hierarchies, they can be told apart.
-name=colvi-edge-test-$RANDOM
 groups=()
 for hierarchy in /sys/fs/cgroup/{systemd,unified,}; do
-	[ -e "$hierarchy/cgroup.procs" ] && groups+=("$hierarchy/$name")
+	[ -e "$hierarchy/cgroup.procs" ] && groups+=("$hierarchy/$NAME")
 done
 leave() {
 	for group in "${groups[@]}"; do

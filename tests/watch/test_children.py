@@ -13,6 +13,7 @@ import pytest
 from colvi_edge.watch import children
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.messages import Alive, Finish, Message
+from tests.tools.watching import wait_until
 
 LINE = "import socket, sys, os, time; line = socket.socket(fileno=int(sys.argv[1])); "
 
@@ -32,14 +33,6 @@ def start() -> Iterator[Callable[[str], Child]]:
         child.kill("the test is over")
         wait_until(child.reap)
         child.close()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait for something that will come to pass."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def heard(child: Child) -> list[Message]:
@@ -103,6 +96,17 @@ def test_the_last_words_of_a_dead_child_are_heard(start: Callable[[str], Child])
     wait_until(child.reap)
 
     assert heard(child) == [Alive()]
+
+
+def test_the_end_of_a_child_is_nothing_that_it_said(start: Callable[[str], Child]) -> None:
+    """A silent scanner that is killed does not vouch for its folder by that, while it still counts."""
+    child = start('line.recv(1000); line.sendall(b\'{"say": "Alive"}\\n\'); time.sleep(99)')
+    wait_until(child.receive)
+    before = child.heard_at
+    child.kill("it said nothing")
+
+    assert heard(child) == []
+    assert child.heard_at == before
 
 
 @pytest.mark.parametrize("nonsense", [b"not json\n", b'{"say": "Unknown"}\n', b'{"say": "Work"}\n', b"[]\n"])

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import tifffile
 
 from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_planes
+from tests.tools.watching import wait_until
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
 MIDDLE = 2 * 1024 * 1024  # of an image's bytes, where there are pixels
@@ -68,14 +68,6 @@ def daemon(scope: Path, tmp_path: Path, environment: dict[str, str]) -> "Iterato
     yield process
     process.kill()
     process.wait()
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait for something that will come to pass."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def sidecar(raw: Path) -> dict[str, Any]:

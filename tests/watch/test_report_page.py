@@ -23,6 +23,7 @@ from colvi_edge.watch.messages import Mount, PublisherSettings
 from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.states import States
+from tests.tools.watching import told, wait_until
 
 DRIVER = """
 import json, sys
@@ -56,27 +57,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def told(root: Path, report: Path, **changes: Any) -> dict[str, Any]:
-    """Return settings as JSON."""
-    settings: dict[str, Any] = {
-        "root": str(root),
-        "bundle": "demo",
-        "output_dir": None,
-        "engine": "auto",
-        "precision": "fp32",
-        "channels": None,
-        "limits": {},
-        "poll": False,
-        "interval_s": None,
-        "marker": None,
-        "metrics": None,
-        "log_names": True,
-        "once": False,
-        "report": str(report),
-    }
-    return settings | changes
-
-
 @pytest.fixture
 def watch(tmp_path: Path) -> "Iterator[Callable[..., subprocess.Popen[bytes]]]":
     """Return a function that starts the real daemon."""
@@ -84,8 +64,9 @@ def watch(tmp_path: Path) -> "Iterator[Callable[..., subprocess.Popen[bytes]]]":
 
     def start(root: Path, report: Path, **changes: Any) -> "subprocess.Popen[bytes]":
         with (tmp_path / "log").open("ab") as log:
+            settings = told(root=str(root), bundle="demo", precision="fp32", report=str(report), **changes)
             process = subprocess.Popen(
-                [sys.executable, "-c", DRIVER, json.dumps(told(root, report, **changes))],
+                [sys.executable, "-c", DRIVER, json.dumps(settings)],
                 env={**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")},
                 stderr=log,
             )
@@ -104,14 +85,6 @@ def shown(page: Path) -> list[str]:
         return []
     text = page.read_text().partition('id="data">')[2].partition("</script>")[0]
     return sorted(one["name"] for one in json.loads(text)["images"])
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait for something that will come to pass."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def children_of(pid: int) -> dict[str, int]:
@@ -198,7 +171,8 @@ def test_what_cannot_be_a_report_is_refused_at_once(
     change: dict[str, Any], found: str, tmp_path: Path
 ) -> None:
     """Not by a process that nobody sees, and before a raw file has a page in its place."""
-    settings = WatchSettings(**{**told(tmp_path, tmp_path / "r.html"), "root": tmp_path, **change})
+    named = {"root": tmp_path, "bundle": "demo", "report": tmp_path / "r.html", **change}
+    settings = WatchSettings(**told(**named))
     with pytest.raises(UsageError, match=found):
         settings.absolute()
 
