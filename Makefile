@@ -11,9 +11,14 @@ lint:
 types:
 	mypy
 
-# Draws, trains and exports the shipped model again: some twenty minutes on two cores.
+# Draws, trains and exports the shipped model again, to the same weights on the same kind of machine: some
+# twenty minutes on two cores.
 demo-bundle:
-	python -m colvi_edge.export.demo export/demo.pt
+	colvi-edge simulate build/demo/training --images 144 --seed 4294967296
+	colvi-edge simulate build/demo/validation --images 24 --seed 8589934592
+	colvi-edge simulate build/demo/test --images 40 --seed 12884901888
+	colvi-edge train build/demo -o build/demo.pt
+	cp build/demo.pt export/demo.pt
 	colvi-edge simulate build/calibration --images 40 --seed 1
 	colvi-edge export export/demo.pt -o colvi_edge/demo.colvi --calibration build/calibration \
-		--name 'colvi-edge synthetic demo model' --pixel-size-um 0.3
+		--name 'colvi-edge synthetic demo model'

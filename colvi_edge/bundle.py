@@ -156,6 +156,9 @@ class Config(Part):
     kernels: tuple[KernelFile, ...] = Field(default=(), description="One a target; none without NVRTC.")
     verification: Verification | None = None
     evaluation: Evaluation | None = None
+    seen: tuple[str, ...] = Field(
+        default=(), description="Hash of each picture that the network learnt from: none may evaluate it."
+    )
 
     @field_validator("bands")
     @classmethod

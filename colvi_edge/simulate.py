@@ -152,12 +152,14 @@ def simulate_folder(
     return targets
 
 
-def _refuse_foreign(path: Path) -> None:
-    if not path.is_file():
-        return
+def is_simulated(path: Path) -> bool:
+    """Tell whether a file is one that `write_imagej` wrote."""
     with path.open("rb") as file:
-        ours = MARK.encode() in file.read(4096)
-    if not ours:
+        return MARK.encode() in file.read(4096)
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.is_file() and not is_simulated(path):
         raise UsageError(f"{path} is not a synthetic image and would be overwritten; choose another folder")
 
 

@@ -1,5 +1,6 @@
 """A trained network as a file of ours: plain tensors, numbers and words."""
 
+import io
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,10 +10,14 @@ import torch
 from torch import nn
 
 from colvi_edge.errors import UsageError
+from colvi_edge.outputs.folder import write_file
 from colvi_edge.patches import Normalisation
 
 from .networks import PATCH_PX, Activation, Probabilities, build_network
 from .patch_set import CLASSES
+
+DEMO_CHECKPOINT = Path(__file__).with_name("demo.pt")
+"""The checkpoint of the shipped model; it lies in the repository and is not installed."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "patch_px": PATCH_PX,
         "training": checkpoint.training,
     }
-    partial = path.with_name(f".{path.name}.part")
-    torch.save(content, partial)
-    partial.replace(path)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_file(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -85,5 +90,5 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ValueError,
     ) as error:
         raise UsageError(
-            f"{path} is not a checkpoint of colvi-edge ({error}); make one with export/training.py"
+            f"{path} is not a checkpoint of colvi-edge, or a damaged one; make one with colvi-edge train"
         ) from error

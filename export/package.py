@@ -262,6 +262,7 @@ def _config(
             if verified
             else None,
             "evaluation": settings.evaluation,
+            "seen": checkpoint.training.get("seen", ()),
         }
     )
 

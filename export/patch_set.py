@@ -34,6 +34,11 @@ class PatchSet:
     label: NDArray[np.int64]
     image: NDArray[np.int64]
 
+    def of(self, images: Iterable[int]) -> "PatchSet":
+        """Return the patches of some images, copied."""
+        rows = np.isin(self.image, list(images))
+        return PatchSet(self.counts[rows], self.label[rows], self.image[rows])
+
 
 def collect_patches(images: Iterable[tuple[NDArray[Any], str]], patch_px: int = PATCH_PX) -> PatchSet:
     """Cut labelled images into patches.

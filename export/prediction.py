@@ -25,14 +25,26 @@ def predict_logits(
     return torch.cat(parts)
 
 
+def class_weights(truth: Tensor) -> Tensor:
+    """Return (2,) float32 weights that let both classes count alike; 1 and 1 where they are as many.
+
+    Args:
+        truth: (N,) int64 labels, with both classes among them.
+    """
+    count = torch.bincount(truth, minlength=2)
+    return len(truth) / (2 * count.float())
+
+
 def fit_temperature(logits: Tensor, truth: Tensor) -> float:
     """Return the temperature that makes the softmax of logits least surprised by the truth.
 
-    The loss is convex in 1 / temperature: a golden-section search finds the one minimum.
+    Both classes count alike. The loss is convex in 1 / temperature: a golden-section search finds the
+    one minimum.
     """
+    weights = class_weights(truth).double()
 
     def surprise(sharpness: float) -> float:
-        return functional.cross_entropy(logits.double() * sharpness, truth).item()
+        return functional.cross_entropy(logits.double() * sharpness, truth, weights).item()
 
     low, high = 0.05, 20.0
     golden = (5**0.5 - 1) / 2

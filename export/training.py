@@ -1,11 +1,19 @@
-"""Train a network on the patches of labelled projections, as in section 3 of the paper.
+"""Train the paper's network on patches of labelled projections (Bazaga et al. 2019, sections 3.2, 3.3, 4).
 
-projections ──▶ PatchSet ──▶ train ──▶ network, temperature ──▶ evaluate ──▶ checkpoint
+    PatchSet ──▶ epochs of Adam on turned patches ──▶ best epoch's weights ──▶ temperature ──▶ Checkpoint
+
+After each epoch everything that the next one depends on is on the disk: a training that was ended in
+any way goes on where it was, to the same weights.
 """
 
 import ctypes
+import hashlib
+import io
+import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,12 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from colvi_edge.errors import UsageError
+from colvi_edge.outputs.folder import write_file
 from colvi_edge.patches import Normalisation, normalise
 
 from .checkpoint import Checkpoint
 from .networks import build_network
 from .patch_set import LAYOUT, PatchSet, turned, wide
-from .prediction import fit_temperature, predict_logits
+from .prediction import class_weights, fit_temperature, predict_logits
+
+UNFINISHED = ".unfinished"
+"""Suffix of the file that a training goes on from, behind the name of its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +50,33 @@ class Settings:
 
     learning_rate: float = 1e-3
     batch: int = 32
-    epochs: int = 9
+    epochs: int = 7
     patience: int = 2
     seed: int = 0
-    bfloat16: bool = True
+    bfloat16: bool = False
+
+
+class Step(NamedTuple):
+    """What `train` reports after each step.
+
+    Attributes:
+        epoch: from 1.
+        share: of the epoch that is done, 0..1.
+        loss, accuracy: mean over the epoch so far.
+    """
+
+    epoch: int
+    share: float
+    loss: float
+    accuracy: float
 
 
 class Epoch(NamedTuple):
-    """What `train` reports after each pass."""
+    """What `train` reports after each pass over the patches; losses count both classes alike."""
 
     number: int
     training_loss: float
+    training_accuracy: float
     validation_loss: float
     validation_accuracy: float
 
@@ -57,47 +86,56 @@ def train(
     validation: PatchSet,
     settings: Settings | None = None,
     normalisation: Normalisation | None = None,
-    progress: Callable[[Epoch], None] = lambda epoch: None,
+    progress: Callable[[Step | Epoch], None] = lambda told: None,
+    unfinished: Path | None = None,
 ) -> Checkpoint:
     """Train the paper's network; keep the weights of its best epoch and fit a temperature to them.
 
-    The same data, settings, machine and number of threads give the same weights.
+    The same data, settings, machine and number of threads give the same weights, in one go or in many.
+    A class with fewer patches weighs as much as the other, in every loss and in the temperature.
 
     Args:
         training: patches to learn from.
         validation: patches of other images; they end the training and set the temperature.
         settings: how; `Settings()` if none are given.
         normalisation: what makes patches the network's input; kind "patch" if none is given.
-        progress: called after each epoch.
+        progress: told each step and each epoch, those of earlier runs first.
+        unfinished: written after each epoch and removed at the end; if it is there, training goes on.
+
+    Raises:
+        UsageError: the unfinished training is another one's.
+        OutputError: it cannot be written.
     """
     settings = settings or Settings()
     normalisation = normalisation or Normalisation()
-    rng = np.random.default_rng(settings.seed)
     truth = torch.from_numpy(validation.label)
-    history: list[Epoch] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        network = build_network("paper", training.counts.shape[1])
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        run = _Run(settings, training, identity(training, validation, settings, normalisation))
         _keep_freed_blocks()
-        optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, (0.9, 0.999), 1e-8)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.epochs)
-        best = _copy_of(network)
-        while len(history) < settings.epochs and _improving(history, settings.patience):
-            loss = _one_epoch(network, optimiser, training, settings, normalisation, rng)
-            logits = predict_logits(network, validation, normalisation, bfloat16=settings.bfloat16)
+        if unfinished and unfinished.exists():
+            run.resume(unfinished)
+        for epoch in run.history:
+            progress(epoch)
+        while len(run.history) < settings.epochs and _improving(run.history, settings.patience):
+            loss, accuracy = _one_epoch(run, training, settings, normalisation, progress)
+            logits = predict_logits(run.network, validation, normalisation, bfloat16=settings.bfloat16)
             epoch = Epoch(
-                number=len(history) + 1,
+                number=len(run.history) + 1,
                 training_loss=loss,
-                validation_loss=functional.cross_entropy(logits, truth).item(),
+                training_accuracy=accuracy,
+                validation_loss=functional.cross_entropy(logits, truth, class_weights(truth)).item(),
                 validation_accuracy=(logits.argmax(1) == truth).float().mean().item(),
             )
-            if all(epoch.validation_loss < earlier.validation_loss for earlier in history):
-                best = _copy_of(network)
-            history.append(epoch)
-            schedule.step()
+            if all(epoch.validation_loss < earlier.validation_loss for earlier in run.history):
+                run.best = _copy_of(run.network)
+            run.history.append(epoch)
+            run.schedule.step()
+            if unfinished:
+                run.save(unfinished)
             progress(epoch)
-    network.load_state_dict(best)
+    network = run.network
+    network.load_state_dict(run.best)
     network.to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     return Checkpoint(
         network=network,
@@ -107,37 +145,107 @@ def train(
         temperature=fit_temperature(predict_logits(network, validation, normalisation), truth),
         normalisation=normalisation,
         training={
+            "identity": run.identity,
             "settings": asdict(settings),
             "images": int(np.unique(training.image).size),
-            "epochs": [epoch._asdict() for epoch in history],
+            "epochs": [epoch._asdict() for epoch in run.history],
         },
     )
 
 
+def identity(
+    training: PatchSet, validation: PatchSet, settings: Settings, normalisation: Normalisation
+) -> str:
+    """Return a hash of all that a training depends on, but for the machine and the versions of libraries."""
+    digest = hashlib.sha256(repr((settings, normalisation)).encode())
+    for part in (training, validation):
+        for array in (part.counts, part.label):
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+class _Run:
+    """All that changes from epoch to epoch."""
+
+    def __init__(self, settings: Settings, training: PatchSet, identity: str) -> None:
+        self.identity = identity
+        self.network = build_network("paper", training.counts.shape[1])
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), settings.learning_rate, (0.9, 0.999), 1e-8
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, settings.epochs)
+        self.rng = np.random.default_rng(settings.seed)
+        self.history: list[Epoch] = []
+        self.best = _copy_of(self.network)
+
+    def save(self, path: Path) -> None:
+        """Write the run, whole or not at all."""
+        content = {
+            "identity": self.identity,
+            "network": self.network.state_dict(),
+            "best": self.best,
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "order": self.rng.bit_generator.state,
+            "dropout": torch.get_rng_state(),
+            "history": [tuple(epoch) for epoch in self.history],
+        }
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        write_file(path, buffer.getvalue())
+
+    def resume(self, path: Path) -> None:
+        """Go on from what `save` wrote."""
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            found = content["identity"]
+        except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+            raise UsageError(f"{path} is damaged; delete it to begin anew") from error
+        if found != self.identity:
+            raise UsageError(
+                f"{path} is of a training with other images or settings; repeat its command to finish it, or "
+                "delete it to begin anew"
+            )
+        self.network.load_state_dict(content["network"])
+        self.best = content["best"]
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.schedule.load_state_dict(content["schedule"])
+        self.rng.bit_generator.state = content["order"]
+        torch.set_rng_state(content["dropout"])
+        self.history = [Epoch(*epoch) for epoch in content["history"]]
+
+
 def _one_epoch(
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    run: _Run,
     patches: PatchSet,
     settings: Settings,
     normalisation: Normalisation,
-    rng: np.random.Generator,
-) -> float:
-    network.train()
-    losses = []
-    order = rng.permutation(len(patches.label))
+    progress: Callable[[Step], None],
+) -> tuple[float, float]:
+    """Pass over the patches once, each turned one of eight ways; return mean loss and accuracy."""
+    run.network.train()
+    weights = class_weights(torch.from_numpy(patches.label))
+    order = run.rng.permutation(len(patches.label))
+    done, loss_sum, right = 0, 0.0, 0
     for start in range(0, len(order), settings.batch):
         chosen = order[start : start + settings.batch]
         batch = normalise(wide(patches.counts[chosen]), normalisation)
-        inputs = torch.from_numpy(turned(batch, rng.integers(8, size=len(batch))))
+        inputs = torch.from_numpy(turned(batch, run.rng.integers(8, size=len(batch))))
         inputs = inputs.contiguous(memory_format=torch.channels_last)
+        label = torch.from_numpy(patches.label[chosen])
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-            logits = network(inputs)
-        loss = functional.cross_entropy(logits.float(), torch.from_numpy(patches.label[chosen]))
-        optimiser.zero_grad()
+            logits = run.network(inputs)
+        loss = functional.cross_entropy(logits.float(), label, weights)
+        run.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        losses.append(loss.item())
-    return float(np.mean(losses))
+        run.optimiser.step()
+        done += len(chosen)
+        loss_sum += loss.item() * len(chosen)
+        right += int((logits.argmax(1) == label).sum())
+        progress(Step(len(run.history) + 1, done / len(order), loss_sum / done, right / done))
+    return loss_sum / done, right / done
 
 
 def _keep_freed_blocks() -> None:
@@ -151,6 +259,14 @@ def _keep_freed_blocks() -> None:
         m_trim_threshold, m_mmap_threshold = -1, -3
         libc.mallopt(m_mmap_threshold, 2**30)
         libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def computes_bfloat16() -> bool:
+    """Tell whether this CPU multiplies in bfloat16; one that does not is slower for converting."""
+    with suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+        return not {"amx_bf16", "avx512_bf16", "bf16"}.isdisjoint(flags)
+    return False
 
 
 def _improving(history: list[Epoch], patience: int) -> bool:

@@ -7,7 +7,7 @@ import typer
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.cli.machine import bench, doctor
 from colvi_edge.cli.microscope import install_service, report, retry, run, status, watch
-from colvi_edge.cli.model import build, export
+from colvi_edge.cli.model import build, evaluate, explain, export, train
 from colvi_edge.cli.play import demo, simulate
 from colvi_edge.errors import ColviEdgeError
 
@@ -40,7 +40,7 @@ def version(
 for _command in (
     *(run, watch, status, retry, report, install_service),
     *(demo, simulate),
-    *(export, build),
+    *(train, evaluate, explain, export, build),
     *(bench, doctor),
 ):
     app.command(no_args_is_help=_command not in _ALONE)(_command)

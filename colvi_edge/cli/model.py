@@ -1,14 +1,158 @@
 """The commands that make a model: train, evaluate, explain, export, build."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
-from colvi_edge.cli.options import open_for, option, words_of
+from colvi_edge.cli.options import (
+    ChannelsOption,
+    DatasetArgument,
+    EngineOption,
+    HtmlOption,
+    JsonOption,
+    OutputDirOption,
+    PrecisionOption,
+    open_for,
+    option,
+    place_of,
+    roles_of,
+    words_of,
+)
 from colvi_edge.errors import EngineUnavailableError
+
+
+def train(
+    dataset: DatasetArgument,
+    output: Annotated[
+        Path, option("--output", "-o", of="train", dir_okay=False, help="The checkpoint, such as model.pt.")
+    ],
+    folds: Annotated[
+        int | None,
+        option(
+            "--folds",
+            of="train",
+            min=3,
+            help="Cross-validate: so many networks, each tested on another part. Without it one, tested on a "
+            "fifth.",
+        ),
+    ] = None,
+    baselines: Annotated[
+        bool,
+        option(
+            "--baselines",
+            of="train",
+            help="Also judge by texture, as the paper did: LBP and FOS+GLCM with random forest and SVM.",
+        ),
+    ] = False,
+    seed: Annotated[
+        int, option("--seed", of="train", min=0, help="Same seed, data and machine, same network.")
+    ] = 0,
+    epochs: Annotated[
+        int, option("--epochs", of="train", min=1, help="Passes over the patches at most.")
+    ] = 7,
+    learning_rate: Annotated[
+        float,
+        option(
+            "--learning-rate",
+            of="train",
+            min=1e-6,
+            max=1,
+            help="Of Adam, in the first epoch. The paper's is 0.01; 0.001 learns sooner.",
+        ),
+    ] = 0.001,
+    channels: ChannelsOption = None,
+    json: JsonOption = False,
+    html: HtmlOption = None,
+) -> None:
+    """Train the paper's network on a lab's own images.
+
+    Images are divided by subject, never patches. Ended in any way, the same command goes on.
+    """
+    with _needs_torch("training"):
+        from colvi_edge.export.train_command import train_model
+
+    raise typer.Exit(
+        train_model(
+            dataset,
+            output,
+            folds=folds,
+            baselines=baselines,
+            seed=seed,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            channels=roles_of(channels),
+            as_json=json,
+            html=html,
+        )
+    )
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A bundle, 'demo', or a model file such as model.pt.")],
+    dataset: DatasetArgument,
+    engine: EngineOption = EngineName.AUTO,
+    precision: PrecisionOption = PrecisionChoice.AUTO,
+    channels: ChannelsOption = None,
+    json: JsonOption = False,
+    html: HtmlOption = None,
+) -> None:
+    """Tell how good a model is on labelled images.
+
+    Confusion, accuracy, sensitivity, specificity, AUC and calibration, of patches and of images. Images
+    that the model has learnt from are left out.
+    """
+    with _needs_torch("evaluating a model file"):
+        from colvi_edge.export.evaluate_command import evaluate_model
+
+        code = evaluate_model(
+            model,
+            dataset,
+            engine=engine,
+            precision=precision,
+            channels=roles_of(channels),
+            as_json=json,
+            html=html,
+        )
+    raise typer.Exit(code)
+
+
+def explain(
+    image: Annotated[Path, typer.Argument(help="A raw file.", dir_okay=False, exists=True)],
+    model: Annotated[
+        Path, option("--model", of="explain", help="The checkpoint; a bundle cannot be explained.")
+    ],
+    patch: Annotated[
+        str | None,
+        option(
+            "--patch",
+            of="explain",
+            metavar="ROW,COL",
+            help="Whose layers are shown, counted from 0; without it the one that votes most clearly for the "
+            "diagnosis.",
+        ),
+    ] = None,
+    channels: ChannelsOption = None,
+    output_dir: OutputDirOption = None,
+) -> None:
+    """Draw why a network votes as it does.
+
+    Saliency of the whole projection, and what each layer makes of one patch, as PNGs beside the image.
+    """
+    with _needs_torch("explaining"):
+        from colvi_edge.export.explanation import explain as draw
+
+    draw(
+        image,
+        model,
+        patch=place_of(patch),
+        channels=roles_of(channels),
+        output_dir=output_dir,
+        progress=typer.echo,
+    )
 
 
 def export(
@@ -83,14 +227,8 @@ def export(
     """
     if engine:  # that TensorRT is missing is better said before the work than after it
         import colvi_edge.engines.tensorrt  # noqa: F401
-    try:
-        from colvi_edge.export.command import export_model
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "onnx", "onnxruntime", "h5py"):
-            raise
-        raise EngineUnavailableError(
-            f"{error.name} is not installed, which the export needs; run: pip install 'colvi-edge[export]'"
-        ) from error
+    with _needs_torch("the export"):
+        from colvi_edge.export.export_command import export_model
 
     code = export_model(
         model,
@@ -133,3 +271,16 @@ def build(
     if find_gpu():
         with closing(open_for(opened, EngineName.TENSORRT, precision)) as running:
             typer.echo(f"decides as the trained network does: {running.info.reason}")
+
+
+@contextmanager
+def _needs_torch(what: str) -> Iterator[None]:
+    """Say how to install what only the extra `export` brings."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "onnx", "onnxruntime", "h5py", "sklearn", "skimage"):
+            raise
+        raise EngineUnavailableError(
+            f"{error.name} is not installed, which {what} needs; run: pip install 'colvi-edge[export]'"
+        ) from error

@@ -89,6 +89,18 @@ JsonOption = Annotated[
     bool,
     option("--json", help="Print JSON, one record a line, instead of a table."),
 ]
+DatasetArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder with control/ and patient/, or with training/, validation/ and test/ that hold "
+        "them; or a CSV with the columns path,label and, if known, subject and split.",
+        exists=True,
+    ),
+]
+HtmlOption = Annotated[
+    Path | None,
+    option("--html", of="evaluation", dir_okay=False, help="Also write a page with plots."),
+]
 ImagesOption = Annotated[
     int,
     option("--images", min=1, help="Projections in all, half of each class."),
@@ -156,3 +168,13 @@ def numbers_of(settings: list[str] | None) -> dict[str, int]:
             raise UsageError(f"--limit {setting}: expected a name, '=', a whole number, such as pages=1000")
         numbers[name] = int(number)
     return numbers
+
+
+def place_of(given: str | None) -> tuple[int, int] | None:
+    """Return row and column of a place such as 3,12."""
+    if given is None:
+        return None
+    row, comma, col = given.partition(",")
+    if not (comma and row.strip().isdecimal() and col.strip().isdecimal()):
+        raise UsageError(f"--patch {given}: expected row and column, counted from 0, such as 3,12")
+    return int(row), int(col)

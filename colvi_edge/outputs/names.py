@@ -1,11 +1,13 @@
 """How the files beside a raw file are called, and how to tell that a file is one of them.
 
 X.tif has X.tif.colvi.json, X.tif.colvi.png and so on; X.lif, which holds several images, has one
-set for each of them: X.lif.0003-Series004.colvi.json, ...
+set for each of them: X.lif.0003-Series004.colvi.json, ... Pictures that explain a network are named
+alike, but are no part of a result.
 """
 
 import hashlib
 import os
+import re
 from enum import Enum
 
 NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
@@ -31,6 +33,7 @@ class OutputKind(str, Enum):
     ERROR = ".colvi.error.json"
 
 
+_EXPLANATION = re.compile(r"\.colvi\.(saliency|patch-\d{2,}-\d{2,})\.png\Z", re.ASCII)
 _SUFFIXES = tuple(kind.value for kind in OutputKind)
 _STEM_MAX_BYTES = NAME_MAX_BYTES - max(map(len, _SUFFIXES))
 
@@ -47,18 +50,27 @@ def output_name(raw_name: str, kind: OutputKind, image_key: str = "") -> str:
         image_key: which image of a file that holds several; else "". Characters that a file
             system or its log could trip over become "_".
     """
-    stem = image_label(raw_name, _safe_key(image_key))
-    if len(os.fsencode(stem)) > _STEM_MAX_BYTES:
-        mark = "~" + hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
-        while len(os.fsencode(stem)) > _STEM_MAX_BYTES - len(mark):
-            stem = stem[:-1]  # by characters: half a character is not valid UTF-8
-        stem += mark
-    return stem + kind.value
+    return _stem(raw_name, image_key, _STEM_MAX_BYTES) + kind.value
+
+
+def explanation_name(raw_name: str, subject: str, image_key: str = "") -> str:
+    """Return the name of a picture that `colvi-edge explain` leaves beside a raw file, 255 bytes at most.
+
+    It is no `OutputKind`: it explains a checkpoint, is no part of a result, and stays when that changes.
+
+    Args:
+        raw_name: as for `output_name`.
+        subject: "saliency", or "patch-RR-CC" by row and column.
+        image_key: as for `output_name`.
+    """
+    suffix = f".colvi.{subject}.png"
+    return _stem(raw_name, image_key, NAME_MAX_BYTES - len(suffix)) + suffix
 
 
 def is_output_name(name: str) -> bool:
     """Tell whether a file of this name was written by colvi-edge, finished or not."""
-    return name.endswith(_SUFFIXES) or is_temporary_name(name)
+    is_explanation = _EXPLANATION.search(name) is not None
+    return is_explanation or name.endswith(_SUFFIXES) or is_temporary_name(name)
 
 
 def is_temporary_name(name: str) -> bool:
@@ -77,6 +89,16 @@ def series_name(raw_name: str, image_key: str) -> str:
     An image that lies in a folder of its container has that folder's name too there, and not in its key.
     """
     return f"{raw_name} [{image_key.partition('-')[2]}]" if image_key else raw_name
+
+
+def _stem(raw_name: str, image_key: str, max_bytes: int) -> str:
+    stem = image_label(raw_name, _safe_key(image_key))
+    if len(os.fsencode(stem)) > max_bytes:
+        mark = "~" + hashlib.sha256(os.fsencode(stem)).hexdigest()[:8]
+        while len(os.fsencode(stem)) > max_bytes - len(mark):
+            stem = stem[:-1]  # by characters: half a character is not valid UTF-8
+        stem += mark
+    return stem
 
 
 def _safe_key(key: str) -> str:

@@ -22,8 +22,7 @@ from colvi_edge.bench.layers import NotComparableError, read_layers
 from colvi_edge.bench.peers import Missing, Peer, best_batch, installed_peers
 from colvi_edge.bench.rebuilt import keras_model, torch_network
 from colvi_edge.bundle import MANIFEST, SUMS, Bundle, open_bundle
-from colvi_edge.export.checkpoint import load_checkpoint
-from colvi_edge.export.demo import DEMO_CHECKPOINT
+from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 from colvi_edge.export.networks import Activation, Probabilities, build_network
 from colvi_edge.export.onnx import to_onnx
 from colvi_edge.patches import normalise

@@ -26,9 +26,8 @@ from colvi_edge.bundle import Bundle, Precision, open_bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import ModelError, OutputError, UsageError
 from colvi_edge.export.calibration import Calibration, Images
-from colvi_edge.export.checkpoint import Checkpoint
+from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, Checkpoint
 from colvi_edge.export.checkpoints import read_model
-from colvi_edge.export.demo import DEMO_CHECKPOINT
 from colvi_edge.export.manifest import Description, write_bundle
 from colvi_edge.export.networks import Probabilities, build_network
 from colvi_edge.export.onnx import to_onnx

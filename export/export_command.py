@@ -76,7 +76,8 @@ def export_model(
             )
     elif any(precision.startswith("int8") for precision in wanted):
         console.print("No INT8: it is calibrated on images; give projections with --calibration DIR.")
-    settings = Settings(wanted, Expected(pixel_size_um=pixel_size_um), _evaluation(checkpoint))
+    expected = Expected(pixel_size_um=pixel_size_um or checkpoint.training.get("pixel_size_um"))
+    settings = Settings(wanted, expected, _evaluation(checkpoint))
     with steps.status("Exporting") as status:
         report = package(
             checkpoint,
@@ -157,13 +158,4 @@ def _zoo_name(stem: str) -> str:
 def _evaluation(checkpoint: Checkpoint) -> Evaluation | None:
     """Return what a checkpoint of ours says of its test; None for any other network."""
     test = checkpoint.training.get("test")
-    if test is None:
-        return None
-    return Evaluation(
-        dataset=checkpoint.training["data"],
-        images=len(test["scores"]),
-        image_accuracy=test["image_accuracy"],
-        patch_accuracy=test["accuracy"],
-        confusion=test["confusion"],
-        expected_calibration_error=test["calibration_error"],
-    )
+    return test and Evaluation.model_validate(test)

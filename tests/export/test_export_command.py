@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import open_bundle
 from colvi_edge.engines import open_engine
-from colvi_edge.export.command import parse_normalisation
-from colvi_edge.export.demo import DEMO_CHECKPOINT
+from colvi_edge.export.checkpoint import DEMO_CHECKPOINT
+from colvi_edge.export.export_command import parse_normalisation
 from colvi_edge.export.networks import build_network
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release

@@ -1,0 +1,78 @@
+"""The networks of a cross-validation, one a fold, each trained once: finished ones are kept."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from colvi_edge.errors import UsageError
+from colvi_edge.patches import Normalisation
+from colvi_edge.simulate import LABELS
+
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .dataset import Image
+from .division import Division
+from .patch_set import PatchSet, collect_patches
+from .training import UNFINISHED, Epoch, Settings, Step, identity, train
+
+
+class Projections(NamedTuple):
+    """A dataset in memory: raw patches, and the images that `patches.image` counts."""
+
+    patches: PatchSet
+    images: list[Image]
+
+
+def gather(images: Iterable[tuple[Image, NDArray[Any]]]) -> Projections:
+    """Cut all images of `dataset.read_images` into patches."""
+    known: list[Image] = []
+
+    def labelled() -> Iterable[tuple[NDArray[Any], str]]:
+        for image, planes in images:
+            known.append(image)
+            yield planes, LABELS[image.label]
+
+    return Projections(collect_patches(labelled()), known)
+
+
+def checkpoint_of(path: Path, fold: int) -> Path:
+    """Return where the checkpoint of a fold, counted from 1, lies; the first one is the model itself."""
+    return path if fold == 1 else path.with_name(f"{path.stem}.fold-{fold}{path.suffix}")
+
+
+def trained(
+    path: Path,
+    data: Projections,
+    division: Division,
+    settings: Settings,
+    progress: Callable[[Step | Epoch], None] = lambda told: None,
+) -> Checkpoint:
+    """Return the network of a division: the one at `path`, or one that is trained and saved there.
+
+    Args:
+        path: of the checkpoint.
+        data: all images.
+        division: which of them are for what.
+        settings: of the training.
+        progress: as of `train`.
+
+    Raises:
+        UsageError: the checkpoint at `path`, or the unfinished one beside it, is of another training.
+        OutputError: it cannot be written.
+    """
+    training, validation = data.patches.of(division.training), data.patches.of(division.validation)
+    normalisation = Normalisation()
+    unfinished = path.with_name(path.name + UNFINISHED)
+    if path.exists():
+        checkpoint = load_checkpoint(path)
+        if checkpoint.training.get("identity") != identity(training, validation, settings, normalisation):
+            raise UsageError(
+                f"{path} is a model that was trained otherwise and would be lost; name another file or move "
+                "it away"
+            )
+    else:
+        checkpoint = train(training, validation, settings, normalisation, progress, unfinished)
+        save_checkpoint(path, checkpoint)
+    unfinished.unlink(missing_ok=True)
+    return checkpoint

@@ -1,0 +1,84 @@
+"""Whatever can judge an image, for its evaluation: a checkpoint in torch, or a bundle on an engine."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.engines import open_engine
+from colvi_edge.errors import UsageError
+
+from .evaluation.record import Model
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What judges.
+
+    Attributes:
+        model: for the record.
+        layout: channels that it takes.
+        seen: digests of the pictures that it learnt from, as far as it says.
+        probabilities: (Z, C, H, W) planes -> (rows, cols, 2) float32.
+    """
+
+    model: Model
+    layout: tuple[str, ...]
+    seen: Collection[str]
+    probabilities: Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+@contextmanager
+def open_judge(model: str, engine: EngineName, precision: PrecisionChoice) -> Iterator[Judge]:
+    """Open a model.
+
+    Args:
+        model: a bundle, the word "demo", or a model file that `read_model` reads without more words.
+        engine: of a bundle.
+        precision: of a bundle.
+
+    Raises:
+        ColviEdgeError: it cannot be opened, or a file is given an engine.
+    """
+    path = Path(model)
+    if model == DEMO or path.is_dir():
+        bundle = open_bundle(model)
+        with closing(open_engine(bundle, engine, precision)) as running:
+            info = running.info
+            runtime = f"{info.runtime} {info.version} on {info.device}"
+            yield Judge(
+                Model(name=bundle.name, sha256=bundle.sha256, runtime=runtime, precision=info.precision),
+                bundle.config.channels,
+                bundle.config.seen,
+                running.probabilities,
+            )
+        return
+    if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
+        raise UsageError(
+            f"{model} is no bundle, and torch judges it in fp32; leave --engine and --precision out, or "
+            "evaluate the bundle that was exported from it"
+        )
+    import torch
+
+    from .checkpoints import read_model
+    from .parity import reference
+
+    checkpoint = read_model(path)
+    yield Judge(
+        Model(
+            name=path.stem,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            runtime=f"torch {torch.__version__} on the CPU",
+            precision="fp32",
+        ),
+        checkpoint.channels,
+        checkpoint.training.get("seen", ()),
+        lambda planes: reference(checkpoint, [planes])[0],
+    )

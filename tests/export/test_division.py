@@ -1,0 +1,78 @@
+"""Divisions: whole, disjoint, by group, balanced, reproducible."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colvi_edge.errors import UsageError
+from colvi_edge.export.division import Division, divide, given_division
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), folds=st.integers(3, 6), seed=st.integers(0, 99))
+def test_no_subject_is_in_two_parts(data: st.DataObject, folds: int, seed: int) -> None:
+    """Whatever the subjects' sizes: parts are whole, each image is tested once, no group is cut."""
+    sizes = data.draw(st.lists(st.integers(1, 4), min_size=2 * folds, max_size=30))
+    label = [k % 2 for k, size in enumerate(sizes) for _ in range(size)]
+    group = [f"subject {k}" for k, size in enumerate(sizes) for _ in range(size)]
+    divisions = divide(label, group, seed, folds)
+    tested = np.concatenate([division.test for division in divisions])
+
+    assert len(divisions) == folds
+    assert sorted(tested) == list(range(len(label)))
+    for division in divisions:
+        assert sorted(np.concatenate(division)) == list(range(len(label)))
+        parts = [{group[k] for k in part} for part in division]
+        assert sum(map(len, parts)) == len(sizes)
+        assert all({label[k] for k in part} == {0, 1} for part in division)
+    for index in (0, 1):
+        counts = [sum(label[k] == index for k in division.test) for division in divisions]
+        assert max(counts) - min(counts) <= 4  # the largest subject
+
+
+def test_the_paper_divides_80_to_20() -> None:
+    """200 images without subjects: 144 to learn from, 16 to validate, 40 to test, half of each class."""
+    label = [0] * 100 + [1] * 100
+    group = [f"file {k}" for k in range(200)]
+    divisions = divide(label, group, 0)
+
+    assert len(divisions) == 5
+    for division in divisions:
+        counts = [Counter(label[k] for k in part) for part in division]
+        assert [(count[0], count[1]) for count in counts] == [(72, 72), (8, 8), (20, 20)]
+
+
+def test_a_seed_is_a_division() -> None:
+    """The same seed divides alike, another otherwise."""
+    label, group = [0, 1] * 20, [f"file {k}" for k in range(40)]
+
+    assert _plain(divide(label, group, 3)) == _plain(divide(label, group, 3))
+    assert _plain(divide(label, group, 3)) != _plain(divide(label, group, 4))
+
+
+def test_too_few_subjects_are_told() -> None:
+    """Many images of few patients are few patients."""
+    with pytest.raises(UsageError, match=r"found 2 subjects .* of class patient to be divided by 5"):
+        divide([0] * 20 + [1] * 20, [f"c{k}" for k in range(20)] + ["p1", "p2"] * 10, 0)
+
+
+def test_a_given_division_is_taken() -> None:
+    """What the table says is done; without a validation set a tenth of the training becomes one."""
+    label, group = [0, 1] * 20, [f"file {k}" for k in range(40)]
+    split = ["training"] * 24 + ["validation"] * 6 + ["test"] * 10
+    [whole] = given_division(label, group, split, 0)
+    [without] = given_division(label, group, ["training"] * 30 + ["test"] * 10, 0)
+
+    assert [part.tolist() for part in whole] == [list(range(24)), list(range(24, 30)), list(range(30, 40))]
+    assert without.test.tolist() == list(range(30, 40))
+    assert sorted(label[k] for k in without.validation) in ([0, 0, 1], [0, 1, 1])
+    assert sorted([*without.training, *without.validation]) == list(range(30))
+    with pytest.raises(UsageError, match="'test' lacks a class"):
+        given_division(label, group, ["training"] * 39 + ["test"], 0)
+
+
+def _plain(divisions: list[Division]) -> list[list[list[int]]]:
+    return [[part.tolist() for part in division] for division in divisions]

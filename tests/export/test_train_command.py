@@ -1,0 +1,249 @@
+"""`train` and `evaluate` as a user calls them: what is written, told, kept, and never mixed up."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+import tifffile
+
+from colvi_edge.export.checkpoint import load_checkpoint
+from colvi_edge.export.dataset import digest_of
+
+COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
+CLASSES = ("control", "patient")
+Trained = tuple[Path, dict[str, Any], Path]
+METRICS = {"tp", "tn", "fp", "fn", "accuracy", "precision", "sensitivity", "specificity", "f1", "auc"}
+
+
+def draw(path: Path, k: int) -> None:
+    """Write 4 patches: fine stripes are controls, coarse ones patients; nuclei are spots."""
+    rng = np.random.default_rng(k)
+    stripes = np.sin(np.arange(128) * (2.0, 0.4)[k % 2] + rng.uniform(0, 6))
+    image = rng.poisson(300 + 250 * stripes, (2, 128, 128)).astype(np.uint16)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(
+        path, image, imagej=True, resolution=(1 / 0.3, 1 / 0.3), metadata={"axes": "CYX", "unit": "micron"}
+    )
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 striped images in folders."""
+    folder = tmp_path_factory.mktemp("stripes")
+    for k in range(40):
+        draw(folder / CLASSES[k % 2] / f"{k:02}.tif", k)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], Path]:
+    """A model of the first fold, with what was printed and the page."""
+    folder = tmp_path_factory.mktemp("model")
+    page = folder / "page.html"
+    done = call("train", dataset, "-o", folder / "model.pt", "--epochs", 3, "--json", "--html", page)
+    assert done.returncode == 0, done.stderr
+    return folder / "model.pt", orjson.loads(done.stdout), page
+
+
+def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own: two threads, as many as the tests have cores."""
+    words = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=240, **more)
+
+
+def digest(file: Path) -> str:
+    """Return the digest of an image in the network's layout."""
+    return digest_of(tifffile.imread(file)[np.newaxis, ::-1])
+
+
+def test_a_training_tells_how_good_it_is(trained: Trained) -> None:
+    """The record of the test has every figure at both levels, and the counts can be counted again."""
+    _, record, page = trained
+    [method] = record["methods"]
+    [fold] = method["folds"]
+
+    assert record["schema"] == "colvi-edge.comparison/1"
+    assert method["name"] == "CNN"
+    for level, total in (("patch", 32), ("image", 8)):
+        figures = fold[level]
+        assert figures.keys() >= METRICS
+        assert figures["tp"] + figures["tn"] + figures["fp"] + figures["fn"] == total
+        assert figures["accuracy"] == (figures["tp"] + figures["tn"]) / total
+    assert fold["image"]["accuracy"] == 1
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_checkpoint_tells_what_it_saw(trained: Trained, dataset: Path) -> None:
+    """Pictures by hash, counts, pixel size and its test; no name of a file or folder."""
+    path, record, _ = trained
+    training = load_checkpoint(path).training
+    digests = {digest(file) for file in dataset.rglob("*.tif")}
+
+    assert training["split"] == {"training": 28, "validation": 4, "test": 8}
+    assert len(training["seen"]) == 32
+    assert set(training["seen"]) < digests
+    assert training["pixel_size_um"] == pytest.approx(0.3)
+    assert training["test"]["patch_accuracy"] == record["methods"][0]["folds"][0]["patch"]["accuracy"]
+    assert "05.tif" not in repr(training)
+    assert dataset.name not in repr(training)
+    assert [entry.name for entry in path.parent.iterdir() if ".unfinished" in entry.name] == []
+
+
+def test_evaluate_leaves_out_what_was_learnt_from(trained: Trained, dataset: Path) -> None:
+    """Of the whole dataset only the test remains, and its figures are the training's own."""
+    path, record, _ = trained
+    done = call("evaluate", path, dataset, "--json")
+    found = orjson.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert "32 of 40 images were not judged: the model has learnt from them" in done.stderr
+    assert found["patch"] == record["methods"][0]["folds"][0]["patch"]
+    assert found["image"] == record["methods"][0]["folds"][0]["image"]
+    assert found["model"]["precision"] == "fp32"
+
+
+def test_subjects_that_were_learnt_from_are_left_out(trained: Trained, dataset: Path, tmp_path: Path) -> None:
+    """A new image of a subject whose other image was learnt from is not judged either."""
+    seen = set(load_checkpoint(trained[0]).training["seen"])
+    learnt = next(
+        file
+        for file in sorted((dataset / "control").iterdir())
+        if digest_of(tifffile.imread(file)[np.newaxis, ::-1]) in seen
+    )
+    for k in (100, 101, 102):
+        draw(tmp_path / f"{k}.tif", k)
+    rows = (f"{learnt},control,C1", "100.tif,control,C1", "101.tif,patient,P1", "102.tif,control,C2")
+    (tmp_path / "x.csv").write_text("\n".join(("path,label,subject", *rows)), encoding="utf-8")
+    done = call("evaluate", trained[0], tmp_path / "x.csv", "--json")
+
+    assert [image["name"] for image in orjson.loads(done.stdout)["images"]] == ["101.tif", "102.tif"]
+    assert "2 of 4 images were not judged" in done.stderr
+
+
+def test_a_bundle_knows_what_its_network_saw(trained: Trained, dataset: Path, tmp_path: Path) -> None:
+    """Exported, the model judges the same images, as well, and takes the pixel size along."""
+    path, record, _ = trained
+    bundle = tmp_path / "net.colvi"
+    assert call("export", path, "-o", bundle, "--precision", "fp32").returncode == 0
+    done = call("evaluate", bundle, dataset, "--json", "--engine", "onnxruntime", "--precision", "fp32")
+    found = orjson.loads(done.stdout)
+
+    assert found["patch"] == record["methods"][0]["folds"][0]["patch"]
+    assert found["model"]["runtime"].startswith("onnxruntime")
+    assert "pixel_size_um: 0.3" in (bundle / "bioimageio.yaml").read_text(encoding="utf-8")
+
+
+def test_killed_and_called_again_it_comes_to_the_same_weights(
+    trained: Trained, dataset: Path, tmp_path: Path
+) -> None:
+    """Kill -9 after the first epoch; the same command goes on from there, to the same file byte for byte."""
+    words = [*COMMAND, "train", dataset, "-o", tmp_path / "model.pt", "--epochs", "3"]
+    with subprocess.Popen(
+        [*map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 1 of 3"):
+                process.send_signal(signal.SIGKILL)
+    left = sorted(entry.name for entry in tmp_path.iterdir())
+    again = call("train", dataset, "-o", tmp_path / "model.pt", "--epochs", 3)
+
+    assert "model.pt.unfinished" in left
+    assert "model.pt" not in left
+    assert again.returncode == 0
+    assert (tmp_path / "model.pt").read_bytes() == trained[0].read_bytes()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_a_model_is_neither_trained_twice_nor_lost(trained: Trained, dataset: Path) -> None:
+    """The same command finds its model finished; another one refuses to write over it."""
+    path, record, _ = trained
+    before = path.read_bytes()
+    again = call("train", dataset, "-o", path, "--epochs", 3, "--json")
+    other = call("train", dataset, "-o", path, "--epochs", 3, "--seed", 1)
+
+    assert "epoch" not in again.stderr
+    assert orjson.loads(again.stdout)["methods"] == record["methods"]
+    assert other.returncode == 2
+    assert "model.pt is a model that was trained otherwise and would be lost" in other.stderr
+    assert path.read_bytes() == before
+
+
+def test_folds_with_baselines_are_the_papers_table(dataset: Path, tmp_path: Path) -> None:
+    """Five methods, three folds each; every image is tested once; a checkpoint for each fold."""
+    done = call(
+        "train", dataset, "-o", tmp_path / "m.pt", "--folds", 3, "--baselines", "--epochs", 2, "--json"
+    )
+    record = orjson.loads(done.stdout)
+
+    assert done.returncode == 0, done.stderr
+    assert len(record["methods"]) == 5
+    assert record["methods"][-1]["name"] == "CNN"
+    for method in record["methods"]:
+        names = [image["name"] for fold in method["folds"] for image in fold["images"]]
+        assert len(method["folds"]) == 3
+        assert sorted(names) == sorted(f"{file.parent.name}/{file.name}" for file in dataset.rglob("*.tif"))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.fold-2.pt", "m.fold-3.pt", "m.pt"]
+
+
+def test_an_unreadable_file_costs_itself_and_the_exit_code(dataset: Path, tmp_path: Path) -> None:
+    """The others are judged; the sentence names the file."""
+    for k in range(4):
+        draw(tmp_path / CLASSES[k % 2] / f"{k}.tif", k + 200)
+    (tmp_path / "patient/1.tif").write_bytes(b"II*\x00 not a picture")
+    done = call("evaluate", "demo", tmp_path, "--json")
+
+    assert done.returncode == 1
+    assert "left out: 1.tif" in done.stderr
+    assert len(orjson.loads(done.stdout)["images"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("evaluate", "demo", "{dataset}/control"), "holds no control"),
+        (
+            ("evaluate", "{model}", "{dataset}", "--engine", "openvino"),
+            "is no bundle, and torch judges",
+        ),
+        (("train", "{dataset}", "-o", "x.pt", "--folds", "21"), "found 20 subjects"),
+        (
+            ("explain", "{dataset}/control/00.tif", "--model", "{model}", "--patch", "3"),
+            "--patch 3: expected row",
+        ),
+    ],
+)
+def test_wrong_usage_is_one_sentence(
+    trained: Trained,
+    dataset: Path,
+    arguments: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+) -> None:
+    """Found, expected, remedy; exit code 2; no traceback."""
+    done = call(*(word.format(dataset=dataset, model=trained[0]) for word in arguments), cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluating_a_bundle_needs_no_torch(dataset: Path) -> None:
+    """A bundle can be judged where it is installed, on the lab's own images."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'sklearn', 'skimage', 'onnx', 'onnxruntime', 'h5py', 'matplotlib'):\n"
+        "    sys.modules[name] = None\n"
+        f"sys.argv = ['colvi-edge', 'evaluate', 'demo', {str(dataset)!r}]\n"
+        "from colvi_edge.cli import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stdout
