@@ -1,14 +1,16 @@
 """Texture of collagen in numbers: what the baselines see instead of pixels.
 
 Two sets of features, those of the paper's section 4: local binary patterns (LBP), and first-order
-statistics (FOS) with properties of grey level co-occurrence matrices (GLCM). Which patterns, statistics,
-distances and angles the paper took is not known here; these are the field's usual ones.
+statistics (FOS) with properties of grey level co-occurrence matrices (GLCM). Which of each the paper took is
+not known here. These are the textbook's, and know no direction, as a culture has no up: Ojala's uniform
+patterns invariant to rotation, and Haralick's mean over four angles, of neighbouring pixels.
 
 All see one channel, collagen, as a grey picture: the range of a patch, its darkest to its brightest pixel,
 becomes 0..255. A gain or an offset of the exposure therefore changes nothing, as it changes nothing for the
-network. Nuclei add nothing: with features of both channels no baseline was right more often, and the SVMs
-less often, by 0.8 and 2.4 % of the patches of 8 synthetic images, after 16 to learn from; with those of
-nuclei alone, all four guessed.
+network.
+
+On synthetic cultures directions tell much: kept apart (59 patterns), a forest is right for 97.3 % of the
+demo model's test patches in place of 93.8 %, and beats the network's 96.2 %.
 """
 
 from collections.abc import Iterable
@@ -22,13 +24,11 @@ from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 from .patch_set import LAYOUT, PatchSet, wide
 
 LBP_POINTS, LBP_RADIUS_PX = 8, 1
-LBP_BINS = 59
-"""58 patterns with at most two changes round the circle, and one bin for all others."""
+LBP_BINS = LBP_POINTS + 2
+"""How many points are as bright, if they are neighbours: 0 to 8; and one bin for all other patterns."""
 
 LEVELS = 32
-GLCM_DISTANCES_PX = (1, 3, 5)
-"""Not 2 beside 1: along a diagonal both would be rounded to the next pixel."""
-
+GLCM_DISTANCE_PX = 1
 GLCM_ANGLES = tuple(np.pi / 4 * np.arange(4))
 GLCM_PROPERTIES = ("contrast", "dissimilarity", "homogeneity", "energy", "correlation", "entropy")
 FOS = ("mean", "standard deviation", "skewness", "excess kurtosis", "energy", "entropy")
@@ -42,8 +42,8 @@ class Textures:
     """Features of the patches of a `PatchSet`, in its order.
 
     Attributes:
-        lbp: (N, 59) float32.
-        fos_glcm: (N, 78) float32: 6 statistics, then each of 6 properties at 3 distances x 4 angles.
+        lbp: (N, 10) float32.
+        fos_glcm: (N, 12) float32: 6 statistics, then 6 properties.
         label: (N,) int64, index into CLASSES.
         image: (N,) int64, which image the patch is from.
     """
@@ -67,8 +67,7 @@ def textures(patches: PatchSet) -> Textures:
     """
     collagen = patches.counts[:, LAYOUT.index("collagen")]
     lbp = np.empty((len(collagen), LBP_BINS), np.float32)
-    size = len(FOS) + len(GLCM_PROPERTIES) * len(GLCM_DISTANCES_PX) * len(GLCM_ANGLES)
-    fos_glcm = np.empty((len(collagen), size), np.float32)
+    fos_glcm = np.empty((len(collagen), len(FOS) + len(GLCM_PROPERTIES)), np.float32)
     for k, counts in enumerate(collagen):
         picture = grey(counts)
         lbp[k] = local_binary_patterns(picture)
@@ -83,12 +82,8 @@ def grey(counts: NDArray[Any]) -> Grey:
 
 
 def local_binary_patterns(picture: Grey) -> NDArray[np.float64]:
-    """Return the (59,) shares of each uniform pattern, directions apart, that sum to 1.
-
-    59 are what the paper's 7 features a split hint at: the usual root of their number. Without
-    directions, 10 patterns, a random forest was right less often: 0.932 of patches instead of 0.980.
-    """
-    pattern = local_binary_pattern(picture, LBP_POINTS, LBP_RADIUS_PX, "nri_uniform").astype(np.intp)
+    """Return the (10,) shares of each pattern, that sum to 1."""
+    pattern = local_binary_pattern(picture, LBP_POINTS, LBP_RADIUS_PX, "uniform").astype(np.intp)
     return np.bincount(pattern.ravel(), minlength=LBP_BINS) / pattern.size
 
 
@@ -109,15 +104,15 @@ def first_order_statistics(picture: Grey) -> NDArray[np.float64]:
 
 
 def co_occurrence(picture: Grey) -> NDArray[np.float64]:
-    """Return (72,) GLCM properties: property by property, distance by distance, angle by angle.
+    """Return the (6,) GLCM properties, each the mean over the angles.
 
-    More levels take longer and tell no more: with 16, 32 and 64 a random forest was right for 0.962, 0.965
-    and 0.964 of patches. With neighbours alone, distance 1, it was for 0.944.
+    More levels take longer and tell no more: with 16, 32 and 64, and directions apart, a random forest was
+    right for 0.962, 0.965 and 0.964 of patches.
     """
     matrices = graycomatrix(
-        _levels(picture), GLCM_DISTANCES_PX, GLCM_ANGLES, levels=LEVELS, symmetric=True, normed=True
+        _levels(picture), [GLCM_DISTANCE_PX], GLCM_ANGLES, levels=LEVELS, symmetric=True, normed=True
     )
-    return np.concatenate([graycoprops(matrices, name).ravel() for name in GLCM_PROPERTIES])
+    return np.array([graycoprops(matrices, name).mean() for name in GLCM_PROPERTIES])
 
 
 def _levels(picture: Grey) -> Grey:

@@ -136,6 +136,7 @@ def _watched(console: Console, epochs: int, fold: str) -> Iterator[Callable[[Ste
                     f"{told.training_accuracy:.1%}; validation loss {told.validation_loss:.3f}, accuracy "
                     f"{told.validation_accuracy:.1%}",
                     highlight=False,
+                    soft_wrap=True,
                 )
 
         try:

@@ -63,7 +63,7 @@ def run(
 ) -> Callable[..., tuple[int, str, str]]:
     """Return a function that runs the command line in this process: (exit code, stdout, stderr)."""
 
-    def command(*arguments: str | Path) -> tuple[int, str, str]:
+    def command(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["colvi-edge", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             main()

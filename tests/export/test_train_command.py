@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from colvi_edge.export.dataset import digest_of
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
 CLASSES = ("control", "patient")
 Trained = tuple[Path, dict[str, Any], Path]
+Run = Callable[..., tuple[int, str, str]]
 METRICS = {"tp", "tn", "fp", "fn", "accuracy", "precision", "sensitivity", "specificity", "f1", "auc"}
 
 
@@ -94,44 +96,45 @@ def test_a_checkpoint_tells_what_it_saw(trained: Trained, dataset: Path) -> None
     assert [entry.name for entry in path.parent.iterdir() if ".unfinished" in entry.name] == []
 
 
-def test_evaluate_leaves_out_what_was_learnt_from(trained: Trained, dataset: Path) -> None:
+def test_evaluate_leaves_out_what_was_learnt_from(trained: Trained, dataset: Path, run: Run) -> None:
     """Of the whole dataset only the test remains, and its figures are the training's own."""
     path, record, _ = trained
-    done = call("evaluate", path, dataset, "--json")
-    found = orjson.loads(done.stdout)
+    code, out, err = run("evaluate", path, dataset, "--json")
+    found = orjson.loads(out)
 
-    assert done.returncode == 0
-    assert "32 of 40 images were not judged: the model has learnt from them" in done.stderr
+    assert code == 0
+    assert "32 of 40 images were not judged: the model has learnt from them" in err
     assert found["patch"] == record["methods"][0]["folds"][0]["patch"]
     assert found["image"] == record["methods"][0]["folds"][0]["image"]
     assert found["model"]["precision"] == "fp32"
 
 
-def test_subjects_that_were_learnt_from_are_left_out(trained: Trained, dataset: Path, tmp_path: Path) -> None:
+def test_subjects_that_were_learnt_from_are_left_out(
+    trained: Trained, dataset: Path, tmp_path: Path, run: Run
+) -> None:
     """A new image of a subject whose other image was learnt from is not judged either."""
     seen = set(load_checkpoint(trained[0]).training["seen"])
-    learnt = next(
-        file
-        for file in sorted((dataset / "control").iterdir())
-        if digest_of(tifffile.imread(file)[np.newaxis, ::-1]) in seen
-    )
+    learnt = next(file for file in sorted((dataset / "control").iterdir()) if digest(file) in seen)
     for k in (100, 101, 102):
         draw(tmp_path / f"{k}.tif", k)
     rows = (f"{learnt},control,C1", "100.tif,control,C1", "101.tif,patient,P1", "102.tif,control,C2")
     (tmp_path / "x.csv").write_text("\n".join(("path,label,subject", *rows)), encoding="utf-8")
-    done = call("evaluate", trained[0], tmp_path / "x.csv", "--json")
+    _, out, err = run("evaluate", trained[0], tmp_path / "x.csv", "--json")
 
-    assert [image["name"] for image in orjson.loads(done.stdout)["images"]] == ["101.tif", "102.tif"]
-    assert "2 of 4 images were not judged" in done.stderr
+    assert [image["name"] for image in orjson.loads(out)["images"]] == ["101.tif", "102.tif"]
+    assert "2 of 4 images were not judged" in err
 
 
-def test_a_bundle_knows_what_its_network_saw(trained: Trained, dataset: Path, tmp_path: Path) -> None:
+def test_a_bundle_knows_what_its_network_saw(
+    trained: Trained, dataset: Path, tmp_path: Path, run: Run
+) -> None:
     """Exported, the model judges the same images, as well, and takes the pixel size along."""
     path, record, _ = trained
     bundle = tmp_path / "net.colvi"
-    assert call("export", path, "-o", bundle, "--precision", "fp32").returncode == 0
-    done = call("evaluate", bundle, dataset, "--json", "--engine", "onnxruntime", "--precision", "fp32")
-    found = orjson.loads(done.stdout)
+    assert run("export", path, "-o", bundle, "--precision", "fp32")[0] == 0
+    onnx = ("--engine", "onnxruntime", "--precision", "fp32")
+    _, out, _ = run("evaluate", bundle, dataset, "--json", *onnx)
+    found = orjson.loads(out)
 
     assert found["patch"] == record["methods"][0]["folds"][0]["patch"]
     assert found["model"]["runtime"].startswith("onnxruntime")
@@ -160,28 +163,27 @@ def test_killed_and_called_again_it_comes_to_the_same_weights(
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.pt"]
 
 
-def test_a_model_is_neither_trained_twice_nor_lost(trained: Trained, dataset: Path) -> None:
+def test_a_model_is_neither_trained_twice_nor_lost(trained: Trained, dataset: Path, run: Run) -> None:
     """The same command finds its model finished; another one refuses to write over it."""
     path, record, _ = trained
     before = path.read_bytes()
-    again = call("train", dataset, "-o", path, "--epochs", 3, "--json")
-    other = call("train", dataset, "-o", path, "--epochs", 3, "--seed", 1)
+    again = run("train", dataset, "-o", path, "--epochs", 3, "--json")
+    other = run("train", dataset, "-o", path, "--epochs", 3, "--seed", 1)
 
-    assert "epoch" not in again.stderr
-    assert orjson.loads(again.stdout)["methods"] == record["methods"]
-    assert other.returncode == 2
-    assert "model.pt is a model that was trained otherwise and would be lost" in other.stderr
+    assert "epoch" not in again[2]
+    assert orjson.loads(again[1])["methods"] == record["methods"]
+    assert other[0] == 2
+    assert "model.pt is a model that was trained otherwise and would be lost" in other[2]
     assert path.read_bytes() == before
 
 
-def test_folds_with_baselines_are_the_papers_table(dataset: Path, tmp_path: Path) -> None:
+def test_folds_with_baselines_are_the_papers_table(dataset: Path, tmp_path: Path, run: Run) -> None:
     """Five methods, three folds each; every image is tested once; a checkpoint for each fold."""
-    done = call(
-        "train", dataset, "-o", tmp_path / "m.pt", "--folds", 3, "--baselines", "--epochs", 2, "--json"
-    )
-    record = orjson.loads(done.stdout)
+    model = tmp_path / "m.pt"
+    code, out, err = run("train", dataset, "-o", model, "--folds", 3, "--epochs", 1, "--baselines", "--json")
+    record = orjson.loads(out)
 
-    assert done.returncode == 0, done.stderr
+    assert code == 0, err
     assert len(record["methods"]) == 5
     assert record["methods"][-1]["name"] == "CNN"
     for method in record["methods"]:
@@ -191,16 +193,16 @@ def test_folds_with_baselines_are_the_papers_table(dataset: Path, tmp_path: Path
     assert sorted(file.name for file in tmp_path.iterdir()) == ["m.fold-2.pt", "m.fold-3.pt", "m.pt"]
 
 
-def test_an_unreadable_file_costs_itself_and_the_exit_code(dataset: Path, tmp_path: Path) -> None:
+def test_an_unreadable_file_costs_itself_and_the_exit_code(dataset: Path, tmp_path: Path, run: Run) -> None:
     """The others are judged; the sentence names the file."""
     for k in range(4):
         draw(tmp_path / CLASSES[k % 2] / f"{k}.tif", k + 200)
     (tmp_path / "patient/1.tif").write_bytes(b"II*\x00 not a picture")
-    done = call("evaluate", "demo", tmp_path, "--json")
+    code, out, err = run("evaluate", "demo", tmp_path, "--json")
 
-    assert done.returncode == 1
-    assert "left out: 1.tif" in done.stderr
-    assert len(orjson.loads(done.stdout)["images"]) == 3
+    assert code == 1
+    assert "left out: 1.tif" in err
+    assert len(orjson.loads(out)["images"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -224,13 +226,15 @@ def test_wrong_usage_is_one_sentence(
     arguments: tuple[str, ...],
     words: str,
     tmp_path: Path,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Found, expected, remedy; exit code 2; no traceback."""
-    done = call(*(word.format(dataset=dataset, model=trained[0]) for word in arguments), cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*(word.format(dataset=dataset, model=trained[0]) for word in arguments))
 
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert code == 2
+    assert words in err
     assert list(tmp_path.iterdir()) == []
 
 
