@@ -13,6 +13,7 @@ the planes is, but for pixels where a single plane saturates (less than one in a
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -153,9 +154,10 @@ def simulate_folder(
 
 
 def is_simulated(path: Path) -> bool:
-    """Tell whether a file is one that `write_imagej` wrote."""
-    with path.open("rb") as file:
+    """Tell whether a file is one that `write_imagej` wrote; one that cannot be read is none."""
+    with suppress(OSError), path.open("rb") as file:
         return MARK.encode() in file.read(4096)
+    return False
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,12 @@ from colvi_edge.patches import Normalisation
 
 from .networks import PATCH_PX, Activation, Probabilities, build_network
 from .patch_set import CLASSES
+
+DAMAGED = (
+    *(OSError, EOFError, pickle.UnpicklingError, RuntimeError, struct.error),
+    *(AttributeError, LookupError, TypeError, ValueError),
+)
+"""What torch trips over in a file that is not what it should be."""
 
 DEMO_CHECKPOINT = Path(__file__).with_name("demo.pt")
 """The checkpoint of the shipped model; it lies in the repository and is not installed."""
@@ -80,15 +87,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             normalisation=normalisation,
             training=content["training"],
         )
-    except (
-        OSError,
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except DAMAGED as error:
         raise UsageError(
             f"{path} is not a checkpoint of colvi-edge, or a damaged one; make one with colvi-edge train"
         ) from error

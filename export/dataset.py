@@ -1,7 +1,7 @@
 """Labelled projections: a folder with control/ and patient/, or a table of path, label and subject.
 
     cultures/control/*.tif      cultures/training/control/*.tif      path,label,subject
-    cultures/patient/*.lif      cultures/training/patient/*.tif      day1/a.tif,control,C01
+    cultures/patient/*.tif      cultures/training/patient/*.tif      day1/a.tif,control,C01
                                 cultures/test/...                    day1/b.tif,patient,P07
 
 Images of one subject look alike, and so do those of one Leica container: they are never divided. What
@@ -12,6 +12,7 @@ splits, and one picture twice, whatever its files are called.
 import csv
 import hashlib
 import io
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,14 +22,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition import acquire
-from colvi_edge.acquisition.model import Acquisition
+from colvi_edge.acquisition import OPEN_FLAGS, Acquisition, Refused, acquire_opened
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.jobs import find_jobs
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
 from colvi_edge.printable import printable_name
 from colvi_edge.simulate import LABELS
+
+SUBJECT = "subject "
+"""What the group of an image begins with whose subject is known."""
 
 SPLITS = ("training", "validation", "test")
 _COLUMNS = ("path", "label", "subject", "split")
@@ -88,6 +91,12 @@ def read_dataset(where: Path) -> list[Entry]:
     """
     if where.is_dir():
         splits = [split for split in SPLITS if (where / split).is_dir()] or [""]
+        beside = [label for label in LABELS if (where / label).is_dir()]
+        if splits != [""] and beside:
+            raise UsageError(
+                f"{where} holds {beside[0]}/ and {splits[0]}/, and one of them would be passed over; keep "
+                "folders of classes, or folders of splits that hold those"
+            )
         entries = [entry for split in splits for entry in _in_turn(where, split)]
     elif where.is_file():
         entries = list(_rows(where))
@@ -118,7 +127,7 @@ def read_images(
         entries: of `read_dataset`.
         layout: channels that the network takes.
         channels: role of each channel of the files, where they do not say it themselves.
-        left_out: gets a sentence for each file that cannot be read as an image of the assay.
+        left_out: gets a sentence for each file, or image of one, that cannot be read as one of the assay.
         read: called after each entry.
 
     Raises:
@@ -127,9 +136,12 @@ def read_images(
     seen: dict[str, str] = {}
     for entry in entries:
         try:
-            for acquisition in acquire(entry.path, channels=channels):
-                planes = acquisition.laid_out(layout)
-                image = _known(entry, acquisition, digest_of(planes))
+            for found in _acquire(entry.path, channels):
+                if isinstance(found, Refused):
+                    left_out(f"left out: {found.error}")
+                    continue
+                planes = found.laid_out(layout)
+                image = _known(entry, found, digest_of(planes))
                 earlier = seen.setdefault(image.digest, image.name)
                 if earlier != image.name:
                     raise UsageError(
@@ -148,11 +160,15 @@ def digest_of(planes: NDArray[Any]) -> str:
     return hashlib.sha256(repr(plain.shape).encode() + plain.tobytes()).hexdigest()[:16]
 
 
+def _acquire(path: Path, channels: Sequence[str] | None) -> Iterator[Acquisition | Refused]:
+    return acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels)
+
+
 def _known(entry: Entry, acquisition: Acquisition, digest: str) -> Image:
     return Image(
         name=image_label(entry.name, acquisition.image_key),
         label=LABELS.index(entry.label),
-        group=f"subject {entry.subject}" if entry.subject else f"file {entry.name}",
+        group=f"{SUBJECT}{entry.subject}" if entry.subject else f"file {entry.name}",
         split=entry.split,
         digest=digest,
         pixel_size_um=acquisition.pixel_size_um,
@@ -162,14 +178,21 @@ def _known(entry: Entry, acquisition: Acquisition, digest: str) -> Image:
 def _in_turn(where: Path, split: str) -> Iterator[Entry]:
     """Yield the files of a folder: first control, first patient, second control, ..."""
     folders = [(where / split / label, label) for label in LABELS]
-    files = [
-        [(job.raw, label) for job in find_jobs([folder])] if folder.is_dir() else []
-        for folder, label in folders
-    ]
+    files = [[(raw, label) for raw in _files(folder)] for folder, label in folders]
     for found in zip_longest(*files):
         yield from (
-            Entry(raw, str(raw.relative_to(where)), label, split=split) for raw, label in filter(None, found)
+            Entry(raw, printable_name(str(raw.relative_to(where))), label, split=split)
+            for raw, label in filter(None, found)
         )
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    try:
+        return [job.raw for job in find_jobs([folder])]
+    except UsageError as error:
+        raise UsageError(f"{folder}: {error}") from error
 
 
 def _rows(table: Path) -> Iterator[Entry]:
@@ -180,7 +203,10 @@ def _rows(table: Path) -> Iterator[Entry]:
         text = table.read_text(encoding="utf-8-sig")
         head = text.partition("\n")[0]
         reader = csv.DictReader(
-            io.StringIO(text), delimiter=";" if ";" in head else ",", strict=True, skipinitialspace=True
+            io.StringIO(text),
+            delimiter=next((mark for mark in ";\t" if mark in head), ","),
+            strict=True,
+            skipinitialspace=True,
         )
         columns = [name.strip().lower() for name in reader.fieldnames or []]
         if not {"path", "label"} <= set(columns) <= set(_COLUMNS) or len(set(columns)) < len(columns):
@@ -190,9 +216,14 @@ def _rows(table: Path) -> Iterator[Entry]:
             )
         reader.fieldnames = columns
         for row in reader:
+            if not any(row.values()):  # what a spreadsheet leaves below its table
+                continue
             yield _entry(table, reader.line_num, row)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{table} is no table in UTF-8 ({error}); save it as CSV, UTF-8") from error
+        raise UsageError(
+            f"{table} is no table in UTF-8 ({error}); name a folder with control/ and patient/, or save the "
+            "table as CSV, UTF-8"
+        ) from error
 
 
 def _entry(table: Path, line: int, row: dict[str | None, Any]) -> Entry:
@@ -206,11 +237,19 @@ def _entry(table: Path, line: int, row: dict[str | None, Any]) -> Entry:
     if split and split not in SPLITS:
         raise UsageError(f"{here} has the split '{printable_name(split)}'; expected {', '.join(SPLITS)}")
     path = table.parent / cells["path"]
-    if not cells["path"] or not path.is_file():
+    if not cells["path"] or not _is_file(path):
         raise UsageError(
             f"{here}: {printable_name(cells['path'])} is no file; paths start from the table's folder"
         )
-    return Entry(path, cells["path"], label, cells.get("subject", ""), split)
+    subject = " ".join(cells.get("subject", "").split()).casefold()  # P07 and "p07 " are one person
+    return Entry(path, printable_name(cells["path"]), label, subject, split)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
 
 
 def _refuse_leaks(entries: Sequence[Entry]) -> None:

@@ -88,7 +88,7 @@ def _dealt(
                 members.setdefault(group[k], []).append(int(k))
         if len(members) < parts:
             raise UsageError(
-                f"found {len(members)} subjects (or images without one) of class {name} to be divided by "
+                f"found {len(members)} subjects, or files without one, of class {name} to be divided by "
                 f"{parts}; expected one for each part, add some or use fewer folds"
             )
         order = sorted(rng.permutation(sorted(members)), key=lambda who: -len(members[who]))

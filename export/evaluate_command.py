@@ -1,6 +1,5 @@
 """`colvi-edge evaluate`: a model on labelled images that it has not learnt from."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,18 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.errors import UsageError
-from colvi_edge.outputs.folder import write_file
+from colvi_edge.errors import AcquisitionError, UsageError
+from colvi_edge.outputs.folder import check_writable
 from colvi_edge.simulate import is_simulated
-from colvi_edge.terminal import progress, wide_console
+from colvi_edge.terminal import progress
 
-from .dataset import Entry, Image, read_dataset, read_images
+from .dataset import SUBJECT, Entry, Image, read_dataset, read_images
 from .evaluation import Judged, evaluate, evaluation_record
-from .evaluation.page import render
-from .evaluation.record import Dataset, to_json
-from .evaluation.table import as_table
+from .evaluation.publish import publish
+from .evaluation.record import Dataset
 from .judging import Judge, open_judge
 
 
@@ -41,63 +38,79 @@ def evaluate_model(
     Raises:
         ColviEdgeError: the model or the dataset cannot be used.
     """
-    said: list[str] = []
+    said = Said()
+    if html:
+        check_writable(html)
     entries = read_dataset(dataset)
     with open_judge(model, engine, precision) as judge:
-        judged, images, seen = _judge(judge, entries, channels, said)
-    if seen:
-        said.append(
-            f"{seen} of {seen + len(images)} images were not judged: the model has learnt from them, or from "
-            "others of their subjects."
-        )
-    record = evaluation_record(
-        evaluate(judged, [image.name for image in images]), judge.model, facts(dataset, entries), said
-    )
-    if html:
-        write_file(html, render(record).encode())
-    if as_json:
-        sys.stdout.write(to_json(record).decode() + "\n")
-    else:
-        wide_console().print(as_table(record))
-        wide_console().print(RESEARCH_USE_ONLY, style="dim")
-    for sentence in said:
-        Console(stderr=True).print(sentence, markup=False, soft_wrap=True)
-    return int(len(said) > bool(seen))
+        judged, images = _judge(judge, entries, channels, said)
+    evaluation = evaluate(judged, [image.name for image in images])
+    record = evaluation_record(evaluation, judge.model, facts(dataset, entries, images), said.sentences)
+    publish(record, as_json=as_json, html=html)
+    return said.exit_code
 
 
-def facts(dataset: Path, entries: Sequence[Entry]) -> Dataset:
-    """Return what the record of a dataset tells of it."""
-    subjects = {entry.subject for entry in entries}
+class Said:
+    """Sentences that a reader of the figures must know; each is printed at once, on standard error."""
+
+    def __init__(self) -> None:
+        """Nothing is said yet, and nothing left out."""
+        self.sentences: list[str] = []
+        self.exit_code = 0
+
+    def note(self, sentence: str) -> None:
+        """Say something."""
+        self.sentences.append(sentence)
+        Console(stderr=True, highlight=False).print(sentence, markup=False, soft_wrap=True)
+
+    def left_out(self, sentence: str) -> None:
+        """Say what could not be read; the exit code says so, too."""
+        self.exit_code = 1
+        self.note(sentence)
+
+
+def facts(dataset: Path, entries: Sequence[Entry], images: Sequence[Image]) -> Dataset:
+    """Return what the record of a dataset tells of it.
+
+    Args:
+        dataset: where it lies.
+        entries: its files.
+        images: those that figures are of.
+    """
+    groups = {image.group for image in images}
     return Dataset(
-        name=dataset.name,
+        name=dataset.resolve().name,
         is_simulated=all(is_simulated(entry.path) for entry in entries),
-        subjects=None if "" in subjects else len(subjects),
+        subjects=len(groups) if all(group.startswith(SUBJECT) for group in groups) else None,
     )
 
 
 def _judge(
-    judge: Judge, entries: Sequence[Entry], channels: Sequence[str] | None, said: list[str]
-) -> tuple[Judged, list[Image], int]:
-    """Return what was said of the images that may be judged, those images, and how many may not."""
+    judge: Judge, entries: Sequence[Entry], channels: Sequence[str] | None, said: Said
+) -> tuple[Judged, list[Image]]:
+    """Return what was said of the images that the model has not learnt from, and those images."""
     seen = frozenset(judge.seen)
     found: list[tuple[Image, NDArray[np.float32]]] = []
     known: set[str] = set()
     total = 0
     with progress("Judging", len(entries)) as advance:
-        for image, planes in read_images(entries, judge.layout, channels, said.append, advance):
+        for image, planes in read_images(entries, judge.layout, channels, said.left_out, advance):
             total += 1
             if image.digest in seen:
                 known.add(image.group)
             elif image.group not in known:
-                found.append((image, judge.probabilities(planes)))
+                try:
+                    found.append((image, judge.probabilities(planes)))
+                except AcquisitionError as error:
+                    said.left_out(f"left out: {image.name}: {error}")
+                    total -= 1
     found = [(image, probabilities) for image, probabilities in found if image.group not in known]
-    if not found:
-        raise UsageError(
-            "; ".join(said)
-            or "the model has learnt from every image of the dataset, or from others of their subjects; "
-            "evaluate it on images that it has not seen"
+    if len(found) < total:
+        said.note(
+            f"{total - len(found)} of {total} images are not judged: the model has learnt from them, or from "
+            "others of their subjects."
         )
-    judged = Judged.by_image(
-        [probabilities for _, probabilities in found], [image.label for image, _ in found]
-    )
-    return judged, [image for image, _ in found], total - len(found)
+    if not found:
+        raise UsageError("no image is left to be judged; give images that the model has not seen")
+    images = [image for image, _ in found]
+    return Judged.by_image([p for _, p in found], [image.label for image in images]), images

@@ -1,6 +1,7 @@
 """The networks of a cross-validation, one a fold, each trained once: finished ones are kept."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,11 @@ class Projections(NamedTuple):
 
 
 def gather(images: Iterable[tuple[Image, NDArray[Any]]]) -> Projections:
-    """Cut all images of `dataset.read_images` into patches."""
+    """Cut all images of `dataset.read_images` into patches.
+
+    Raises:
+        UsageError: there is none.
+    """
     known: list[Image] = []
 
     def labelled() -> Iterable[tuple[NDArray[Any], str]]:
@@ -33,7 +38,15 @@ def gather(images: Iterable[tuple[Image, NDArray[Any]]]) -> Projections:
             known.append(image)
             yield planes, LABELS[image.label]
 
-    return Projections(collect_patches(labelled()), known)
+    try:
+        patches = collect_patches(labelled())
+    except ValueError as error:
+        if known:
+            raise
+        raise UsageError(
+            "no image of the dataset can be read; check that they are those of the assay"
+        ) from error
+    return Projections(patches, known)
 
 
 def checkpoint_of(path: Path, fold: int) -> Path:
@@ -41,11 +54,24 @@ def checkpoint_of(path: Path, fold: int) -> Path:
     return path if fold == 1 else path.with_name(f"{path.stem}.fold-{fold}{path.suffix}")
 
 
+def existing(path: Path) -> Checkpoint:
+    """Return the checkpoint that is at a path already.
+
+    Raises:
+        UsageError: the file is something else.
+    """
+    try:
+        return load_checkpoint(path)
+    except UsageError as error:
+        raise UsageError(f"{path} is no checkpoint and would be lost; name another file") from error
+
+
 def trained(
     path: Path,
     data: Projections,
     division: Division,
     settings: Settings,
+    facts: dict[str, Any],
     progress: Callable[[Step | Epoch], None] = lambda told: None,
 ) -> Checkpoint:
     """Return the network of a division: the one at `path`, or one that is trained and saved there.
@@ -55,6 +81,7 @@ def trained(
         data: all images.
         division: which of them are for what.
         settings: of the training.
+        facts: what the checkpoint tells besides of its training.
         progress: as of `train`.
 
     Raises:
@@ -65,7 +92,7 @@ def trained(
     normalisation = Normalisation()
     unfinished = path.with_name(path.name + UNFINISHED)
     if path.exists():
-        checkpoint = load_checkpoint(path)
+        checkpoint = existing(path)
         if checkpoint.training.get("identity") != identity(training, validation, settings, normalisation):
             raise UsageError(
                 f"{path} is a model that was trained otherwise and would be lost; name another file or move "
@@ -73,6 +100,10 @@ def trained(
             )
     else:
         checkpoint = train(training, validation, settings, normalisation, progress, unfinished)
+        if path.exists():
+            raise UsageError(f"{path} was written meanwhile, by another training; name another file")
+        # What was learnt from must be known from the first moment on: no evaluation may count it.
+        checkpoint = replace(checkpoint, training=checkpoint.training | facts)
         save_checkpoint(path, checkpoint)
     unfinished.unlink(missing_ok=True)
     return checkpoint

@@ -70,7 +70,10 @@ def open_judge(model: str, engine: EngineName, precision: PrecisionChoice) -> It
     from .checkpoints import read_model
     from .parity import reference
 
-    checkpoint = read_model(path)
+    try:
+        checkpoint = read_model(path)
+    except UsageError as error:
+        raise UsageError(f"{error}; or export it with that option, and evaluate the bundle") from error
     yield Judge(
         Model(
             name=path.stem,

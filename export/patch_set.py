@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.patches import project, tile
+from colvi_edge.simulate import LABELS
 
 from .networks import PATCH_PX
 
-CLASSES = ("control", "patient")
+CLASSES = LABELS
 LAYOUT = ("collagen", "nuclei")
 
 

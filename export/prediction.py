@@ -39,8 +39,11 @@ def fit_temperature(logits: Tensor, truth: Tensor) -> float:
     """Return the temperature that makes the softmax of logits least surprised by the truth.
 
     Both classes count alike. The loss is convex in 1 / temperature: a golden-section search finds the
-    one minimum.
+    one minimum. Where all votes are right there is none: ever sharper is ever better, which is no reason
+    to be surer than the network, and the temperature is 1.
     """
+    if (logits.argmax(1) == truth).all():
+        return 1.0
     weights = class_weights(truth).double()
 
     def surprise(sharpness: float) -> float:

@@ -1,6 +1,5 @@
 """`colvi-edge train`: from labelled images to a checkpoint, and how good it is on unseen ones."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,21 +10,20 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.errors import UsageError
-from colvi_edge.outputs.folder import write_file
-from colvi_edge.terminal import progress, wide_console
+from colvi_edge.outputs.folder import check_writable
+from colvi_edge.quality import PIXEL_SIZE_FACTOR
+from colvi_edge.terminal import progress
 
 from .baselines import judge_baselines
 from .checkpoint import Checkpoint, save_checkpoint
 from .dataset import Image, read_dataset, read_images
 from .division import FOLDS, Division, divide, given_division
-from .evaluate_command import facts
+from .evaluate_command import Said, facts
 from .evaluation import Judged, comparison_record, evaluate
-from .evaluation.comparison_page import render
-from .evaluation.record import Evaluation, to_json
-from .evaluation.table import as_table
-from .folds import checkpoint_of, gather, trained
+from .evaluation.publish import publish
+from .evaluation.record import Evaluation
+from .folds import checkpoint_of, existing, gather, trained
 from .patch_set import LAYOUT, PatchSet
 from .prediction import predict_logits
 from .texture import textures
@@ -56,14 +54,15 @@ def train_model(
         ColviEdgeError: the dataset cannot be used, or the checkpoint cannot be written.
     """
     settings = Settings(learning_rate=learning_rate, epochs=epochs, seed=seed, bfloat16=computes_bfloat16())
-    steps = Console(stderr=True)
-    left_out: list[str] = []
+    steps, said = Console(stderr=True, highlight=False), Said()
     entries = read_dataset(dataset)
+    _check_targets(output, folds, html)
     with progress("Reading", len(entries)) as advance:
-        data = gather(read_images(entries, LAYOUT, channels, left_out.append, advance))
-    for sentence in left_out:
-        steps.print(sentence, markup=False, soft_wrap=True)
-    described = facts(dataset, entries)
+        data = gather(read_images(entries, LAYOUT, channels, said.left_out, advance))
+    if off := _pixel_sizes_off(data.images):
+        said.note(off)
+    described = facts(dataset, entries, data.images)
+    kind = "synthetic images (colvi-edge simulate)" if described.is_simulated else "a laboratory's own images"
     names = [image.name for image in data.images]
     divisions = _divisions(data.images, folds, seed)
     methods: dict[str, list[Evaluation]] = {}
@@ -80,25 +79,20 @@ def train_model(
                 for name, judged in judge_baselines(learnt, measured.of(division.test), seed):
                     methods.setdefault(name, []).append(evaluate(judged, names))
         with _watched(steps, settings.epochs, f"fold {fold} of {len(divisions)}, " if folds else "") as watch:
-            checkpoint = trained(path, data, division, settings, watch)
+            learnt_from = _learnt_from(data.images, division, kind)
+            checkpoint = trained(path, data, division, settings, learnt_from, watch)
         evaluation = evaluate(judge(checkpoint, test), names)
         methods.setdefault(CNN, []).append(evaluation)
-        told = _told(checkpoint, data.images, division, evaluation, described.is_simulated)
-        if told != checkpoint.training:
-            save_checkpoint(path, replace(checkpoint, training=told))
+        tested = checkpoint.training | {"test": _tested(evaluation, kind)}
+        if tested != checkpoint.training:
+            save_checkpoint(path, replace(checkpoint, training=tested))
 
-    record = comparison_record(methods, described, left_out)
-    if html:
-        write_file(html, render(record).encode())
-    if as_json:
-        sys.stdout.write(to_json(record).decode() + "\n")
-    else:
-        wide_console().print(as_table(record))
-        wide_console().print(RESEARCH_USE_ONLY, style="dim")
-        for fold, division in enumerate(divisions, 1):
-            counts = ", ".join(f"{len(part)} images of {name}" for name, part in division._asdict().items())
-            steps.print(f"{checkpoint_of(output, fold)}: {counts}", markup=False, soft_wrap=True)
-    return int(bool(left_out))
+    record = comparison_record(methods, described, said.sentences)
+    publish(record, as_json=as_json, html=html)
+    for fold, division in enumerate(divisions, 1):
+        counts = ", ".join(f"{len(part)} images of {name}" for name, part in division._asdict().items())
+        steps.print(f"{checkpoint_of(output, fold)}: {counts}", markup=False, soft_wrap=True)
+    return said.exit_code
 
 
 def judge(checkpoint: Checkpoint, patches: PatchSet) -> Judged:
@@ -112,9 +106,7 @@ def _divisions(images: Sequence[Image], folds: int | None, seed: int) -> list[Di
     label, group, split = ([getattr(image, what) for image in images] for what in ("label", "group", "split"))
     if any(split):
         if folds:
-            raise UsageError(
-                "the table gives the split, and --folds asks for others; leave the option or the column out"
-            )
+            raise UsageError("the dataset gives the split, and --folds asks for others; take one away")
         return given_division(label, group, split, seed)
     return divide(label, group, seed, folds or FOLDS)[: folds or 1]
 
@@ -146,29 +138,46 @@ def _watched(console: Console, epochs: int, fold: str) -> Iterator[Callable[[Ste
             raise
 
 
-def _told(
-    checkpoint: Checkpoint,
-    images: Sequence[Image],
-    division: Division,
-    evaluation: Evaluation,
-    is_simulated: bool,
-) -> dict[str, Any]:
-    """Return what a checkpoint tells of its data and its test: pictures by their hash, nothing by name."""
+def _check_targets(output: Path, folds: int | None, html: Path | None) -> None:
+    """Refuse before hours of work what could not be written after them."""
+    for path in (output, *([html] if html else [])):
+        check_writable(path)
+    for fold in range(1, (folds or 1) + 1):
+        if checkpoint_of(output, fold).exists():
+            existing(checkpoint_of(output, fold))
+
+
+def _pixel_sizes_off(images: Sequence[Image]) -> str | None:
+    """Return what is wrong if the images were not all taken at one magnification."""
+    sizes = [image.pixel_size_um for image in images if image.pixel_size_um]
+    if not sizes or max(sizes) <= PIXEL_SIZE_FACTOR * min(sizes):
+        return None
+    return (
+        f"Pixel sizes run from {min(sizes):g} to {max(sizes):g} um: a network judges one magnification; take "
+        "images of one"
+    )
+
+
+def _learnt_from(images: Sequence[Image], division: Division, data: str) -> dict[str, Any]:
+    """Return what a checkpoint tells of its data: pictures by their hash, nothing by name."""
     seen = [images[k] for k in (*division.training, *division.validation)]
     sizes = sorted(round(image.pixel_size_um, 4) for image in seen if image.pixel_size_um)
-    data = "synthetic images (colvi-edge simulate)" if is_simulated else "a laboratory's own images"
-    patch = evaluation.patch
-    return checkpoint.training | {
+    return {
         "data": data,
         "split": {part: len(numbers) for part, numbers in division._asdict().items()},
         "seen": sorted(image.digest for image in seen),
         "pixel_size_um": sizes[len(sizes) // 2] if sizes else None,
-        "test": {
-            "dataset": data,
-            "images": len(division.test),
-            "image_accuracy": evaluation.image.accuracy,
-            "patch_accuracy": patch.accuracy,
-            "confusion": [[patch.tn, patch.fp], [patch.fn, patch.tp]],
-            "expected_calibration_error": evaluation.calibration_error,
-        },
+    }
+
+
+def _tested(evaluation: Evaluation, data: str) -> dict[str, Any]:
+    """Return what a checkpoint, and its bundle, tell of its test."""
+    patch = evaluation.patch
+    return {
+        "dataset": data,
+        "images": len(evaluation.images),
+        "image_accuracy": evaluation.image.accuracy,
+        "patch_accuracy": patch.accuracy,
+        "confusion": [[patch.tn, patch.fp], [patch.fn, patch.tp]],
+        "expected_calibration_error": evaluation.calibration_error,
     }

@@ -9,12 +9,11 @@ any way goes on where it was, to the same weights.
 import ctypes
 import hashlib
 import io
-import pickle
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from colvi_edge.errors import UsageError
 from colvi_edge.outputs.folder import write_file
 from colvi_edge.patches import Normalisation, normalise
 
-from .checkpoint import Checkpoint
+from .checkpoint import DAMAGED, Checkpoint
 from .networks import build_network
 from .patch_set import LAYOUT, PatchSet, turned, wide
 from .prediction import class_weights, fit_temperature, predict_logits
@@ -200,14 +199,17 @@ class _Run:
         """Go on from what `save` wrote."""
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            found = content["identity"]
-        except (OSError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+            if content["identity"] == self.identity:
+                self._take(content)
+                return
+        except DAMAGED as error:
             raise UsageError(f"{path} is damaged; delete it to begin anew") from error
-        if found != self.identity:
-            raise UsageError(
-                f"{path} is of a training with other images or settings; repeat its command to finish it, or "
-                "delete it to begin anew"
-            )
+        raise UsageError(
+            f"{path} is of a training with other images or settings; repeat its command to finish it, or "
+            "delete it to begin anew"
+        )
+
+    def _take(self, content: dict[str, Any]) -> None:
         self.network.load_state_dict(content["network"])
         self.best = content["best"]
         self.optimiser.load_state_dict(content["optimiser"])

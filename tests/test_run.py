@@ -435,6 +435,24 @@ def test_an_assumed_order_of_channels_is_told(
     assert assumed["patches"] == told["patches"]
 
 
+def test_pixels_that_the_network_was_not_made_for_are_an_error_record(
+    tmp_path: Path,
+    cultures: dict[str, NDArray[np.uint16]],
+    make_bundle: Callable[..., tuple[Any, Any]],
+    run: Callable[..., tuple[int, str, str]],
+) -> None:
+    """A network that divides 8-bit pixels by 255 does not judge 16-bit ones, and nothing stops for it."""
+    bundle, _ = make_bundle(kind="scale", divisor=255.0, dtype="uint8")
+    write_imagej(tmp_path / "culture.tif", cultures["control"])
+    code, _, err = run("run", "--bundle", bundle.path, tmp_path)
+    error = json.loads((tmp_path / "culture.tif.colvi.error.json").read_text(encoding="utf-8"))["error"]
+
+    assert code == 1
+    assert err == ""
+    assert error["kind"] == "pixel_type"
+    assert "the network was made for uint8" in error["message"]
+
+
 def test_a_device_is_no_image(run: Callable[..., tuple[int, str, str]]) -> None:
     """Named by mistake, nothing is written beside it."""
     code, _, err = run("run", "/dev/null", "--bundle", "demo")

@@ -97,6 +97,15 @@ DatasetArgument = Annotated[
         exists=True,
     ),
 ]
+NetworkOption = Annotated[
+    str | None, option("--network", of="export", help="paper or published, for bare weights.")
+]
+ClassesOption = Annotated[
+    str | None, option("--classes", of="export", help="Order of the outputs: control,patient.")
+]
+ActivationOption = Annotated[
+    str | None, option("--activation", of="export", help="softmax, sigmoid or none.")
+]
 HtmlOption = Annotated[
     Path | None,
     option("--html", of="evaluation", dir_okay=False, help="Also write a page with plots."),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.errors import ImageTooSmallError
+from colvi_edge.errors import ImageTooSmallError, PixelTypeError
 from colvi_edge.patches import grid_shape
 
 Progress = Callable[[str, float], None]
@@ -48,8 +48,9 @@ class Engine(Protocol):
 
         Raises:
             ImageTooSmallError: not one whole patch fits.
+            PixelTypeError: the bundle takes another dtype.
             EngineLostError: the device went away; no later call succeeds.
-            ValueError: another number of channels or axes, or another dtype, than the bundle takes.
+            ValueError: another number of channels or axes than the bundle takes.
         """
         ...
 
@@ -75,7 +76,10 @@ def check_planes(planes: NDArray[Any], bundle: Bundle) -> tuple[int, int]:
         raise ValueError(f"expected planes (Z, {len(config.channels)}, H, W), got {planes.shape}")
     made_for = config.normalisation.dtype
     if made_for and planes.dtype != np.dtype(made_for):
-        raise ValueError(f"the network was made for {made_for} planes, these are {planes.dtype}")
+        raise PixelTypeError(
+            f"found {planes.dtype} pixels, and the network was made for {made_for}; export the image as "
+            "those were that it was trained on"
+        )
     rows, cols = grid_shape(planes.shape[2], planes.shape[3], config.patch_px)
     if not rows * cols:
         raise ImageTooSmallError(

@@ -188,6 +188,16 @@ def write_table(path: Path, folders: Iterable[Path], render: Callable[[Iterable[
     write_file(path, render(sidecars))
 
 
+def check_writable(path: Path) -> None:
+    """Find out before long work whether a file can be written; nothing stays.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    with open_results(path.parent) as folder_fd, Drafts(folder_fd) as drafts:
+        drafts.write(path.name, b"")
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a file that somebody named, whole or not at all; its folder is made if it is not there.
 

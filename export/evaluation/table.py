@@ -6,7 +6,7 @@ from rich.table import Table
 from .record import HEADINGS, METRICS, ComparisonRecord, Evaluation, figure
 
 
-def as_table(record: Evaluation | ComparisonRecord) -> Table:
+def as_table(record: Evaluation | ComparisonRecord, *, with_spread: bool = True) -> Table:
     """Return the figures as a table for a terminal: of one network, or of each method with their spread."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     if isinstance(record, Evaluation):
@@ -22,6 +22,9 @@ def as_table(record: Evaluation | ComparisonRecord) -> Table:
     for method in record.methods:
         for name, pooled in (("patches", method.patch), ("images", method.image)):
             spread = ((getattr(pooled.mean, metric), getattr(pooled.sd, metric)) for metric in METRICS)
-            cells = (figure(mean) + (f" ± {figure(sd)}" if sd is not None else "") for mean, sd in spread)
+            cells = [
+                f"{figure(mean)} ± {figure(sd)}" if with_spread and sd is not None else figure(mean)
+                for mean, sd in spread
+            ]
             table.add_row(escape(method.name), name, *cells)
     return table

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, acquire
+from colvi_edge.bundle import DEMO
 from colvi_edge.diagnosis import Diagnosis, diagnose
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.export.checkpoint import Checkpoint
@@ -85,9 +86,9 @@ def explain(
 def _read(
     model: Path, network: str | None, classes: Sequence[str] | None, activation: str | None
 ) -> Checkpoint:
-    if model.is_dir():
+    if model.is_dir() or str(model) == DEMO:
         raise UsageError(
-            f"{model} is a folder, as bundles are, and a bundle has no gradients to explain; "
+            f"{model} is a bundle, or a folder as bundles are, and a bundle has no gradients to explain; "
             "name the model file that it was exported from, such as model.pt"
         )
     return read_model(model, network=network, classes=classes, activation=activation)

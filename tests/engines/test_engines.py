@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle
 from colvi_edge.engines import open_engine
-from colvi_edge.errors import ImageTooSmallError, UsageError
+from colvi_edge.errors import ImageTooSmallError, PixelTypeError, UsageError
 from colvi_edge.patches import grid_shape, network_input
 
 ENGINES = ["openvino", "onnxruntime"]
@@ -182,7 +182,10 @@ def test_scale_refuses_another_depth_in_every_engine(
     """A divisor made for 8 bit is not applied to 16."""
     bundle, _ = make_bundle(kind="scale", divisor=255.0, dtype="uint8")
 
-    with closing(open_engine(bundle, engine)) as opened, pytest.raises(ValueError, match="made for uint8"):
+    with (
+        closing(open_engine(bundle, engine)) as opened,
+        pytest.raises(PixelTypeError, match="made for uint8"),
+    ):
         opened.probabilities(noise((1, 2, 64, 64), "uint16"))
 
 

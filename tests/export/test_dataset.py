@@ -8,6 +8,7 @@ import tifffile
 
 from colvi_edge.errors import UsageError
 from colvi_edge.export.dataset import digest_of, read_dataset, read_images
+from tests.tools.leica import Series, container
 
 LAYOUT = ("collagen", "nuclei")
 
@@ -48,7 +49,7 @@ def test_a_folder_tells_the_label(tmp_path: Path) -> None:
 
 def test_folders_may_tell_the_split(tmp_path: Path) -> None:
     """training/, validation/ and test/ each hold control/ and patient/; what lies beside them is not read."""
-    for number, split in enumerate(("training", "test", "control")):
+    for number, split in enumerate(("training", "test", "other")):
         write(tmp_path / split / "control/a.tif", 2 * number)
         write(tmp_path / split / "patient/b.tif", 2 * number + 1)
     entries = read_dataset(tmp_path)
@@ -70,15 +71,18 @@ def test_a_table_tells_label_subject_and_split(tmp_path: Path) -> None:
     entries = read_dataset(tmp_path / "x.csv")
 
     assert [(e.name, e.label, e.subject, e.split) for e in entries] == [
-        ("day 1/a,b.tif", "control", "C1", "training"),
-        ("c.tif", "patient", "P1", "test"),
+        ("day 1/a,b.tif", "control", "c1", "training"),
+        ("c.tif", "patient", "p1", "test"),
     ]
 
 
-def test_a_table_may_have_semicolons(tmp_path: Path) -> None:
-    """Spreadsheets in half of Europe separate by semicolons."""
-    write(tmp_path / "a.tif", 1), write(tmp_path / "b.tif", 2)
-    (tmp_path / "x.csv").write_text("path;label\na.tif;control\nb.tif;patient\n", encoding="utf-8")
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_table_may_be_any_spreadsheets(tmp_path: Path, mark: str) -> None:
+    """Half of Europe separates by semicolons, a clipboard by tabs; empty rows at the end are nothing."""
+    write(tmp_path / "a.tif", 1)
+    write(tmp_path / "b.tif", 2)
+    rows = ("path,label,subject", "a.tif,control,", "b.tif,patient,", ",,", ",,")
+    (tmp_path / "x.csv").write_text("\n".join(rows).replace(",", mark), encoding="utf-8")
 
     assert [entry.label for entry in read_dataset(tmp_path / "x.csv")] == ["control", "patient"]
 
@@ -88,7 +92,7 @@ def test_a_table_may_have_semicolons(tmp_path: Path) -> None:
     [
         (
             ("path,label,subject", "control/a.tif,control,S1", "patient/b.tif,patient,S1"),
-            "subject S1 has control/a",
+            "subject s1 has control/a",
         ),
         (
             (
@@ -97,7 +101,16 @@ def test_a_table_may_have_semicolons(tmp_path: Path) -> None:
                 "b.tif,control,S1,test",
                 "c.tif,patient,P,test",
             ),
-            r"subject S1 has a.tif \(control, training\) and b.tif \(control, test\)",
+            r"subject s1 has a.tif \(control, training\) and b.tif \(control, test\)",
+        ),
+        (
+            (
+                "path,label,subject,split",
+                "a.tif,control,P 0,training",
+                "b.tif,control,p  0,test",
+                "c.tif,patient,P,test",
+            ),
+            r"subject p 0 has",
         ),
         (("path,label", "a.tif,control", "./a.tif,control", "b.tif,patient"), "a.tif stands there 2 times"),
         (("path,label", "a.tif,control", "b.tif,healthy"), "line 3 has the label 'healthy'"),
@@ -158,6 +171,56 @@ def test_images_are_laid_out_and_grouped(tmp_path: Path) -> None:
     assert found[0][0].group == found[1][0].group
     assert len({image.group for image, _ in found}) == 3
     assert [image.name for image, _ in found] == ["a.tif", "b.tif", "c.tif", "d.tif"]
+
+
+def test_folders_of_both_kinds_are_refused(tmp_path: Path) -> None:
+    """With control/ beside test/, one of them would be passed over in silence."""
+    for number, name in enumerate(
+        ("control/a.tif", "patient/b.tif", "test/control/c.tif", "test/patient/d.tif")
+    ):
+        write(tmp_path / name, number)
+
+    with pytest.raises(UsageError, match="holds control/ and test/, and one of them would be passed over"):
+        read_dataset(tmp_path)
+
+
+def test_an_empty_class_is_named(tmp_path: Path) -> None:
+    """A folder of a class without images is refused by its name."""
+    write(tmp_path / "patient/b.tif", 1)
+    (tmp_path / "control").mkdir()
+
+    with pytest.raises(UsageError, match=r"control: found no \.tif or \.lif file"):
+        read_dataset(tmp_path)
+
+
+def test_images_of_a_container_that_cannot_be_judged_are_told(tmp_path: Path) -> None:
+    """Of a .lif with a depth scan among its images, the others are read, in one group; the scan is told."""
+    (tmp_path / "patient").mkdir()
+    write(tmp_path / "control/a.tif", 1)
+    scan = Series(np.ones((3, 64, 64), "u1"), "CZX", "depth")
+    pictures = [np.random.default_rng(k).integers(0, 4000, (2, 64, 64)).astype("u2") for k in (5, 6)]
+    series = [Series(picture, "CYX", f"field {k}") for k, picture in enumerate(pictures)]
+    (tmp_path / "patient/day.lif").write_bytes(container(series[0], scan, series[1]).data)
+    said: list[str] = []
+    found = [image for image, _ in read_images(read_dataset(tmp_path), LAYOUT, left_out=said.append)]
+
+    assert [image.name for image in found] == [
+        "control/a.tif",
+        "patient/day.lif.0000-field 0",
+        "patient/day.lif.0002-field 1",
+    ]
+    assert found[1].group == found[2].group
+    assert len(said) == 1
+    assert "depth" in said[0]
+
+
+def test_names_of_a_table_cannot_ring_a_bell(tmp_path: Path) -> None:
+    """What a name holds of control characters is escaped before it is shown."""
+    write(tmp_path / "a\a.tif", 1)
+    write(tmp_path / "b.tif", 2)
+    (tmp_path / "x.csv").write_text("path,label\na\a.tif,control\nb.tif,patient\n", encoding="utf-8")
+
+    assert read_dataset(tmp_path / "x.csv")[0].name == "a\\x07.tif"
 
 
 def test_the_same_picture_twice_is_refused(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_seed_is_a_division() -> None:
 
 def test_too_few_subjects_are_told() -> None:
     """Many images of few patients are few patients."""
-    with pytest.raises(UsageError, match=r"found 2 subjects .* of class patient to be divided by 5"):
+    with pytest.raises(UsageError, match=r"found 2 subjects.* of class patient to be divided by 5"):
         divide([0] * 20 + [1] * 20, [f"c{k}" for k in range(20)] + ["p1", "p2"] * 10, 0)
 
 

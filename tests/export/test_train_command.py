@@ -103,7 +103,7 @@ def test_evaluate_leaves_out_what_was_learnt_from(trained: Trained, dataset: Pat
     found = orjson.loads(out)
 
     assert code == 0
-    assert "32 of 40 images were not judged: the model has learnt from them" in err
+    assert "32 of 40 images are not judged: the model has learnt from them" in err
     assert found["patch"] == record["methods"][0]["folds"][0]["patch"]
     assert found["image"] == record["methods"][0]["folds"][0]["image"]
     assert found["model"]["precision"] == "fp32"
@@ -122,7 +122,7 @@ def test_subjects_that_were_learnt_from_are_left_out(
     _, out, err = run("evaluate", trained[0], tmp_path / "x.csv", "--json")
 
     assert [image["name"] for image in orjson.loads(out)["images"]] == ["101.tif", "102.tif"]
-    assert "2 of 4 images were not judged" in err
+    assert "2 of 4 images are not judged" in err
 
 
 def test_a_bundle_knows_what_its_network_saw(
@@ -203,6 +203,51 @@ def test_an_unreadable_file_costs_itself_and_the_exit_code(dataset: Path, tmp_pa
     assert code == 1
     assert "left out: 1.tif" in err
     assert len(orjson.loads(out)["images"]) == 3
+
+
+def test_images_of_another_kind_of_number_cost_themselves(
+    dataset: Path, make_bundle: Callable[..., Any], run: Run
+) -> None:
+    """A network that divides 8-bit pixels cannot judge 16-bit ones: each is left out aloud."""
+    bundle, _ = make_bundle(kind="scale", divisor=255.0, dtype="uint8")
+    code, _, err = run("evaluate", bundle.path, dataset)
+
+    assert code == 2
+    assert err.count("found uint16 pixels, and the network was made for uint8") == 40
+    assert "no image is left to be judged" in err
+
+
+def test_a_model_that_was_not_tested_yet_knows_what_it_saw(
+    dataset: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ended between training and test, the checkpoint already tells what no evaluation may count."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("colvi_edge.export.train_command.judge", end)
+    run("train", dataset, "-o", tmp_path / "model.pt", "--epochs", 1)
+    training = load_checkpoint(tmp_path / "model.pt").training
+
+    assert len(training["seen"]) == 32
+    assert "test" not in training
+
+
+def test_what_cannot_be_written_is_told_before_the_work(dataset: Path, tmp_path: Path, run: Run) -> None:
+    """A target that is a file of somebody else, or in no folder, costs no training."""
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    code, _, err = run("train", dataset, "-o", tmp_path / "notes.txt")
+    other, _, told = run("train", dataset, "-o", tmp_path / "notes.txt/model.pt")
+    page, _, words = run(
+        "train", dataset, "-o", tmp_path / "m.pt", "--html", tmp_path / "notes.txt/page.html"
+    )
+
+    assert (code, other, page) == (2, 1, 1)
+    assert "notes.txt is no checkpoint and would be lost" in err
+    assert "cannot write results into" in told
+    assert "cannot write results into" in words
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
+    assert "epoch" not in err + told + words
 
 
 @pytest.mark.parametrize(

@@ -139,10 +139,13 @@ def test_another_training_is_not_gone_on_with(tmp_path: Path, change: str) -> No
 def test_a_damaged_unfinished_training_is_told(tmp_path: Path) -> None:
     """Half a file is refused with the remedy."""
     unfinished = tmp_path / "model.pt.unfinished"
-    unfinished.write_bytes(b"PK half")
-
-    with pytest.raises(UsageError, match=r"unfinished is damaged; delete it to begin anew"):
-        train(striped(4, 1), striped(2, 2), Settings(epochs=1), unfinished=unfinished)
+    train(striped(4, 1), striped(2, 2), Settings(epochs=1), unfinished=unfinished)
+    whole = torch.load(unfinished, weights_only=True)
+    lacking = {key: value for key, value in whole.items() if key != "best"}
+    for damage in (b"PK half", b"", unfinished.read_bytes()[:-4000], lacking, whole | {"network": {}}):
+        torch.save(damage, unfinished) if isinstance(damage, dict) else unfinished.write_bytes(damage)
+        with pytest.raises(UsageError, match=r"unfinished is damaged; delete it to begin anew"):
+            train(striped(4, 1), striped(2, 2), Settings(epochs=1), unfinished=unfinished)
 
 
 def test_both_classes_count_alike() -> None:
@@ -157,6 +160,13 @@ def test_both_classes_count_alike() -> None:
         functional.cross_entropy(*even).item()
     )
     assert fit_temperature(logits, truth) == pytest.approx(fit_temperature(*even), rel=1e-3)
+
+
+def test_votes_that_are_all_right_are_no_reason_to_be_surer() -> None:
+    """Where the likelihood has no maximum the temperature is 1."""
+    logits = torch.tensor([[2.0, 0.5], [0.1, 0.3], [0.0, 1.5]])
+
+    assert fit_temperature(logits, torch.tensor([0, 1, 1])) == 1
 
 
 def test_training_stops_early_and_keeps_the_best_weights() -> None:
