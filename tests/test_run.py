@@ -372,6 +372,9 @@ def test_every_option_has_its_variable() -> None:
 
     own = {
         "export": None,  # all of them
+        "train": {"--output", "--folds", "--baselines", "--seed", "--epochs", "--learning-rate", "--html"},
+        "evaluate": {"--html"},
+        "explain": {"--model", "--patch", "--network", "--classes", "--activation"},
         "report": {"--output"},
         "bench": {"--rounds", "--idle", "--peers", "--check", "--budget-ms", "--compare", "--json", "--html"},
     }

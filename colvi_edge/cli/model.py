@@ -9,16 +9,16 @@ import typer
 
 from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
 from colvi_edge.cli.options import (
-    ActivationOption,
     ChannelsOption,
-    ClassesOption,
     DatasetArgument,
     EngineOption,
-    HtmlOption,
     JsonOption,
-    NetworkOption,
     OutputDirOption,
     PrecisionOption,
+    activation_option,
+    classes_option,
+    html_option,
+    network_option,
     open_for,
     option,
     place_of,
@@ -70,7 +70,7 @@ def train(
     ] = 0.001,
     channels: ChannelsOption = None,
     json: JsonOption = False,
-    html: HtmlOption = None,
+    html: Annotated[Path | None, html_option("train")] = None,
 ) -> None:
     """Train the paper's network on a lab's own images.
 
@@ -102,7 +102,7 @@ def evaluate(
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
     json: JsonOption = False,
-    html: HtmlOption = None,
+    html: Annotated[Path | None, html_option("evaluate")] = None,
 ) -> None:
     """Tell how good a model is on labelled images.
 
@@ -141,9 +141,9 @@ def explain(
     ] = None,
     channels: ChannelsOption = None,
     output_dir: OutputDirOption = None,
-    network: NetworkOption = None,
-    classes: ClassesOption = None,
-    activation: ActivationOption = None,
+    network: Annotated[str | None, network_option("explain")] = None,
+    classes: Annotated[str | None, classes_option("explain")] = None,
+    activation: Annotated[str | None, activation_option("explain")] = None,
 ) -> None:
     """Draw why a network votes as it does.
 
@@ -183,9 +183,9 @@ def export(
             "Without it there is no INT8.",
         ),
     ] = None,
-    network: NetworkOption = None,
-    classes: ClassesOption = None,
-    activation: ActivationOption = None,
+    network: Annotated[str | None, network_option("export")] = None,
+    classes: Annotated[str | None, classes_option("export")] = None,
+    activation: Annotated[str | None, activation_option("export")] = None,
     precision: Annotated[
         str,
         option("--precision", of="export", help="Which precisions the bundle shall hold.", metavar="LIST"),

@@ -26,6 +26,26 @@ def option(*names: str, of: str = "", **settings: Any) -> Any:
     return typer.Option(*names, envvar=variable, **settings)
 
 
+def html_option(command: str) -> Any:
+    """Return --html of a command that evaluates."""
+    return option("--html", of=command, dir_okay=False, help="Also write a page with plots.")
+
+
+def network_option(command: str) -> Any:
+    """Return --network of a command that reads a model file."""
+    return option("--network", of=command, help="paper or published, for bare weights.")
+
+
+def classes_option(command: str) -> Any:
+    """Return --classes of a command that reads a model file."""
+    return option("--classes", of=command, help="Order of the outputs: control,patient.")
+
+
+def activation_option(command: str) -> Any:
+    """Return --activation of a command that reads a model file."""
+    return option("--activation", of=command, help="softmax, sigmoid or none.")
+
+
 FolderArgument = Annotated[
     Path, typer.Argument(help="The folder that the microscope saves into.", file_okay=False)
 ]
@@ -96,19 +116,6 @@ DatasetArgument = Annotated[
         "them; or a CSV with the columns path,label and, if known, subject and split.",
         exists=True,
     ),
-]
-NetworkOption = Annotated[
-    str | None, option("--network", of="export", help="paper or published, for bare weights.")
-]
-ClassesOption = Annotated[
-    str | None, option("--classes", of="export", help="Order of the outputs: control,patient.")
-]
-ActivationOption = Annotated[
-    str | None, option("--activation", of="export", help="softmax, sigmoid or none.")
-]
-HtmlOption = Annotated[
-    Path | None,
-    option("--html", of="evaluation", dir_okay=False, help="Also write a page with plots."),
 ]
 ImagesOption = Annotated[
     int,
