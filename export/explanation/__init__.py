@@ -88,8 +88,8 @@ def _read(
 ) -> Checkpoint:
     if model.is_dir() or str(model) == DEMO:
         raise UsageError(
-            f"{model} is a bundle, or a folder as bundles are, and a bundle has no gradients to explain; "
-            "name the model file that it was exported from, such as model.pt"
+            f"{model} is a bundle, or another folder, and has no gradients to explain; name the model file "
+            "that it was exported from, such as model.pt"
         )
     return read_model(model, network=network, classes=classes, activation=activation)
 
