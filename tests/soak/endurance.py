@@ -120,10 +120,12 @@ def compare(samples: dict[Role, list[Sample]], arguments: argparse.Namespace) ->
         if not early or not late:
             faults.append(f"{role}: no samples of the second or the last fifth; let it take longer")
             continue
-        descriptors, threads = (
-            [statistics.median_low([getattr(sample, name) for sample in fifth]) for fifth in (early, late)]
-            for name in ("descriptors", "threads")
-        )
+        descriptors = [
+            statistics.median_low([sample.descriptors for sample in fifth]) for fifth in (early, late)
+        ]
+        # An image that is being written has up to two threads of its own: the fewest are those that stay,
+        # and every one that is never ended is among them.
+        threads = [min(sample.threads for sample in fifth) for fifth in (early, late)]
         shown = max if role == "worker" else statistics.median
         resident = [shown(sample.resident_mb for sample in fifth) for fifth in (early, late)]
         growth = resident[1] / resident[0] - 1
