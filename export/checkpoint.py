@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -38,6 +39,16 @@ class Checkpoint:
     temperature: float
     normalisation: Normalisation
     training: dict[str, Any]
+
+    def unfit(self, dtype: object) -> str | None:
+        """Return why pixels of a dtype cannot be judged; None if they can."""
+        made_for = self.normalisation.dtype
+        if not made_for or np.dtype(made_for) == dtype:
+            return None
+        return (
+            f"its pixels are {dtype}, but the network was trained on {made_for}; export the image as those "
+            "were, or train on images such as this"
+        )
 
     def probabilities(self) -> Probabilities:
         """Return the network with its activation, ready to judge."""

@@ -38,15 +38,7 @@ def gather(images: Iterable[tuple[Image, NDArray[Any]]]) -> Projections:
             known.append(image)
             yield planes, LABELS[image.label]
 
-    try:
-        patches = collect_patches(labelled())
-    except ValueError as error:
-        if known:
-            raise
-        raise UsageError(
-            "no image of the dataset can be read; check that they are those of the assay"
-        ) from error
-    return Projections(patches, known)
+    return Projections(collect_patches(labelled()), known)
 
 
 def checkpoint_of(path: Path, fold: int) -> Path:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
-from colvi_edge.errors import UsageError
+from colvi_edge.errors import PixelTypeError, UsageError
 
 from .evaluation.record import Model
 
@@ -26,7 +26,8 @@ class Judge:
         model: for the record.
         layout: channels that it takes.
         seen: digests of the pictures that it learnt from, as far as it says.
-        probabilities: (Z, C, H, W) planes -> (rows, cols, 2) float32.
+        probabilities: (Z, C, H, W) planes -> (rows, cols, 2) float32; a PixelTypeError for those of another
+            dtype than it was made for.
     """
 
     model: Model
@@ -74,6 +75,12 @@ def open_judge(model: str, engine: EngineName, precision: PrecisionChoice) -> It
         checkpoint = read_model(path)
     except UsageError as error:
         raise UsageError(f"{error}; or export it with that option, and evaluate the bundle") from error
+
+    def probabilities(planes: NDArray[Any]) -> NDArray[np.float32]:
+        if why := checkpoint.unfit(planes.dtype):
+            raise PixelTypeError(why)
+        return reference(checkpoint, [planes])[0]
+
     yield Judge(
         Model(
             name=path.stem,
@@ -83,5 +90,5 @@ def open_judge(model: str, engine: EngineName, precision: PrecisionChoice) -> It
         ),
         checkpoint.channels,
         checkpoint.training.get("seen", ()),
-        lambda planes: reference(checkpoint, [planes])[0],
+        probabilities,
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.errors import UsageError
 from colvi_edge.patches import project, tile
 from colvi_edge.simulate import LABELS
 
@@ -47,6 +48,9 @@ def collect_patches(images: Iterable[tuple[NDArray[Any], str]], patch_px: int = 
     Args:
         images: planes (Z, C, H, W), channels in the network's order, and a name of CLASSES.
         patch_px: edge of a patch.
+
+    Raises:
+        UsageError: there is none.
     """
     counts, labels, sources = [], [], []
     for source, (planes, label) in enumerate(images):
@@ -54,6 +58,8 @@ def collect_patches(images: Iterable[tuple[NDArray[Any], str]], patch_px: int = 
         counts.append(_compact(patches))
         labels.append(np.full(len(patches), CLASSES.index(label), np.int64))
         sources.append(np.full(len(patches), source, np.int64))
+    if not counts:
+        raise UsageError("no image can be read; give images of the assay")
     return PatchSet(np.concatenate(counts), np.concatenate(labels), np.concatenate(sources))
 
 

@@ -127,7 +127,6 @@ def _watched(console: Console, epochs: int, fold: str) -> Iterator[Callable[[Ste
                     f"{fold}epoch {told.number} of {epochs}: loss {told.training_loss:.3f}, accuracy "
                     f"{told.training_accuracy:.1%}; validation loss {told.validation_loss:.3f}, accuracy "
                     f"{told.validation_accuracy:.1%}",
-                    highlight=False,
                     soft_wrap=True,
                 )
 

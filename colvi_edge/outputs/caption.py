@@ -88,7 +88,7 @@ def draw(sidecar: Sidecar, width_px: int) -> NDArray[np.uint8]:
 
 
 def _lines(sidecar: Sidecar) -> list[list[_Group]]:
-    name = _shortened(_spelt(image_label(sidecar.image.name, sidecar.image.key)))
+    name = spelt_name(image_label(sidecar.image.name, sidecar.image.key))
     title = [[_Piece(name, WHITE, TITLE, GAP)]]
     lines = [title]
     warnings = [flag.words for flag in sidecar.quality if flag.severity == "warn"]
@@ -169,7 +169,9 @@ def _swatch(band: int, size: int, height: int, baseline: int) -> NDArray[np.uint
     return page
 
 
-def _shortened(name: str) -> str:
+def spelt_name(name: str) -> str:
+    """Spell a name in what Pillow's own font has letters for, its middle left out if it is long."""
+    name = _spelt(name)
     if len(name) <= NAME_CHARACTERS:
         return name
     half = (NAME_CHARACTERS - 3) // 2

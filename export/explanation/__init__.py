@@ -99,11 +99,8 @@ def _explained(
 ) -> Explained:
     planes = acquisition.laid_out(checkpoint.channels)
     normalisation = checkpoint.normalisation
-    if normalisation.dtype and planes.dtype != np.dtype(normalisation.dtype):
-        raise PixelTypeError(
-            f"{acquisition.name}: its pixels are {planes.dtype}, but the network was trained on "
-            f"{normalisation.dtype}; export the image as those were, or train on images such as this"
-        )
+    if why := checkpoint.unfit(planes.dtype):
+        raise PixelTypeError(f"{acquisition.name}: {why}")
     rows, cols = grid_shape(planes.shape[2], planes.shape[3], PATCH_PX)
     if patch is not None and not (0 <= patch[0] < rows and 0 <= patch[1] < cols):
         raise UsageError(

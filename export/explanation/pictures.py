@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.diagnosis import BANDS, Diagnosis
 from colvi_edge.outputs import png
-from colvi_edge.outputs.caption import GREY, MIN_WIDTH_PX, NAME_CHARACTERS, VERDICTS, WHITE, Colour
+from colvi_edge.outputs.caption import GREY, MIN_WIDTH_PX, VERDICTS, WHITE, Colour, spelt_name
 from colvi_edge.patches import paste
 
 from .canvas import (
@@ -197,7 +197,7 @@ def _about_saliency(image: Explained) -> _Lines:
     found, (row, col) = image.diagnosis, image.chosen
     votes = f"score {found.score:.1f}, {found.counts[0]} of {found.vote.size} patches vote control"
     return [
-        (f"{_spelt(image.label)}   saliency of the control class", WHITE),
+        (f"{spelt_name(image.label)}   saliency of the control class", WHITE),
         (f"{found.verdict.upper()}   {votes}", VERDICTS[found.verdict]),
         (f"Saliency by channel: {by_channel}", WHITE),
         (
@@ -225,7 +225,7 @@ def _about_patch(image: Explained, stages: Sequence[Stage]) -> _Lines:
         "has maps to show."
     )
     return [
-        (f"{_spelt(image.label)}   patch in row {row}, column {col}", WHITE),
+        (f"{spelt_name(image.label)}   patch in row {row}, column {col}", WHITE),
         (f"p_control {p_control:.3f}   p_patient {p_patient:.3f}", BANDS[found.band[row, col]].rgb),
         (f"{image.margin} = {image.saliency.margin[image.chosen_index]:.3g}", WHITE),
         (f"The image: {found.verdict}, score {found.score:.1f}. This patch {image.reason}.", GREY),
@@ -242,7 +242,7 @@ def _about_patch(image: Explained, stages: Sequence[Stage]) -> _Lines:
 def _about_all(image: Explained) -> _Lines:
     trained_on = f", trained on {image.trained_on}" if image.trained_on else ""
     return [
-        (f"model: {_spelt(image.model)}{trained_on}", GREY),
+        (f"model: {spelt_name(image.model)}{trained_on}", GREY),
         ("Shown is what this network reacts to, right or wrong. No quality rule was asked.", GREY),
         (RESEARCH_USE_ONLY, WHITE),
     ]
@@ -252,10 +252,3 @@ def _reach(magnitudes: NDArray[np.float32]) -> float:
     """Return where a scale from 0 ends; 0 if all is 0."""
     seen = magnitudes[magnitudes > 0]
     return float(np.quantile(seen, 1 - _SPIKES)) if seen.size else 0.0
-
-
-def _spelt(name: str) -> str:
-    """Spell a name in what Pillow's own font has letters for, its middle left out if it is long."""
-    plain = name.encode("ascii", "backslashreplace").decode()
-    half = (NAME_CHARACTERS - 3) // 2
-    return plain if len(plain) <= NAME_CHARACTERS else f"{plain[:half]}...{plain[-half:]}"

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import orjson
 import pytest
 import tifffile
 
-from colvi_edge.export.checkpoint import load_checkpoint
+from colvi_edge.export.checkpoint import load_checkpoint, save_checkpoint
 from colvi_edge.export.dataset import digest_of
+from colvi_edge.patches import Normalisation
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
 CLASSES = ("control", "patient")
@@ -215,6 +217,32 @@ def test_images_of_another_kind_of_number_cost_themselves(
     assert code == 2
     assert err.count("found uint16 pixels, and the network was made for uint8") == 40
     assert "no image is left to be judged" in err
+
+
+def test_a_model_file_costs_such_images_nothing_more(
+    trained: Trained, dataset: Path, tmp_path: Path, run: Run
+) -> None:
+    """A checkpoint that divides 8-bit pixels leaves 16-bit ones out like its bundle, without a traceback."""
+    scale = Normalisation("scale", divisor=255.0, dtype="uint8")
+    save_checkpoint(
+        tmp_path / "eight.pt", replace(load_checkpoint(trained[0]), normalisation=scale, training={})
+    )
+    code, _, err = run("evaluate", tmp_path / "eight.pt", dataset)
+
+    assert code == 2
+    assert err.count("its pixels are uint16, but the network was trained on uint8") == 40
+
+
+def test_no_readable_image_is_one_sentence(tmp_path: Path, run: Run) -> None:
+    """Every file is named, and then that nothing is left to learn from."""
+    for name in ("control/a.tif", "patient/b.tif"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"no picture")
+    code, _, err = run("train", tmp_path, "-o", tmp_path / "model.pt")
+
+    assert code == 2
+    assert err.count("left out: ") == 2
+    assert "no image can be read" in err
 
 
 def test_a_model_that_was_not_tested_yet_knows_what_it_saw(
