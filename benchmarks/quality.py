@@ -32,6 +32,7 @@ from colvi_edge.quality.measures import emptier_half, look_at, noise_at_nuclei, 
 from colvi_edge.simulate import PIXEL_SIZE_UM, image_seed, simulate_planes, simulate_projection
 
 EXPECTED = Expected(pixel_size_um=PIXEL_SIZE_UM, planes=10)
+PATCH_PX = 64
 GROUPS: tuple[tuple[Label, float | None], ...] = (
     ("control", None),
     ("patient", 0.2),
@@ -74,10 +75,12 @@ class Spoilt(Tally):
 
     def add_spoilt(self, defect: Defect, image: Acquisition, verdict: Verdict | None) -> None:
         """Count one more image with the defect."""
-        flags = assess(image, EXPECTED)
+        flags = assess(image, EXPECTED, PATCH_PX)
         self.add(flags)
         self.found += any(flag.name in defect.flags for flag in flags)
-        self.found_in_rgb += any(flag.name in defect.flags for flag in assess(as_rgb(image), EXPECTED))
+        self.found_in_rgb += any(
+            flag.name in defect.flags for flag in assess(as_rgb(image), EXPECTED, PATCH_PX)
+        )
         if verdict is not None:
             self.diagnosed[verdict(image)] += 1
 
@@ -99,13 +102,13 @@ class Results:
             "channels not named": replace(good, channels_assumed=True),
         }
         for form, image in forms.items():
-            self.clean.setdefault(f"{group}, {form}", Tally()).add(assess(image, EXPECTED))
+            self.clean.setdefault(f"{group}, {form}", Tally()).add(assess(image, EXPECTED, PATCH_PX))
         for name, value in _measured(good):
             self.measured.setdefault(name, []).append(value)
 
     def add_stack(self, group: str, stack: Acquisition) -> None:
         """Assess an image of single planes."""
-        self.clean.setdefault(f"{group}, ten planes", Tally()).add(assess(stack, EXPECTED))
+        self.clean.setdefault(f"{group}, ten planes", Tally()).add(assess(stack, EXPECTED, PATCH_PX))
 
     def shown(self, seed: int) -> dict[str, Any]:
         """Return what the JSON file holds."""

@@ -144,7 +144,7 @@ class Diagnoser:
         planes = acquisition.laid_out(config.channels)
         clock = Clock()
         with clock.lap("quality"):
-            flags = assess(acquisition, config.expected)
+            flags = assess(acquisition, config.expected, config.patch_px)
         diagnosis = None
         if not any(flag.severity == "reject" for flag in flags):
             with clock.lap("engine"):

@@ -2,7 +2,8 @@
 
 A rule must never turn away the sick: little, broken or no collagen *is* the disease. So nearly
 everything is judged on the nuclei, which both classes have alike. The collagen is asked only whether
-its detector was saturated, and whether it holds what the nuclei channel lacks: nuclei.
+it was recorded at all (a constant was not, nor was a copy of the nuclei channel: `copies`), whether its
+detector was saturated, and whether it holds what the nuclei channel lacks: nuclei.
 
 Each limit stands beside what was measured: good images are 200 simulated controls and 200 patients of
 each severity 0.2, 0.5, 0.8 and 1; of each defect 15 to 24 were looked at when the limits were chosen.
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition.model import Acquisition, Role
 from colvi_edge.bundle import Expected
+from colvi_edge.patches import grid_shape
+from colvi_edge.quality.copies import copied, is_constant
 from colvi_edge.quality.measures import (
     COARSE_PX,
     FINE_PX,
@@ -77,6 +80,12 @@ PIXEL_SIZE_FACTOR = 1.25
 """A pixel size off by more than this factor shows the network another magnification."""
 
 
+PATCHES_AT_LEAST = 16
+"""A sixteenth of the paper's field. The majority of fewer patches is that of a corner of the culture."""
+
+ROLES: tuple[Role, ...] = ("collagen", "nuclei")
+
+
 class Flag(NamedTuple):
     """One finding; value and limit are None where nothing could be measured."""
 
@@ -87,16 +96,20 @@ class Flag(NamedTuple):
     words: str
 
 
-def assess(acquisition: Acquisition, expected: Expected) -> list[Flag]:
+def assess(acquisition: Acquisition, expected: Expected, patch_px: int) -> list[Flag]:
     """Return what is wrong with an image, worst first; an empty list is a good image.
 
     Args:
         acquisition: with a collagen and a nuclei channel.
         expected: what the bundle's training images were like.
+        patch_px: edge of the bundle's patches.
     """
+    saturated = _saturated(acquisition)
+    clipped = any(flag.name == "saturated_nuclei" for flag in saturated)
     found = [
-        *(saturated := _saturated(acquisition)),
-        *_content(acquisition, expected, clipped=any(flag.name == "saturated_nuclei" for flag in saturated)),
+        *saturated,
+        *(_constant(acquisition) or _content(acquisition, expected, clipped=clipped)),
+        *_patches(acquisition, patch_px),
         *_pixel_size(acquisition.pixel_size_um, expected.pixel_size_um),
         *_planes(acquisition),
     ]
@@ -105,8 +118,7 @@ def assess(acquisition: Acquisition, expected: Expected) -> list[Flag]:
 
 def _saturated(acquisition: Acquisition) -> list[Flag]:
     flags = []
-    roles: tuple[Role, ...] = ("collagen", "nuclei")
-    for role in roles:
+    for role in ROLES:
         # Plane by plane: in their sum the ceiling of one plane is a value like any other.
         share = saturated_share(_channel(acquisition, role), of_interest=SATURATED_WARN)
         if share < SATURATED_WARN:
@@ -117,10 +129,44 @@ def _saturated(acquisition: Acquisition) -> list[Flag]:
     return flags
 
 
+def _constant(acquisition: Acquisition) -> list[Flag]:
+    """Refuse channels that were not recorded; of such an image nothing else is worth saying."""
+    flags = []
+    for role in ROLES:
+        if is_constant(channel := _channel(acquisition, role)):
+            words = (
+                f"Every pixel of the {role} channel holds the same value, {channel[0, 0, 0]:g}, which no "
+                "detector delivers: this channel was not recorded; acquire it, or export it with the other."
+            )
+            flags.append(Flag(f"{role}_constant", "reject", float(channel[0, 0, 0]), None, words))
+    return flags
+
+
+def _one_recording() -> Flag:
+    words = (
+        "The collagen and the nuclei channel are one recording that was saved twice (as it is, scaled or "
+        "blurred): neither has noise of its own; export both channels as they were acquired."
+    )
+    return Flag("one_recording", "reject", None, None, words)
+
+
+def _patches(acquisition: Acquisition, patch_px: int) -> list[Flag]:
+    rows, cols = grid_shape(*acquisition.planes.shape[2:], patch_px)
+    if not 0 < rows * cols < PATCHES_AT_LEAST:  # none: the engine says so
+        return []
+    words = (
+        f"Only {rows * cols} patches of {patch_px} x {patch_px} pixels fit into the image: their majority "
+        "says little about the culture; export the whole field of view."
+    )
+    return [Flag("few_patches", "warn", rows * cols, PATCHES_AT_LEAST, words)]
+
+
 def _content(acquisition: Acquisition, expected: Expected, *, clipped: bool) -> list[Flag]:
     if min(acquisition.planes.shape[2:]) < 2 * COARSE_PX:
         return []  # no patch fits: the engine says so
     nuclei = look_at(_channel(acquisition, "nuclei"))
+    if copied(_channel(acquisition, "collagen"), _channel(acquisition, "nuclei"), nuclei.coarse):
+        return [_one_recording()]
     flags: list[Flag] = []
     in_order = _holds_nuclei(nuclei)
     if not in_order or acquisition.channels_assumed:

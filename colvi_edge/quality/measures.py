@@ -50,8 +50,8 @@ class Look:
 
 def look_at(planes: NDArray[Any]) -> Look:
     """Look at one channel: (Z, H, W) of any dtype, H and W at least 16."""
-    fine = _binned(planes)
-    coarse = _halved(fine)
+    fine = binned(planes)
+    coarse = halved(fine)
     # The brightest 0.5 % are clipped: a speck of dust or a dead cell must not set the threshold.
     (ceiling,) = _quantiles(coarse, 0.995)
     threshold = _otsu(np.minimum(coarse, ceiling))
@@ -61,7 +61,7 @@ def look_at(planes: NDArray[Any]) -> Look:
         low, middle, high = _quantiles(coarse[~above], 0.1, 0.5, 0.9)
         contrast = _quantiles(coarse[above], 0.5)[0] - middle
         unevenness = (high - low) / contrast
-    return Look(fine, coarse, fine > threshold, contrast, unevenness, _grey_step(planes))
+    return Look(fine, coarse, fine > threshold, contrast, unevenness, grey_step(planes))
 
 
 def relief(look: Look) -> float:
@@ -161,8 +161,8 @@ def saturated_share(planes: NDArray[Any], of_interest: float = 0.0) -> float:
     return at_top / planes.size if at_top > near_top else 0.0
 
 
-def _binned(planes: NDArray[Any]) -> Floats:
-    """Mean of 4 x 4 pixels, summed over planes; a rest at the right and lower edge is left out."""
+def binned(planes: NDArray[Any]) -> Floats:
+    """Return the mean of 4 x 4 pixels, (Z, H, W) summed over planes; a rest at two edges is left out."""
     height, width = (length // FINE_PX for length in planes.shape[1:])
     whole = planes[:, : height * FINE_PX, : width * FINE_PX]
     # Sums of float32 may be beyond its range.
@@ -173,7 +173,8 @@ def _binned(planes: NDArray[Any]) -> Floats:
     return (rows[:, 0::4] + rows[:, 1::4] + rows[:, 2::4] + rows[:, 3::4]) / FINE_PX**2
 
 
-def _halved(fine: Floats) -> Floats:
+def halved(fine: Floats) -> Floats:
+    """Return the mean of 2 x 2 bins; an odd row or column is left out."""
     height, width = (length // 2 * 2 for length in fine.shape)
     pairs = fine[0:height:2, :width] + fine[1:height:2, :width]
     return (pairs[:, 0::2] + pairs[:, 1::2]) / 4
@@ -195,7 +196,8 @@ def _otsu(values: Floats) -> float:
     return low + (1 + int(np.argmax(between))) * (high - low) / 256
 
 
-def _grey_step(planes: NDArray[Any]) -> float:
+def grey_step(planes: NDArray[Any]) -> float:
+    """Return the smallest difference of two values of the projection (of (Z, H, W)), in counts."""
     wide = np.int64 if planes.dtype.kind in "iu" else np.float64
     values = np.sort(planes[SAMPLE].sum(axis=0, dtype=wide), axis=None)
     steps = np.diff(values)

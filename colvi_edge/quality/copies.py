@@ -1,0 +1,165 @@
+"""Are two channels two recordings, or one that was saved twice?
+
+Collagen that stays in the cells, and light of the nuclei that bleeds into the collagen's detector, look
+like the nuclei, too, and are the disease. What tells them from a copy is noise: every recording counts
+photons of its own, while a copy - scaled, offset, blurred, rounded again - adds nothing but a rounding.
+
+Two steps. The first is for every image, on bins of 16 x 16 pixels: can one channel be put together from the
+other and blurred forms of it? In cultures with a network of collagen it cannot, and that is all. Where it
+can, the second looks at single pixels: does the channel hold noise that no filter of the other explains?
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.quality.measures import COARSE_PX, SAMPLE, Floats, binned, grey_step, halved
+
+BINS_PX = 16
+
+ALIKE = 0.9
+"""Share of a channel's variance in bins that the other one explains: at least 0.97 in copies of nuclei
+blurred by up to 40 pixels, 0.1 to 0.4 in controls and patients. Above it the pixels decide."""
+
+BLURS_BINS = (0.75, 2.5, 7.5)
+"""Standard deviations of 12, 40 and 120 pixels; those between are mixtures of them."""
+
+REACH_PX = 7
+"""Of the filter; what a wider blur leaves of single pixels is less than a rounding."""
+
+PLACES = 4096
+"""Pixels that are asked, the brightest of the other channel, where its light would bring noise along."""
+
+ROUNDINGS = 1.05
+"""Noise over that of rounding: at most 0.98 in 8-bit copies, scaled, offset or blurred. Where light of
+nuclei bleeds through to 8 bits, with the noise of four photons a count of the 16, at least 1.15; at 16
+photons a count it is lost in the rounding, and called a copy."""
+
+PURE = 1e-3
+"""Noise over height; below it, more than a million photons a pixel would have been counted. At most
+0.0006 in blurred copies of 16 bits, where what the filter leaves is more than a rounding."""
+
+LEVELS = 6
+"""Height of a channel, over its dark, at those places. In fewer grey levels rounding hides the noise of
+photons (5 % of the nuclei's light in an 8-bit picture), and the channel is believed."""
+
+
+def is_constant(planes: NDArray[Any]) -> bool:
+    """Return whether every plane (Z, H, W) holds a single value, which no detector delivers."""
+    sample = planes[SAMPLE].reshape(len(planes), -1)
+    if (sample != sample[:, :1]).any():
+        return False
+    return bool((planes.max(axis=(1, 2)) == planes.min(axis=(1, 2))).all())
+
+
+def copied(first: NDArray[Any], second: NDArray[Any], second_coarse: Floats) -> bool:
+    """Return whether one of two channels is made from the other, down to rounding.
+
+    Args:
+        first: (Z, H, W), not constant; H and W at least BINS_PX.
+        second: of the same shape and dtype, not constant either.
+        second_coarse: its bins of 8 x 8 pixels, which whoever looked at it has.
+    """
+    if np.array_equal(first[SAMPLE], second[SAMPLE]) and np.array_equal(first, second):
+        return True
+    bins = [halved(coarse).astype(np.float64) for coarse in (halved(binned(first)), second_coarse)]
+    return any(
+        explained(bins[of], bins[by]) > ALIKE
+        and not has_noise_of_its_own((first, second)[of], (first, second)[by])
+        for of, by in ((0, 1), (1, 0))
+    )
+
+
+def explained(bins: Floats, other: Floats) -> float:
+    """Return the share of the bins' variance, 0..1, that the other channel and its blurs explain."""
+    wanted, plain = (_standardised(values) for values in (bins, other))
+    if wanted is None or plain is None:
+        return 0.0
+    columns = [plain.ravel()]
+    for blur in BLURS_BINS:
+        down, across = (_blur(length, blur) for length in plain.shape)
+        columns.append((down @ plain @ across.T).ravel())
+    basis = np.stack(columns)
+    basis -= basis.mean(axis=1, keepdims=True)
+    # By the normal equations: 4 x 4 numbers, and a tenth of the time of a decomposition.
+    fit, *_ = np.linalg.lstsq(basis @ basis.T, basis @ wanted.ravel(), rcond=1e-12)
+    rest = wanted.ravel() - fit @ basis
+    return 1 - float(np.mean(rest**2))
+
+
+def has_noise_of_its_own(planes: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Return whether the pixels of a channel hold what no symmetric filter of the other one gives.
+
+    Asked of the mixed difference of four neighbours, which noise passes and smooth structure does not.
+    Pixels at either end of a channel's range are left out: clipped, they follow from nothing.
+    """
+    image, source = (channel.sum(axis=0, dtype=np.float64) for channel in (planes, other))
+    y, x = _places(source, np.minimum(_inside(image), _inside(source)))
+    if y.size < 4 * (REACH_PX + 1) ** 2:
+        return True  # too few to tell: the benefit of the doubt
+    wanted, rough = _mixed_difference(image)[y, x], _mixed_difference(source)
+    offsets = [(v, u) for v in range(REACH_PX + 1) for u in range(v + 1)]
+    rings = [sorted({(s * a, t * b) for a, b in ((v, u), (u, v)) for s in (-1, 1) for t in (-1, 1)})
+             for v, u in offsets]  # fmt: skip
+    basis = np.stack([sum(rough[y + v, x + u] for v, u in ring) for ring in rings], axis=1)
+    fit, *_ = np.linalg.lstsq(basis, wanted, rcond=None)
+    step = grey_step(planes)
+    height = float(np.median(image[y, x]) - np.quantile(image[SAMPLE], 0.01))
+    if abs(height) < LEVELS * step:
+        return True
+    rest = np.abs(wanted - basis @ fit)
+    # Not the median: of 8-bit copies the rest is a few whole numbers. What is clipped or a dead pixel goes.
+    noise = float(np.sqrt(np.mean(rest[rest <= np.quantile(rest, 0.99)] ** 2))) / 2
+    gain2 = sum(len(ring) * weight**2 for ring, weight in zip(rings, fit, strict=True))
+    # Where both were rounded from one picture, their errors may go together: they add up at most.
+    rounding = 0.289 * (step + gain2**0.5 * grey_step(other))  # 0.289: see `relief`
+    return noise > max(ROUNDINGS * rounding, PURE * abs(height))
+
+
+def _standardised(values: Floats) -> Floats | None:
+    """Return the values with mean 0 and variance 1; None if they are all alike."""
+    if values.size == 0 or (deviation := float(values.std())) == 0:
+        return None
+    return (values - values.mean()) / deviation
+
+
+def _places(source: Floats, usable: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where to ask: usable pixels far from the edge, the brightest of the source."""
+    inner = np.zeros_like(usable)
+    inner[REACH_PX:-REACH_PX - 1, REACH_PX:-REACH_PX - 1] = True  # fmt: skip
+    candidates = np.flatnonzero(usable & inner)
+    if candidates.size > PLACES:
+        # By bins, or the brightest pixels would be those whose noise is highest.
+        height, width = (length // COARSE_PX * COARSE_PX for length in source.shape)
+        bright = halved(binned(source[np.newaxis]))[: height // COARSE_PX, : width // COARSE_PX]
+        level = np.zeros(source.shape)
+        level[:height, :width] = bright.repeat(COARSE_PX, axis=0).repeat(COARSE_PX, axis=1)
+        order = np.argsort(level.ravel()[candidates], kind="stable")[::-1]
+        brightest = candidates[order[: max(PLACES, candidates.size // 10)]]
+        candidates = brightest[:: max(1, brightest.size // PLACES)]
+    return np.divmod(candidates, source.shape[1])
+
+
+def _inside(image: Floats) -> NDArray[np.bool_]:
+    """Return where all four neighbours of the mixed difference are inside the range of the values."""
+    inside = (image > image.min()) & (image < image.max())
+    inside[:-1] &= inside[1:]
+    inside[:, :-1] &= inside[:, 1:]
+    return inside
+
+
+def _mixed_difference(image: Floats) -> Floats:
+    """Return (H, W), the last row and column 0: noise of deviation s becomes 2 s."""
+    difference = np.zeros_like(image)
+    difference[:-1, :-1] = image[:-1, :-1] - image[:-1, 1:] - image[1:, :-1] + image[1:, 1:]
+    return difference
+
+
+@lru_cache(maxsize=16)
+def _blur(length: int, deviation: float) -> Floats:
+    """Return the (length, length) matrix that blurs; what lies beyond the edge is left out."""
+    distance = np.subtract.outer(np.arange(length), np.arange(length))
+    weights = np.exp(-0.5 * (distance / deviation) ** 2)
+    return weights / weights.sum(axis=1, keepdims=True)
