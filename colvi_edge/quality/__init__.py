@@ -151,7 +151,8 @@ def _one_recording() -> Flag:
 
 
 def _patches(acquisition: Acquisition, patch_px: int) -> list[Flag]:
-    rows, cols = grid_shape(*acquisition.planes.shape[2:], patch_px)
+    height, width = acquisition.planes.shape[2:]
+    rows, cols = grid_shape(height, width, patch_px)
     if not 0 < rows * cols < PATCHES_AT_LEAST:  # none: the engine says so
         return []
     words = (
