@@ -167,8 +167,8 @@ def _judged(hints: Sequence[ChannelHint]) -> list[Verdict]:
     if not any(name.statements for name in own):
         if all(hint.may_be_title for hint in hints):
             own = [read("")] * len(hints)
-        elif all(name.is_bare for name in names):
-            own = names  # no title, but one stain twice
+        elif names[0].is_bare and all(name == names[0] for name in names):
+            own = names  # no title, but one stain for all
     return [_judge(hint, name) for hint, name in zip(hints, own, strict=True)]
 
 
@@ -286,11 +286,13 @@ def _chosen(hints: Sequence[ChannelHint]) -> list[ChannelHint]:
 
 def _colours_disagree(roles: Sequence[Role], hints: Sequence[ChannelHint]) -> bool:
     """Return whether one of the two is shown in the other's colour, and neither in its own."""
-    shown = {
-        role: SHOWN.get(hint.colour) for role, hint in zip(roles, hints, strict=True) if not _glows_so(hint)
-    }
-    mine = [shown.get(role) == role for role in ("collagen", "nuclei")]
-    return not any(mine) and (shown.get("collagen") == "nuclei" or shown.get("nuclei") == "collagen")
+    others: dict[Role, Role] = {"collagen": "nuclei", "nuclei": "collagen"}
+    shown = [(role, SHOWN.get(hint.colour), hint) for role, hint in zip(roles, hints, strict=True)]
+    own = any(role == colour for role, colour, _ in shown)
+    return not own and any(
+        colour is not None and others.get(role) == colour and not _glows_so(hint)
+        for role, colour, hint in shown
+    )
 
 
 def _glows_so(hint: ChannelHint) -> bool:

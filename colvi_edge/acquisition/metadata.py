@@ -135,17 +135,20 @@ def _imagej_channels(
     metadata: Mapping[str, Any], summary: Mapping[str, Any], channels: int
 ) -> tuple[ChannelHint, ...]:
     colours = _lut_colours(metadata.get("LUTs"), channels)
-    names = summary.get("ChNames")
-    named = isinstance(names, list) and len(names) == channels
+    names: list[Any] = summary["ChNames"] if isinstance(summary.get("ChNames"), list) else []
+    named = len(names) == channels
     if not named:
         # A label is as often the title of a file as the name of a channel.
         labels = metadata.get("Labels", ())
         names = [labels] if isinstance(labels, str) else list(labels)[:channels]
         if metadata.get("order", "czt") != "czt" or len(names) < channels:
             names = []
+    count = len(names) or len(colours)
+    colours = colours or [""] * count
+    names = names or [""] * count
     return tuple(
         ChannelHint(str(name), colour=colour, may_be_title=not named)
-        for name, colour in zip(names or [""] * len(colours), colours or [""] * len(names), strict=True)
+        for name, colour in zip(names, colours, strict=True)
     )
 
 
