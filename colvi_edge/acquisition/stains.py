@@ -99,7 +99,7 @@ DYES: tuple[Dye, ...] = (
     Dye("Alexa 488", rf"(?:alexa(?:{_}fluor)?|af|a){_}488", "collagen", (495,), (519,), "Thermo"),
     Dye("Cy2", rf"cy(?:anine)?{_}2", "collagen", (492,), (510,), "Jackson"),
     Dye(
-        "GFP", r"(?:e|sf|m|tag|turbo|zs)?gfp|zs?green1?|m?emerald|mneongreen|mclover3?|m?wasabi",
+        "GFP", r"(?:e|sf|m|tag|turbo|zs)?gfp|zs?green1?|m?emerald|m(?:neongreen|ng)|mclover3?|m?wasabi",
         "collagen", (488, 506), (507, 517), "FPbase",
     ),
     Dye("Atto 488", rf"atto{_}488", "collagen", (500,), (520,), "ATTO-TEC"),

@@ -124,7 +124,7 @@ def test_vague_collagen_beside_another_is_refused(vague: str) -> None:
 def test_dyes(dye: Dye) -> None:
     """Each is found by its name, and its own light does not speak against it."""
     name = {"SYTO green": "SYTO 16", "SYTO red": "SYTO 62", "Alexa, orange": "Alexa Fluor 555",
-            "Alexa, red": "AF647", "Atto, orange and red": "ATTO 647N", 
+            "Alexa, red": "AF647", "Atto, orange and red": "ATTO 647N",
             "DyLight, orange and red": "DyLight 594",
             "CF, orange and red": "CF568", "SiR-DNA": "SiR-DNA"}.get(dye.name, dye.name)  # fmt: skip
 

@@ -135,7 +135,8 @@ def test_plain_resolution(
         ),
         (CHANNELS, ("nuclei", "collagen")),
         (
-            '<Channel Name="Ch1" ExcitationWavelength="488"/><Channel Name="Ch2" ExcitationWavelength="405"/>',
+            '<Channel Name="Ch1" ExcitationWavelength="488"/>'
+            '<Channel Name="Ch2" ExcitationWavelength="405"/>',
             ("collagen", "nuclei"),
         ),
         (
@@ -216,7 +217,7 @@ def test_imagej_channels(
 def test_json_channels(
     channel: object, roles: tuple[str, str] | None, read: Callable[..., Acquisition]
 ) -> None:
-    """What tifffile keeps as JSON names channels as OME does; of another number of channels it says nothing."""
+    """What tifffile keeps as JSON names channels as OME does, if it names as many as there are."""
     data = written((2,), metadata={"axes": "CYX", "Channel": channel})
 
     if roles is None:
