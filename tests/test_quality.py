@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition
+from colvi_edge.acquisition.model import Role
 from colvi_edge.bundle import Expected
 from colvi_edge.quality import Flag, assess
 from colvi_edge.quality.measures import (
