@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition
+from colvi_edge.acquisition.model import Role
 from colvi_edge.bundle import Expected
 from colvi_edge.quality import Flag, assess
 from colvi_edge.quality.measures import (
@@ -366,6 +367,26 @@ def test_collagen_in_place_of_nuclei_is_not_swapped_if_nuclei_are_nowhere(good: 
 
     told = {(flag.name, flag.severity) for flags in collagen for flag in flags.values()}
     assert told == {("no_cells", "reject"), ("nuclei_unclear", "warn")}
+
+
+def test_colours_against_names_are_a_warning(good: list[Acquisition]) -> None:
+    """The image is judged by its names; the flag says how they were taken."""
+    flags = found(replace(good[0], colours_disagree=True))
+
+    assert list(flags) == ["colours_disagree"]
+    assert flags["colours_disagree"].severity == "warn"
+    assert "speak against their names or wavelengths" in flags["colours_disagree"].words
+    assert "(nuclei, collagen)" in flags["colours_disagree"].words
+    assert "--channels" in flags["colours_disagree"].words
+
+
+def test_an_assumed_order_is_told_as_it_was_taken(good: list[Acquisition]) -> None:
+    """One clear colour may have put collagen first."""
+    nuclei = good[0].planes[:, [0, 0]]
+    order: tuple[Role, Role] = ("collagen", "nuclei")
+    flags = found(replace(good[0], planes=nuclei, channels=order, channels_assumed=True))
+
+    assert "taken as collagen, nuclei;" in flags["channels_assumed"].words
 
 
 @pytest.mark.parametrize("sigma_px", [0, 2, 12, 16, 30])

@@ -438,6 +438,27 @@ def test_an_assumed_order_of_channels_is_told(
     assert assumed["patches"] == told["patches"]
 
 
+def test_channels_of_another_assay_get_an_error_record_and_odd_colours_a_flag(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Collagen IV is never judged as VI; collagen VI that is shown in blue is, and the record says so."""
+    for name, stain in (("iv.ome.tif", "Collagen IV (AF488)"), ("vi.ome.tif", "Collagen VI (AF488)")):
+        channel = {"Name": ["DAPI", stain], "Color": [0x00FF00FF, 0x0000FFFF]}
+        tifffile.imwrite(
+            tmp_path / name, cultures["control"], ome=True, metadata={"axes": "CYX", "Channel": channel}
+        )
+
+    code, _, _ = run("run", tmp_path, "--bundle", "demo")
+    refused = json.loads((tmp_path / "iv.ome.tif.colvi.error.json").read_text())
+    judged = json.loads((tmp_path / "vi.ome.tif.colvi.json").read_text())
+
+    assert code == 1
+    assert "the file names another collagen than VI" in refused["error"]["message"]
+    assert judged["image"]["channels"] == ["nuclei", "collagen"]
+    assert judged["diagnosis"] == "control"
+    assert "colours_disagree" in {flag["name"] for flag in judged["quality"]}
+
+
 def test_pixels_that_the_network_was_not_made_for_are_an_error_record(
     tmp_path: Path,
     cultures: dict[str, NDArray[np.uint16]],

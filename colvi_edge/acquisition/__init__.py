@@ -124,11 +124,12 @@ def acquire_opened(
         name=shown,
         image_key="",
         planes=image.planes,
-        channels=image.roles,
+        channels=image.assigned.roles,
         pixel_size_um=image.description.pixel_size_um,
         plane_spacing_um=image.description.plane_spacing_um,
         planes_planned=image.description.planes_planned,
-        channels_assumed=image.roles_assumed,
+        channels_assumed=image.assigned.assumed,
+        colours_disagree=image.assigned.colours_disagree,
         provenance=Provenance(len(data), sha256, image.axes, image.shape),
     )
 
@@ -164,11 +165,12 @@ def _images_of(
             name=shown,
             image_key=listed.key,
             planes=image.planes,
-            channels=image.roles,
+            channels=image.assigned.roles,
             pixel_size_um=lies.pixel_size_um,
             plane_spacing_um=lies.plane_spacing_um,
             planes_planned=None,
-            channels_assumed=image.roles_assumed,
+            channels_assumed=image.assigned.assumed,
+            colours_disagree=image.assigned.colours_disagree,
             provenance=Provenance(container.bytes, container.sha256, lies.axes, lies.shape),
         )
         del image  # or it would be held while the next one is read

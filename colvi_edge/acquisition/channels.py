@@ -1,68 +1,109 @@
-"""Which channel is collagen and which is nuclei: by name, by emission wavelength, by rule, or as told.
+"""Which channel is collagen VI and which is nuclei: as told, by name, by wavelength, by colour, by rule.
 
 The rules, first that applies:
 
 1. what the operator says (`--channels`);
 2. an RGB picture is as seen: green is collagen, blue is nuclei, red is neither;
-3. the stain's name, else the dye's or its laser line, else the emission wavelength;
-4. two channels of which the file says nothing are (nuclei, collagen), the order that the
+3. what the file says of the stain: by name, dye, excitation and emission, which must agree;
+4. the colours that channels are shown in, where nothing else is said: green and blue;
+5. two channels of which the file says nothing are (nuclei, collagen), the order that the
    published code reads.
 
-Anything else is refused: a swapped pair of channels gives a diagnosis that looks like any other.
+What all channels share is said of none of them: it is the title of the image.
+
+Anything else is refused: a swapped pair of channels gives a diagnosis that looks like any other, and so
+does another collagen than VI.
 """
 
-import re
 from collections.abc import Sequence
-from typing import NamedTuple, cast, get_args
+from functools import reduce
+from operator import and_
+from typing import Literal, NamedTuple, cast, get_args
 
 from colvi_edge.acquisition.model import Role
+from colvi_edge.acquisition.names import Name, read, says_nothing
+from colvi_edge.acquisition.stains import DYES, Dye, Light
 from colvi_edge.errors import ChannelError
 
-# Letters may not adjoin a word, nor digits a number; the other way round they may: "Hoechst33342"
-# and "AF488" are found, "cDNA" and "4880" are not.
-STAINED: tuple[tuple[Role, str], ...] = (
-    ("nuclei", r"(?<![a-z])(nuclei|nucleus|nuclear|dapi|hoechst|dna)(?![a-z])"),
-    ("collagen", r"(?<![a-z])((collagen|col)[\W_]?(vi|6(a\d)?)|collagen)(?![a-z])"),
-)
-DYES: tuple[tuple[Role, str], ...] = (
-    ("nuclei", r"(?<![a-z])blue(?![a-z])|(?<!\d)(405|461)(?!\d)"),
-    ("collagen", r"(?<![a-z])(fitc|e?gfp|green)(?![a-z])|(?<!\d)(488|519)(?!\d)"),
-)
-EMISSION_NM: tuple[tuple[Role, float, float], ...] = (("nuclei", 400, 480), ("collagen", 490, 560))
+Colour = Literal["", "red", "green", "blue"]
 
-SAYS_NOTHING = re.compile(r"(channel|chan|ch|c|track|t|image|img|[\W\d_])*", re.IGNORECASE)
-"""Names such as "", "Channel 1", "ch00", "Ch1-T2"."""
+LIGHT_NM: dict[Light, tuple[tuple[Role, float, float], ...]] = {
+    "excitation": (("nuclei", 340, 420), ("collagen", 470, 510)),
+    "emission": (("nuclei", 400, 480), ("collagen", 490, 560)),
+}
+SHOWN: dict[str, Role] = {"green": "collagen", "blue": "nuclei"}
+UNTOUCHED: tuple[Colour, ...] = ("red", "green", "blue")
+"""The colours that ImageJ and Bio-Formats give to the channels of any image: nobody chose them."""
+
+_DYES = {dye.name: dye for dye in DYES}
 
 
 class ChannelHint(NamedTuple):
-    """What the file says of one channel: its name, "" for none, and its emission wavelength."""
+    """What the file says of one channel.
+
+    Attributes:
+        name: of its stain, dye or the channel itself; "" for none.
+        emission_nm: middle of the light that is recorded; None for unknown.
+        excitation_nm: of the light source; None for unknown.
+        colour: that it is shown in, "" where that is no clear one of the three.
+        may_be_title: the name may be one of the image: it is, where no channel's says anything.
+        contradictory: its sources disagree in what it is.
+    """
 
     name: str = ""
     emission_nm: float | None = None
+    excitation_nm: float | None = None
+    colour: Colour = ""
+    may_be_title: bool = False
+    contradictory: bool = False
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was said."""
-        return self.emission_nm is None and SAYS_NOTHING.fullmatch(self.name) is not None
+
+class Assigned(NamedTuple):
+    """The role of each channel.
+
+    Attributes:
+        roles: collagen and nuclei occur exactly once.
+        assumed: nobody said which channel is which, or no more than one clear colour did.
+        colours_disagree: the channels are shown in each other's colours.
+    """
+
+    roles: tuple[Role, ...]
+    assumed: bool = False
+    colours_disagree: bool = False
+
+
+Finding = Literal[
+    "", "collagen VI", "another collagen", "another stain", "both at once", "contradictory", "not recognised"
+]  # fmt: skip
+
+
+class Verdict(NamedTuple):
+    """What a channel is; without a role, why it has none, "" where nothing is said of it."""
+
+    role: Role | None
+    finding: Finding = ""
+
+
+def colour_of(red: float, green: float, blue: float) -> Colour:
+    """Return the colour in plain words; "" for grey, mixed and pale ones, which say nothing."""
+    first, second, _ = sorted(((red, "red"), (green, "green"), (blue, "blue")), reverse=True)
+    return cast(Colour, first[1]) if first[0] > 0 and second[0] <= first[0] / 2 else ""
 
 
 def role_of(hint: ChannelHint) -> Role | None:
-    """Return the one role that the hint speaks for; None when it speaks for none or for both."""
-    for words in (STAINED, DYES):
-        found = [role for role, pattern in words if re.search(pattern, hint.name, re.IGNORECASE)]
-        if found:
-            return found[0] if len(found) == 1 else None
-    if hint.emission_nm is not None:
-        for role, low, high in EMISSION_NM:
-            if low <= hint.emission_nm <= high:
-                return role
-    return None
+    """Return the one role that name and wavelengths speak for; None when for none, or for both."""
+    return judge(hint).role
+
+
+def judge(hint: ChannelHint) -> Verdict:
+    """Return what name and wavelengths of a single channel amount to."""
+    return _judge(hint, read(hint.name))
 
 
 def assign_roles(
     count: int, hints: Sequence[ChannelHint], *, rgb: bool, asked: Sequence[str] | None = None
-) -> tuple[Role, ...]:
-    """Return the role of each channel; collagen and nuclei occur exactly once.
+) -> Assigned:
+    """Return the role of each channel.
 
     Args:
         count: channels of the image.
@@ -77,36 +118,29 @@ def assign_roles(
         raise ChannelError(
             "holds one channel, but collagen and nuclei are needed; save both channels into one file"
         )
-    roles: list[Role | None]
     if asked is not None:
         if len(asked) != count:
             raise ChannelError(
                 f"holds {count} channels, but --channels names {len(asked)} ({','.join(asked)}); "
                 "name each channel once, with 'other' for those that do not matter"
             )
-        roles = [role_named(word) for word in asked]
-    elif rgb:
-        roles = ["other", "collagen", "nuclei"]
-    else:
-        hints = hints if len(hints) == count else [ChannelHint()] * count
-        roles = [role_of(hint) for hint in hints]
-        if count == 2 and all(hint.is_empty for hint in hints):
-            roles = ["nuclei", "collagen"]
-    if roles.count("collagen") != 1 or roles.count("nuclei") != 1:
-        # Only roles are named: the file's own words may hold the name of a patient.
-        found = ", ".join(role or "not recognised" for role in roles)
-        example = ",".join(["nuclei", "collagen", *["other"] * (count - 2)])
-        raise ChannelError(
-            f"holds {count} channels ({found}), but exactly one of collagen and one of nuclei are needed; "
-            f"name them in the file's order with --channels, e.g. --channels {example}"
-        )
-    return tuple(role or "other" for role in roles)
-
-
-def is_assumed(count: int, hints: Sequence[ChannelHint], *, rgb: bool, asked: Sequence[str] | None) -> bool:
-    """Return whether the roles follow from rule 4 alone: nobody said which channel is which."""
-    said = len(hints) == count and not all(hint.is_empty for hint in hints)
-    return asked is None and not rgb and not said
+        return Assigned(_each_once([Verdict(role_named(word)) for word in asked]))
+    if rgb:
+        return Assigned(_each_once([Verdict("other"), Verdict("collagen"), Verdict("nuclei")]))
+    hints = hints if len(hints) == count else [ChannelHint()] * count
+    verdicts = _judged(hints)
+    if any(verdict != Verdict(None) for verdict in verdicts):
+        verdicts = [
+            Verdict(SHOWN.get(hint.colour)) if verdict == Verdict(None) else verdict
+            for hint, verdict in zip(_chosen(hints), verdicts, strict=True)
+        ]
+        roles = _each_once(_exact(verdicts))
+        return Assigned(roles, colours_disagree=_colours_disagree(roles, _chosen(hints)))
+    shown = [SHOWN.get(hint.colour) for hint in _chosen(hints)]
+    if count > 2 or len({*shown} - {None}) == 2:
+        return Assigned(_each_once([Verdict(role) for role in shown]))
+    swapped = shown in (["collagen", None], [None, "nuclei"])
+    return Assigned(("collagen", "nuclei") if swapped else ("nuclei", "collagen"), assumed=True)
 
 
 def role_named(word: str) -> Role:
@@ -121,4 +155,152 @@ def role_named(word: str) -> Role:
     raise ChannelError(
         f"--channels holds {word!r}; each channel is one of nuclei, collagen, other, "
         "e.g. --channels nuclei,collagen"
+    )
+
+
+def _judged(hints: Sequence[ChannelHint]) -> list[Verdict]:
+    """Judge each channel by what is said of it and not of all."""
+    names = [read(hint.name) for hint in hints]
+    statements = reduce(and_, (name.statements for name in names))
+    words = reduce(and_, (name.words for name in names))
+    own = [Name(name.statements - statements, name.words - words, name.is_bare) for name in names]
+    if not any(name.statements for name in own):
+        if all(hint.may_be_title for hint in hints):
+            own = [read("")] * len(hints)
+        elif names[0].is_bare and all(name == names[0] for name in names):
+            own = names  # no title, but one stain for all
+    return [_judge(hint, name) for hint, name in zip(hints, own, strict=True)]
+
+
+def _judge(hint: ChannelHint, name: Name) -> Verdict:
+    """Weigh what is said of one channel: the stain's name, then the light, which must fit it."""
+    said = {statement.kind for statement in name.statements}
+    dyes = [_DYES[statement.what] for statement in name.statements if statement.kind == "dye"]
+    roles: set[Role] = {dye.role for dye in dyes if dye.role != "other"}
+    roles |= {"nuclei"} if "nuclei" in said else set()
+    roles |= {"collagen"} if said & {"collagen", "collagen VI"} else set()
+    if hint.contradictory:
+        return Verdict(None, "contradictory")
+    if "other collagen" in said:
+        return Verdict(None, "another collagen")
+    if len(roles) > 1:
+        return Verdict(None, "both at once")
+    if "other stain" in said:
+        return Verdict(None, "another stain")
+    if not roles and dyes:
+        roles = {"other"}
+    if not roles:
+        roles = {SHOWN[statement.what] for statement in name.statements if statement.kind == "colour"}
+    roles |= _lit(hint, name, dyes)
+    if len(roles) > 1:
+        return Verdict(None, "contradictory")
+    if "other" in roles:
+        return Verdict(None, "another stain")
+    if roles:
+        return Verdict(roles.pop(), "collagen VI" if "collagen VI" in said else "")
+    silent = hint.emission_nm is None and hint.excitation_nm is None and says_nothing(name)
+    return Verdict(None, "" if silent else "not recognised")
+
+
+def _lit(hint: ChannelHint, name: Name, dyes: Sequence[Dye]) -> set[Role]:
+    """Return the roles that the wavelengths speak for, but for those that a named dye explains."""
+    lights: list[tuple[Light, float]] = [
+        (light, float(what)) for light in LIGHT_NM for kind, what in name.statements if kind == light
+    ]
+    lights += [("emission", hint.emission_nm)] if hint.emission_nm is not None else []
+    lights += [("excitation", hint.excitation_nm)] if hint.excitation_nm is not None else []
+    return {
+        role
+        for light, wavelength_nm in lights
+        if not any(dye.fits(light, wavelength_nm) for dye in dyes)
+        for role, low, high in LIGHT_NM[light]
+        if low <= wavelength_nm <= high
+    }
+
+
+def _exact(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Let the one channel that is named collagen VI be it, whatever else is stained green.
+
+    Raises:
+        ChannelError: what is said of a channel disagrees, or another collagen stands beside one
+            that nobody calls VI.
+    """
+    findings = [verdict.finding for verdict in verdicts]
+    if "contradictory" in findings:
+        raise _refusal(verdicts)
+    if findings.count("collagen VI") == 1:
+        return [
+            Verdict("other") if role == "collagen" and finding != "collagen VI" else Verdict(role, finding)
+            for role, finding in verdicts
+        ]
+    if "another collagen" in findings:
+        raise _refusal(verdicts)
+    return list(verdicts)
+
+
+def _each_once(verdicts: Sequence[Verdict]) -> tuple[Role, ...]:
+    roles = [verdict.role for verdict in verdicts]
+    if roles.count("collagen") != 1 or roles.count("nuclei") != 1:
+        raise _refusal(verdicts)
+    return tuple(role or "other" for role in roles)
+
+
+def _refusal(verdicts: Sequence[Verdict]) -> ChannelError:
+    """Return why the channels are not clear; the file's own words may hold the name of a patient."""
+    found = ", ".join(verdict.role or verdict.finding or "not recognised" for verdict in verdicts)
+    findings = {verdict.finding for verdict in verdicts}
+    why = ""
+    if "contradictory" in findings:
+        why = "name, dye, excitation and emission of a channel do not agree: check the stain, and "
+    elif "another collagen" in findings:
+        why = "the file names another collagen than VI: only if it is VI nevertheless, "
+    return ChannelError(
+        f"holds {len(verdicts)} channels ({found}), but exactly one of collagen VI and one of nuclei are "
+        f"needed; {why}name them in the file's order with --channels, e.g. --channels {_example(verdicts)}"
+    )
+
+
+def _example(verdicts: Sequence[Verdict]) -> str:
+    """Return how to name the channels; one that was recognised keeps its role."""
+    roles: list[str] = ["other"] * len(verdicts)
+    free = list(range(len(verdicts)))
+    missing = []
+    for role in ("nuclei", "collagen"):
+        found = [i for i, verdict in enumerate(verdicts) if verdict.role == role]
+        if len(found) == 1:
+            roles[found[0]] = role
+            free.remove(found[0])
+        else:
+            missing.append(role)
+    for role, i in zip(missing, free, strict=False):
+        roles[i] = role
+    return ",".join(roles)
+
+
+def _chosen(hints: Sequence[ChannelHint]) -> list[ChannelHint]:
+    """Return the hints without colours where those are as nobody chose them."""
+    if all(hint.colour == colour for hint, colour in zip(hints, UNTOUCHED, strict=False)):
+        return [hint._replace(colour="") for hint in hints]
+    return list(hints)
+
+
+def _colours_disagree(roles: Sequence[Role], hints: Sequence[ChannelHint]) -> bool:
+    """Return whether one of the two is shown in the other's colour, and neither in its own."""
+    others: dict[Role, Role] = {"collagen": "nuclei", "nuclei": "collagen"}
+    shown = [(role, SHOWN.get(hint.colour), hint) for role, hint in zip(roles, hints, strict=True)]
+    own = any(role == colour for role, colour, _ in shown)
+    return not own and any(
+        colour is not None and others.get(role) == colour and not _glows_so(hint)
+        for role, colour, hint in shown
+    )
+
+
+def _glows_so(hint: ChannelHint) -> bool:
+    """Return whether the channel is shown in the colour of its own dye, as SYTOX Green is."""
+    dyes = [_DYES[what] for kind, what in read(hint.name).statements if kind == "dye"]
+    return any(
+        low <= wavelength_nm <= high and SHOWN.get(hint.colour) == role
+        for dye in dyes
+        for wavelength_nm in dye.emission_nm
+        for role, low, high in LIGHT_NM["emission"]
     )

@@ -19,12 +19,12 @@ import numpy as np
 from liffile import LifFile, LifImage
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition.channels import assign_roles, is_assumed
+from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import refuse_too_large
 from colvi_edge.acquisition.lif_blocks import walk
 from colvi_edge.acquisition.lif_images import Layout, images, layout, uses
-from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits, Role
+from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
 from colvi_edge.acquisition.source import Source
 from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
 from colvi_edge.errors import (
@@ -37,6 +37,7 @@ from colvi_edge.errors import (
 )
 
 _CHUNK = 1 << 20
+_NOT_ASSIGNED = Assigned(())
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,7 @@ class LifPicture:
     """One image of a container: planes (Z, C, H, W), and what the container says of it."""
 
     planes: NDArray[Any]
-    roles: tuple[Role, ...]
-    roles_assumed: bool
+    assigned: Assigned
     layout: Layout
 
 
@@ -57,13 +57,13 @@ class Listed:
         key: such as "0003-Series004".
         element: its description.
         layout: how it lies; or why it is refused unread.
-        roles: of its channels.
+        assigned: the roles of its channels.
     """
 
     key: str
     element: Element
     layout: Layout | AcquisitionError
-    roles: tuple[Role, ...] = ()
+    assigned: Assigned = _NOT_ASSIGNED
 
 
 class LifContainer:
@@ -113,7 +113,7 @@ class LifContainer:
     def _listed(self, key: str, element: Element, used: Counter[str]) -> Listed:
         try:
             lies = layout(element, self._blocks, used)
-            roles = assign_roles(len(lies.hints), lies.hints, rgb=False, asked=self._channels)
+            assigned = assign_roles(len(lies.hints), lies.hints, rgb=False, asked=self._channels)
             height, width = lies.length("Y"), lies.length("X")
             if min(height, width) < SMALLEST_PATCH_PX:
                 raise ImageTooSmallError(
@@ -123,7 +123,7 @@ class LifContainer:
             refuse_too_large(lies.block.bytes, lies.dtype.itemsize, self.bytes, self._limits)
         except AcquisitionError as error:
             return Listed(key, element, error)
-        return Listed(key, element, lies, roles)
+        return Listed(key, element, lies, assigned)
 
     def read(self, listed: Listed) -> LifPicture | AcquisitionError | MemoryError:
         """Return an image, or why it is refused.
@@ -143,7 +143,7 @@ class LifContainer:
             except (AcquisitionError, MemoryError) as error:
                 return error
         try:
-            return self._picture(stored, listed.layout, listed.roles)
+            return self._picture(stored, listed.layout, listed.assigned)
         except (AcquisitionError, MemoryError) as error:
             return error
 
@@ -155,7 +155,7 @@ class LifContainer:
             raise IncompleteFileError(f"its description can be read in two ways; {DAMAGED}")
         return image.asarray()
 
-    def _picture(self, stored: NDArray[Any], lies: Layout, roles: tuple[Role, ...]) -> LifPicture:
+    def _picture(self, stored: NDArray[Any], lies: Layout, assigned: Assigned) -> LifPicture:
         rows = lies.axes.index("Y")
         last = stored.reshape(-1, lies.length("Y"), math.prod(lies.shape[rows + 1 :]))[-1]
         refuse_unwritten_tail(last[..., np.newaxis], None)
@@ -167,8 +167,7 @@ class LifContainer:
         planes = ordered.reshape([lies.length(axis) for axis in "ZCYX"])
         return LifPicture(
             planes=np.ascontiguousarray(planes, dtype=lies.dtype.newbyteorder("=")),
-            roles=roles,
-            roles_assumed=is_assumed(len(roles), lies.hints, rgb=False, asked=self._channels),
+            assigned=assigned,
             layout=lies,
         )
 

@@ -1,5 +1,7 @@
 """What a Leica container says of an image's channels: dye, emission band, colour.
 
+A dye goes before the band of its detector, and both before the colour.
+
 The dye stands with the channel (LAS X 3.7 and later), or with the detector of an older confocal. Which
 detector recorded which channel is not said there: the active ones over all sequences, in order, are
 taken for it where there are as many, and only where the channel's colour does not contradict.
@@ -8,11 +10,12 @@ taken for it where there are as many, and only where the channel's colour does n
 from itertools import chain
 from xml.etree.ElementTree import Element
 
-from colvi_edge.acquisition.channels import ChannelHint, role_of
+from colvi_edge.acquisition.channels import SHOWN, ChannelHint, Colour, Verdict, judge
 
-_COLOURLESS = ("", "gray", "grey")
-_UNKNOWN = ChannelHint("contradictory")
+_COLOURS: dict[str, Colour] = {"red": "red", "green": "green", "blue": "blue"}
 _SETTING = "ATLConfocalSettingDefinition"
+_WIDEST_NM = 150
+"""A detector that is open further records more than one dye: the middle of its band says nothing."""
 
 
 def channel_hints(image: Element, channels: list[Element]) -> list[ChannelHint]:
@@ -31,17 +34,21 @@ def channel_hints(image: Element, channels: list[Element]) -> list[ChannelHint]:
 def _hint(channel: Element, detector: ChannelHint) -> ChannelHint:
     properties = {p.findtext("Key"): p.findtext("Value") or "" for p in channel.findall("ChannelProperty")}
     dye = ChannelHint(_plain(properties.get("DyeName", "")))
-    lut = channel.get("LUTName", "")
-    colour = ChannelHint("" if lut.lower() in _COLOURLESS else lut)
-    if role_of(dye):
-        return dye
-    spoken = {role for hint in (detector, colour) if (role := role_of(hint))}
-    if len(spoken) > 1:
-        return _UNKNOWN
-    said = [hint for hint in (detector, colour) if role_of(hint)] or [
-        hint for hint in (dye, detector, colour) if not hint.is_empty
-    ]
-    return said[0] if said else ChannelHint()
+    colour = _COLOURS.get(channel.get("LUTName", "").strip().lower(), "")
+    named, detected = judge(dye), judge(detector)
+    if _speaks(named):
+        return dye._replace(colour=colour)
+    if _speaks(detected):
+        shown = SHOWN.get(colour)
+        return detector._replace(
+            colour=colour, contradictory=None not in (detected.role, shown) and detected.role != shown
+        )
+    return (detector if named == Verdict(None) else dye)._replace(colour=colour)
+
+
+def _speaks(verdict: Verdict) -> bool:
+    """Return whether something was understood, be it a reason to refuse the channel."""
+    return verdict.role is not None or verdict.finding not in ("", "not recognised")
 
 
 def _active_detectors(image: Element) -> list[ChannelHint]:
@@ -64,11 +71,12 @@ def _detectors(setting: Element) -> list[ChannelHint]:
 def _band_hint(band: Element | None) -> ChannelHint:
     if band is None:
         return ChannelHint()
+    dye = _plain(band.get("DyeName", ""))
     try:
-        centre_nm = (float(band.get("LeftWorld", "")) + float(band.get("RightWorld", ""))) / 2
+        low_nm, high_nm = float(band.get("LeftWorld", "")), float(band.get("RightWorld", ""))
     except ValueError:
-        return ChannelHint(_plain(band.get("DyeName", "")))
-    return ChannelHint(_plain(band.get("DyeName", "")), centre_nm)
+        return ChannelHint(dye)
+    return ChannelHint(dye, (low_nm + high_nm) / 2 if high_nm - low_nm <= _WIDEST_NM else None)
 
 
 def _plain(dye: str) -> str:

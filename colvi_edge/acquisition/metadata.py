@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import orjson
 from tifffile import TiffFile
 
-from colvi_edge.acquisition.channels import ChannelHint, role_of
+from colvi_edge.acquisition.channels import ChannelHint, Colour, colour_of
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import Page
 from colvi_edge.errors import AxesError, IncompleteFileError, UnsafeFileError
@@ -75,15 +76,31 @@ def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
 
 def _shaped(text: str, page: Page) -> Description:
     """Read tifffile's `{"shape": [...], "axes": "..."}`."""
+    channels: tuple[ChannelHint, ...] = ()
     if text.startswith("shape="):
         shape = [_count(part) for part in text[7:-1].split(",") if part.strip()]
     else:
         metadata = orjson.loads(text)
         shape = [_count(length) for length in metadata["shape"]]
+        channels = _shaped_channels(metadata)
     planes, rest = divmod(math.prod(shape), page.height_px * page.width_px * page.samples)
     if rest or len(shape) > MAX_AXES:
         raise IncompleteFileError(f"declares an image to which its pages do not add up; {DAMAGED}")
-    return Description("shaped", planes)
+    return Description("shaped", planes, channels)
+
+
+def _shaped_channels(metadata: Mapping[str, Any]) -> tuple[ChannelHint, ...]:
+    """Read tifffile's `"Channel": {"Name": [...]}`, attributes as of OME; or a list, one entry for each."""
+    said = metadata.get("Channel", {})
+    if isinstance(said, dict):
+        columns = {key: values for key, values in said.items() if isinstance(values, list)}
+        said = [
+            {key: values[i] for key, values in columns.items() if i < len(values)}
+            for i in range(max(map(len, columns.values()), default=0))
+        ]
+    if not isinstance(said, list):
+        return ()
+    return tuple(_channel_hint(one if isinstance(one, dict) else {"Name": one}) for one in said)
 
 
 def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
@@ -117,17 +134,29 @@ def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
 def _imagej_channels(
     metadata: Mapping[str, Any], summary: Mapping[str, Any], channels: int
 ) -> tuple[ChannelHint, ...]:
-    names = summary.get("ChNames")
-    if isinstance(names, list) and len(names) == channels:
-        return tuple(ChannelHint(str(name)) for name in names)
-    labels = metadata.get("Labels", ())
-    labels = [labels] if isinstance(labels, str) else list(labels)
-    if metadata.get("order", "czt") != "czt" or len(labels) < channels:
-        return ()
-    # A label is as often the title of a file as the name of a channel: one that speaks for no
-    # role says nothing at all.
-    hints = [ChannelHint(str(label)) for label in labels[:channels]]
-    return tuple(hint if role_of(hint) else ChannelHint() for hint in hints)
+    colours = _lut_colours(metadata.get("LUTs"), channels)
+    names: list[Any] = summary["ChNames"] if isinstance(summary.get("ChNames"), list) else []
+    named = len(names) == channels
+    if not named:
+        # A label is as often the title of a file as the name of a channel.
+        labels = metadata.get("Labels", ())
+        names = [labels] if isinstance(labels, str) else list(labels)[:channels]
+        if metadata.get("order", "czt") != "czt" or len(names) < channels:
+            names = []
+    count = len(names) or len(colours)
+    colours = colours or [""] * count
+    names = names or [""] * count
+    return tuple(
+        ChannelHint(str(name), colour=colour, may_be_title=not named)
+        for name, colour in zip(names, colours, strict=True)
+    )
+
+
+def _lut_colours(luts: object, channels: int) -> list[Colour]:
+    """Return the colour that each of ImageJ's palettes, (3, 256), leads to; none if there are not as many."""
+    if not isinstance(luts, list) or len(luts) != channels:
+        return []
+    return [colour_of(*np.ptp(lut.astype(int), axis=1)) if lut.shape == (3, 256) else "" for lut in luts]
 
 
 def _ome(text: str, pages: Sequence[Page], name: str) -> Description:
@@ -201,10 +230,36 @@ def _check_plane_table(
 
 
 def _ome_channel(channel: ElementTree.Element) -> ChannelHint:
-    unit = MICROMETRES.get(channel.get("EmissionWavelengthUnit", "nm").lower())
-    emission_um = _positive(channel.get("EmissionWavelength"), unit)
-    name = f"{channel.get('Name', '')} {channel.get('Fluor', '')}"
-    return ChannelHint(name, None if emission_um is None else emission_um * 1000)
+    said = dict(channel.attrib)
+    sources = _children(channel, "LightSourceSettings")
+    if len(sources) == 1 and "ExcitationWavelength" not in said:
+        said |= {f"Excitation{key}": value for key, value in sources[0].attrib.items()}
+    return _channel_hint(said)
+
+
+def _channel_hint(said: Mapping[str, Any]) -> ChannelHint:
+    """Return what the attributes of OME's `Channel` say."""
+    return ChannelHint(
+        # A bar, lest the end of one and the beginning of the other be read as one name.
+        f"{said.get('Name', '')} | {said.get('Fluor', '')}",
+        _wavelength_nm(said, "Emission"),
+        _wavelength_nm(said, "Excitation"),
+        _rgba_colour(said.get("Color")),
+    )
+
+
+def _wavelength_nm(said: Mapping[str, Any], light: str) -> float | None:
+    unit = MICROMETRES.get(str(said.get(f"{light}WavelengthUnit", "nm")).lower())
+    length_um = _positive(said.get(f"{light}Wavelength"), unit)
+    return None if length_um is None else length_um * 1000
+
+
+def _rgba_colour(value: object) -> Colour:
+    """Return the colour of OME's signed 32-bit integer: red, green, blue, opacity."""
+    if not re.fullmatch(r"-?[0-9]{1,10}", str(value)):
+        return ""
+    red, green, blue, _ = (int(str(value)) % 2**32).to_bytes(4, "big")
+    return colour_of(red, green, blue)
 
 
 def _ome_length_um(pixels: ElementTree.Element, attribute: str) -> float | None:

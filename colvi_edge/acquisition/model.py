@@ -78,7 +78,8 @@ class Acquisition:
             file does not say.
         provenance: the raw file as it was read.
         channels_assumed: the file names no channel, nor did the operator; nuclei were taken to come
-            first.
+            first, or by one clear colour of two.
+        colours_disagree: the channels are shown in each other's colours, against their names.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Acquisition:
     planes_planned: int | None
     provenance: Provenance
     channels_assumed: bool = False
+    colours_disagree: bool = False
 
     def laid_out(self, layout: Sequence[str]) -> NDArray[Any]:
         """Return the planes as a bundle asks for them.

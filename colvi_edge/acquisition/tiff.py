@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TIFF, TiffFile, TiffPageSeries
 
-from colvi_edge.acquisition.channels import assign_roles, is_assumed
+from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
 from colvi_edge.acquisition.metadata import Description, describe
-from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits, Role
+from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
 from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
 from colvi_edge.errors import (
     AcquisitionError,
@@ -50,8 +50,7 @@ class TiffImage:
     """The image of a TIFF file: planes (Z, C, H, W), and what the file says of it."""
 
     planes: NDArray[Any]
-    roles: tuple[Role, ...]
-    roles_assumed: bool
+    assigned: Assigned
     axes: str
     shape: tuple[int, ...]
     description: Description
@@ -82,8 +81,7 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         layout = _layout(axes, shape)
         rgb = pages[0].photometric == PHOTOMETRIC_RGB and layout.channels in (3, 4)
         count = layout.channels - (rgb and layout.channels == 4)  # the fourth of RGB is opacity
-        roles = assign_roles(count, description.channels, rgb=rgb, asked=channels)
-        assumed = is_assumed(count, description.channels, rgb=rgb, asked=channels)
+        assigned = assign_roles(count, description.channels, rgb=rgb, asked=channels)
         stored = _decode(data, tif, series, places, pages)
         refuse_unwritten_tail(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
     planes = stored.transpose(layout.order).reshape(layout.planes, layout.channels, *layout.frame)
@@ -92,7 +90,7 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         raise PixelTypeError(
             "holds pixels that are NaN or infinite; expected finite numbers; export it again"
         )
-    return TiffImage(planes, roles, assumed, axes, shape, description)
+    return TiffImage(planes, assigned, axes, shape, description)
 
 
 @dataclass(frozen=True)

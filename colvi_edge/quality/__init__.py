@@ -112,6 +112,7 @@ def assess(acquisition: Acquisition, expected: Expected, patch_px: int) -> list[
         *_patches(acquisition, patch_px),
         *_pixel_size(acquisition.pixel_size_um, expected.pixel_size_um),
         *_planes(acquisition),
+        *_colours(acquisition),
     ]
     return sorted(found, key=lambda flag: flag.severity != "reject")
 
@@ -175,7 +176,7 @@ def _content(acquisition: Acquisition, expected: Expected, *, clipped: bool) -> 
         if nuclei.unevenness > UNEVEN and _holds_nuclei(collagen):
             return [_swapped(acquisition, nuclei)]
         if acquisition.channels_assumed and not (in_order and collagen.unevenness > UNEVEN):
-            flags = [_assumed()]
+            flags = [_assumed(acquisition)]
     return [*flags, *_nuclei(nuclei, acquisition, expected, clipped=clipped)]
 
 
@@ -193,12 +194,22 @@ def _swapped(acquisition: Acquisition, nuclei: Look) -> Flag:
     return Flag("channels_swapped", "reject", nuclei.unevenness, UNEVEN, words)
 
 
-def _assumed() -> Flag:
+def _assumed(acquisition: Acquisition) -> Flag:
     words = (
-        "The file names no channels, and they do not tell themselves: taken as nuclei, collagen; if they "
-        "lie the other way round, say so with --channels."
+        "The file names no channels, and they do not tell themselves: taken as "
+        f"{', '.join(acquisition.channels)}; if they lie the other way round, say so with --channels."
     )
     return Flag("channels_assumed", "warn", None, None, words)
+
+
+def _colours(acquisition: Acquisition) -> list[Flag]:
+    if not acquisition.colours_disagree:
+        return []
+    words = (
+        "The file shows its channels in colours that speak against their names or wavelengths: these were "
+        f"believed ({', '.join(acquisition.channels)}); if the colours are right, say so with --channels."
+    )
+    return [Flag("colours_disagree", "warn", None, None, words)]
 
 
 def _nuclei(nuclei: Look, acquisition: Acquisition, expected: Expected, *, clipped: bool) -> list[Flag]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -152,6 +153,18 @@ def test_keys_are_numbers_and_clean_names(tmp_path: Path) -> None:
             False,
         ),
         ({"sequences": ((Detector(LEICA_FITC, (500, 550)),),)}, ("nuclei", "collagen"), True),
+        ({"dyes": ("Leica/ALEXA 488", "Leica/DRAQ5")}, ("collagen", "nuclei"), False),
+        ({"luts": ("Green", "Gray")}, ("collagen", "nuclei"), True),
+        ({"luts": ("Green", "Green")}, ("nuclei", "collagen"), True),
+        (
+            # Open over both dyes: the middle of the band is neither's light.
+            {
+                "sequences": ((Detector("", (410, 700)),), (Detector("", (415, 720)),)),
+                "luts": ("Green", "Blue"),
+            },
+            ("collagen", "nuclei"),
+            False,
+        ),
     ],
 )
 def test_channels_by_dye_detector_colour_or_order(
@@ -177,6 +190,39 @@ def test_detectors_and_colours_that_disagree(tmp_path: Path) -> None:
     assert "--channels nuclei,collagen" in str(refused.error)
     assert isinstance(told, Acquisition)
     assert told.channels == ("nuclei", "collagen")
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ({"dyes": ("Collagen IV", LEICA_DAPI), "luts": ("Green", "Blue")}, r"\(another collagen, nuclei\)"),
+        ({"dyes": ("Leica/Cy5", LEICA_DAPI), "luts": ("Green", "Blue")}, r"\(another stain, nuclei\)"),
+        ({"dyes": ("Leica/Foo", LEICA_DAPI), "luts": ("Green", "Blue")}, r"\(not recognised, nuclei\)"),
+        ({"dyes": (LEICA_DAPI, LEICA_DAPI)}, r"\(nuclei, nuclei\)"),
+        (
+            {"sequences": ((Detector(LEICA_FITC, (410, 480)), Detector(LEICA_DAPI, (410, 480))),)},
+            r"\(contradictory, nuclei\)",
+        ),
+    ],
+)
+def test_channels_that_are_not_of_the_assay(says: dict[str, Any], words: str, tmp_path: Path) -> None:
+    """Dyes, bands and colours go by the same rules as in any other file."""
+    (refused,) = read_all(container(Series(camera("ZCYX"), **says)).data, tmp_path)
+
+    assert isinstance(refused, Refused)
+    assert isinstance(refused.error, ChannelError)
+    assert re.search(words, str(refused.error))
+
+
+def test_colours_against_dyes_are_kept_in_mind(tmp_path: Path) -> None:
+    """The dye is believed, and the colours noted."""
+    for luts in (("Blue", "Green"), ("Green", "Blue")):
+        series = Series(camera("ZCYX"), dyes=(LEICA_FITC, LEICA_DAPI), luts=luts)
+        (image,) = read_all(container(series).data, tmp_path)
+
+        assert isinstance(image, Acquisition)
+        assert image.channels == ("collagen", "nuclei")
+        assert image.colours_disagree == (luts[0] == "Blue")
 
 
 def test_asked_channels_go_for_every_image(tmp_path: Path) -> None:

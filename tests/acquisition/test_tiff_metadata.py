@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition
-from colvi_edge.errors import AcquisitionError, AxesError, IncompleteFileError, UnsafeFileError
+from colvi_edge.errors import AcquisitionError, AxesError, ChannelError, IncompleteFileError, UnsafeFileError
 
 NOISE = np.random.default_rng(3).integers(1, 4096, (4, 64, 72)).astype("uint16")
 
@@ -22,6 +23,16 @@ OME = (
 )
 CHANNELS = '<Channel ID="Channel:0:0"/><Channel ID="Channel:0:1"/>'
 PLANES = '<TiffData IFD="0" PlaneCount="4"/>'
+
+
+NUCLEI_FIRST = ["nuclei", "collagen"]
+
+
+def palette(*channels: int) -> NDArray[np.uint8]:
+    """ImageJ's palette that leads from black to a colour: 0 red, 1 green, 2 blue, or a mixture."""
+    lut = np.zeros((3, 256), np.uint8)
+    lut[list(channels)] = np.arange(256)
+    return lut
 
 
 def written(shape: tuple[int, ...], **options: Any) -> bytes:
@@ -123,10 +134,35 @@ def test_plain_resolution(
             ("collagen", "nuclei"),
         ),
         (CHANNELS, ("nuclei", "collagen")),
+        (
+            '<Channel Name="Ch1" ExcitationWavelength="488"/>'
+            '<Channel Name="Ch2" ExcitationWavelength="405"/>',
+            ("collagen", "nuclei"),
+        ),
+        (
+            '<Channel ExcitationWavelength="0.488" ExcitationWavelengthUnit="µm"/><Channel Name="DAPI"/>',
+            ("collagen", "nuclei"),
+        ),
+        (
+            '<Channel><LightSourceSettings ID="L:0" Wavelength="488"/></Channel>'
+            '<Channel><LightSourceSettings ID="L:1" Wavelength="405"/></Channel>',
+            ("collagen", "nuclei"),
+        ),
+        ('<Channel Color="16711935"/><Channel Color="65535"/>', ("collagen", "nuclei")),
+        ('<Channel Name="C1" Color="16711935"/><Channel Name="C2" Color="-1"/>', ("collagen", "nuclei")),
+        ('<Channel Color="-16776961"/><Channel Color="16711935"/>', ("nuclei", "collagen")),
+        ('<Channel Color="green"/><Channel Color="99999999999"/>', ("nuclei", "collagen")),
+        (
+            '<Channel Name="P03 collagen VI - C1"/><Channel Name="P03 collagen VI - C2"/>',
+            ("nuclei", "collagen"),
+        ),
+        ('<Channel Name="P03 DAPI: FITC"/><Channel Name="P03 DAPI: DAPI"/>', ("collagen", "nuclei")),
+        # A name that ends and a dye that begins with what would be a type together.
+        ('<Channel Name="collagen" Fluor="I"/><Channel Name="DAPI"/>', ("collagen", "nuclei")),
     ],
 )
 def test_ome_channels(channels: str, roles: tuple[str, str], read: Callable[..., Acquisition]) -> None:
-    """Channels are told by name, dye or emission wavelength."""
+    """Channels are told by name, dye, excitation, emission, or colour."""
     assert read(ome(channels=channels)).channels == roles
 
 
@@ -140,6 +176,18 @@ def test_ome_channels(channels: str, roles: tuple[str, str], read: Callable[...,
         ({"Info": json.dumps({"ChNames": ["FITC", "DAPI"]})}, ("collagen", "nuclei")),
         ({"Info": "ChNames = FITC"}, ("nuclei", "collagen")),
         ({}, ("nuclei", "collagen")),
+        ({"Labels": ["c:1/2 - P03 collagen VI.lif", "c:2/2 - P03 collagen VI.lif"]}, ("nuclei", "collagen")),
+        ({"Labels": ["c:1/2 - FITC - DAPI.lif", "c:2/2 - DAPI - DAPI.lif"]}, ("collagen", "nuclei")),
+        ({"LUTs": [palette(1), palette(2)], "mode": "composite"}, ("collagen", "nuclei")),
+        ({"LUTs": [palette(0), palette(1)], "mode": "composite"}, ("nuclei", "collagen")),
+        ({"LUTs": [palette(0, 1, 2), palette(2)]}, ("collagen", "nuclei")),
+        ({"LUTs": [palette(1)[:, ::-1], palette(2)[:, ::-1]]}, ("collagen", "nuclei")),
+        (
+            {"LUTs": [palette(1), palette(2)], "Labels": ["c:1/2 - DAPI.lif", "c:2/2 - DAPI.lif"]},
+            ("collagen", "nuclei"),
+        ),
+        ({"LUTs": [palette(2), palette(1)], "Labels": ["FITC", "DAPI"]}, ("collagen", "nuclei")),
+        ({"LUTs": [palette(1)] * 3}, ("nuclei", "collagen")),
     ],
 )
 def test_imagej_channels(
@@ -147,6 +195,57 @@ def test_imagej_channels(
 ) -> None:
     """Labels of the first plane, or Micro-Manager's names; titles of files say nothing."""
     assert read(written((2, 2), imagej=True, metadata={"axes": "ZCYX", **metadata})).channels == roles
+
+
+@pytest.mark.parametrize(
+    ("channel", "roles"),
+    [
+        ({"Name": ["collagen VI", "DAPI"]}, ("collagen", "nuclei")),
+        ([{"Name": "collagen VI"}, {"Name": "DAPI"}], ("collagen", "nuclei")),
+        (["FITC", "DAPI"], ("collagen", "nuclei")),
+        ({"Color": [0x00FF00FF, 0x0000FFFF]}, ("collagen", "nuclei")),
+        ({"EmissionWavelength": [519, 461]}, ("collagen", "nuclei")),
+        ({"ExcitationWavelength": [488, 405], "Name": ["Ch1"]}, ("collagen", "nuclei")),
+        ({"Name": ["collagen VI", "DAPI", "Cy5"]}, ("nuclei", "collagen")),
+        ({"Name": [None, {}]}, None),
+        ({"Name": "collagen VI"}, ("nuclei", "collagen")),
+        ({"Name": []}, ("nuclei", "collagen")),
+        (7, ("nuclei", "collagen")),
+        (None, ("nuclei", "collagen")),
+    ],
+)
+def test_json_channels(
+    channel: object, roles: tuple[str, str] | None, read: Callable[..., Acquisition]
+) -> None:
+    """What tifffile keeps as JSON names channels as OME does, if it names as many as there are."""
+    data = written((2,), metadata={"axes": "CYX", "Channel": channel})
+
+    if roles is None:
+        with pytest.raises(ChannelError, match="not recognised"):
+            read(data)
+    else:
+        assert read(data).channels == roles
+
+
+@pytest.mark.parametrize("dialect", ["ImageJ", "OME", "JSON"])
+def test_another_collagen_or_colour(dialect: str, read: Callable[..., Acquisition]) -> None:
+    """In each dialect another collagen is refused, and colours against the names are kept in mind."""
+
+    def file(names: list[str], *colours: int) -> bytes:
+        if dialect == "ImageJ":
+            luts = [palette(colour) for colour in colours]
+            return written((2,), imagej=True, metadata={"axes": "CYX", "Labels": names, "LUTs": luts})
+        rgba = [0xFF << 24 - 8 * colour for colour in colours]
+        metadata = {"axes": "CYX", "Channel": {"Name": names, "Color": rgba}}
+        return written((2,), ome=dialect == "OME", metadata=metadata)
+
+    with pytest.raises(ChannelError, match=r"\(nuclei, another collagen\).*than VI: only if it is VI"):
+        read(file(["DAPI", "Collagen IV"], 2, 1))
+    with pytest.raises(ChannelError, match=r"\(contradictory, collagen\).*do not agree: check the stain"):
+        read(file(["DAPI 488", "Collagen VI"], 2, 1))
+    assert not read(file(["DAPI", "Collagen VI"], 2, 1)).colours_disagree
+    assert read(file(["DAPI", "Collagen VI"], 1, 2)).colours_disagree
+    assert not read(file(["DAPI", "Collagen VI"], 1, 2), channels=NUCLEI_FIRST).colours_disagree
 
 
 def test_operator_names_channels(read: Callable[..., Acquisition]) -> None:
