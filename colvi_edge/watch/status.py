@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.watch.desk import Last
 from colvi_edge.watch.ledger import Entry, LedgerReader
 from colvi_edge.watch.messages import Started
@@ -140,8 +140,9 @@ def _counts(status: Status | None, ledger: LedgerReader) -> dict[str, int]:
 
 
 def _entry(entry: Entry) -> dict[str, str]:
-    words = {"path": entry.path, "kind": entry.kind, "words": entry.words, "at": entry.at}
-    return {name: printable_name(text) for name, text in words.items()}  # JSON forbids undecodable bytes
+    words = {"kind": entry.kind, "words": entry.words, "at": entry.at}
+    plain = {name: printable_name(text) for name, text in words.items()}  # JSON forbids undecodable bytes
+    return {"path": unambiguous_name(entry.path), **plain}
 
 
 def _print(folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader) -> None:
@@ -188,7 +189,8 @@ def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting
     table.add_column("kind")
     table.add_column("why", overflow="fold")
     for row in rows[:_LISTED]:
-        table.add_row(*(escape(printable_name(text)) for text in (row.path, row.kind, row.words)))
+        words = map(printable_name, (row.kind, row.words))
+        table.add_row(*map(escape, (unambiguous_name(row.path), *words)))
     console.print()
     console.print(table)
     if len(rows) > _LISTED:
