@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from colvi_edge.errors import OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.watch.desk import Last
+from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.ledger import Entry, LedgerReader
 from colvi_edge.watch.messages import Started
 from colvi_edge.watch.state_folder import StateFolder, is_held
@@ -50,6 +51,7 @@ class Status:
         waiting: of the pending files, some that were tried in vain.
         last: the last final answer.
         model: what judges.
+        not_read: files in image formats that are not read, by suffix, of the last whole scan.
     """
 
     folder: str
@@ -63,6 +65,7 @@ class Status:
     waiting: list[Waiting]
     last: Last | None
     model: Started | None
+    not_read: dict[str, int] = field(default_factory=dict)
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -165,6 +168,8 @@ def _print(folder: Path, status: Status | None, running: bool, silent_s: float, 
         console.print(f"[red]{state.name}[/] since {_time(state.since)}: {escape(printable_name(state.why))}")
     counts = _counts(status, ledger)
     console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    for suffix, count in sorted(status.not_read.items()) if status else ():
+        console.print(escape(unread_words(suffix, count)))
     if status and status.model:
         model = status.model
         console.print(escape(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
