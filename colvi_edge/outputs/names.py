@@ -98,7 +98,9 @@ def record_label(record: str, raw_name: str, image_key: str) -> str:
         if record.endswith(kind.value):
             is_its_name = "/" not in raw_name and record == output_name(raw_name, kind, image_key)
             return (
-                image_label(raw_name, _safe_key(image_key)) if is_its_name else record.removesuffix(kind.value)
+                image_label(raw_name, _safe_key(image_key))
+                if is_its_name
+                else record.removesuffix(kind.value)
             )
     raise ValueError(f"{record} is no name of a record")
 

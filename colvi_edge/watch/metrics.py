@@ -77,9 +77,7 @@ class Metrics:
         with open_folder(path.parent) as folder_fd:
             write_atomically(folder_fd, path.name, self.text(pending, states, not_read).encode())
 
-    def _lines(
-        self, pending: int, states: Collection[str], not_read: Mapping[str, int]
-    ) -> Iterator[str]:
+    def _lines(self, pending: int, states: Collection[str], not_read: Mapping[str, int]) -> Iterator[str]:
         yield from _head("files_total", "counter", "What became of raw files.")
         for outcome in OUTCOMES:
             yield self._line("files_total", self._outcomes[outcome], outcome=outcome)

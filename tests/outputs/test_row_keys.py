@@ -92,9 +92,7 @@ def keys_of_all_lists(jobs: list[Job], sidecars: list[Sidecar], results: Path) -
         write_table(path, folders, render)
         keys[name] = [row[column] for row in rows_of(path.read_bytes())[1 if name == "result" else 2 :]]
         path.unlink()
-    outcomes = [
-        Outcome(job, sidecar, sidecar.image.key) for job, sidecar in zip(jobs, sidecars, strict=True)
-    ]
+    outcomes = [Outcome(job, sidecar, sidecar.image.key) for job, sidecar in zip(jobs, sidecars, strict=True)]
     lines = io.StringIO()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.stdout", lines)
@@ -229,9 +227,7 @@ def test_mirrored_results_are_named_by_their_place(tmp_path: Path, make_sidecar:
     assert [row[0] for row in rows_of((tmp_path / "t.csv").read_bytes())[1:]] == ["a.tif", "P02/a.tif"]
 
 
-def test_images_of_a_container_have_its_path_and_their_key(
-    tmp_path: Path, make_sidecar: MakeSidecar
-) -> None:
+def test_images_of_a_container_have_its_path_and_their_key(tmp_path: Path, make_sidecar: MakeSidecar) -> None:
     """And a file that is named like one of them has another row; names in OMERO stay those that it knows."""
     keys = ["0000-S", "0001-S", "0002-'=x", "0003-a/b", "0004-" + "long" * 80]
     jobs, sidecars = [], []
