@@ -98,7 +98,7 @@ def wide_console() -> Console:
 
 
 def _line(outcome: Outcome[Job]) -> dict[str, Any]:
-    """Return a record, and before it the path of the raw file, which with the image's key says whose it is."""
+    """Return a record, and before it the raw file's path, which with the image's key says whose it is."""
     return {"path": unambiguous_name(outcome.job.path), **as_plain(_record(outcome))}
 
 

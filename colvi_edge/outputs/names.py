@@ -94,15 +94,10 @@ def record_label(record: str, raw_name: str, image_key: str) -> str:
         raw_name: of the raw file, as the record has it: printable, and so not always its real name.
         image_key: as the record has it.
     """
-    for kind in (OutputKind.ERROR, OutputKind.SIDECAR):
-        if record.endswith(kind.value):
-            is_its_name = "/" not in raw_name and record == output_name(raw_name, kind, image_key)
-            return (
-                image_label(raw_name, _safe_key(image_key))
-                if is_its_name
-                else record.removesuffix(kind.value)
-            )
-    raise ValueError(f"{record} is no name of a record")
+    kind = next(kind for kind in (OutputKind.SIDECAR, OutputKind.ERROR) if record.endswith(kind.value))
+    if "/" not in raw_name and record == output_name(raw_name, kind, image_key):
+        return image_label(raw_name, _safe_key(image_key))
+    return record.removesuffix(kind.value)
 
 
 def series_name(raw_name: str, image_key: str) -> str:

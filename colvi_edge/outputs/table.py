@@ -114,9 +114,9 @@ def omero_csv(results: Iterable[Listed]) -> bytes:
     """Return the table that `omero metadata populate` attaches to a dataset: a row for each image, in order.
 
     OMERO finds an image by its exact name, so names stand here as they are, even one that a
-    spreadsheet would take for a formula. Images of one name are told apart by the last column, `path`, which
-    is the key of a row; OMERO itself can do so only where they lie in datasets of their own. Empty numbers stop the import unless it is told
-    otherwise: a rejected image has the score NaN and no votes.
+    spreadsheet would take for a formula. Images of one name are told apart by the last column, `path`, the
+    key of a row; OMERO itself can tell them apart only in datasets of their own. Empty numbers stop the
+    import unless it is told otherwise: a rejected image has the score NaN and no votes.
     """
     columns = list(OMERO_COLUMNS)
     types = ["# header " + OMERO_COLUMNS[columns[0]], *(OMERO_COLUMNS[name] for name in columns[1:])]

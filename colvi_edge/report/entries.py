@@ -143,7 +143,7 @@ def _patches(sidecar: Sidecar, grid: Patches) -> dict[str, Any]:
 
 
 def _key(name: str) -> str:
-    """Return a name bounded as any text, but so that no other is shown alike: folder and name find an image."""
+    """Return a name bounded as any text, but so that no other is shown alike: it finds an image."""
     shown = unambiguous_name(name)
     if len(shown) <= _TEXT:
         return shown

@@ -35,7 +35,8 @@ MakeSidecar = Callable[..., Sidecar]
 
 ALIKE = [
     "a", "\n", r"\n", "\r", r"\r", "\\", r"\\", "\t", "=", "'", "'=", "+", "-", "@", '"', ",", " ", "\u00a0",
-    r"\xa0", "\udcfc", r"\udcfc", "\u00e9", "e\u0301", "\u200b", r"\u200b", "\u202e", ".lif.0003-S", ".", "[S]",
+    r"\xa0",
+    "\udcfc", r"\udcfc", "\u00e9", "e\u0301", "\u200b", r"\u200b", "\u202e", ".lif.0003-S", ".", "[S]",
 ]  # fmt: skip
 """Pieces of names; most are what escaping makes of another, or is left alone by it."""
 
@@ -56,7 +57,7 @@ def tree(images: list[tuple[str, str, str]]) -> Iterator[tuple[Path, list[Path]]
     """Make empty raw files in folders; give the folder of all, and the files."""
     top = Path(tempfile.mkdtemp())
     try:
-        raws = {}
+        raws: dict[Path, None] = {}
         for folder, start, end in images:
             raw = top / folder / file_name(start, end)
             raw.parent.mkdir(parents=True, exist_ok=True)
@@ -254,7 +255,7 @@ def test_images_of_a_container_have_its_path_and_their_key(tmp_path: Path, make_
 @given(st.lists(st.tuples(NAMES, st.sampled_from(["", "0003-S", "0004-S", "0004-=\n"])), unique=True))
 def test_a_label_is_unique_in_its_folder(images: list[tuple[str, str]]) -> None:
     """Two records with one label would be one file."""
-    records = {}
+    records: dict[tuple[OutputKind, str], str] = {}
     for name, key in images:
         for kind in (OutputKind.SIDECAR, OutputKind.ERROR):
             record = output_name(name, kind, key)
