@@ -4,10 +4,10 @@
 Shows the data that the page holds. Every text goes in as textContent: names come from files.
 
 data    folder, made, refresh_s (null: never), pattern, unread, left_out, bands [[name, at_least, [r, g, b]]], images
-image   name, folder (together its key: no two images have both), created, result, flags [[severity, name, words]]; where known: sample, date, score,
-        votes [control, patient, tie], model [name, version, sha256], demo, overlay (URL), preview (data:),
-        size [width, height], missing (why there is no picture), patches [rows, cols, px] and, row-major,
-        p (thousandths), bands (numbers), voted (first letters)
+image   name, folder (no two images have both alike), created, result, flags [[severity, name, words]]; where
+        known: sample, date, score, votes [control, patient, tie], model [name, version, sha256], demo,
+        overlay (URL), preview (data:), size [width, height], missing (why there is no picture), patches
+        [rows, cols, px] and, row-major, p (thousandths), bands (numbers), voted (first letters)
 */
 
 const data = JSON.parse(document.getElementById("data").textContent);
