@@ -13,15 +13,28 @@ from colvi_edge.outputs.folder import open_results
 
 @dataclass(frozen=True)
 class Job:
-    """A raw file that was named on the command line, and the folder that its outputs go to."""
+    """A raw file that was named on the command line.
+
+    Attributes:
+        raw: where it is.
+        folder: that its outputs go to.
+        place: that folder as lists name it: relative to the folder that was named, to the common parent of
+            several, or to the one that mirrors them; "" is that itself. No two folders have one.
+    """
 
     raw: Path
     folder: Path
+    place: str = ""
 
     @property
     def name(self) -> str:
         """Name of the raw file, without folders."""
         return self.raw.name
+
+    @property
+    def path(self) -> str:
+        """How lists name the raw file; no two have one, whatever folders they lie in."""
+        return f"{self.place}/{self.name}" if self.place else self.name
 
     def open(self) -> int:
         """Open the raw file."""
@@ -51,6 +64,8 @@ def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job
         UsageError: a path is not there, nothing was found, or two results would collide.
     """
     jobs: dict[Path, Job] = {}
+    paths = list(paths)
+    top = _common_folder(paths, output_dir)
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} is not there; name raw files or folders that hold them")
@@ -58,14 +73,30 @@ def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job
             raise UsageError(
                 f"{path} is neither a file nor a folder; name raw files or folders that hold them"
             )
-        root = path if path.is_dir() else path.parent
+        root = _root(path)
         for raw in _raw_files(path, output_dir) if path.is_dir() else [path]:
             folder = output_dir / raw.parent.relative_to(root) if output_dir else raw.parent
-            jobs.setdefault(raw.resolve(), Job(raw, folder))
+            jobs.setdefault(raw.resolve(), Job(raw, folder, _place(folder, top)))
     if not jobs:
         raise UsageError("found no .tif or .lif file; name raw files or folders that hold them")
     _refuse_collisions(jobs.values())
     return list(jobs.values())
+
+
+def _root(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _common_folder(paths: Iterable[Path], output_dir: Path | None) -> Path:
+    """Return the folder that places are relative to; links on the way to it are followed."""
+    # Followed, because one folder may be reached in two ways, and "link/.." is not where "link" lies.
+    roots = [output_dir] if output_dir else [_root(path) for path in paths]
+    return Path(os.path.commonpath([os.path.realpath(root) for root in roots])) if roots else Path()
+
+
+def _place(folder: Path, top: Path) -> str:
+    place = os.path.relpath(os.path.realpath(folder), top)
+    return "" if place == os.curdir else place
 
 
 def _raw_files(root: Path, output_dir: Path | None) -> Iterator[Path]:
@@ -86,11 +117,10 @@ def _refuse_unlisted(error: OSError) -> None:
 
 
 def _refuse_collisions(jobs: Iterable[Job]) -> None:
-    taken: dict[Path, Path] = {}
+    taken: dict[str, Path] = {}
     for job in jobs:
-        target = job.folder / job.raw.name
-        if taken.setdefault(target, job.raw) != job.raw:
+        if taken.setdefault(job.path, job.raw) != job.raw:
             raise UsageError(
-                f"{taken[target]} and {job.raw} would both leave {target}.colvi.*; "
+                f"{taken[job.path]} and {job.raw} would both leave {job.folder / job.name}.colvi.*; "
                 "name their common folder, or run them one by one"
             )

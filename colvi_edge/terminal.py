@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import orjson
 from rich.console import Console
@@ -20,7 +21,7 @@ from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Outcome
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.records import error_record
 
 _COLOUR = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "failed": "red"}
@@ -61,7 +62,7 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
                 if isinstance(outcome.result, Index):
                     continue  # its images were told of
                 if as_json:
-                    print(orjson.dumps(as_plain(_record(outcome))).decode())  # noqa: T201 - data for a pipe
+                    print(orjson.dumps(_line(outcome)).decode())  # noqa: T201 - data for a pipe
                 if isinstance(outcome.result, Sidecar):
                     result = outcome.result.model_copy(update={"patches": None})
                     outcome = replace(outcome, result=result)
@@ -96,6 +97,11 @@ def wide_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_COLUMNS)
 
 
+def _line(outcome: Outcome[Job]) -> dict[str, Any]:
+    """Return a record, and before it the raw file's path, which with the image's key says whose it is."""
+    return {"path": unambiguous_name(outcome.job.path), **as_plain(_record(outcome))}
+
+
 def _record(outcome: Outcome[Job]) -> Sidecar | Index | ErrorRecord:
     if isinstance(outcome.result, Sidecar | Index):
         return outcome.result
@@ -112,12 +118,11 @@ def _print_table(outcomes: list[Outcome[Job]]) -> None:
     table.add_column("tie", justify="right")
     table.add_column("remarks", overflow="fold")
     words = Counter[str]()
-    one_folder = len({outcome.job.raw.parent for outcome in outcomes}) == 1
     for outcome in outcomes:
         word, cells = _row(outcome)
         words[word] += 1
-        shown = image_label(outcome.job.raw.name if one_folder else str(outcome.job.raw), outcome.image_key)
-        table.add_row(escape(printable_name(shown)), f"[{_COLOUR[word]}]{word}[/]", *map(escape, cells))
+        shown = unambiguous_name(image_label(outcome.job.path, outcome.image_key))
+        table.add_row(escape(shown), f"[{_COLOUR[word]}]{word}[/]", *map(escape, cells))
     console = wide_console()
     console.print(table)
     images = "1 image" if len(outcomes) == 1 else f"{len(outcomes)} images"

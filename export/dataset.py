@@ -27,7 +27,7 @@ from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.jobs import find_jobs
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.simulate import LABELS
 
 SUBJECT = "subject "
@@ -44,7 +44,7 @@ class Entry:
 
     Attributes:
         path: of the file.
-        name: the path as the dataset names it.
+        name: the path as the dataset names it, printable; no two files have one.
         label: "control" or "patient".
         subject: whose cells they are; "" if nobody said.
         split: one of SPLITS; "" if the division is not given.
@@ -181,7 +181,7 @@ def _in_turn(where: Path, split: str) -> Iterator[Entry]:
     files = [[(raw, label) for raw in _files(folder)] for folder, label in folders]
     for found in zip_longest(*files):
         yield from (
-            Entry(raw, printable_name(str(raw.relative_to(where))), label, split=split)
+            Entry(raw, unambiguous_name(str(raw.relative_to(where))), label, split=split)
             for raw, label in filter(None, found)
         )
 
@@ -242,7 +242,7 @@ def _entry(table: Path, line: int, row: dict[str | None, Any]) -> Entry:
             f"{here}: {printable_name(cells['path'])} is no file; paths start from the table's folder"
         )
     subject = " ".join(cells.get("subject", "").split()).casefold()  # P07 and "p07 " are one person
-    return Entry(path, printable_name(cells["path"]), label, subject, split)
+    return Entry(path, unambiguous_name(cells["path"]), label, subject, split)
 
 
 def _is_file(path: Path) -> bool:

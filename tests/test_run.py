@@ -269,7 +269,9 @@ def test_json_prints_a_record_a_line(
 
     good, bad = map(json.loads, out.splitlines())
     assert code == 1
+    assert good.pop("path") == "a.tif"
     assert good == json.loads((tmp_path / "a.tif.colvi.json").read_text())
+    assert bad["path"] == "b.tif"
     assert bad["error"]["kind"] == "incomplete"
 
 

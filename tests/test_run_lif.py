@@ -175,4 +175,7 @@ def test_outputs_elsewhere_and_result_csv(tmp_path: Path, day: bytes, run: Run) 
     assert os.listdir(raws / "monday") == ["day.lif"]  # noqa: PTH208 - names
     assert (out / "monday" / "day.lif.colvi.json").exists()
     rows = table.read_text().splitlines()
-    assert [row.split(",")[0] for row in rows[1:]] == ["day.lif.0000-culture 1", "day.lif.0003-culture 1"]
+    assert [row.split(",")[0] for row in rows[1:]] == [
+        "monday/day.lif.0000-culture 1",
+        "monday/day.lif.0003-culture 1",
+    ]

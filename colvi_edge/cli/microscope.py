@@ -42,7 +42,8 @@ def run(
         option(
             "--result-csv",
             dir_okay=False,
-            help="Also write image_name,prediction,probability of every result in the folders.",
+            help="Also write image_name,prediction,probability of every result in the folders; names are "
+            "paths below the folder named.",
         ),
     ] = None,
     omero_csv: Annotated[
@@ -74,7 +75,7 @@ def run(
     with closing(open_for(opened, engine, precision)) as running:
         diagnoser = Diagnoser(opened, running, roles, limits, overlay)
         outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
-    folders = {job.folder for job in jobs}
+    folders = {job.place: job.folder for job in jobs}
     if result_csv:
         write_table(result_csv, folders, table.result_csv)
     if omero_csv:

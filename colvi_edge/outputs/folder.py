@@ -21,10 +21,10 @@ from colvi_edge.clock import Clock
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs import geojson, overlay, rois, table
 from colvi_edge.outputs.atomic import Drafts, open_folder, remove, write_atomically
-from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.names import OutputKind, output_name, record_label
 from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, OutputFile, Sidecar, to_json
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import printable_name, unambiguous_name
 
 _MAX_OUTPUT_BYTES = 2**32  # an OME-TIFF is as large as its projection
 _NAME_START = 50  # characters, of at most four bytes, that no cut takes away
@@ -177,15 +177,28 @@ def _remove_images(folder_fd: int, raw_name: str, but: set[str]) -> None:
                     remove(folder_fd, output_name(raw_name, kind, key))
 
 
-def write_table(path: Path, folders: Iterable[Path], render: Callable[[Iterable[Sidecar]], bytes]) -> None:
+def write_table(
+    path: Path, folders: Mapping[str, Path], render: Callable[[Iterable[table.Listed]], bytes]
+) -> None:
     """Write a table of every result that lies in the folders, such as `table.result_csv` renders it.
+
+    Args:
+        path: of the table.
+        folders: each by its place, see `jobs.Job`.
+        render: makes the table.
 
     Raises:
         OutputError: the table cannot be written.
     """
-    names = sorted(name for folder in set(folders) for name in folder.glob(f"*{OutputKind.SIDECAR.value}"))
-    sidecars = [found for name in names if (found := read_sidecar(name))]
-    write_file(path, render(sidecars))
+    write_file(path, render(_listed(folders)))
+
+
+def _listed(folders: Mapping[str, Path]) -> Iterator[table.Listed]:
+    for place, folder in sorted(folders.items()):
+        for record in sorted(folder.glob(f"*{OutputKind.SIDECAR.value}")):
+            if sidecar := read_sidecar(record):
+                label = record_label(record.name, sidecar.image.name, sidecar.image.key)
+                yield table.Listed(unambiguous_name(f"{place}/{label}" if place else label), sidecar)
 
 
 def check_writable(path: Path) -> None:

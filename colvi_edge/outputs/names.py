@@ -83,6 +83,23 @@ def image_label(raw_name: str, image_key: str) -> str:
     return f"{raw_name}.{image_key}" if image_key else raw_name
 
 
+def record_label(record: str, raw_name: str, image_key: str) -> str:
+    """Return how lists call the image that a record is about: as `image_label`, but unique in its folder.
+
+    No two files of a folder have one name, so the record's own counts. Only where that had to be cut is it
+    taken from what the record holds, if that leads to this very file.
+
+    Args:
+        record: name of the sidecar or error record, without folders.
+        raw_name: of the raw file, as the record has it: printable, and so not always its real name.
+        image_key: as the record has it.
+    """
+    kind = next(kind for kind in (OutputKind.SIDECAR, OutputKind.ERROR) if record.endswith(kind.value))
+    if "/" not in raw_name and record == output_name(raw_name, kind, image_key):
+        return image_label(raw_name, _safe_key(image_key))
+    return record.removesuffix(kind.value)
+
+
 def series_name(raw_name: str, image_key: str) -> str:
     """Return how Bio-Formats, and with it OMERO and Fiji, call one image: `X.tif`, `X.lif [Series004]`.
 

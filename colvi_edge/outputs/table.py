@@ -24,9 +24,22 @@ RESULT_COLUMNS = ("image_name", "prediction", "probability")
 OMERO_COLUMNS = {
     "Image Name": "s", "status": "s", "diagnosis": "s", "score": "d",
     "votes_control": "l", "votes_patient": "l", "votes_tie": "l", "coverage": "d",
-    "quality": "s", "model": "s", "model_sha256": "s", "result_id": "s", "intended_use": "s",
+    "quality": "s", "model": "s", "model_sha256": "s", "result_id": "s", "intended_use": "s", "path": "s",
 }  # fmt: skip
 """Columns for OMERO and their types: s text, d number, l whole number."""
+
+
+class Listed(NamedTuple):
+    """A result among others.
+
+    Attributes:
+        path: of its image, relative to the folder that was named, with the image's key if the file holds
+            several: `P01/X.tif`, `P01/X.lif.0003-Series004`. Printable; no two results of a table have one.
+        sidecar: all that is known of it.
+    """
+
+    path: str
+    sidecar: Sidecar
 
 
 class Cell(NamedTuple):
@@ -80,35 +93,37 @@ def render(sidecar: Sidecar) -> bytes:
     return _csv(PATCH_COLUMNS, (_patch_row(index, image, cell) for index, cell in enumerate(cells(sidecar))))
 
 
-def result_csv(sidecars: Iterable[Sidecar]) -> bytes:
+def result_csv(results: Iterable[Listed]) -> bytes:
     """Return the table of the published program: a row for each judged image, in order.
 
+    `image_name` is the key of a row: the path, which in the folder named itself is the bare name, as there.
     `probability` is, as there, the share of patches that vote control, to three decimals;
     `prediction` is control, patient or unsure. Rejected images are left out.
     """
     return _csv(
         RESULT_COLUMNS,
         (
-            (_text(image_label(s.image.name, s.image.key)), s.diagnosis, f"{s.score / 100:.3f}")
-            for s in sidecars
-            if s.score is not None
+            (_text(path), sidecar.diagnosis, f"{sidecar.score / 100:.3f}")
+            for path, sidecar in results
+            if sidecar.score is not None
         ),
     )
 
 
-def omero_csv(sidecars: Iterable[Sidecar]) -> bytes:
+def omero_csv(results: Iterable[Listed]) -> bytes:
     """Return the table that `omero metadata populate` attaches to a dataset: a row for each image, in order.
 
     OMERO finds an image by its exact name, so names stand here as they are, even one that a
-    spreadsheet would take for a formula. Empty numbers stop the import unless it is told
-    otherwise: a rejected image has the score NaN and no votes.
+    spreadsheet would take for a formula. Images of one name are told apart by the last column, `path`, the
+    key of a row; OMERO itself can tell them apart only in datasets of their own. Empty numbers stop the
+    import unless it is told otherwise: a rejected image has the score NaN and no votes.
     """
     columns = list(OMERO_COLUMNS)
     types = ["# header " + OMERO_COLUMNS[columns[0]], *(OMERO_COLUMNS[name] for name in columns[1:])]
-    return _csv(types, [columns, *map(_omero_row, sidecars)])
+    return _csv(types, [columns, *(_omero_row(*result) for result in results)])
 
 
-def _omero_row(sidecar: Sidecar) -> tuple[object, ...]:
+def _omero_row(path: str, sidecar: Sidecar) -> tuple[object, ...]:
     votes = sidecar.votes or Votes(control=0, patient=0, tie=0)
     return (
         series_name(sidecar.image.name, sidecar.image.key),
@@ -124,6 +139,7 @@ def _omero_row(sidecar: Sidecar) -> tuple[object, ...]:
         sidecar.model.sha256,
         sidecar.result_id,
         sidecar.intended_use,
+        path,
     )
 
 
@@ -146,4 +162,5 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 def _text(name: str) -> str:
     """Keep a spreadsheet from taking a name for a formula, which could run commands, or for two rows."""
     name = name.replace("\r", r"\r")  # csv quotes a line feed, but not a lone carriage return
-    return "'" + name if name.startswith(("=", "+", "-", "@", "\t")) else name
+    # Also before the apostrophes of a name such as '=1.tif, or it would stand as =1.tif does.
+    return "'" + name if name.lstrip("'").startswith(("=", "+", "-", "@", "\t")) else name

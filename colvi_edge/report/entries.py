@@ -6,14 +6,15 @@ a number or one of our own words was checked when the record was read.
 
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from colvi_edge.diagnosis import BANDS
-from colvi_edge.outputs.names import OutputKind, image_label
+from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.sidecar import ErrorRecord, Image, Patches, Sidecar
 from colvi_edge.outputs.table import cells
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.samples import NamePattern
 
 DEMO_MODEL = "colvi-edge synthetic demo model"
@@ -52,6 +53,11 @@ class Entry(NamedTuple):
     shown: Mapping[str, Any]
     overlay: Overlay | None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Folder and name, which no other image has."""
+        return self.shown["folder"], self.shown["name"]
+
 
 def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePattern) -> Entry:
     """Return what is shown of a record.
@@ -67,8 +73,8 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
     """
     image = record.image
     shown: dict[str, Any] = {
-        "name": _text(image_label(image.name, image.key)),
-        "folder": _text(folder),
+        "name": _key(record_label(file, image.name, image.key)),
+        "folder": _key(folder),
         "created": record.created.isoformat(timespec="seconds"),
         **_visit(image, folder, pattern),
     }
@@ -134,6 +140,14 @@ def _patches(sidecar: Sidecar, grid: Patches) -> dict[str, Any]:
         "bands": "".join(_BAND_NUMBERS[cell.band] for cell in found),
         "voted": "".join(cell.vote[0] for cell in found),
     }
+
+
+def _key(name: str) -> str:
+    """Return a name bounded as any text, but so that no other is shown alike: it finds an image."""
+    shown = unambiguous_name(name)
+    if len(shown) <= _TEXT:
+        return shown
+    return f"{shown[:_TEXT]} ... {sha256(shown.encode()).hexdigest()[:16]}"
 
 
 def _text(text: str) -> str:

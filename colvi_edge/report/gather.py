@@ -60,8 +60,10 @@ class Gatherer:
                 known = (state, self._read(folder, name, here, status.st_size))
             found[path] = known
         self._known = found
-        entries = [kept for _, kept in found.values() if kept]
-        return Gathered(entries, len(found) - len(entries) + len(unlisted))
+        read = [kept for _, kept in found.values() if kept]
+        # A result and an error record of one image stand side by side only where something broke off.
+        newest = {one.key: one for one in sorted(read, key=lambda one: one.created)}
+        return Gathered(list(newest.values()), len(found) - len(read) + len(unlisted))
 
     def _read(self, folder: str, name: str, here: int, size: int) -> Entry | None:
         record: Sidecar | ErrorRecord | None = None

@@ -4,10 +4,10 @@
 Shows the data that the page holds. Every text goes in as textContent: names come from files.
 
 data    folder, made, refresh_s (null: never), pattern, unread, left_out, bands [[name, at_least, [r, g, b]]], images
-image   name, folder, created, result, flags [[severity, name, words]]; where known: sample, date, score,
-        votes [control, patient, tie], model [name, version, sha256], demo, overlay (URL), preview (data:),
-        size [width, height], missing (why there is no picture), patches [rows, cols, px] and, row-major,
-        p (thousandths), bands (numbers), voted (first letters)
+image   name, folder (no two images have both alike), created, result, flags [[severity, name, words]]; where
+        known: sample, date, score, votes [control, patient, tie], model [name, version, sha256], demo,
+        overlay (URL), preview (data:), size [width, height], missing (why there is no picture), patches
+        [rows, cols, px] and, row-major, p (thousandths), bands (numbers), voted (first letters)
 */
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -226,7 +226,7 @@ function card(one) {
     make("div", { class: "frame" }, picture(one)), one.bands ? bandBar(one) : null,
     make("div", { class: "text" },
       make("div", { class: "line" }, word(one.result), one.votes ? make("span", { class: "score" }, score(one)) : null),
-      make("div", { class: "name" }, one.name), one.flags.length ? flagList(one) : null,
+      make("div", { class: "name" }, one.path), one.flags.length ? flagList(one) : null,
       one.missing && one.bands ? make("div", { class: "flags" }, one.missing) : null));
 }
 
@@ -264,7 +264,7 @@ function bandBar(one) {
 
 function row(one) {
   const cells = [
-    make("button", { type: "button", class: "open", "data-image": one.id, click: () => view(one) }, one.folder ? `${one.folder}/${one.name}` : one.name),
+    make("button", { type: "button", class: "open", "data-image": one.id, click: () => view(one) }, one.path),
     one.sample ?? "", one.date ?? "", word(one.result), one.votes ? score(one) : "", one.votes ? one.votes.join(" / ") : "",
     one.flags.length ? flagList(one) : "", local(one.created)];
   return make("tr", {}, ...cells.map((cell, index) => make("td", { class: COLUMNS[index][1] }, cell)));
@@ -341,7 +341,7 @@ function view(one) {
   viewed = one;
   state.open = one.id;
   remember();
-  at("viewer-name").textContent = one.name;
+  at("viewer-name").textContent = one.path;
   const [rows, cols, px] = one.patches ?? [0, 0, 0];
   const [width, height] = one.size ?? (rows ? [cols * px, rows * px] : [1, 1]);
   const stage = at("picture");
@@ -361,7 +361,7 @@ function view(one) {
 }
 
 function load(one, clip, width) {  // the preview stays until the overlay is there, or if it never comes
-  const full = make("img", { alt: `Overlay of ${one.name}` });
+  const full = make("img", { alt: `Overlay of ${one.path}` });
   full.addEventListener("load", () => {
     full.style.width = `${100 * full.naturalWidth / width}%`;
     clip.replaceChildren(full);
@@ -485,6 +485,7 @@ function keepCurrent() {  // never while somebody looks closely or types
 
 for (const one of images) {
   one.id = `${one.folder}/${one.name}`;
+  one.path = one.folder ? one.id : one.name;
   one.text = [one.name, one.folder, one.sample, one.date, one.result, ...one.flags.flatMap(([, name, words]) => [name, words])].join(" ").toLowerCase();
 }
 tellNotices();

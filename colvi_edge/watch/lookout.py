@@ -1,9 +1,10 @@
 """The one scanner: started, started again when it ends, and known to be deaf when the share hangs."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from colvi_edge.watch.children import Child
+from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.journal import LOGGER
 from colvi_edge.watch.messages import Degraded, Mount, Rescan, Root, Scanned
 from colvi_edge.watch.schedule import backoff_s
@@ -41,6 +42,7 @@ class Lookout:
         self._start = start
         self._start_at = 0.0
         self._states = states
+        self._told: set[str] = set()  # suffixes of formats that are not read
 
     def __iter__(self) -> Iterator[Child]:
         """Yield the scanner, if one runs."""
@@ -78,6 +80,7 @@ class Lookout:
                 self._states.hold("root", message.state, message.why)
         elif isinstance(message, Scanned):
             self.scanned, self.scanned_at, self.failures = message, now, 0
+            self._tell_unread(message.not_read)
         elif message.why:
             self._states.hold("looking", "degraded", message.why)
         else:
@@ -95,6 +98,13 @@ class Lookout:
         if not self.scanner.is_killed:  # else it was stuck, and that is what is said
             self._states.hold("scanner", "degraded", f"the scanner ended: {self.scanner.end}")
         self._lose(now)
+
+    def _tell_unread(self, not_read: Mapping[str, int]) -> None:
+        """Log a format that is not read when its first files are seen; later ones are in the status."""
+        for suffix in sorted(not_read.keys() - self._told):
+            self._told.add(suffix)
+            extra = {"COLVI_EVENT": "not read", "COLVI_SUFFIX": suffix}
+            log.warning("%s", unread_words(suffix, not_read[suffix]), extra=extra)
 
     def _is_silent(self, now: float) -> bool:
         return self.scanner is not None and now - self.scanner.heard_at > SILENT_AFTER_S

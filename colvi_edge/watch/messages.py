@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 
@@ -109,12 +109,14 @@ class Scanned:
         settling: of them, not yet at rest.
         seconds: that it took.
         missed: new files that no event had announced, on a folder with events.
+        not_read: files in image formats that are not read, by suffix; see `formats`.
     """
 
     files: int
     settling: int
     seconds: float
     missed: int
+    not_read: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

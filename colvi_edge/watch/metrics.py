@@ -5,9 +5,10 @@ is seen by its age, node_textfile_mtime_seconds.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.printable import printable_name
@@ -49,25 +50,34 @@ class Metrics:
         self._latency_sum_s += latency_s
         self._last_success = at
 
-    def text(self, pending: int, states: Collection[str]) -> str:
+    def text(
+        self, pending: int, states: Collection[str], not_read: Mapping[str, int] = MappingProxyType({})
+    ) -> str:
         """Return all numbers in Prometheus' text format.
 
         Args:
             pending: files without a final answer.
             states: names of what is wrong now.
+            not_read: files in image formats that are not read, by suffix.
         """
-        return "".join(f"{line}\n" for line in self._lines(pending, states))
+        return "".join(f"{line}\n" for line in self._lines(pending, states, not_read))
 
-    def write(self, path: Path, pending: int, states: Collection[str]) -> None:
+    def write(
+        self,
+        path: Path,
+        pending: int,
+        states: Collection[str],
+        not_read: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Write all numbers into a file, which is replaced as a whole.
 
         Raises:
             OSError: it cannot be written.
         """
         with open_folder(path.parent) as folder_fd:
-            write_atomically(folder_fd, path.name, self.text(pending, states).encode())
+            write_atomically(folder_fd, path.name, self.text(pending, states, not_read).encode())
 
-    def _lines(self, pending: int, states: Collection[str]) -> Iterator[str]:
+    def _lines(self, pending: int, states: Collection[str], not_read: Mapping[str, int]) -> Iterator[str]:
         yield from _head("files_total", "counter", "What became of raw files.")
         for outcome in OUTCOMES:
             yield self._line("files_total", self._outcomes[outcome], outcome=outcome)
@@ -80,6 +90,9 @@ class Metrics:
         yield self._line("latency_seconds_count", sum(self._latencies.values()))
         yield from _head("pending_files", "gauge", "Raw files that have no final answer yet.")
         yield self._line("pending_files", pending)
+        yield from _head("not_read_files", "gauge", "Files in image formats that are not read, by suffix.")
+        for suffix, count in sorted(not_read.items()):
+            yield self._line("not_read_files", count, suffix=suffix)
         yield from _head("last_success_timestamp_seconds", "gauge", "When the last sidecar was written.")
         yield self._line("last_success_timestamp_seconds", round(self._last_success, 3))
         yield from _head("state", "gauge", "1 while the daemon is in this state.")

@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
@@ -74,7 +75,7 @@ class Reporter:
     def say(self, now: float, *, even_if_old: bool = True) -> None:
         """Write status and metrics."""
         status = self._now()
-        news = (status.ready, status.states, status.pending, status.settling, status.last, status.model)
+        news = replace(status, said="", said_s=0.0, waiting=[])
         if news == self._said and not even_if_old:
             return
         self._said, self._say_at = news, now + SAY_EVERY_S
@@ -86,9 +87,8 @@ class Reporter:
             self._states.hold("status", "ledger", f"{self._status} cannot be written: {error.strerror}")
         if self._metrics_file:
             try:
-                self._metrics.write(
-                    self._metrics_file, status.pending, {state.name for state in status.states}
-                )
+                states = {state.name for state in status.states}
+                self._metrics.write(self._metrics_file, status.pending, states, status.not_read)
                 self._states.end("metrics")
             except OSError as error:
                 self._states.hold(
@@ -122,6 +122,7 @@ class Reporter:
             waiting=list(islice(waiting, WAITING_SHOWN)),
             last=self._desk.last,
             model=self._workers.started,
+            not_read=scanned.not_read if scanned else {},
         )
 
     def _words(self, status: Status) -> str:

@@ -7,12 +7,14 @@ link.
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
 from colvi_edge.acquisition import is_raw_name
 from colvi_edge.outputs.names import OutputKind, is_temporary_name, output_name
+from colvi_edge.watch.formats import unread_suffix
 from colvi_edge.watch.messages import Signature
 from colvi_edge.watch.place import Place
 
@@ -58,6 +60,7 @@ class Scan:
 
     Attributes:
         files: raw files seen so far.
+        not_read: files in other image formats, by suffix; their names are all that is looked at.
         bare: raw files in their known state that have neither sidecar nor error record.
         unread: why folders or files could not be looked at, a few words for each.
     """
@@ -71,6 +74,7 @@ class Scan:
             marker: suffix of the file that says that a raw file is finished.
         """
         self.files = 0
+        self.not_read: Counter[str] = Counter()
         self.bare: list[Found] = []
         self.unread: list[str] = []
         self._place = place
@@ -106,6 +110,8 @@ class Scan:
                             hidden.append(name)
                         elif entry.is_dir(follow_symlinks=False):
                             self._note_folder(path, name, folders)
+                        elif suffix := unread_suffix(name):
+                            self.not_read[suffix] += 1
             results = self._result_names(path) if self._place.apart else names
             yield from self._judge(path, raws, names, results)
             yield from self._leftovers(path, (results or ()) if self._place.apart else hidden)

@@ -4,15 +4,16 @@ import json
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.watch.desk import Last
+from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.ledger import Entry, LedgerReader
 from colvi_edge.watch.messages import Started
 from colvi_edge.watch.state_folder import StateFolder, is_held
@@ -50,6 +51,7 @@ class Status:
         waiting: of the pending files, some that were tried in vain.
         last: the last final answer.
         model: what judges.
+        not_read: files in image formats that are not read, by suffix, of the last whole scan.
     """
 
     folder: str
@@ -63,6 +65,7 @@ class Status:
     waiting: list[Waiting]
     last: Last | None
     model: Started | None
+    not_read: dict[str, int] = field(default_factory=dict)
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -140,8 +143,9 @@ def _counts(status: Status | None, ledger: LedgerReader) -> dict[str, int]:
 
 
 def _entry(entry: Entry) -> dict[str, str]:
-    words = {"path": entry.path, "kind": entry.kind, "words": entry.words, "at": entry.at}
-    return {name: printable_name(text) for name, text in words.items()}  # JSON forbids undecodable bytes
+    words = {"kind": entry.kind, "words": entry.words, "at": entry.at}
+    plain = {name: printable_name(text) for name, text in words.items()}  # JSON forbids undecodable bytes
+    return {"path": unambiguous_name(entry.path), **plain}
 
 
 def _print(folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader) -> None:
@@ -164,6 +168,8 @@ def _print(folder: Path, status: Status | None, running: bool, silent_s: float, 
         console.print(f"[red]{state.name}[/] since {_time(state.since)}: {escape(printable_name(state.why))}")
     counts = _counts(status, ledger)
     console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    for suffix, count in sorted(status.not_read.items()) if status else ():
+        console.print(escape(unread_words(suffix, count)))
     if status and status.model:
         model = status.model
         console.print(escape(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
@@ -188,7 +194,8 @@ def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting
     table.add_column("kind")
     table.add_column("why", overflow="fold")
     for row in rows[:_LISTED]:
-        table.add_row(*(escape(printable_name(text)) for text in (row.path, row.kind, row.words)))
+        words = map(printable_name, (row.kind, row.words))
+        table.add_row(*map(escape, (unambiguous_name(row.path), *words)))
     console.print()
     console.print(table)
     if len(rows) > _LISTED:

@@ -235,7 +235,7 @@ class Watching:
         self._sweep.scan_ended()
         self._unread = scan.unread
         self._took_s = time.monotonic() - began
-        self._say(Scanned(scan.files, len(self._settling), self._took_s, self._missed))
+        self._say(Scanned(scan.files, len(self._settling), self._took_s, self._missed, dict(scan.not_read)))
         self._missed = 0
         if not self._asked:
             self._excused = False

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from colvi_edge.outputs.sidecar import Image, QualityFlag, Sidecar
-from colvi_edge.outputs.table import omero_csv
+from colvi_edge.outputs.table import Listed, omero_csv
 
 MakeSidecar = Callable[..., Sidecar]
 
@@ -36,20 +36,23 @@ def populate(data: bytes) -> list[dict[str, Any]]:
 
 def test_the_table_is_this_one(make_sidecar: MakeSidecar) -> None:
     """Written out by hand: a row an image, types before names."""
-    assert omero_csv([make_sidecar([[0.9, 0.8, 0.5, 0.1]])]).decode() == (
-        "# header s,s,s,d,l,l,l,d,s,s,s,s,s\n"
+    listed = Listed("P01/culture_07.tif", make_sidecar([[0.9, 0.8, 0.5, 0.1]]))
+
+    assert omero_csv([listed]).decode() == (
+        "# header s,s,s,d,l,l,l,d,s,s,s,s,s,s\n"
         "Image Name,status,diagnosis,score,votes_control,votes_patient,votes_tie,coverage,quality,model,"
-        "model_sha256,result_id,intended_use\n"
+        "model_sha256,result_id,intended_use,path\n"
         "culture_07.tif,ok,control,50.0,2,1,1,1.0,,colvi-edge synthetic demo model 1.0,"
         f"{'cd' * 32},12345678-1234-5678-9234-567812345678,"
-        "Research use only. Not for use in diagnostic procedures.\n"
+        "Research use only. Not for use in diagnostic procedures.,P01/culture_07.tif\n"
     )
 
 
 def test_a_rejected_image_is_there_and_has_no_score(make_sidecar: MakeSidecar) -> None:
     """NaN is a number to OMERO; an empty cell is none, and loses the whole table."""
     flag = QualityFlag(name="focus", severity="reject", words='The nuclei are "out of focus".')
-    good, rejected = populate(omero_csv([make_sidecar([[0.9]]), make_sidecar(None, quality=[flag])]))
+    sidecars = [make_sidecar([[0.9]]), make_sidecar(None, quality=[flag])]
+    good, rejected = populate(omero_csv(Listed(str(number), one) for number, one in enumerate(sidecars)))
 
     assert (good["status"], good["score"]) == ("ok", 100)
     assert (rejected["status"], rejected["diagnosis"]) == ("rejected", "")
@@ -73,7 +76,10 @@ def test_the_name_is_the_one_that_omero_knows(
     """To the letter, or the row finds no image."""
     image = Image(name=name, key=key, axes="YX", shape=[64, 64])
 
-    assert populate(omero_csv([make_sidecar([[0.9]], image=image)]))[0]["Image Name"] == in_omero
+    for path in ("a", "=P01/b"):
+        (row,) = populate(omero_csv([Listed(path, make_sidecar([[0.9]], image=image))]))
+        assert row["Image Name"] == in_omero
+        assert row["path"] == path
 
 
 def test_without_results_there_is_a_table_without_rows() -> None:

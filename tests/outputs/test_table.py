@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from colvi_edge.outputs.sidecar import Image, Sidecar
-from colvi_edge.outputs.table import render, result_csv
+from colvi_edge.outputs.table import Listed, render, result_csv
 
 MakeSidecar = Callable[..., Sidecar]
 
@@ -56,15 +56,16 @@ def test_any_name_is_read_back(make_sidecar: MakeSidecar, name: str) -> None:
     sidecar = make_sidecar([[0.9], [0.1]], image=named(name))
 
     assert {row[1] for row in read(render(sidecar))[1:]} == {name}
-    assert [row[0] for row in read(result_csv([sidecar]))[1:]] == [name]
+    assert [row[0] for row in read(result_csv([Listed(name, sidecar)]))[1:]] == [name]
 
 
 @pytest.mark.parametrize("first", "=+-@\t")
 def test_a_name_is_never_a_formula(make_sidecar: MakeSidecar, first: str) -> None:
     """A spreadsheet must not run what a file is called."""
-    sidecar = make_sidecar([[0.9]], image=named(first + "cmd|' /C calc'!A0.tif"))
+    name = first + "cmd|' /C calc'!A0.tif"
+    sidecar = make_sidecar([[0.9]], image=named(name))
 
-    for table in (render(sidecar), result_csv([sidecar])):
+    for table in (render(sidecar), result_csv([Listed(name, sidecar)])):
         assert any(cell.startswith("'" + first) for cell in read(table)[1])
 
 
@@ -93,10 +94,10 @@ def test_an_image_of_several_is_named_with_its_key(make_sidecar: MakeSidecar) ->
 def test_the_result_table_is_the_published_one(make_sidecar: MakeSidecar) -> None:
     """Share of control patches to three decimals, unsure on a tie, rejected images left out."""
     grids = [[[0.9, 0.8, 0.1]], [[0.9, 0.1]], [[0.2] * 8 + [0.7]]]
-    sidecars = [make_sidecar(grid, image=named(f"{number}.tif")) for number, grid in enumerate(grids)]
-    sidecars.insert(1, make_sidecar(None))
+    results = [Listed(f"{number}.tif", make_sidecar(grid)) for number, grid in enumerate(grids)]
+    results.insert(1, Listed("rejected.tif", make_sidecar(None)))
 
-    assert result_csv(sidecars).decode() == (
+    assert result_csv(results).decode() == (
         "image_name,prediction,probability\n"
         "0.tif,control,0.667\n"
         "1.tif,unsure,0.500\n"

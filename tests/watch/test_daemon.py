@@ -84,6 +84,8 @@ def test_once_status_and_retry(
     (scope / "day1" / "good.tif").write_bytes(image)
     (scope / "text.tif").write_text("this is no image, whatever its name says. " * 10)
     (scope / "cut.tif").write_bytes(image[:3_000_000])
+    for name in ("Meier.nd2", "day1/Huber.nd2", "day1/good.tif.colvi.saliency.png"):
+        (scope / name).write_bytes(b"not opened")
     for raw in list(scope.rglob("*.tif")):
         raw.with_name(f"{raw.name}.done").touch()  # so that no quiet time has to be waited for
     drain = ("watch", scope, "--bundle", "demo", "--once", "--marker", ".done")
@@ -91,6 +93,8 @@ def test_once_status_and_retry(
     assert once.returncode == 1, once.stderr
     assert "2 files answered, 1 of them with an error; 1 left" in once.stderr
     assert "good.tif" not in once.stderr
+    assert once.stderr.count("2 .nd2 files are not read here; export them as TIFF") == 1
+    assert "Meier" not in once.stderr
     assert sidecar(scope / "day1" / "good.tif")["diagnosis"] == "control"
     assert (scope / "text.tif.colvi.error.json").exists()
     assert not (scope / "cut.tif.colvi.error.json").exists()
@@ -99,6 +103,7 @@ def test_once_status_and_retry(
     plain = json.loads(status.stdout)
     assert status.returncode == 1
     assert plain["running"] is False
+    assert plain["not_read"] == {".nd2": 2}
     assert plain["files"] == {"done": 1, "failed": 1, "quarantined": 0, "pending": 1, "settling": 0}
     assert [entry["path"] for entry in plain["failed"]] == ["text.tif"]
     assert [entry["kind"] for entry in plain["waiting"]] == ["incomplete"]

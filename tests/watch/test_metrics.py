@@ -67,6 +67,16 @@ def test_counts_are_written() -> None:
     assert samples["colvi_edge_last_success_timestamp_seconds", (folder,)] == 1.5e9
 
 
+def test_formats_that_are_not_read_are_counted() -> None:
+    """Each suffix that is there has a sample; without one there is none to be wrong."""
+    metrics = Metrics("/data")
+    samples = parsed(metrics.text(0, set(), {".nd2": 3, ".nii.gz": 1}))
+    found = {labels[1]: value for (name, labels), value in samples.items() if name.endswith("not_read_files")}
+
+    assert found == {("suffix", ".nd2"): 3, ("suffix", ".nii.gz"): 1}
+    assert not [name for name, _ in parsed(metrics.text(0, set())) if name.endswith("not_read_files")]
+
+
 @given(st.lists(st.floats(0, 1e5), max_size=40))
 def test_the_histogram_is_cumulative(latencies_s: list[float]) -> None:
     """A bucket holds all that took at most as long as it says; the last one holds all."""

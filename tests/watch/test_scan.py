@@ -67,6 +67,30 @@ def test_raw_files_are_found_with_their_state(root: Path) -> None:
     assert not walk.unread
 
 
+def test_other_formats_are_counted_and_not_opened(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By suffix, in all folders that are walked; not folders called so, hidden files and our own."""
+    make(root, "a.nd2", "deep/er/b.ND2", "c.czi", "brain.nii.gz", "a.tif", "notes.txt", "x.oir/d.png")
+    make(root, "a.tif.colvi.png", "a.tif.colvi.saliency.png", ".h.nd2", "~$a.nd2", ".git/e.nd2", "f.nd2.part")
+    make(root, "lost+found/g.nd2", "out/h.nd2")
+    os.mkfifo(root / "pipe.lsm")  # to open it would hang
+    (root / "dangling.vsi").symlink_to("nowhere")
+    opened: list[str] = []
+    real = os.open
+
+    def watched(path: str, *arguments: int, **more: int) -> int:
+        opened.append(str(path))
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", watched)
+    walk, found, _ = scan(root, output_dir=root / "out")
+
+    assert walk.not_read == {".nd2": 2, ".czi": 1, ".nii.gz": 1, ".png": 1, ".lsm": 1, ".vsi": 1}
+    assert [one.path for one in found] == ["a.tif"]
+    assert not [path for path in opened if path.lower().endswith((".nd2", ".czi", ".gz", ".lsm", ".vsi"))]
+
+
 def test_links_lead_nowhere_but_are_seen(root: Path) -> None:
     """A link with a raw name is a mistake that gets an error record; a linked folder is not entered."""
     make(root.parent, "outside/secret.tif")

@@ -105,6 +105,20 @@ def test_a_daemon_that_is_well(shown: Callable[[], tuple[int, str, dict[str, Any
     assert plain["last"]["latency_ms"] == 62.0
 
 
+def test_files_of_other_formats_are_told(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
+) -> None:
+    """A line for each format, with what to do; the daemon itself is well."""
+    assert "not read here" not in shown()[1]
+    place.say(not_read={".nd2": 3, ".czi": 1})
+    code, text, plain = shown()
+
+    assert code == 0
+    assert "3 .nd2 files are not read here; export them as TIFF" in text
+    assert "1 .czi file is not read here; export it as TIFF" in text
+    assert plain["not_read"] == {".nd2": 3, ".czi": 1}
+
+
 def test_what_ails_it_is_shown(shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place) -> None:
     """Each state with its reason and since when; exit code 1, for scripts."""
     place.say(states=[State("share away", "//pc/scope is not mounted", "2026-11-21T08:30:00+00:00")])

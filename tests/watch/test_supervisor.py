@@ -361,6 +361,28 @@ def test_ready_comes_after_the_self_test_and_the_first_scan(start: Callable[...,
     wait_until(daemon.is_ready)
 
 
+def test_formats_that_are_not_read_are_told_once(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """One line of the log for each suffix, however many scans see its files; the status has the counts."""
+    daemon = start(metrics=str(tmp_path / "scope.prom"))
+    daemon.scanner(HERE, SCANNED, {**SCANNED, "not_read": {".nd2": 1}})
+    wait_until(lambda: daemon.status().get("not_read") == {".nd2": 1})
+    daemon.scanner({**SCANNED, "not_read": {".nd2": 3, ".czi": 2}})
+    wait_until(lambda: daemon.status()["not_read"] == {".nd2": 3, ".czi": 2})
+    line = 'colvi_edge_not_read_files{folder="/nowhere/data/scope",suffix=".nd2"} 3'
+    wait_until(lambda: line in (tmp_path / "scope.prom").read_text())
+    daemon.scanner(SCANNED)
+    wait_until(lambda: daemon.status()["not_read"] == {})
+    daemon.scanner({**SCANNED, "not_read": {".nd2": 4}})
+    wait_until(lambda: daemon.status()["not_read"] == {".nd2": 4})
+
+    told = [line.partition("WARNING ")[2] for line in daemon.stderr().splitlines() if "not read" in line]
+    assert told == [
+        "1 .nd2 file is not read here; export it as TIFF",
+        "2 .czi files are not read here; export them as TIFF",
+    ]
+    assert daemon.ails() == []
+
+
 def test_ready_waits_for_a_worker_that_starts_slowly(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """As one does that builds an engine first; systemd is asked for the time."""
     (tmp_path / "bundle").write_text("slow")
