@@ -1,6 +1,7 @@
 """The dyes and fluorescent proteins of this assay and its neighbours: what they stain, and with what light.
 
-Maxima are in nm, of nuclear dyes when bound to DNA, as these publish them:
+Maxima are in nm, of nuclear dyes when bound to DNA, as these publish them (those of "Jackson" and of Hoechst
+33342 were looked up for this table; the others are the commonly quoted figures, not compared again):
 
 - "Jackson": https://www.jacksonimmuno.com, table of fluorophores;
 - "Thermo": The Molecular Probes Handbook, 11th edition, and product pages of Thermo Fisher Scientific;
