@@ -389,9 +389,9 @@ def test_colours_against_names_are_a_warning(good: list[Acquisition]) -> None:
 
 def test_an_assumed_order_is_told_as_it_was_taken(good: list[Acquisition]) -> None:
     """One clear colour may have put collagen first."""
-    nuclei = good[0].planes[:, [0, 0]]
+    both = np.stack([good[0].planes[0, 0], np.random.default_rng(0).poisson(good[0].planes[0, 0])])
     order: tuple[Role, Role] = ("collagen", "nuclei")
-    flags = found(replace(good[0], planes=nuclei, channels=order, channels_assumed=True))
+    flags = found(replace(good[0], planes=both[np.newaxis], channels=order, channels_assumed=True))
 
     assert "taken as collagen, nuclei;" in flags["channels_assumed"].words
 

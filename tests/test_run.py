@@ -242,7 +242,7 @@ def test_an_error_replaces_a_result_and_the_other_way_round(
 def test_a_rejected_image_is_a_result_without_diagnosis(
     tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
 ) -> None:
-    """No cells: an overlay and a sidecar that say why, no tables, and no failure."""
+    """No nuclei recorded: an overlay and a sidecar that say why, no tables, and no failure."""
     empty = cultures["control"].copy()
     empty[0] = 0
     write_imagej(tmp_path / "x.tif", empty)
@@ -255,7 +255,7 @@ def test_a_rejected_image_is_a_result_without_diagnosis(
     assert set(files_in(tmp_path)) == {"x.tif", "x.tif.colvi.json", "x.tif.colvi.png"}
     assert sidecar["status"] == "rejected"
     assert not {"diagnosis", "score", "votes", "patches"} & set(sidecar)
-    assert sidecar["quality"][0]["name"] == "no_cells"
+    assert sidecar["quality"][0]["name"] == "nuclei_constant"
 
 
 def test_json_prints_a_record_a_line(
@@ -428,7 +428,9 @@ def test_an_assumed_order_of_channels_is_told(
 ) -> None:
     """Two channels without names are nuclei, collagen; a result says so where they do not show it."""
     raw = tmp_path / "x.tif"
-    tifffile.imwrite(raw, cultures["control"][[0, 0]], imagej=True, metadata={"axes": "CYX"})
+    nuclei = cultures["control"][0]
+    kept_in_them = np.random.default_rng(0).poisson(nuclei).astype(np.uint16)
+    tifffile.imwrite(raw, np.stack([nuclei, kept_in_them]), imagej=True, metadata={"axes": "CYX"})
 
     run("run", raw, "--bundle", "demo")
     assumed = json.loads((tmp_path / "x.tif.colvi.json").read_text())

@@ -45,6 +45,15 @@ OTHER_FORMATS = {
     b"\xff\xfe<\x00": "an XML file such as Leica's .xlif, .xlef and .xlcf, whose pixels lie in other files",
     b"<?xml": "an XML file",
     b"ZISRAWFILE": "a Zeiss container (.czi)",
+    b"\xda\xce\xbe\x0a": "a Nikon container (.nd2)",
+    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 picture or an old Nikon container (.nd2)",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an OLE container such as Olympus' .oib or Zeiss' .zvi",
+    b"OLYMPUSRAWFORMAT": "an Olympus image (.oir)",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file such as Imaris' .ims",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a file compressed with gzip",
+    b"%PDF": "a PDF document",
+    b"GIF8": "a GIF picture",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
 }
@@ -222,4 +231,7 @@ def _refuse_other_formats(data: bytes) -> None:
         )
     for start, words in OTHER_FORMATS.items():
         if data.startswith(start):
-            raise NotAnImageError(f"is {words}, which is not read here; export the image as TIFF")
+            raise NotAnImageError(
+                f"is {words}, which is not read here; export the image as TIFF with the program "
+                "that wrote it, or with Fiji"
+            )

@@ -152,11 +152,23 @@ def _directory(data: bytes, order: str, big: bool, offset: int) -> tuple[Directo
             raise IncompleteFileError(
                 f"tag {code} needs {size:,} bytes at byte {position:,} of {len(data):,}; {DAMAGED}"
             )
-        if code in tags and code != 270:  # Micro-Manager describes a page twice
-            raise UnsafeFileError(f"tag {code} occurs twice in one directory; export the image again")
-        tags.setdefault(code, Tag(kind, values, position))
+        tag = Tag(kind, values, position)
+        # Micro-Manager describes a page twice; what other programs say twice does no harm if it is the same.
+        if code != 270 and not _alike(data, tags.get(code, tag), tag):
+            raise UnsafeFileError(
+                f"tag {code} occurs twice in one directory, with different values; export the image again"
+            )
+        tags.setdefault(code, tag)
     (following,) = struct.unpack_from(order + offset_format, data, end)
     return Directory(data, order, tags), following
+
+
+def _alike(data: bytes, first: Tag, second: Tag) -> bool:
+    """Return whether two tags say the same in the same way."""
+    length = first.length * _TYPE_BYTES[first.kind]
+    return (first.kind, first.length) == (second.kind, second.length) and (
+        data[first.position : first.position + length] == data[second.position : second.position + length]
+    )
 
 
 def _bound_segments(directory: Directory) -> None:

@@ -23,7 +23,10 @@ from colvi_edge.errors import (
 )
 
 LOSSLESS = {1: "none", 5: "LZW", 8: "deflate", 32773: "PackBits", 32946: "deflate", 50000: "Zstandard"}
-PIXEL_TYPES = {(8, 1): "uint8", (16, 1): "uint16", (32, 3): "float32"}
+PIXEL_TYPES = {
+    (8, 1): "uint8", (16, 1): "uint16", (32, 1): "uint32",
+    (8, 2): "int8", (16, 2): "int16", (32, 3): "float32",
+}  # fmt: skip
 SAMPLE_FORMATS = {1: "unsigned integer", 2: "signed integer", 3: "floating point"}
 PHOTOMETRIC_RGB = 2
 DIALECTS = {
@@ -199,7 +202,7 @@ def _pixel_type(directory: Directory) -> np.dtype[Any]:
         for depth, sample_format in sorted(kinds)
     )
     raise PixelTypeError(
-        f"its pixels are {found}; expected uint8, uint16 or float32; convert them, "
+        f"its pixels are {found}; expected whole numbers of 8 or 16 bits or float32; convert them, "
         "e.g. in Fiji with Image > Type"
     )
 
@@ -220,7 +223,8 @@ def _refuse_inexact(directory: Directory, dtype: np.dtype[Any]) -> None:
             f"uses predictor {predictor} with {LOSSLESS[compression]} compression of {dtype}, "
             "which no reader agrees upon; save it without predictor"
         )
-    if number(262, -1) not in (1, PHOTOMETRIC_RGB, 3):
+    # Without the tag, one value a pixel can only be an intensity; three may be anything.
+    if number(262, 1 if number(277, 1) == 1 else -1) not in (1, PHOTOMETRIC_RGB, 3):
         raise PixelTypeError(
             f"its photometric interpretation is {number(262, -1)}; expected intensities (BlackIsZero), "
             "a colour table or RGB; convert it, e.g. in Fiji with Image > Type"

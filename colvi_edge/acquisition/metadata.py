@@ -31,6 +31,11 @@ PIXEL_SIZE_UM = (0.01, 20.0)
 MICROMETRES = {
     "pm": 1e-6, "angstrom": 1e-4, "å": 1e-4, "nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0,
     "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0, "m": 1e6,
+    **{
+        prefix + ending: factor
+        for prefix, factor in (("nano", 1e-3), ("micro", 1.0), ("milli", 1e3))
+        for ending in ("meter", "meters", "metre", "metres")
+    },
 }  # fmt: skip
 
 
@@ -117,7 +122,7 @@ def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
             f"declares {images} images, but {channels} channels x {slices} slices x {frames} frames; "
             "save it again as ImageJ hyperstack"
         )
-    unit = MICROMETRES.get(str(metadata.get("unit", "")).lower())
+    unit = MICROMETRES.get(str(metadata.get("unit", "")).strip().lower())
     per_unit = page.directory.ratio(282)
     info = str(metadata.get("Info", ""))
     summary = _json_object(info.encode(errors="replace")) if info.startswith("{") else {}

@@ -66,7 +66,8 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         limits: what the file may ask for.
 
     Returns:
-        planes: (Z, C, H, W) uint8, uint16 or float32 (finite), native byte order, contiguous.
+        planes: (Z, C, H, W) uint8, uint16 or float32 (finite), native byte order, contiguous; other
+            types of counts are read into these, to the same values.
 
     Raises:
         AcquisitionError: the image cannot be read exactly; the sentence lacks the file's name.
@@ -85,12 +86,35 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         stored = _decode(data, tif, series, places, pages)
         refuse_unwritten_tail(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
     planes = stored.transpose(layout.order).reshape(layout.planes, layout.channels, *layout.frame)
-    planes = np.ascontiguousarray(planes[:, :count])
+    planes = _counted(np.ascontiguousarray(planes[:, :count]))
     if planes.dtype.kind == "f" and not np.isfinite(planes).all():
         raise PixelTypeError(
             "holds pixels that are NaN or infinite; expected finite numbers; export it again"
         )
     return TiffImage(planes, assigned, axes, shape, description)
+
+
+def _counted(planes: NDArray[Any]) -> NDArray[Any]:
+    """Return signed and 32-bit counts in a type that holds them exactly: uint8, uint16 or float32.
+
+    Raises:
+        PixelTypeError: there is none: a value is negative, or beyond what float32 tells apart.
+    """
+    if planes.dtype.kind == "i":
+        if (lowest := int(planes.min())) < 0:
+            raise PixelTypeError(
+                f"holds negative pixels (down to {lowest}), which no detector counts; expected 0 and more; "
+                "undo the subtraction of the background, or add a constant"
+            )
+        return planes.view(f"u{planes.dtype.itemsize}")
+    if planes.dtype != np.uint32:
+        return planes
+    highest = int(planes.max())
+    if highest > 2**24:
+        raise PixelTypeError(
+            f"holds pixels up to {highest:,}; whole numbers are read up to {2**24:,}; convert them to 16 bits"
+        )
+    return planes.astype(np.uint16 if highest < 2**16 else np.float32)
 
 
 @dataclass(frozen=True)

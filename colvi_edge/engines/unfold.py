@@ -4,7 +4,8 @@ It sees two or three channels, and OpenVINO's AMX kernel spends most of its time
 its registers: 20 of 34 ms an image. Unfolded, the nine shifted copies of the patch stand side by
 side as channels, and a 1 x 1 convolution does the same sums of the same integers in 11 ms; the copies
 cost 5. The results are equal to the last bit. (Measured on 2 cores of a Xeon with AMX; without AMX
-both ways take as long.)
+both ways take as long.) Only of unsigned pixels: on an AMD EPYC with AVX512-VNNI and without AMX, OpenVINO
+2026.4.1 computes the 1 x 1 convolution of signed ones otherwise (91 % of the votes of `int8-trt` kept).
 """
 
 import numpy as np
@@ -21,8 +22,8 @@ _MOST_CHANNELS = 4
 def unfold_first_convolution(model: openvino.Model) -> bool:
     """Rewrite the first convolution of a network, where it can be; tell whether it was.
 
-    It can where the convolution follows the input with nothing but scalar quantisation between them,
-    has int8 weights, few input channels, and neither stride nor dilation.
+    It can where the convolution follows the input with nothing but scalar quantisation between them, to
+    unsigned numbers, has int8 weights, few input channels, and neither stride nor dilation.
 
     Args:
         model: input (N, C, H, W), H and W known; changed in place.
@@ -34,7 +35,9 @@ def unfold_first_convolution(model: openvino.Model) -> bool:
         return False
     patches = _source(convolution.input_value(0).get_node(), "Parameter", per_filter=False)
     weights = _source(convolution.input_value(1).get_node(), "Constant", per_filter=True)
-    if weights is None or patches is None or weights.get_element_type() != openvino.Type.i8:
+    if patches is None or _is_signed(convolution.input_value(0).get_node(), patches):
+        return False
+    if weights is None or weights.get_element_type() != openvino.Type.i8:
         return False
     settings, (filters, channels, *kernel) = convolution.get_attributes(), weights.data.shape
     before, after = settings["pads_begin"], settings["pads_end"]
@@ -67,6 +70,15 @@ def _source(node: openvino.Node, kind: str, per_filter: bool) -> openvino.Node |
                 return None
         node = node.input_value(0).get_node()
     return node
+
+
+def _is_signed(node: openvino.Node, patches: openvino.Node) -> bool:
+    """Return whether the input is quantised to signed numbers on its way down a chain that `_source` found."""
+    while node != patches:
+        if node.get_output_element_type(0) == openvino.Type.i8:
+            return True
+        node = node.input_value(0).get_node()
+    return False
 
 
 def _columns(

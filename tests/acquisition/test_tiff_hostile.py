@@ -185,7 +185,7 @@ LAYOUTS: dict[str, tuple[Tags, type[AcquisitionError], str]] = {
     "77 bits": ({258: (3, [77] * 3)}, PixelTypeError, "77-bit unsigned integer"),
     "1 bit": ({258: (3, [1])}, PixelTypeError, "1-bit unsigned integer"),
     "unlike bits": ({258: (3, [8, 16, 8])}, PixelTypeError, "16-bit"),
-    "signed": ({339: (3, [2] * 3)}, PixelTypeError, "8-bit signed integer"),
+    "signed": ({258: (3, [32] * 3), 339: (3, [2] * 3)}, PixelTypeError, "32-bit signed integer"),
     "half floats": ({258: (3, [16] * 3), 339: (3, [3] * 3)}, PixelTypeError, "16-bit floating point"),
     "doubles": ({258: (3, [64] * 3), 339: (3, [3] * 3)}, PixelTypeError, "64-bit floating point"),
     "complex": ({258: (3, [64] * 3), 339: (3, [6] * 3)}, PixelTypeError, "64-bit unknown"),

@@ -131,7 +131,7 @@ def test_the_filters_work_together(page: Any) -> None:
     choose(page, "flag", " none")
     flagged = page.ask("images.filter((one) => one.flags.length).length")
     assert text(page, "#shown") == f"{60 - flagged} of 60 images"
-    choose(page, "flag", "no_cells")
+    choose(page, "flag", "nuclei_constant")
     assert len(cells(page, 0)) == 2
     page.click("#clear")
     assert len(cells(page, 0)) == 60

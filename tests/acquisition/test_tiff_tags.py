@@ -1,0 +1,149 @@
+"""Tags that are missing, or stand twice: read where only one reading is possible."""
+
+import io
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from colvi_edge.acquisition import Acquisition
+from colvi_edge.errors import AcquisitionError, PixelTypeError, UnsafeFileError
+
+PHOTOMETRIC, THRESHOLDING, ORIENTATION, WIDTH, STRIPS = 262, 263, 274, 256, 273
+
+PIXELS = np.random.default_rng(0).integers(1, 4000, (2, 64, 80)).astype(np.uint16)
+
+
+def stored(pixels: Any = PIXELS, **options: Any) -> bytes:
+    """A little-endian TIFF of one directory."""
+    file = io.BytesIO()
+    options = {"imagej": True, "metadata": {"axes": "CYX"}, **options}
+    tifffile.imwrite(file, pixels, byteorder="<", **options)
+    return file.getvalue()
+
+
+def entries_of(data: bytes) -> list[bytes]:
+    """The twelve bytes of each tag of the first directory."""
+    (at,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, at)
+    return [data[at + 2 + 12 * i : at + 14 + 12 * i] for i in range(count)]
+
+
+def with_entries(data: bytes, entries: list[bytes]) -> bytes:
+    """The file with another first directory, at its end and the last."""
+    data += bytes(len(data) % 2)
+    entries = sorted(entries, key=lambda entry: struct.unpack("<H", entry[:2]))
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    return data[:4] + struct.pack("<I", len(data)) + data[8:] + directory
+
+
+def short(code: int, value: int) -> bytes:
+    """A tag that holds one number of 16 bits."""
+    return struct.pack("<HHIHH", code, 3, 1, value, 0)
+
+
+@pytest.mark.parametrize("code", [ORIENTATION, PHOTOMETRIC, WIDTH, STRIPS])
+def test_a_tag_that_says_the_same_twice_is_read(code: int, read: Callable[..., Acquisition]) -> None:
+    """Harmless ones and those that decide about pixels."""
+    data = stored()
+    entries = entries_of(data)
+    twice = [entry for entry in entries if entry[:2] == struct.pack("<H", code)] or [short(code, 1)] * 2
+
+    planes = read(with_entries(data, entries + twice)).planes
+
+    assert (planes[0] == PIXELS).all()
+
+
+@pytest.mark.parametrize(("code", "value"), [(WIDTH, 40), (PHOTOMETRIC, 0), (STRIPS, 8)])
+def test_a_tag_that_says_two_things_is_refused(
+    code: int, value: int, read: Callable[..., Acquisition]
+) -> None:
+    """Readers take the first or the last; the sentence names the tag."""
+    data = stored()
+    entries = entries_of(data)
+
+    for changed in ([*entries, short(code, value)], [short(code, value), *entries]):
+        with pytest.raises(
+            UnsafeFileError, match=f"tag {code} occurs twice .* with different values; export"
+        ):
+            read(with_entries(data, changed))
+
+
+def test_equal_values_elsewhere_in_the_file_are_equal(read: Callable[..., Acquisition]) -> None:
+    """What counts is what is said, not where it lies; a difference in its last byte is one."""
+    data = stored()
+    (resolution,) = (entry for entry in entries_of(data) if entry[:2] == struct.pack("<H", 282))
+    (at,) = struct.unpack("<I", resolution[8:])
+    copy, other = data[at : at + 8], data[at : at + 7] + bytes([data[at + 7] ^ 1])
+    for value, same in ((copy, True), (other, False)):
+        longer = data + bytes(len(data) % 2)
+        again = resolution[:8] + struct.pack("<I", len(longer))
+        file = with_entries(longer + value, [*entries_of(data), again])
+        if same:
+            assert (read(file).planes[0] == PIXELS).all()
+        else:
+            with pytest.raises(UnsafeFileError, match="tag 282 occurs twice"):
+                read(file)
+
+
+def test_one_value_a_pixel_needs_no_photometric_tag(read: Callable[..., Acquisition]) -> None:
+    """It can only be an intensity."""
+    data = stored()
+    entries = [entry for entry in entries_of(data) if entry[:2] != struct.pack("<H", PHOTOMETRIC)]
+
+    assert (read(with_entries(data, entries)).planes[0] == PIXELS).all()
+
+
+def test_three_values_a_pixel_need_it(read: Callable[..., Acquisition]) -> None:
+    """They may be RGB, YCbCr, Lab or three channels."""
+    data = stored(np.ones((64, 80, 3), np.uint8), imagej=False, metadata=None, photometric="rgb")
+    entries = [entry for entry in entries_of(data) if entry[:2] != struct.pack("<H", PHOTOMETRIC)]
+
+    with pytest.raises(PixelTypeError, match="photometric interpretation is -1; expected"):
+        read(with_entries(data, entries))
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b"\xda\xce\xbe\x0a", "a Nikon container"),
+        (b"\x00\x00\x00\x0cjP  ", "an old Nikon container"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an OLE container such as Olympus' .oib"),
+        (b"OLYMPUSRAWFORMAT", "an Olympus image"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"\x1f\x8b\x08", "a file compressed with gzip"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"GIF89a", "a GIF picture"),
+        (b"ZISRAWFILE", "a Zeiss container"),
+    ],
+)
+def test_other_formats_are_called_by_their_name(
+    start: bytes, words: str, read: Callable[..., Acquisition]
+) -> None:
+    """Whatever the file's own name says."""
+    with pytest.raises(
+        AcquisitionError, match=f"is .*{words}.*, which is not read here; export the image as TIFF"
+    ):
+        read(start + bytes(200))
+
+
+@pytest.mark.parametrize(
+    ("unit", "length_um"),
+    [
+        *((f"micromet{ending}", 1.0) for ending in ("er", "ers", "re", "res")),
+        *((f"nanomet{ending}", 1e-3) for ending in ("er", "ers", "re", "res")),
+        *((f"millimet{ending}", 1e3) for ending in ("er", "ers", "re", "res")),
+        ("Micrometer", 1.0), (" micron ", 1.0), ("MICRONS", 1.0), ("um", 1.0), ("\\u00B5m", 1.0),
+    ],
+)  # fmt: skip
+def test_units_of_imagej_however_they_are_spelt(
+    unit: str, length_um: float, read: Callable[..., Acquisition]
+) -> None:
+    """0.3 um in each of them."""
+    data = stored(metadata={"axes": "CYX", "unit": unit}, resolution=(length_um / 0.3, length_um / 0.3))
+
+    assert read(data).pixel_size_um == pytest.approx(0.3, rel=1e-4)
