@@ -35,7 +35,7 @@ def unfold_first_convolution(model: openvino.Model) -> bool:
         return False
     patches = _source(convolution.input_value(0).get_node(), "Parameter", per_filter=False)
     weights = _source(convolution.input_value(1).get_node(), "Constant", per_filter=True)
-    if patches is None or _is_signed(convolution.input_value(0).get_node(), patches):
+    if patches is None or _is_signed(convolution.input_value(0).get_node()):
         return False
     if weights is None or weights.get_element_type() != openvino.Type.i8:
         return False
@@ -72,9 +72,9 @@ def _source(node: openvino.Node, kind: str, per_filter: bool) -> openvino.Node |
     return node
 
 
-def _is_signed(node: openvino.Node, patches: openvino.Node) -> bool:
-    """Return whether the input is quantised to signed numbers on its way down a chain that `_source` found."""
-    while node != patches:
+def _is_signed(node: openvino.Node) -> bool:
+    """Return whether pixels become signed numbers, in a chain that `_source` has followed."""
+    while node.get_type_name() != "Parameter":
         if node.get_output_element_type(0) == openvino.Type.i8:
             return True
         node = node.input_value(0).get_node()
