@@ -28,13 +28,12 @@ import numpy as np
 from serving import Contestant
 
 from colvi_edge.bench.machine import describe
+from colvi_edge.bench.statistics import CONFIDENCE
 from colvi_edge.simulate import simulate_projection, write_imagej
 
 _HERE = Path(__file__).parent
 _WARM_UP = 5
 _STILL_S = 0.05  # until threads of the other have stopped spinning
-
-CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):

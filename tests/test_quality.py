@@ -190,7 +190,7 @@ COPIES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "inverted": lambda nuclei: nuclei.max() - nuclei,
     **{
         f"blurred by {sigma}": partial(copy_blurred_by, sigma)
-        for sigma in (0.5, 0.8, 1, 1.5, 2, 3, 5, 8, 12, 25, 40)
+        for sigma in (0.5, 0.8, 1, 1.5, 2, 3, 5, 8, 12, 25, 40, 60)
     },
 }
 

@@ -79,7 +79,6 @@ NUCLEUS_UM, SIZE_FACTOR, NUCLEI_AT_LEAST = 8.4, 1.4, 4
 PIXEL_SIZE_FACTOR = 1.25
 """A pixel size off by more than this factor shows the network another magnification."""
 
-
 PATCHES_AT_LEAST = 16
 """A sixteenth of the paper's field. The majority of fewer patches is that of a corner of the culture."""
 
@@ -146,21 +145,9 @@ def _constant(acquisition: Acquisition) -> list[Flag]:
 def _one_recording() -> Flag:
     words = (
         "The collagen and the nuclei channel are one recording that was saved twice (as it is, scaled or "
-        "blurred): neither has noise of its own; export both channels as they were acquired."
+        "blurred): one has no noise of its own; export both channels as they were acquired."
     )
     return Flag("one_recording", "reject", None, None, words)
-
-
-def _patches(acquisition: Acquisition, patch_px: int) -> list[Flag]:
-    height, width = acquisition.planes.shape[2:]
-    rows, cols = grid_shape(height, width, patch_px)
-    if not 0 < rows * cols < PATCHES_AT_LEAST:  # none: the engine says so
-        return []
-    words = (
-        f"Only {rows * cols} patches of {patch_px} x {patch_px} pixels fit into the image: their majority "
-        "says little about the culture; export the whole field of view."
-    )
-    return [Flag("few_patches", "warn", rows * cols, PATCHES_AT_LEAST, words)]
 
 
 def _content(acquisition: Acquisition, expected: Expected, *, clipped: bool) -> list[Flag]:
@@ -306,6 +293,18 @@ def _pixel_size(found_um: float | None, expected_um: float | None) -> list[Flag]
         f"{expected_um / found_um:.2g} times their usual size."
     )
     return [Flag("pixel_size_off", "warn", found_um, expected_um, words)]
+
+
+def _patches(acquisition: Acquisition, patch_px: int) -> list[Flag]:
+    height, width = acquisition.planes.shape[2:]
+    rows, cols = grid_shape(height, width, patch_px)
+    if not 0 < rows * cols < PATCHES_AT_LEAST:  # none: the engine says so
+        return []
+    words = (
+        f"Only {rows * cols} patches of {patch_px} x {patch_px} pixels fit into the image: their majority "
+        "says little about the culture; export the whole field of view."
+    )
+    return [Flag("few_patches", "warn", rows * cols, PATCHES_AT_LEAST, words)]
 
 
 def _planes(acquisition: Acquisition) -> list[Flag]:
