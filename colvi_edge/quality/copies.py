@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from colvi_edge.quality.measures import COARSE_PX, SAMPLE, Floats, binned, grey_step, halved
 
 ALIKE = 0.8
-"""Share of a channel's variance in bins that the other one explains: of 24 simulated nuclei channels blurred by
-0.5 to 40 pixels at least 0.92, by 60 at least 0.85; at most 0.54 in 506 simulated cultures of all severities
-and difficulties. Above it the pixels decide."""
+"""Share of a channel's variance in bins that the other one explains: of 24 simulated nuclei channels, blurred
+by 0.5 to 40 pixels, at least 0.92, by 60 at least 0.85; at most 0.54 in 506 simulated cultures of all
+severities and difficulties. Above it the pixels decide."""
 
 BLURS_BINS = (0.75, 2.5, 7.5)
 """Standard deviations of 12, 40 and 120 pixels; those between are mixtures of them."""
