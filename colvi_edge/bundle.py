@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -64,6 +64,64 @@ class Expected(Part):
 
     pixel_size_um: float | None = Field(default=None, gt=0)
     planes: int | None = Field(default=None, ge=1)
+    patches_at_least: int = Field(
+        default=16, ge=1, description="A majority of fewer is that of a corner of the culture; in schema 2."
+    )
+
+
+MeasureName = Literal[
+    "nuclei_background",
+    "nuclei_edges",
+    "nuclei_size",
+    "nuclei_speckle",
+    "straight_lines",
+    "collagen_structure",
+]
+"""What images are compared by with those of the training; see `quality.familiarity`."""
+
+
+class FamiliarityLimits(Part):
+    """Between what a measure of an image of the assay lies, in the measure's own unit."""
+
+    low: float = Field(allow_inf_nan=False)
+    typical: float = Field(allow_inf_nan=False)
+    high: float = Field(allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "FamiliarityLimits":
+        if not self.low <= self.typical <= self.high:
+            raise ValueError(
+                f"expected low <= typical <= high, found {self.low}, {self.typical}, {self.high}"
+            )
+        return self
+
+
+class Familiarity(Part):
+    """What the training images measured, so that an image far from them is told; see `quality.familiarity`."""
+
+    images: int = Field(ge=4, description="They were made from; fewer give wider limits.")
+    pixels: int = Field(ge=1, description="Of a typical one; in smaller images the limits are wider.")
+    coverage: float = Field(
+        gt=0, lt=1, description="Share of images of the assay within the tolerance limits"
+    )
+    confidence: float = Field(gt=0, lt=1, description="that is met with this probability (normal tail).")
+    stretched: float = Field(
+        ge=1, description="How much wider the limits are than those: other days, other cultures."
+    )
+    rejected_left_out: int = Field(
+        ge=0, description="Training images that limits made without them would reject (cross-validation)."
+    )
+    limits: dict[MeasureName, FamiliarityLimits]
+    references: str = Field(
+        description="(M, 10) float32, .npy: the collagen's structure in the training images, and after them "
+        "in what the disease could have made of some of them."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Familiarity":
+        if missing := sorted(set(get_args(MeasureName)) - set(self.limits)):
+            raise ValueError(f"limits lack {', '.join(missing)}")
+        return self
 
 
 class Parity(Part):
@@ -144,7 +202,7 @@ class Evaluation(Part):
 class Config(Part):
     """`config.colvi_edge` of the manifest."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     patch_px: int = Field(ge=8, le=1024)
     channels: tuple[ChannelSlot, ...] = Field(min_length=1, max_length=8)
     classes: tuple[Literal["control"], Literal["patient"]] = ("control", "patient")
@@ -152,6 +210,7 @@ class Config(Part):
     decision: Literal["majority of the larger outputs"] = "majority of the larger outputs"
     bands: dict[str, float] = Field(default_factory=lambda: {band.name: band.at_least for band in BANDS})
     expected: Expected = Expected()
+    familiarity: Familiarity | None = Field(default=None, description="In schema 2.")
     precisions: dict[Precision, PrecisionFile]
     kernels: tuple[KernelFile, ...] = Field(default=(), description="One a target; none without NVRTC.")
     verification: Verification | None = None
@@ -159,6 +218,16 @@ class Config(Part):
     seen: tuple[str, ...] = Field(
         default=(), description="Hash of each picture that the network learnt from: none may evaluate it."
     )
+
+    @model_validator(mode="after")
+    def _keys_of_the_schema(self) -> "Config":
+        later = [
+            *(["familiarity"] if self.familiarity else []),
+            *(["expected.patches_at_least"] if "patches_at_least" in self.expected.model_fields_set else []),
+        ]
+        if self.schema_version == 1 and later:
+            raise ValueError(f"schema 1 has no {later[0]}; it came with schema 2")
+        return self
 
     @field_validator("bands")
     @classmethod
@@ -243,6 +312,8 @@ def open_bundle(where: str | Path) -> Bundle:
     manifest, config = _parse_manifest(path, contents[MANIFEST])
     named = [kernel.file for kernel in config.kernels]
     named += [precision.file for precision in config.precisions.values()]
+    if config.familiarity:
+        named.append(config.familiarity.references)
     if config.verification:
         named += [config.verification.patches, config.verification.probabilities]
     missing = sorted(set(named) - set(sums))

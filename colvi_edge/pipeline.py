@@ -26,6 +26,7 @@ from colvi_edge.outputs import folder
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
 from colvi_edge.patches import project
 from colvi_edge.quality import assess
+from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.records import error_record, index_record, result_record
 
 
@@ -117,8 +118,12 @@ class Diagnoser:
             channels: role of each channel of the raw files, where they do not say it themselves.
             limits: what a raw file may ask for.
             overlay: how it is written.
+
+        Raises:
+            BundleError: what the bundle knows of its training images cannot be read.
         """
         self._bundle = bundle
+        self._familiar = Familiar.of(bundle)
         self._engine = engine
         self._channels = channels
         self._limits = limits or Limits()
@@ -144,9 +149,9 @@ class Diagnoser:
         planes = acquisition.laid_out(config.channels)
         clock = Clock()
         with clock.lap("quality"):
-            flags = assess(acquisition, config.expected, config.patch_px)
+            assessment = assess(acquisition, config.expected, config.patch_px, self._familiar)
         diagnosis = None
-        if not any(flag.severity == "reject" for flag in flags):
+        if not assessment.is_rejected:
             with clock.lap("engine"):
                 probabilities = self._engine.probabilities(planes)
             with clock.lap("decide"):
@@ -154,7 +159,9 @@ class Diagnoser:
         with clock.lap("overlay projection"):
             shown = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
         collagen, nuclei = (shown[config.channels.index(role)] for role in ("collagen", "nuclei"))
-        record = result_record(acquisition, self._bundle, self._engine.info, flags, diagnosis, clock.laps_ms)
+        record = result_record(
+            acquisition, self._bundle, self._engine.info, assessment, diagnosis, clock.laps_ms
+        )
         return Judged(record, collagen, nuclei)
 
     def write(self, judged: Judged, job: RawFile) -> Sidecar:

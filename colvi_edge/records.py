@@ -20,6 +20,7 @@ from colvi_edge.outputs.sidecar import (
     EngineRecord,
     ErrorRecord,
     Failure,
+    FamiliarityMeasure,
     Image,
     Index,
     IndexEntry,
@@ -33,7 +34,7 @@ from colvi_edge.outputs.sidecar import (
 )
 from colvi_edge.patches import coverage
 from colvi_edge.printable import printable_name
-from colvi_edge.quality import Flag
+from colvi_edge.quality import Assessment
 
 _RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")
 """Namespace of result ids; changing it would make every earlier result look new."""
@@ -43,7 +44,7 @@ def result_record(
     acquisition: Acquisition,
     bundle: Bundle,
     engine: EngineInfo,
-    flags: Sequence[Flag],
+    assessment: Assessment,
     diagnosis: Diagnosis | None,
     timings_ms: Mapping[str, float],
 ) -> Sidecar:
@@ -57,7 +58,8 @@ def result_record(
         status="rejected" if diagnosis is None else "ok",
         **judged,
         coverage=coverage(height, width, patch_px),
-        quality=[QualityFlag(**flag._asdict()) for flag in flags],
+        quality=[QualityFlag(**flag._asdict()) for flag in assessment.flags],
+        familiarity=[FamiliarityMeasure(**measure._asdict()) for measure in assessment.measures] or None,
         outputs=[],
         image=Image(
             name=acquisition.name,

@@ -1,6 +1,7 @@
 """Images that quantisation is set with, and others, kept apart, that it is judged on."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,13 @@ from colvi_edge.jobs import find_jobs
 from colvi_edge.patches import Normalisation, project
 from colvi_edge.simulate import CHANNELS, LABELS, simulate_projection
 
+from .familiarity import Sample, sample
+
 AT_MOST = 64
 """Images read of a larger folder, evenly spread: more change the ranges by nothing that was seen."""
+
+MEASURED_AT_MOST = 1000
+"""Images measured of a larger folder, evenly spread, for what is familiar: some two minutes."""
 
 ENOUGH = 40
 """Images from which on more changed little."""
@@ -85,6 +91,26 @@ def read_calibration(
             "better 40, as the microscope sends them; add more"
         )
     return _divided(images)
+
+
+def read_samples(folder: Path, progress: Callable[[int, int], None] = lambda done, of: None) -> list[Sample]:
+    """Measure the projections below a folder; what cannot be read or was not recorded is passed over.
+
+    Args:
+        folder: of raw files, as for `read_calibration`.
+        progress: told after each file how many are done, and of how many.
+    """
+    raws = [job.raw for job in find_jobs([folder])]
+    chosen = np.unique(np.linspace(0, len(raws) - 1, MEASURED_AT_MOST).round().astype(int))
+    samples = []
+    for done, k in enumerate(chosen, 1):
+        with suppress(AcquisitionError):
+            for acquisition in acquire(raws[k]):
+                collagen, nuclei = np.moveaxis(acquisition.laid_out(("collagen", "nuclei")), 1, 0)
+                if measured := sample(collagen, nuclei):
+                    samples.append(measured)
+        progress(done, len(chosen))
+    return samples
 
 
 def simulated_calibration(layout: Sequence[str], normalisation: Normalisation) -> Calibration:

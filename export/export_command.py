@@ -1,7 +1,7 @@
 """`colvi-edge export`: from a model file and the options to a bundle, and what was found, said."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,9 +12,12 @@ from colvi_edge.errors import ParityError, UsageError
 from colvi_edge.patches import Normalisation, NormalisationKind
 from colvi_edge.terminal import wide_console
 
-from .calibration import ENOUGH, read_calibration
+from .calibration import ENOUGH, read_calibration, read_samples
 from .checkpoint import Checkpoint
 from .checkpoints import read_model
+from .familiarity import AT_LEAST as LIMITS_AT_LEAST
+from .familiarity import ENOUGH as LIMITS_ENOUGH
+from .familiarity import Fitted, fit
 from .manifest import Description, refuse_foreign
 from .networks import PATCH_PX
 from .package import Settings, package
@@ -77,7 +80,11 @@ def export_model(
     elif any(precision.startswith("int8") for precision in wanted):
         console.print("No INT8: it is calibrated on images; give projections with --calibration DIR.")
     expected = Expected(pixel_size_um=pixel_size_um or checkpoint.training.get("pixel_size_um"))
-    settings = Settings(wanted, expected, _evaluation(checkpoint))
+    with steps.status("Measuring images") as status:
+        familiarity = _familiarity(
+            checkpoint, calibration, lambda done, of: status.update(f"Measuring images: {done} of {of}")
+        )
+    settings = Settings(wanted, expected, _evaluation(checkpoint), familiarity)
     with steps.status("Exporting") as status:
         report = package(
             checkpoint,
@@ -99,11 +106,36 @@ def export_model(
             console.print(f"{ENOUGH} images or more make the ranges and this verdict firmer.")
         if report.accuracy is not None:
             console.print(f"Right on {report.accuracy:.0%} of the labelled ones among these {held_out}.")
+    console.print(_told(familiarity), soft_wrap=True)
     held = ", ".join(dict.fromkeys(row.precision for row in report.rows))
     console.print(f"{bundle}: {held}", markup=False, soft_wrap=True)
     for worst in report.worst:
         console.print(f"The patches that moved most: {worst}", markup=False, soft_wrap=True)
     return ParityError.exit_code if report.failed else 0
+
+
+def _familiarity(
+    checkpoint: Checkpoint, calibration: Path | None, progress: Callable[[int, int], None]
+) -> Fitted | None:
+    """Return what a checkpoint of ours tells of its images, else what those for the calibration tell."""
+    if told := checkpoint.training.get("familiarity"):
+        return Fitted.from_plain(told)
+    return fit(read_samples(calibration, progress)) if calibration else None
+
+
+def _told(fitted: Fitted | None) -> str:
+    if fitted is None:
+        return (
+            "The bundle does not know what its training images were like, and will judge whatever looks like "
+            f"nuclei: give {LIMITS_AT_LEAST} of them or more with --calibration DIR, better {LIMITS_ENOUGH}."
+        )
+    images, left_out = fitted.familiarity.images, fitted.familiarity.rejected_left_out
+    words = (
+        f"Images unlike {images} of the training will be rejected; of these, {left_out} by limits of others."
+    )
+    if images < LIMITS_ENOUGH:
+        words += f" Of {LIMITS_ENOUGH} images or more these limits would be narrower."
+    return words
 
 
 def parse_normalisation(text: str) -> Normalisation:

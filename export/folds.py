@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.errors import UsageError
@@ -14,31 +15,36 @@ from colvi_edge.simulate import LABELS
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .dataset import Image
 from .division import Division
+from .familiarity import Sample, sample
 from .patch_set import PatchSet, collect_patches
 from .training import UNFINISHED, Epoch, Settings, Step, identity, train
 
 
 class Projections(NamedTuple):
-    """A dataset in memory: raw patches, and the images that `patches.image` counts."""
+    """A dataset in memory: raw patches, the images that `patches.image` counts, and what these measure."""
 
     patches: PatchSet
     images: list[Image]
+    samples: list[Sample | None]
 
 
 def gather(images: Iterable[tuple[Image, NDArray[Any]]]) -> Projections:
-    """Cut all images of `dataset.read_images` into patches.
+    """Cut all images of `dataset.read_images`, laid out as LAYOUT, into patches, and measure them.
 
     Raises:
         UsageError: there is none.
     """
     known: list[Image] = []
+    samples: list[Sample | None] = []
 
     def labelled() -> Iterable[tuple[NDArray[Any], str]]:
         for image, planes in images:
             known.append(image)
+            collagen, nuclei = np.moveaxis(planes, 1, 0)  # LAYOUT
+            samples.append(sample(collagen, nuclei))
             yield planes, LABELS[image.label]
 
-    return Projections(collect_patches(labelled()), known)
+    return Projections(collect_patches(labelled()), known, samples)
 
 
 def checkpoint_of(path: Path, fold: int) -> Path:

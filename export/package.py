@@ -38,6 +38,7 @@ from colvi_edge.patches import Normalisation, network_input, project, tile
 
 from .calibration import Calibration, Images, simulated_calibration
 from .checkpoint import Checkpoint
+from .familiarity import REFERENCES, Fitted
 from .manifest import Description, npy, write_bundle
 from .networks import PATCH_PX
 from .onnx import INPUT, to_onnx
@@ -66,12 +67,14 @@ class Settings:
         precisions: fp32 always comes along.
         expected: what the training images were like.
         evaluation: how the network did on images that it had not seen.
+        familiarity: what the training images measured.
         tolerance: of the gate.
     """
 
     precisions: Sequence[Precision] = ("fp32", "fp16", "int8-trt", "int8-cpu")
     expected: Expected = field(default_factory=Expected)
     evaluation: Evaluation | None = None
+    familiarity: Fitted | None = None
     tolerance: Tolerance = field(default_factory=Tolerance)
 
 
@@ -134,6 +137,8 @@ def package(
     progress("CUDA kernels")
     kernels, lacking = _kernels(config)
     left_out += lacking
+    if settings.familiarity is not None:
+        files[REFERENCES] = npy(settings.familiarity.references)
     files |= verification | {kernel.file: lzma.compress(kernel.code) for kernel in kernels}
     named = tuple(KernelFile(file=kernel.file, target=kernel.target) for kernel in kernels)
     config = config.model_copy(update={"kernels": named})
@@ -254,6 +259,7 @@ def _config(
             "channels": checkpoint.channels,
             "normalisation": NormalisationConfig(**vars(checkpoint.normalisation)),
             "expected": settings.expected,
+            "familiarity": settings.familiarity and settings.familiarity.familiarity,
             "precisions": {
                 precision: PrecisionFile(file=f"{precision}.onnx", purpose=PURPOSES[precision])
                 for precision in precisions

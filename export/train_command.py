@@ -23,7 +23,8 @@ from .evaluate_command import Said, facts
 from .evaluation import Judged, comparison_record, evaluate
 from .evaluation.publish import publish
 from .evaluation.record import Evaluation
-from .folds import checkpoint_of, existing, gather, trained
+from .familiarity import fit
+from .folds import Projections, checkpoint_of, existing, gather, trained
 from .patch_set import LAYOUT, PatchSet
 from .prediction import predict_logits
 from .texture import textures
@@ -79,7 +80,7 @@ def train_model(
                 for name, judged in judge_baselines(learnt, measured.of(division.test), seed):
                     methods.setdefault(name, []).append(evaluate(judged, names))
         with _watched(steps, settings.epochs, f"fold {fold} of {len(divisions)}, " if folds else "") as watch:
-            learnt_from = _learnt_from(data.images, division, kind)
+            learnt_from = _learnt_from(data, division, kind)
             checkpoint = trained(path, data, division, settings, learnt_from, watch)
         evaluation = evaluate(judge(checkpoint, test), names)
         methods.setdefault(CNN, []).append(evaluation)
@@ -157,15 +158,17 @@ def _pixel_sizes_off(images: Sequence[Image]) -> str | None:
     )
 
 
-def _learnt_from(images: Sequence[Image], division: Division, data: str) -> dict[str, Any]:
-    """Return what a checkpoint tells of its data: pictures by their hash, nothing by name."""
-    seen = [images[k] for k in (*division.training, *division.validation)]
-    sizes = sorted(round(image.pixel_size_um, 4) for image in seen if image.pixel_size_um)
+def _learnt_from(data: Projections, division: Division, kind: str) -> dict[str, Any]:
+    """Return what a checkpoint tells of its data: pictures by their hash and measures, nothing by name."""
+    seen = [*division.training, *division.validation]
+    sizes = sorted(round(size, 4) for k in seen if (size := data.images[k].pixel_size_um))
+    fitted = fit([measured for k in seen if (measured := data.samples[k])])
     return {
-        "data": data,
+        "data": kind,
         "split": {part: len(numbers) for part, numbers in division._asdict().items()},
-        "seen": sorted(image.digest for image in seen),
+        "seen": sorted(data.images[k].digest for k in seen),
         "pixel_size_um": sizes[len(sizes) // 2] if sizes else None,
+        "familiarity": fitted and fitted.as_plain(),
     }
 
 

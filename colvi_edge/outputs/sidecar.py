@@ -23,9 +23,9 @@ BandName = Literal["cyan", "steelblue", "yellow", "orange", "red"]
 
 
 class Record(BaseModel):
-    """A part of a sidecar: closed, immutable, filled by field name."""
+    """A part of a sidecar: immutable, filled by field name; keys that a later version added are passed over."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
 class Votes(Record):
@@ -56,6 +56,15 @@ class QualityFlag(Record):
     value: float | None = Field(default=None, description="What was measured; absent when unknown.")
     limit: float | None = Field(default=None, description="What it was compared with.")
     words: str = Field(description="The finding as a sentence.")
+
+
+class FamiliarityMeasure(Record):
+    """One number by which the image was compared with those that the network learnt from."""
+
+    name: str
+    value: float
+    low: float = Field(description="What lies below is unfamiliar, and rejected")
+    high: float = Field(description="as is what lies above; both for an image of this size.")
 
 
 class OutputFile(Record):
@@ -108,7 +117,11 @@ class Software(Record):
 class Sidecar(Record):
     """The result for one image, judged or rejected by the quality rules."""
 
-    schema_: Literal["colvi-edge.sidecar/1"] = Field(default="colvi-edge.sidecar/1", alias="schema")
+    schema_: Literal["colvi-edge.sidecar/1", "colvi-edge.sidecar/2"] = Field(
+        default="colvi-edge.sidecar/2",
+        alias="schema",
+        description="2 has what 1 has, and optional keys; more of these may come: pass over unknown ones.",
+    )
     result_id: UUID = Field(description="UUIDv5 of raw file, model and settings: equal work, equal id.")
     revision: int = Field(default=1, ge=1, description="Counts results for a raw file that changed.")
     status: Literal["ok", "rejected"]
@@ -120,6 +133,9 @@ class Sidecar(Record):
     patches: Patches | None = Field(default=None, description="Absent when rejected.")
     coverage: Probability = Field(description="Share of the pixels that lies in a whole patch.")
     quality: list[QualityFlag]
+    familiarity: list[FamiliarityMeasure] | None = Field(
+        default=None, description="Since 2; absent where the bundle, or the image, cannot be compared."
+    )
     outputs: list[OutputFile]
     image: Image
     model: Model

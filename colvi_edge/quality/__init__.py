@@ -3,7 +3,8 @@
 A rule must never turn away the sick: little, broken or no collagen *is* the disease. So nearly
 everything is judged on the nuclei, which both classes have alike. The collagen is asked only whether
 it was recorded at all (a constant was not, nor was a copy of the nuclei channel: `copies`), whether its
-detector was saturated, and whether it holds what the nuclei channel lacks: nuclei.
+detector was saturated, whether it holds what the nuclei channel lacks: nuclei, and whether its structure
+is one that the training, or the disease, could have left (`familiarity`).
 
 Each limit stands beside what was measured: good images are 200 simulated controls and 200 patients of
 each severity 0.2, 0.5, 0.8 and 1; of each defect 15 to 24 were looked at when the limits were chosen.
@@ -18,13 +19,16 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition.model import Acquisition, Role
 from colvi_edge.bundle import Expected
 from colvi_edge.patches import grid_shape
-from colvi_edge.quality.copies import copied, is_constant
+from colvi_edge.quality.copies import copied, is_constant, shares_explained
+from colvi_edge.quality.familiarity import WORDS, Familiar, Measure, Measured, measure, unfamiliar
 from colvi_edge.quality.measures import (
     COARSE_PX,
     FINE_PX,
     Look,
+    binned,
     chord_px,
     emptier_half,
+    halved,
     look_at,
     noise_at_nuclei,
     outshone,
@@ -79,9 +83,6 @@ NUCLEUS_UM, SIZE_FACTOR, NUCLEI_AT_LEAST = 8.4, 1.4, 4
 PIXEL_SIZE_FACTOR = 1.25
 """A pixel size off by more than this factor shows the network another magnification."""
 
-PATCHES_AT_LEAST = 16
-"""A sixteenth of the paper's field. The majority of fewer patches is that of a corner of the culture."""
-
 ROLES: tuple[Role, ...] = ("collagen", "nuclei")
 
 
@@ -95,25 +96,53 @@ class Flag(NamedTuple):
     words: str
 
 
-def assess(acquisition: Acquisition, expected: Expected, patch_px: int) -> list[Flag]:
-    """Return what is wrong with an image, worst first; an empty list is a good image.
+class Assessment(NamedTuple):
+    """What is known about an image before the network sees it.
+
+    Attributes:
+        flags: what is wrong, worst first; empty for a good image.
+        measures: how it compares with the training images; empty where they, or it, cannot be compared.
+    """
+
+    flags: list[Flag]
+    measures: list[Measure]
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether it must not be judged."""
+        return any(flag.severity == "reject" for flag in self.flags)
+
+
+def assess(
+    acquisition: Acquisition, expected: Expected, patch_px: int, familiar: Familiar | None
+) -> Assessment:
+    """Return what is wrong with an image, and how it compares with those that the network learnt from.
 
     Args:
         acquisition: with a collagen and a nuclei channel.
         expected: what the bundle's training images were like.
         patch_px: edge of the bundle's patches.
+        familiar: how they measured; None if the bundle does not know.
     """
-    saturated = _saturated(acquisition)
-    clipped = any(flag.name == "saturated_nuclei" for flag in saturated)
-    found = [
-        *saturated,
-        *(_constant(acquisition) or _content(acquisition, expected, clipped=clipped)),
-        *_patches(acquisition, patch_px),
+    flags = _saturated(acquisition)
+    clipped = any(flag.name == "saturated_nuclei" for flag in flags)
+    measures: list[Measure] = []
+    if constant := _constant(acquisition):
+        flags += constant
+    elif min(acquisition.planes.shape[2:]) >= 2 * COARSE_PX:  # else no patch fits: the engine says so
+        content, measured = _content(acquisition, expected, clipped=clipped)
+        flags += content
+        if measured is not None:
+            measures = familiar.compare(measured) if familiar else []
+            if not any(flag.severity == "reject" for flag in flags):  # those say more
+                flags += _familiar(measures) if familiar else [_familiarity_unknown()]
+    flags += [
+        *_patches(acquisition, patch_px, expected.patches_at_least),
         *_pixel_size(acquisition.pixel_size_um, expected.pixel_size_um),
         *_planes(acquisition),
         *_colours(acquisition),
     ]
-    return sorted(found, key=lambda flag: flag.severity != "reject")
+    return Assessment(sorted(flags, key=lambda flag: flag.severity != "reject"), measures)
 
 
 def _saturated(acquisition: Acquisition) -> list[Flag]:
@@ -150,21 +179,51 @@ def _one_recording() -> Flag:
     return Flag("one_recording", "reject", None, None, words)
 
 
-def _content(acquisition: Acquisition, expected: Expected, *, clipped: bool) -> list[Flag]:
-    if min(acquisition.planes.shape[2:]) < 2 * COARSE_PX:
-        return []  # no patch fits: the engine says so
-    nuclei = look_at(_channel(acquisition, "nuclei"))
-    if copied(_channel(acquisition, "collagen"), _channel(acquisition, "nuclei"), nuclei.coarse):
-        return [_one_recording()]
+def _content(
+    acquisition: Acquisition, expected: Expected, *, clipped: bool
+) -> tuple[list[Flag], Measured | None]:
+    channel = _channel(acquisition, "collagen")
+    nuclei, fine = look_at(_channel(acquisition, "nuclei")), binned(channel)
+    shares = shares_explained(halved(fine), nuclei.coarse)
+    if copied(channel, _channel(acquisition, "nuclei"), shares):
+        return [_one_recording()], None
     flags: list[Flag] = []
     in_order = _holds_nuclei(nuclei)
     if not in_order or acquisition.channels_assumed:
-        collagen = look_at(_channel(acquisition, "collagen"))
+        collagen = look_at(channel)
         if nuclei.unevenness > UNEVEN and _holds_nuclei(collagen):
-            return [_swapped(acquisition, nuclei)]
+            return [_swapped(acquisition, nuclei)], None
         if acquisition.channels_assumed and not (in_order and collagen.unevenness > UNEVEN):
             flags = [_assumed(acquisition)]
-    return [*flags, *_nuclei(nuclei, acquisition, expected, clipped=clipped)]
+    flags += _nuclei(nuclei, acquisition, expected, clipped=clipped)
+    return flags, measure(nuclei, fine, shares[0])
+
+
+def _familiar(measures: list[Measure]) -> list[Flag]:
+    outside = list(unfamiliar(measures))
+    if not outside:
+        return []
+    worst = outside[0]
+    too_low = worst.value < worst.low
+    phrases = [
+        f"{said.too_low if found.value < found.low else said.too_high} ({said.what}: {found.value:.3g}, "
+        f"{found.low:.3g} to {found.high:.3g} in them)"
+        for found in outside[:2]
+        for said in (WORDS[found.name],)
+    ]
+    words = (
+        f"Unlike the images that the network learnt from: {'; '.join(phrases)}. It judges nothing else; "
+        "check the stains, the magnification and that this is an image as the microscope took it."
+    )
+    return [Flag("unfamiliar", "reject", worst.value, worst.low if too_low else worst.high, words)]
+
+
+def _familiarity_unknown() -> Flag:
+    words = (
+        "The bundle does not know what its training images were like, so anything may be judged that looks "
+        "like nuclei: export it again with --calibration, or train again."
+    )
+    return Flag("familiarity_unknown", "warn", None, None, words)
 
 
 def _holds_nuclei(look: Look) -> bool:
@@ -295,16 +354,16 @@ def _pixel_size(found_um: float | None, expected_um: float | None) -> list[Flag]
     return [Flag("pixel_size_off", "warn", found_um, expected_um, words)]
 
 
-def _patches(acquisition: Acquisition, patch_px: int) -> list[Flag]:
+def _patches(acquisition: Acquisition, patch_px: int, at_least: int) -> list[Flag]:
     height, width = acquisition.planes.shape[2:]
     rows, cols = grid_shape(height, width, patch_px)
-    if not 0 < rows * cols < PATCHES_AT_LEAST:  # none: the engine says so
+    if not 0 < rows * cols < at_least:  # none: the engine says so
         return []
     words = (
         f"Only {rows * cols} patches of {patch_px} x {patch_px} pixels fit into the image: their majority "
         "says little about the culture; export the whole field of view."
     )
-    return [Flag("few_patches", "warn", rows * cols, PATCHES_AT_LEAST, words)]
+    return [Flag("few_patches", "warn", rows * cols, at_least, words)]
 
 
 def _planes(acquisition: Acquisition) -> list[Flag]:

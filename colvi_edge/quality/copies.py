@@ -53,21 +53,29 @@ def is_constant(planes: NDArray[Any]) -> bool:
     return bool((planes.max(axis=(1, 2)) == planes.min(axis=(1, 2))).all())
 
 
-def copied(first: NDArray[Any], second: NDArray[Any], second_coarse: Floats) -> bool:
+def shares_explained(first_coarse: Floats, second_coarse: Floats) -> tuple[float, float]:
+    """Return how much of each channel's variance, 0..1, the other one explains; the first one's first.
+
+    Args:
+        first_coarse: bins of 8 x 8 pixels of the projection.
+        second_coarse: of the same shape.
+    """
+    first, second = (halved(coarse).astype(np.float64) for coarse in (first_coarse, second_coarse))
+    return explained(first, second), explained(second, first)
+
+
+def copied(first: NDArray[Any], second: NDArray[Any], shares: tuple[float, float]) -> bool:
     """Return whether one of two channels is made from the other, down to rounding.
 
     Args:
         first: (Z, H, W), not constant; H and W at least 16.
         second: of the same shape and dtype, not constant either.
-        second_coarse: its bins of 8 x 8 pixels, which whoever looked at it has.
+        shares: of `shares_explained`.
     """
     if np.array_equal(first[SAMPLE], second[SAMPLE]) and np.array_equal(first, second):
         return True
-    bins = [halved(coarse).astype(np.float64) for coarse in (halved(binned(first)), second_coarse)]
-    return any(
-        explained(bins[of], bins[by]) > ALIKE
-        and not has_noise_of_its_own((first, second)[of], (first, second)[by])
-        for of, by in ((0, 1), (1, 0))
+    return (shares[0] > ALIKE and not has_noise_of_its_own(first, second)) or (
+        shares[1] > ALIKE and not has_noise_of_its_own(second, first)
     )
 
 

@@ -52,16 +52,28 @@ def look_at(planes: NDArray[Any]) -> Look:
     """Look at one channel: (Z, H, W) of any dtype, H and W at least 16."""
     fine = binned(planes)
     coarse = halved(fine)
+    threshold, contrast, unevenness = parted(coarse)
+    return Look(fine, coarse, fine > threshold, contrast, unevenness, grey_step(planes))
+
+
+def parted(coarse: Floats) -> tuple[float, float, float]:
+    """Part a channel into what is bright and the rest.
+
+    Args:
+        coarse: its bins of 8 x 8 pixels.
+
+    Returns:
+        The threshold, the contrast and the unevenness, as of a `Look`.
+    """
     # The brightest 0.5 % are clipped: a speck of dust or a dead cell must not set the threshold.
     (ceiling,) = _quantiles(coarse, 0.995)
     threshold = _otsu(np.minimum(coarse, ceiling))
     above = coarse > threshold
-    contrast, unevenness = 0.0, 1.0
-    if above.any() and not above.all():
-        low, middle, high = _quantiles(coarse[~above], 0.1, 0.5, 0.9)
-        contrast = _quantiles(coarse[above], 0.5)[0] - middle
-        unevenness = (high - low) / contrast
-    return Look(fine, coarse, fine > threshold, contrast, unevenness, grey_step(planes))
+    if not above.any() or above.all():
+        return threshold, 0.0, 1.0
+    low, middle, high = _quantiles(coarse[~above], 0.1, 0.5, 0.9)
+    contrast = _quantiles(coarse[above], 0.5)[0] - middle
+    return threshold, contrast, (high - low) / contrast
 
 
 def relief(look: Look) -> float:
@@ -199,7 +211,12 @@ def _otsu(values: Floats) -> float:
 def grey_step(planes: NDArray[Any]) -> float:
     """Return the smallest difference of two values of the projection (of (Z, H, W)), in counts."""
     wide = np.int64 if planes.dtype.kind in "iu" else np.float64
-    values = np.sort(planes[SAMPLE].sum(axis=0, dtype=wide), axis=None)
+    values = planes[SAMPLE].sum(axis=0, dtype=wide).ravel()
+    if wide is np.int64 and (span := int(np.ptp(values))) < 2**20:
+        # Counting whole numbers takes a sixth of the time of sorting them.
+        values = np.flatnonzero(np.bincount(values - values.min(), minlength=span + 1))
+    else:
+        values.sort()
     steps = np.diff(values)
     steps = steps[steps > 0]
     return float(steps.min()) if steps.size else 0.0
