@@ -35,6 +35,11 @@ DIALECTS = {
 }  # fmt: skip
 """Tags of TIFF dialects whose axes are told in ways that are not read here."""
 
+EACH_SERIES = (
+    "export each to its own file, e.g. in Fiji with File > Import > Bio-Formats, series by series, and "
+    "File > Save As > Tiff"
+)
+
 MAX_SEGMENTS = 2**17
 """Strips or tiles that are decoded one by one, which takes some 30 us each."""
 
@@ -109,9 +114,7 @@ def inspect(data: bytes, limits: Limits) -> list[Page]:
         pages.append(page)
     kinds = {page.kind for page in pages}
     if len(kinds) > 1:
-        raise AxesError(
-            f"holds {len(kinds)} kinds of images, unlike in shape or storage; export each to its own file"
-        )
+        raise AxesError(f"holds {len(kinds)} kinds of images, unlike in shape or storage; {EACH_SERIES}")
     return pages
 
 

@@ -20,7 +20,7 @@ from tifffile import TIFF, TiffFile, TiffPageSeries
 
 from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.directories import DAMAGED
-from colvi_edge.acquisition.gate import PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
+from colvi_edge.acquisition.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
 from colvi_edge.acquisition.metadata import Description, describe
 from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
 from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
@@ -39,6 +39,19 @@ DECODERS = 2
 
 class GatedTiff(TiffFile):  # type: ignore[misc]  # final by decree; its keywords cannot switch all off
     """tifffile without the dialects that are not read here, some of which lead to other files."""
+
+    checked_xml: str | None = None
+    """OME-XML in place of the file's own, which tifffile never gets to see."""
+
+    @property
+    def ome_metadata(self) -> str | None:
+        """What tifffile goes by."""
+        return self.checked_xml
+
+    @property
+    def is_shaped(self) -> bool:
+        """Whether tifffile's JSON counts: beside OME-XML it is a second description."""
+        return not self.is_ome and self.pages.first.is_shaped
 
 
 for _flag in TIFF.FILE_FLAGS - {"shaped", "ome", "imagej"}:
@@ -75,6 +88,7 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
     pages = inspect(data, limits)
     with _strictly(), GatedTiff(BytesIO(data), name=name, _multifile=False) as tif:
         description = describe(tif, pages, name)
+        tif.checked_xml = description.reader_xml
         _refuse_missing_planes(description.planes, pages, len(data), limits)
         series = _only_series(tif, description.dialect)
         places = _plane_offsets(series, description.planes or len(pages), pages)
@@ -168,7 +182,7 @@ def _refuse_missing_planes(
     if declared < present:
         raise AxesError(
             f"holds {present:,} pages, but describes {declared:,} of them, as when there are several images; "
-            "export each to its own file"
+            f"{EACH_SERIES}"
         )
     if present == 1 and first.contiguous:
         # ImageJ and tifffile keep a stack as one page, with the other planes right behind it.
@@ -185,7 +199,7 @@ def _refuse_missing_planes(
 def _only_series(tif: TiffFile, dialect: str) -> TiffPageSeries:
     images = [series for series in tif.series if not series.keyframe.is_reduced]
     if len(images) != 1:
-        raise AxesError(f"holds {len(images)} unrelated images; export each to its own file")
+        raise AxesError(f"holds {len(images)} unrelated images; {EACH_SERIES}")
     if images[0].kind != dialect:
         raise IncompleteFileError(f"its description does not fit its pages; {DAMAGED}")
     return images[0]
@@ -196,6 +210,8 @@ def _plane_offsets(series: TiffPageSeries, planes: int, pages: Sequence[Page]) -
     first = pages[0]
     if series.kind == "ome":
         places = [page.dataoffsets[0] for page in series if page is not None]
+        if not set(places) <= {int(page.offsets[0]) for page in pages}:
+            raise IncompleteFileError(f"takes a reduced copy for a plane; {DAMAGED}")
     elif len(pages) == planes:
         places = [int(page.offsets[0]) for page in pages]
     else:
