@@ -160,7 +160,18 @@ def _page(directory: Directory, limits: Limits) -> Page:
 
     planar = number(284, 1) == 2
     expected = down * across * (samples if planar else 1)
-    offsets, counts = directory.numbers(324 if tiled else 273), directory.numbers(325 if tiled else 279)
+    in_rows = not tiled or (width == segment_width and height == stored_height)
+    # Some programs say where the tiles are under the tags of strips; the reader looks there, too.
+    misplaced = tiled and not {324, 325} & directory.tags.keys()
+    if misplaced and not in_rows and 278 in directory.tags:
+        strips = -(-height // max(number(278, height), 1)) * (samples if planar else 1)
+        if strips == expected:
+            raise PixelTypeError(
+                f"declares both tiles and strips, and its {expected:,} pieces of pixel data may be either; "
+                "save it as ImageJ hyperstack or OME-TIFF"
+            )
+    codes = (324, 325) if tiled and not misplaced else (273, 279)
+    offsets, counts = map(directory.numbers, codes)
     found = 0 if offsets is None or counts is None else len(offsets)
     if offsets is None or counts is None or found != expected:
         raise IncompleteFileError(
@@ -174,7 +185,6 @@ def _page(directory: Directory, limits: Limits) -> Page:
         needed[down * across - 1 :: down * across] -= (down * segment_height - stored_height) * row_bytes
     if (offsets < 8).any() or (counts < needed).any():
         raise IncompleteFileError(f"some of its pixel data were never written; {DAMAGED}")
-    in_rows = not tiled or (width == segment_width and height == stored_height)
     return Page(
         directory=directory,
         height_px=height,

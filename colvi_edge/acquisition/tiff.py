@@ -7,6 +7,7 @@ it put zeros where pixels were missing.
 
 import logging
 import math
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +36,15 @@ from colvi_edge.errors import (
 
 DECODERS = 2
 """Threads; more of them would take the cores of the runner that reads ahead."""
+
+
+OTHER_METADATA = re.compile(r"<tifffile\.TiffPage [0-9]+ @[0-9]+> <tifffile\.imagej_metadata> raised ")
+"""A warning that tags of ImageJ cannot be read. OME-XML says all; they came along from an earlier file."""
+
+SWAP_Z_AND_T = (
+    "swap z and t in Fiji with Image > Hyperstacks > Re-order Hyperstack, or set slices and frames in "
+    "Image > Properties, and save it again"
+)
 
 
 class GatedTiff(TiffFile):  # type: ignore[misc]  # final by decree; its keywords cannot switch all off
@@ -89,6 +99,8 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
     with _strictly(), GatedTiff(BytesIO(data), name=name, _multifile=False) as tif:
         description = describe(tif, pages, name)
         tif.checked_xml = description.reader_xml
+        if description.dialect == "ome":
+            _forget(OTHER_METADATA)
         _refuse_missing_planes(description.planes, pages, len(data), limits)
         series = _only_series(tif, description.dialect)
         places = _plane_offsets(series, description.planes or len(pages), pages)
@@ -145,8 +157,13 @@ def _layout(axes: str, shape: tuple[int, ...]) -> Layout:
     """Return where the axes of the file go; they are taken at their word, never by their length."""
     lengths = dict(zip(axes, shape, strict=True))
     if lengths.get("T", 1) > 1:
-        raise TimeSeriesError(
-            f"holds {lengths['T']} time points (axes {axes}); expected one; export each to its own file"
+        remedy = "export each to its own file"
+        if lengths.get("Z", 1) == 1:
+            remedy += f", or, if they are the planes of a Z-stack, {SWAP_Z_AND_T}"
+        raise TimeSeriesError(f"holds {lengths['T']:,} time points (axes {axes}); expected one; {remedy}")
+    if lengths.get("R", 1) > 1:
+        raise AxesError(
+            f"holds {lengths['R']:,} positions (axes {axes}); expected one; export each to its own file"
         )
     unclear = [axis for axis, length in zip(axes, shape, strict=True) if length > 1 and axis not in "ZCYXS"]
     samples = lengths.get("S", 1)
@@ -181,8 +198,8 @@ def _refuse_missing_planes(
         return
     if declared < present:
         raise AxesError(
-            f"holds {present:,} pages, but describes {declared:,} of them, as when there are several images; "
-            f"{EACH_SERIES}"
+            f"holds {present:,} pages, but describes {declared:,} of them, as when there are several images "
+            f"or positions; {EACH_SERIES}"
         )
     if present == 1 and first.contiguous:
         # ImageJ and tifffile keep a stack as one page, with the other planes right behind it.
@@ -270,6 +287,11 @@ def _strictly() -> Iterator[None]:
         raise IncompleteFileError(f"its pixels cannot be decoded; {DAMAGED}") from error
     finally:
         _RECORDS.heard = None
+
+
+def _forget(words: re.Pattern[str]) -> None:
+    """Let pass what the reader warned of so far, if it begins with these words."""
+    _RECORDS.heard = [warning for warning in _RECORDS.heard if not words.match(warning)]
 
 
 class ReaderWarning(Exception):  # noqa: N818 - it is one, kept as the cause of an error
