@@ -21,7 +21,7 @@ from colvi_edge.acquisition.bounds import MICROMETRES, bounded_count, plausible_
 from colvi_edge.acquisition.channels import ChannelHint, Colour, colour_of
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import Page
-from colvi_edge.acquisition.ome import OmeImage, children, ome_image
+from colvi_edge.acquisition.ome import MICRO_MANAGER, OmeImage, children, ome_image
 from colvi_edge.errors import AxesError, IncompleteFileError, UnsafeFileError
 
 MAX_TEXT_BYTES = {"shaped": 2**16, "imagej": 2**16, "ome": 2**24, "micromanager": 2**22}
@@ -66,7 +66,7 @@ def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
         description = Description("generic")
     if description.dialect in ("generic", "shaped"):
         description = replace(description, pixel_size_um=_resolution_um(pages[0]))
-    planned = _planes_planned(pages[0].directory.raw(51123))
+    planned = _planes_planned(pages[0].directory.raw(MICRO_MANAGER))
     return replace(description, planes_planned=description.planes_planned or planned)
 
 

@@ -126,16 +126,24 @@ def _own_pixels(root: ElementTree.Element, page: Page, name: str) -> tuple[Eleme
     ]
     if len(own) == 1:
         return own[0], False
-    at_positions = MICRO_MANAGER in page.directory.tags or all(
-        children(image, "StageLabel") or POSITION.search(image.get("Name", "")) for image, _ in images
-    )
-    what = "positions" if images and at_positions else "images"
+    what = _called([image for image, _ in images], page)
+    if not images:
+        raise AxesError("holds 0 images; export it again")
     if own or not named:
         raise AxesError(f"holds {len(own) or len(images)} {what}; {EACH_SERIES}")
     raise AxesError(
         f"describes {len(images)} {what}, none of them as whole in a file of this name; give it back the "
         f"name that it was saved under, or put it beside the other files and {EACH_SERIES}"
     )
+
+
+def _called(images: Sequence[ElementTree.Element], page: Page) -> str:
+    """Return what several images are: positions where the file says so."""
+    if MICRO_MANAGER in page.directory.tags or all(
+        children(image, "StageLabel") or POSITION.search(image.get("Name", "")) for image in images
+    ):
+        return "positions"
+    return "images"
 
 
 def _plane_files(pixels: ElementTree.Element) -> set[PlaneFile | None]:

@@ -39,7 +39,7 @@ DECODERS = 2
 
 
 OTHER_METADATA = re.compile(r"<tifffile\.TiffPage [0-9]+ @[0-9]+> <tifffile\.imagej_metadata> raised ")
-"""A warning that tags of ImageJ cannot be read. OME-XML says all; they came along from an earlier file."""
+"""A warning that tags of ImageJ cannot be read: files that are not its own have them from an earlier one."""
 
 SWAP_Z_AND_T = (
     "swap z and t in Fiji with Image > Hyperstacks > Re-order Hyperstack, or set slices and frames in "
@@ -99,7 +99,7 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
     with _strictly(), GatedTiff(BytesIO(data), name=name, _multifile=False) as tif:
         description = describe(tif, pages, name)
         tif.checked_xml = description.reader_xml
-        if description.dialect == "ome":
+        if description.dialect != "imagej":
             _forget(OTHER_METADATA)
         _refuse_missing_planes(description.planes, pages, len(data), limits)
         series = _only_series(tif, description.dialect)

@@ -59,6 +59,7 @@ def written(*images: str, pages: NDArray[Any] = PAGES[:4], root: str = "", **opt
         planes_in(*[("P03 Färbung (2).ome.tif", OWN)] * 4),
         planes_in(*[("..", OWN)] * 4),
         planes_in(*[(None, OWN)] * 4),
+        planes_in(*[(OLD, OWN)] * 3, (OLD, f"\n{OWN} ")),
         planes_in(*[("X.TIF", OWN)] * 4),
         f'<TiffData IFD="0" PlaneCount="4"><UUID FileName="{OLD}">{OWN}</UUID></TiffData>',
         f'<TiffData><UUID FileName="{OLD}">\n  {OWN}\n</UUID></TiffData>',
@@ -122,6 +123,7 @@ OTHER = "urn:uuid:2"
         ([(OLD, OWN)] * 4, 3, ""),
         ([(OLD, OWN)] * 4, 5, ""),
         ([(OLD, OWN)] * 4, 4, f' UUID="{OTHER}"'),
+        ([("x.tif", OWN)] * 4, 4, f' UUID="{OTHER}"'),
         ([("/etc/passwd", OWN)] * 4, 4, ""),
         ([("old/a.tif", OWN)] * 4, 4, ""),
         ([("../a.tif", OWN)] * 4, 4, ""),
@@ -221,6 +223,7 @@ REMEDY = "e.g. in Fiji with File > Import > Bio-Formats, series by series"
         ([image(PLAIN), image(PLAIN)], AxesError, f"holds 2 images; .*{REMEDY}"),
         ([image(PLAIN, "Pos0"), image(PLAIN, "1-Pos_001_000")], AxesError, f"holds 2 positions; .*{REMEDY}"),
         ([image(PLAIN, "positive"), image(PLAIN, "P03 positive 2")], AxesError, "holds 2 images"),
+        ([image(PLAIN, "Unterpos1"), image(PLAIN, "Unterpos2")], AxesError, "holds 2 images"),
         ([image("", "Position 1"), image("", "Position 2")], AxesError, "holds 2 positions"),
         (
             [image(PLAIN).replace("<Pixels", '<StageLabel Name="A1"/><Pixels')] * 3,
@@ -258,6 +261,15 @@ def test_several_images_are_told_truthfully(
     """Which one the file is cannot be told, or it is not whole; each sentence has a remedy that works."""
     with pytest.raises(error, match=words):
         read(written(*images))
+
+
+def test_several_images_of_micro_manager_are_positions(read: Callable[..., Acquisition]) -> None:
+    """Whatever the operator called them."""
+    summary = '{"Summary": {"Positions": 2}}'
+    data = written(image(PLAIN, "A"), image(PLAIN, "B"), extratags=[(51123, 2, 0, summary, True)])
+
+    with pytest.raises(AxesError, match=f"holds 2 positions; .*{REMEDY}"):
+        read(data)
 
 
 def test_the_remedy_for_renamed_positions_works(tmp_path: Path) -> None:

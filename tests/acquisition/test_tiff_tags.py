@@ -177,11 +177,23 @@ def test_what_the_reader_doubts_is_not_hidden_by_words_of_imagej(read: Callable[
     """A warning that quotes the one that is let pass is another one."""
     data, description = text(270, OME.format("<TiffData/>"), stored(metadata=None, imagej=False))
     entries = [entry for entry in entries_of(data) if entry[:2] != struct.pack("<H", 270)]
-    quote = "<tifffile.TiffPage 0 @8> <tifffile.imagej_metadata> raised "
+    quote = "<tifffile.TiffPage 0 @8> <tifffile.imagej_metadata> raised it"
     data, tag = text(42113, quote, data)  # GDAL's value of missing pixels, which is to be a number
 
     with pytest.raises(IncompleteFileError, match="the reader finds it inconsistent"):
         read(with_entries(data, [*entries, description, tag], following=second_of(data)))
+
+
+def test_broken_words_of_imagej_count_where_it_speaks(read: Callable[..., Acquisition]) -> None:
+    """They describe an image of ImageJ, and no other."""
+    for words, told in (({"imagej": False}, True), ({"imagej": True}, False)):
+        data, tag = text(50839, "IJIJinfo without counts", stored(**words))
+        file = with_entries(data, [*entries_of(data), tag], following=second_of(data))
+        if told:
+            assert (read(file).planes[0] == PIXELS).all()
+        else:
+            with pytest.raises(IncompleteFileError, match="the reader finds it inconsistent"):
+                read(file)
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     [
         (option, rows)
         for option in OPTIONS
-        for rows in (None, 96, 2**32 - 1)
-        if not (rows and " tile " in option)
+        for rows in (None, 0, 96, 2**32 - 1)
+        if rows is None or " tile " not in option
     ],
 )
 def test_tiles_under_the_tags_of_strips_are_read(
@@ -131,6 +131,17 @@ def test_what_may_be_strips_or_tiles_is_refused(
 
     with pytest.raises(PixelTypeError, match=r"declares both tiles and strips, .*; save it as"):
         read(with_tags(data, AS_STRIPS, {ROWS_PER_STRIP: rows_per_strip}))
+
+
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_pictures_in_strips_or_tiles_are_refused(planar: str, read: Callable[..., Acquisition]) -> None:
+    """Four of each, or four for each sample."""
+    picture = camera(3, 128, 128, dtype="uint8")
+    stored = picture if planar == "separate" else picture.transpose(1, 2, 0)
+    data = written(stored, tile=(64, 64), photometric="rgb", planarconfig=planar, metadata=None)
+
+    with pytest.raises(PixelTypeError, match="declares both tiles and strips"):
+        read(with_tags(data, AS_STRIPS, {ROWS_PER_STRIP: 32}))
 
 
 @pytest.mark.parametrize(
