@@ -35,6 +35,11 @@ DIALECTS = {
 }  # fmt: skip
 """Tags of TIFF dialects whose axes are told in ways that are not read here."""
 
+EACH_SERIES = (
+    "export each to its own file, e.g. in Fiji with File > Import > Bio-Formats, series by series, and "
+    "File > Save As > Tiff"
+)
+
 MAX_SEGMENTS = 2**17
 """Strips or tiles that are decoded one by one, which takes some 30 us each."""
 
@@ -109,9 +114,7 @@ def inspect(data: bytes, limits: Limits) -> list[Page]:
         pages.append(page)
     kinds = {page.kind for page in pages}
     if len(kinds) > 1:
-        raise AxesError(
-            f"holds {len(kinds)} kinds of images, unlike in shape or storage; export each to its own file"
-        )
+        raise AxesError(f"holds {len(kinds)} kinds of images, unlike in shape or storage; {EACH_SERIES}")
     return pages
 
 
@@ -157,7 +160,18 @@ def _page(directory: Directory, limits: Limits) -> Page:
 
     planar = number(284, 1) == 2
     expected = down * across * (samples if planar else 1)
-    offsets, counts = directory.numbers(324 if tiled else 273), directory.numbers(325 if tiled else 279)
+    in_rows = not tiled or (width == segment_width and height == stored_height)
+    # Some programs say where the tiles are under the tags of strips; the reader looks there, too.
+    misplaced = tiled and not {324, 325} & directory.tags.keys()
+    if misplaced and not in_rows and 278 in directory.tags:
+        strips = -(-height // max(number(278, height), 1)) * (samples if planar else 1)
+        if strips == expected:
+            raise PixelTypeError(
+                f"declares both tiles and strips, and its {expected:,} pieces of pixel data may be either; "
+                "save it as ImageJ hyperstack or OME-TIFF"
+            )
+    codes = (324, 325) if tiled and not misplaced else (273, 279)
+    offsets, counts = map(directory.numbers, codes)
     found = 0 if offsets is None or counts is None else len(offsets)
     if offsets is None or counts is None or found != expected:
         raise IncompleteFileError(
@@ -171,7 +185,6 @@ def _page(directory: Directory, limits: Limits) -> Page:
         needed[down * across - 1 :: down * across] -= (down * segment_height - stored_height) * row_bytes
     if (offsets < 8).any() or (counts < needed).any():
         raise IncompleteFileError(f"some of its pixel data were never written; {DAMAGED}")
-    in_rows = not tiled or (width == segment_width and height == stored_height)
     return Page(
         directory=directory,
         height_px=height,

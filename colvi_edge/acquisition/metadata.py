@@ -11,32 +11,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 import orjson
 from tifffile import TiffFile
 
+from colvi_edge.acquisition.bounds import MICROMETRES, bounded_count, plausible_pixel_um, positive
 from colvi_edge.acquisition.channels import ChannelHint, Colour, colour_of
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import Page
+from colvi_edge.acquisition.ome import MICRO_MANAGER, OmeImage, children, ome_image
 from colvi_edge.errors import AxesError, IncompleteFileError, UnsafeFileError
 
 MAX_TEXT_BYTES = {"shaped": 2**16, "imagej": 2**16, "ome": 2**24, "micromanager": 2**22}
 MAX_AXES = 16
-PIXEL_SIZE_UM = (0.01, 20.0)
-"""Plausible edge of a pixel. TIFF's resolution is often that of a printer or a screen:
-72 dots per inch are 353 um, 1200 are 21 um."""
-
-MICROMETRES = {
-    "pm": 1e-6, "angstrom": 1e-4, "å": 1e-4, "nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0,
-    "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4, "inch": 25_400.0, "m": 1e6,
-    **{
-        prefix + ending: factor
-        for prefix, factor in (("nano", 1e-3), ("micro", 1.0), ("milli", 1e3))
-        for ending in ("meter", "meters", "metre", "metres")
-    },
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,6 +36,7 @@ class Description:
         dialect: in which words, as tifffile calls them; "generic" for none of them.
         planes: pages of pixels that it declares.
         channels: one hint for each channel.
+        reader_xml: what a reader of OME-XML needs to know of it, in place of what the file says.
     """
 
     dialect: str
@@ -55,6 +45,7 @@ class Description:
     pixel_size_um: float | None = None
     plane_spacing_um: float | None = None
     planes_planned: int | None = None
+    reader_xml: str | None = None
 
 
 def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
@@ -64,10 +55,10 @@ def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
         AcquisitionError: what it says cannot be true, or leads out of the file.
     """
     first = tif.pages.first
-    if first.is_shaped:
+    if tif.is_ome:
+        description = _ome(ome_image(_bounded(first.description, "ome"), pages, name))
+    elif tif.is_shaped:
         description = _shaped(_bounded(first.shaped_description, "shaped"), pages[0])
-    elif tif.is_ome:
-        description = _ome(_bounded(tif.ome_metadata, "ome"), pages, name)
     elif tif.is_imagej:
         _bounded(first.imagej_description, "imagej")
         description = _imagej(tif.imagej_metadata or {}, pages[0])
@@ -75,7 +66,7 @@ def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
         description = Description("generic")
     if description.dialect in ("generic", "shaped"):
         description = replace(description, pixel_size_um=_resolution_um(pages[0]))
-    planned = _planes_planned(pages[0].directory.raw(51123))
+    planned = _planes_planned(pages[0].directory.raw(MICRO_MANAGER))
     return replace(description, planes_planned=description.planes_planned or planned)
 
 
@@ -83,10 +74,10 @@ def _shaped(text: str, page: Page) -> Description:
     """Read tifffile's `{"shape": [...], "axes": "..."}`."""
     channels: tuple[ChannelHint, ...] = ()
     if text.startswith("shape="):
-        shape = [_count(part) for part in text[7:-1].split(",") if part.strip()]
+        shape = [bounded_count(part) for part in text[7:-1].split(",") if part.strip()]
     else:
         metadata = orjson.loads(text)
-        shape = [_count(length) for length in metadata["shape"]]
+        shape = [bounded_count(length) for length in metadata["shape"]]
         channels = _shaped_channels(metadata)
     planes, rest = divmod(math.prod(shape), page.height_px * page.width_px * page.samples)
     if rest or len(shape) > MAX_AXES:
@@ -110,7 +101,7 @@ def _shaped_channels(metadata: Mapping[str, Any]) -> tuple[ChannelHint, ...]:
 
 def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
     channels, slices, frames, images = (
-        _count(metadata.get(key, 1)) for key in ("channels", "slices", "frames", "images")
+        bounded_count(metadata.get(key, 1)) for key in ("channels", "slices", "frames", "images")
     )
     planes = channels * slices * frames
     if page.samples > 1 and channels == page.samples and (page.planar or images == slices * frames):
@@ -130,8 +121,8 @@ def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
         "imagej",
         planes,
         channels=_imagej_channels(metadata, summary, channels),
-        pixel_size_um=_plausible(unit / per_unit if unit and per_unit else None),
-        plane_spacing_um=_positive(metadata.get("spacing"), unit),
+        pixel_size_um=plausible_pixel_um(unit / per_unit if unit and per_unit else None),
+        plane_spacing_um=positive(metadata.get("spacing"), unit),
         planes_planned=_planes_planned(info.encode(errors="replace")),
     )
 
@@ -164,79 +155,21 @@ def _lut_colours(luts: object, channels: int) -> list[Colour]:
     return [colour_of(*np.ptp(lut.astype(int), axis=1)) if lut.shape == (3, 256) else "" for lut in luts]
 
 
-def _ome(text: str, pages: Sequence[Page], name: str) -> Description:
-    """Read OME-XML, after which every number that a reader would act upon is in bounds."""
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise UnsafeFileError("its OME-XML defines entities, which no microscope writes; export it again")
-    try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - without entities it is linear in the text
-    except ElementTree.ParseError as error:
-        raise IncompleteFileError("its OME-XML is not well formed; export it again") from error
-    # Elements are told by their ends, as tifffile does: what it sees is what is checked.
-    if any(element.tag.endswith("BinaryOnly") for element in root):
-        raise UnsafeFileError("keeps its description in another file; export it as one OME-TIFF")
-    if any(element.get("Namespace", "").endswith("modulo") for element in root.iter()):
-        raise AxesError(
-            "has an axis within an axis (modulo annotation); export one image of Z planes and channels"
-        )
-    images = [pixels for image in _children(root, "Image") for pixels in _children(image, "Pixels")]
-    if len(images) != 1:
-        raise AxesError(f"holds {len(images)} images; export each to its own file")
-    (pixels,) = images
-
-    order = pixels.get("DimensionOrder", "")
-    if sorted(order) != sorted("XYZCT") or not order.startswith("XY"):
-        raise AxesError(
-            "declares axes other than X and Y first, then Z, C and T in any order; export it again"
-        )
-    x, y, z, c, t = (_count(pixels.get(f"Size{axis}")) for axis in "XYZCT")
-    channels = _children(pixels, "Channel")
-    samples = {_count(channel.get("SamplesPerPixel", 1)) for channel in channels} or {1}
-    if len(samples) > 1:
-        raise AxesError("mixes channels of one and of several samples; export each to its own file")
-    planes, rest = divmod(z * c * t, samples.pop())
-    if rest or (x, y) != (pages[0].width_px, pages[0].height_px):
-        raise IncompleteFileError(
-            f"declares {x} x {y} pixels of {c} channels, but its pages hold "
-            f"{pages[0].width_px} x {pages[0].height_px} of {pages[0].samples} samples; export it again"
-        )
-    _check_plane_table(root, pixels, planes, len(pages), name)
+def _ome(image: OmeImage) -> Description:
+    pixels = image.pixels
     return Description(
         "ome",
-        planes,
-        channels=tuple(_ome_channel(channel) for channel in channels),
-        pixel_size_um=_plausible(_ome_length_um(pixels, "PhysicalSizeX")),
+        image.planes,
+        channels=tuple(_ome_channel(channel) for channel in children(pixels, "Channel")),
+        pixel_size_um=plausible_pixel_um(_ome_length_um(pixels, "PhysicalSizeX")),
         plane_spacing_um=_ome_length_um(pixels, "PhysicalSizeZ"),
+        reader_xml=image.reader_xml,
     )
 
 
-def _check_plane_table(
-    root: ElementTree.Element, pixels: ElementTree.Element, planes: int, present: int, name: str
-) -> None:
-    """Refuse TiffData that lead to other files, out of this one, or not to every plane."""
-    own = root.get("UUID")
-    listed = 0
-    for entry in _children(pixels, "TiffData"):
-        first = _count(entry.get("IFD", 0), least=0)
-        count = _count(
-            entry.get("PlaneCount", entry.get("NumPlanes", 1 if "IFD" in entry.attrib else 0)), least=0
-        )
-        for axis in "ZCT":
-            _count(entry.get(f"First{axis}", 0), least=0)
-        for uuid in _children(entry, "UUID"):
-            alone = own is None and uuid.get("FileName", "").lower() == name.lower()
-            if uuid.text != own and not alone:
-                raise UnsafeFileError("keeps planes in other files; export it as one OME-TIFF")
-        listed += count or present
-        if first + (count or present) > present:
-            raise IncompleteFileError(f"lists page {first + (count or present)} of {present}; {DAMAGED}")
-    if listed != planes:
-        raise IncompleteFileError(f"declares {planes:,} planes, but lists {listed:,}; {DAMAGED}")
-
-
-def _ome_channel(channel: ElementTree.Element) -> ChannelHint:
+def _ome_channel(channel: Element) -> ChannelHint:
     said = dict(channel.attrib)
-    sources = _children(channel, "LightSourceSettings")
+    sources = children(channel, "LightSourceSettings")
     if len(sources) == 1 and "ExcitationWavelength" not in said:
         said |= {f"Excitation{key}": value for key, value in sources[0].attrib.items()}
     return _channel_hint(said)
@@ -255,7 +188,7 @@ def _channel_hint(said: Mapping[str, Any]) -> ChannelHint:
 
 def _wavelength_nm(said: Mapping[str, Any], light: str) -> float | None:
     unit = MICROMETRES.get(str(said.get(f"{light}WavelengthUnit", "nm")).lower())
-    length_um = _positive(said.get(f"{light}Wavelength"), unit)
+    length_um = positive(said.get(f"{light}Wavelength"), unit)
     return None if length_um is None else length_um * 1000
 
 
@@ -267,18 +200,14 @@ def _rgba_colour(value: object) -> Colour:
     return colour_of(red, green, blue)
 
 
-def _ome_length_um(pixels: ElementTree.Element, attribute: str) -> float | None:
-    return _positive(pixels.get(attribute), MICROMETRES.get(pixels.get(f"{attribute}Unit", "µm").lower()))
-
-
-def _children(parent: ElementTree.Element, ending: str) -> list[ElementTree.Element]:
-    return [child for child in parent if child.tag.endswith(ending)]
+def _ome_length_um(pixels: Element, attribute: str) -> float | None:
+    return positive(pixels.get(attribute), MICROMETRES.get(pixels.get(f"{attribute}Unit", "µm").lower()))
 
 
 def _resolution_um(page: Page) -> float | None:
     per_unit = page.directory.ratio(282)
     unit_um = {2: MICROMETRES["inch"], 3: MICROMETRES["cm"]}.get(page.directory.number(296, 2))
-    return _plausible(unit_um / per_unit if unit_um and per_unit else None)
+    return plausible_pixel_um(unit_um / per_unit if unit_um and per_unit else None)
 
 
 def _planes_planned(text: bytes) -> int | None:
@@ -306,26 +235,3 @@ def _bounded(text: str | None, kind: str) -> str:
             f"its description is longer than {MAX_TEXT_BYTES[kind]:,} characters; export it again"
         )
     return text
-
-
-def _count(value: object, least: int = 1) -> int:
-    """Return a number of things that the file names, at most nine digits long."""
-    text = str(value).strip()
-    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < least:
-        raise IncompleteFileError(
-            "declares a number of planes or pixels that makes no sense; export it again"
-        )
-    return int(text)
-
-
-def _positive(value: object, factor: float | None) -> float | None:
-    """Return value x factor when that is a finite number above 0."""
-    try:
-        product = float(str(value)) * (factor or math.nan)
-    except ValueError:
-        return None
-    return product if 0 < product < math.inf else None
-
-
-def _plausible(size_um: float | None) -> float | None:
-    return size_um if size_um is not None and PIXEL_SIZE_UM[0] <= size_um <= PIXEL_SIZE_UM[1] else None

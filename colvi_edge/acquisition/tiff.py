@@ -7,6 +7,7 @@ it put zeros where pixels were missing.
 
 import logging
 import math
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from tifffile import TIFF, TiffFile, TiffPageSeries
 
 from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.directories import DAMAGED
-from colvi_edge.acquisition.gate import PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
+from colvi_edge.acquisition.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
 from colvi_edge.acquisition.metadata import Description, describe
 from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
 from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
@@ -37,8 +38,30 @@ DECODERS = 2
 """Threads; more of them would take the cores of the runner that reads ahead."""
 
 
+OTHER_METADATA = re.compile(r"<tifffile\.TiffPage [0-9]+ @[0-9]+> <tifffile\.imagej_metadata> raised ")
+"""A warning that tags of ImageJ cannot be read: files that are not its own have them from an earlier one."""
+
+SWAP_Z_AND_T = (
+    "swap z and t in Fiji with Image > Hyperstacks > Re-order Hyperstack, or set slices and frames in "
+    "Image > Properties, and save it again"
+)
+
+
 class GatedTiff(TiffFile):  # type: ignore[misc]  # final by decree; its keywords cannot switch all off
     """tifffile without the dialects that are not read here, some of which lead to other files."""
+
+    checked_xml: str | None = None
+    """OME-XML in place of the file's own, which tifffile never gets to see."""
+
+    @property
+    def ome_metadata(self) -> str | None:
+        """What tifffile goes by."""
+        return self.checked_xml
+
+    @property
+    def is_shaped(self) -> bool:
+        """Whether tifffile's JSON counts: beside OME-XML it is a second description."""
+        return not self.is_ome and self.pages.first.is_shaped
 
 
 for _flag in TIFF.FILE_FLAGS - {"shaped", "ome", "imagej"}:
@@ -75,6 +98,9 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
     pages = inspect(data, limits)
     with _strictly(), GatedTiff(BytesIO(data), name=name, _multifile=False) as tif:
         description = describe(tif, pages, name)
+        tif.checked_xml = description.reader_xml
+        if description.dialect != "imagej":
+            _forget(OTHER_METADATA)
         _refuse_missing_planes(description.planes, pages, len(data), limits)
         series = _only_series(tif, description.dialect)
         places = _plane_offsets(series, description.planes or len(pages), pages)
@@ -131,8 +157,13 @@ def _layout(axes: str, shape: tuple[int, ...]) -> Layout:
     """Return where the axes of the file go; they are taken at their word, never by their length."""
     lengths = dict(zip(axes, shape, strict=True))
     if lengths.get("T", 1) > 1:
-        raise TimeSeriesError(
-            f"holds {lengths['T']} time points (axes {axes}); expected one; export each to its own file"
+        remedy = "export each to its own file"
+        if lengths.get("Z", 1) == 1:
+            remedy += f", or, if they are the planes of a Z-stack, {SWAP_Z_AND_T}"
+        raise TimeSeriesError(f"holds {lengths['T']:,} time points (axes {axes}); expected one; {remedy}")
+    if lengths.get("R", 1) > 1:
+        raise AxesError(
+            f"holds {lengths['R']:,} positions (axes {axes}); expected one; export each to its own file"
         )
     unclear = [axis for axis, length in zip(axes, shape, strict=True) if length > 1 and axis not in "ZCYXS"]
     samples = lengths.get("S", 1)
@@ -167,8 +198,8 @@ def _refuse_missing_planes(
         return
     if declared < present:
         raise AxesError(
-            f"holds {present:,} pages, but describes {declared:,} of them, as when there are several images; "
-            "export each to its own file"
+            f"holds {present:,} pages, but describes {declared:,} of them, as when there are several images "
+            f"or positions; {EACH_SERIES}"
         )
     if present == 1 and first.contiguous:
         # ImageJ and tifffile keep a stack as one page, with the other planes right behind it.
@@ -185,7 +216,7 @@ def _refuse_missing_planes(
 def _only_series(tif: TiffFile, dialect: str) -> TiffPageSeries:
     images = [series for series in tif.series if not series.keyframe.is_reduced]
     if len(images) != 1:
-        raise AxesError(f"holds {len(images)} unrelated images; export each to its own file")
+        raise AxesError(f"holds {len(images)} unrelated images; {EACH_SERIES}")
     if images[0].kind != dialect:
         raise IncompleteFileError(f"its description does not fit its pages; {DAMAGED}")
     return images[0]
@@ -196,6 +227,8 @@ def _plane_offsets(series: TiffPageSeries, planes: int, pages: Sequence[Page]) -
     first = pages[0]
     if series.kind == "ome":
         places = [page.dataoffsets[0] for page in series if page is not None]
+        if not set(places) <= {int(page.offsets[0]) for page in pages}:
+            raise IncompleteFileError(f"takes a reduced copy for a plane; {DAMAGED}")
     elif len(pages) == planes:
         places = [int(page.offsets[0]) for page in pages]
     else:
@@ -254,6 +287,11 @@ def _strictly() -> Iterator[None]:
         raise IncompleteFileError(f"its pixels cannot be decoded; {DAMAGED}") from error
     finally:
         _RECORDS.heard = None
+
+
+def _forget(words: re.Pattern[str]) -> None:
+    """Let pass what the reader warned of so far, if it begins with these words."""
+    _RECORDS.heard = [warning for warning in _RECORDS.heard if not words.match(warning)]
 
 
 class ReaderWarning(Exception):  # noqa: N818 - it is one, kept as the cause of an error

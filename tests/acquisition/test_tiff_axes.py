@@ -35,7 +35,7 @@ def axes(letters: str, **options: Any) -> dict[str, Any]:
 CASES: dict[str, tuple[tuple[int, ...], dict[str, Any], type[AcquisitionError], str]] = {
     "pages of a plain file": ((2, 64, 64), {"metadata": None}, AxesError, "axes IYX of lengths 2 x 64 x 64"),
     "pages without axes": ((2, 64, 64), {}, AxesError, "axes QYX .*ImageJ hyperstack or OME-TIFF"),
-    "positions": ((2, 2, 64, 64), axes("RCYX"), AxesError, "axes RCYX"),
+    "positions": ((2, 2, 64, 64), axes("RCYX"), AxesError, r"2 positions \(axes RCYX\)"),
     "an axis twice": ((2, 2, 64, 64), axes("CCYX"), AxesError, "axes CCYX"),
     "no X": ((2, 64, 64), axes("CYZ"), AxesError, "axes CYZ"),
     "two samples": ((64, 64, 2), axes("YXS", planarconfig="contig"), AxesError, "axes YXS"),
@@ -66,6 +66,35 @@ def test_unclear_images_are_refused(case: str, read: Callable[..., Acquisition])
         read(written(shape, **options))
     assert type(refused.value) is error
     assert "; " in str(refused.value)  # the remedy
+
+
+@pytest.mark.parametrize("options", [{"imagej": True}, {"ome": True}, {}])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("frames", [2, 12])
+def test_planes_saved_as_time_points_can_be_put_right(
+    options: dict[str, Any], channels: int, frames: int, read: Callable[..., Acquisition]
+) -> None:
+    """Time alone may be a Z-stack saved so, and Fiji swaps the two; time beside Z is time."""
+    shape = (frames, channels, 64, 64)
+    with pytest.raises(TimeSeriesError, match=rf"holds {frames} time points .*; expected one; ") as refused:
+        read(written(shape, **axes("TCYX", **options)))
+    assert "planes of a Z-stack, swap z and t in Fiji with Image > Hyperstacks > Re-order Hyperstack" in str(
+        refused.value
+    )
+
+    with pytest.raises(TimeSeriesError, match=rf"holds {frames} time points .* own file$") as refused:
+        read(written((frames, 3, *shape[1:]), **axes("TZCYX", **options)))
+    assert "Fiji" not in str(refused.value)
+
+
+@pytest.mark.parametrize("frames", [2, 12])
+def test_the_remedy_for_time_points_works(frames: int, read: Callable[..., Acquisition]) -> None:
+    """Fiji swaps z and t by writing the other word into the description; the pixels stay where they are."""
+    data = written((frames, 2, 64, 64), **axes("TCYX", imagej=True))
+
+    planes = read(data.replace(b"\nframes=", b"\nslices=")).planes
+
+    assert np.array_equal(planes, tifffile.imread(io.BytesIO(data)))
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float16", "float64", "complex64", "bool"])

@@ -6,6 +6,7 @@ They are built byte by byte here, from the TIFF 6.0 and BigTIFF specifications, 
 import io
 import logging
 import struct
+import sys
 import threading
 import tracemalloc
 import zlib
@@ -217,7 +218,7 @@ SAYINGS: dict[str, tuple[Tags, type[AcquisitionError], str]] = {
         "lists page",
     ),
     "another file by OME": (
-        ome('<TiffData><UUID FileName="secret.tif">urn:uuid:2</UUID></TiffData>'),
+        ome('<TiffData><UUID FileName="secret.tif">urn:uuid:2</UUID></TiffData>', Z=2),
         UnsafeFileError,
         "other files",
     ),
@@ -345,20 +346,37 @@ def test_bombs_take_no_memory(read: Callable[..., Acquisition]) -> None:
     assert peak_bytes < 2**24
 
 
+@pytest.mark.parametrize("planes", [1, 2])
 def test_other_files_are_not_opened(
-    read: Callable[..., Acquisition], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planes: int, read: Callable[..., Acquisition], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An OME-TIFF that names the file next to it does not get it read."""
+    """An OME-TIFF that names the file next to it is itself where it is whole, and else refused."""
     secret = tmp_path / "secret.tif"
-    secret.write_bytes(build(PICTURE))
+    other = build({**GREY, **text("secret")}, pixels=bytes(range(1, 65)) * 64)
+    secret.write_bytes(other)
     monkeypatch.chdir(tmp_path)
-    before = secret.stat().st_atime_ns, read(build(PICTURE)).provenance.sha256
-    for name in ("secret.tif", "./secret.tif", str(secret), secret.as_uri()):
+    opened: list[str] = []
+    listening = True
+    sys.addaudithook(lambda event, of: opened.append(str(of[0])) if listening and event == "open" else None)
+    for name in (
+        "secret.tif",
+        "./secret.tif",
+        str(secret),
+        secret.as_uri(),
+        r"..\secret.tif",
+        "C:secret.tif",
+    ):
         plane = f'<TiffData IFD="0"><UUID FileName="{name}">urn:uuid:2</UUID></TiffData>'
-        with pytest.raises(UnsafeFileError, match="planes in other files"):
-            read(build({**PICTURE, **ome(plane)}))
+        data = build({**PICTURE, **ome(plane, Z=planes)})
+        if name == "secret.tif" and planes == 1:
+            assert np.array_equal(read(data).planes[0], PIXELS.transpose(2, 0, 1))
+        else:
+            with pytest.raises(UnsafeFileError, match="planes in other files"):
+                read(data)
+    listening = False
 
-    assert secret.stat().st_atime_ns == before[0]
+    assert "x.tif" in {Path(path).name for path in opened}
+    assert "secret.tif" not in {Path(path).name for path in opened}
 
 
 @pytest.mark.parametrize(("limit", "least"), [("pixels", 12_288), ("decoded_bytes", 12_288), ("pages", 1)])

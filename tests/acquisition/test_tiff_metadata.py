@@ -279,7 +279,6 @@ def test_planned_planes(
 MODULO = (
     '<StructuredAnnotations><XMLAnnotation ID="A" Namespace="openmicroscopy.org/omero/dimension/modulo"/>'
 )
-ELSEWHERE = '<TiffData IFD="0" PlaneCount="4"><UUID FileName="y.tif">urn:uuid:1</UUID></TiffData>'
 # Two planes at the end, none before: zeros, were it read.
 HOLE = '<TiffData IFD="0" FirstZ="1" PlaneCount="2"/><TiffData IFD="2" FirstZ="1" PlaneCount="2"/>'
 
@@ -290,13 +289,11 @@ HOLE = '<TiffData IFD="0" FirstZ="1" PlaneCount="2"/><TiffData IFD="2" FirstZ="1
         ({"planes": '<TiffData IFD="0" PlaneCount="3"/>'}, IncompleteFileError, "4 planes, but lists 3"),
         ({"planes": '<TiffData IFD="1" PlaneCount="4"/>'}, IncompleteFileError, "lists page 5 of 4"),
         ({"planes": PLANES + '<TiffData IFD="3"/>'}, IncompleteFileError, "but lists 5"),
-        ({"planes": ""}, IncompleteFileError, "but lists 0"),
         ({"planes": '<TiffData IFD="0" PlaneCount="999999999"/>'}, IncompleteFileError, "lists page"),
         ({"planes": '<TiffData IFD="0" PlaneCount="9999999999"/>'}, IncompleteFileError, "no sense"),
         ({"planes": '<TiffData IFD="0" FirstZ="-1" PlaneCount="4"/>'}, IncompleteFileError, "no sense"),
         ({"planes": '<TiffData IFD="0" PlaneCount="2"/>' * 2}, IncompleteFileError, "every plane"),
         ({"planes": HOLE}, IncompleteFileError, "every plane"),
-        ({"planes": ELSEWHERE}, UnsafeFileError, "planes in other files"),
         ({"more": '<BinaryOnly MetadataFile="y.ome" UUID="urn:uuid:1"/>'}, UnsafeFileError, "another file"),
         ({"more": MODULO + "</StructuredAnnotations>"}, AxesError, "modulo"),
         ({"more": "<Image><Pixels/></Image>"}, AxesError, "holds 2 images"),
@@ -311,18 +308,6 @@ def test_ome_that_cannot_be_true(
     """What OME-XML says is held against the file before the reader acts upon it."""
     with pytest.raises(error, match=words):
         read(ome(**parts))
-
-
-@pytest.mark.parametrize(
-    "root", ['UUID="urn:uuid:1"', ""], ids=["names itself by its UUID", "names itself by its file name"]
-)
-def test_ome_may_refer_to_itself(root: str, read: Callable[..., Acquisition]) -> None:
-    """A file that names itself in its plane table refers to no other."""
-    name = "renamed.ome.tif" if root else "X.TIF"
-    table = f'<TiffData IFD="0" PlaneCount="4"><UUID FileName="{name}">urn:uuid:1</UUID></TiffData>'
-    acquisition = read(ome(root=f" {root}", planes=table))
-
-    assert np.array_equal(acquisition.planes, NOISE.reshape(2, 2, 64, 72))
 
 
 def test_sizes_that_no_page_has(read: Callable[..., Acquisition]) -> None:

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from colvi_edge.acquisition import Acquisition
-from colvi_edge.errors import AcquisitionError, PixelTypeError, UnsafeFileError
+from colvi_edge.errors import AcquisitionError, IncompleteFileError, PixelTypeError, UnsafeFileError
 
 PHOTOMETRIC, THRESHOLDING, ORIENTATION, WIDTH, STRIPS = 262, 263, 274, 256, 273
 
@@ -32,11 +32,18 @@ def entries_of(data: bytes) -> list[bytes]:
     return [data[at + 2 + 12 * i : at + 14 + 12 * i] for i in range(count)]
 
 
-def with_entries(data: bytes, entries: list[bytes]) -> bytes:
-    """The file with another first directory, at its end and the last."""
+def second_of(data: bytes) -> int:
+    """Where the second directory is; 0 when there is none."""
+    (at,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, at)
+    return int(struct.unpack_from("<I", data, at + 2 + 12 * count)[0])
+
+
+def with_entries(data: bytes, entries: list[bytes], following: int = 0) -> bytes:
+    """The file with another first directory, at its end; that of the others' chain begins at `following`."""
     data += bytes(len(data) % 2)
     entries = sorted(entries, key=lambda entry: struct.unpack("<H", entry[:2]))
-    directory = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + struct.pack("<I", following)
     return data[:4] + struct.pack("<I", len(data)) + data[8:] + directory
 
 
@@ -104,6 +111,89 @@ def test_three_values_a_pixel_need_it(read: Callable[..., Acquisition]) -> None:
 
     with pytest.raises(PixelTypeError, match="photometric interpretation is -1; expected"):
         read(with_entries(data, entries))
+
+
+def text(code: int, words: str, data: bytes) -> tuple[bytes, bytes]:
+    """The file with words at its end, and the tag that holds them."""
+    value = words.encode() + b"\0\0\0\0\0"  # too long for the tag itself
+    data += bytes(len(data) % 2)
+    return data + value, struct.pack("<HHII", code, 2, len(value), len(data))
+
+
+OME = (
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels DimensionOrder="XYZCT" '
+    'Type="uint16" SizeX="80" SizeY="64" SizeZ="1" SizeC="2" SizeT="1" PhysicalSizeX="0.3">{}</Pixels>'
+    "</Image></OME>"
+)
+JSON = '{"shape": [2, 64, 80], "axes": "ZYX"}'
+IMAGEJ = "ImageJ=1.53t\nimages=2\nslices=2\nunit=nm\n"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        [(270, JSON)],
+        [(270, JSON.replace("2", "7"))],
+        [(270, '{"shape": "none"}')],
+        [(270, "shape=(2,64,80)")],
+        [(270, IMAGEJ)],
+        [(270, IMAGEJ.replace("2", "9"))],
+        [(51123, '{"Summary": {"Slices": 7, "Positions": 3}}')],
+        [(51123, "neither JSON nor long")],
+        [(50838, "a count"), (50839, "IJIJinfo and what is no metadata")],
+        [(50839, "IJIJinfo without counts")],
+        [(50838, "counts without metadata")],
+        [
+            (270, JSON),
+            (270, IMAGEJ),
+            (50839, "IJIJ"),
+            (51123, "{}"),
+            (34735, "GeoTIFF"),
+            (700, "<x:xmpmeta/>"),
+        ],
+    ],
+)
+@pytest.mark.parametrize(
+    "table", ["<TiffData/>", '<TiffData IFD="1" FirstC="0"/><TiffData IFD="0" FirstC="1"/>']
+)
+def test_what_stands_beside_ome_xml_does_not_count(
+    beside: list[tuple[int, str]], table: str, read: Callable[..., Acquisition]
+) -> None:
+    """Other programs' descriptions came along from an earlier file: the first one says what the file is."""
+    data, description = text(270, OME.format(table), stored(metadata=None, imagej=False, contiguous=False))
+    entries = [entry for entry in entries_of(data) if entry[:2] != struct.pack("<H", 270)]
+    tags = [description]
+    for code, words in beside:
+        data, tag = text(code, words, data)
+        tags.append(tag)
+
+    acquisition = read(with_entries(data, [*entries, *tags], following=second_of(data)))
+
+    assert (acquisition.planes[0] == (PIXELS if table == "<TiffData/>" else PIXELS[::-1])).all()
+    assert acquisition.pixel_size_um == 0.3
+
+
+def test_what_the_reader_doubts_is_not_hidden_by_words_of_imagej(read: Callable[..., Acquisition]) -> None:
+    """A warning that quotes the one that is let pass is another one."""
+    data, description = text(270, OME.format("<TiffData/>"), stored(metadata=None, imagej=False))
+    entries = [entry for entry in entries_of(data) if entry[:2] != struct.pack("<H", 270)]
+    quote = "<tifffile.TiffPage 0 @8> <tifffile.imagej_metadata> raised it"
+    data, tag = text(42113, quote, data)  # GDAL's value of missing pixels, which is to be a number
+
+    with pytest.raises(IncompleteFileError, match="the reader finds it inconsistent"):
+        read(with_entries(data, [*entries, description, tag], following=second_of(data)))
+
+
+def test_broken_words_of_imagej_count_where_it_speaks(read: Callable[..., Acquisition]) -> None:
+    """They describe an image of ImageJ, and no other."""
+    for words, told in (({"imagej": False}, True), ({"imagej": True}, False)):
+        data, tag = text(50839, "IJIJinfo without counts", stored(**words))
+        file = with_entries(data, [*entries_of(data), tag], following=second_of(data))
+        if told:
+            assert (read(file).planes[0] == PIXELS).all()
+        else:
+            with pytest.raises(IncompleteFileError, match="the reader finds it inconsistent"):
+                read(file)
 
 
 @pytest.mark.parametrize(
