@@ -139,6 +139,7 @@ def acquire_opened(
         planes_planned=image.description.planes_planned,
         channels_assumed=image.assigned.assumed,
         colours_disagree=image.assigned.colours_disagree,
+        pixel_height_um=image.description.pixel_height_um,
         provenance=Provenance(len(data), sha256, image.axes, image.shape),
     )
 
@@ -180,6 +181,7 @@ def _images_of(
             planes_planned=None,
             channels_assumed=image.assigned.assumed,
             colours_disagree=image.assigned.colours_disagree,
+            pixel_height_um=lies.pixel_height_um,
             provenance=Provenance(container.bytes, container.sha256, lies.axes, lies.shape),
         )
         del image  # or it would be held while the next one is read

@@ -47,12 +47,15 @@ class Description:
         dialect: in which words, as tifffile calls them; "generic" for none of them.
         planes: pages of pixels that it declares.
         channels: one hint for each channel.
+        pixel_size_um: edge of a pixel along a row.
+        pixel_height_um: along a column.
     """
 
     dialect: str
     planes: int | None = None
     channels: tuple[ChannelHint, ...] = ()
     pixel_size_um: float | None = None
+    pixel_height_um: float | None = None
     plane_spacing_um: float | None = None
     planes_planned: int | None = None
 
@@ -74,7 +77,12 @@ def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
     else:
         description = Description("generic")
     if description.dialect in ("generic", "shaped"):
-        description = replace(description, pixel_size_um=_resolution_um(pages[0]))
+        unit_um = {2: MICROMETRES["inch"], 3: MICROMETRES["cm"]}.get(pages[0].directory.number(296, 2))
+        description = replace(
+            description,
+            pixel_size_um=_edge_um(pages[0], 282, unit_um),
+            pixel_height_um=_edge_um(pages[0], 283, unit_um),
+        )
     planned = _planes_planned(pages[0].directory.raw(51123))
     return replace(description, planes_planned=description.planes_planned or planned)
 
@@ -122,15 +130,16 @@ def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
             f"declares {images} images, but {channels} channels x {slices} slices x {frames} frames; "
             "save it again as ImageJ hyperstack"
         )
-    unit = MICROMETRES.get(str(metadata.get("unit", "")).strip().lower())
-    per_unit = page.directory.ratio(282)
+    names = metadata.get("unit", ""), metadata.get("yunit", metadata.get("unit", ""))
+    unit, unit_y = (MICROMETRES.get(str(name).strip().lower()) for name in names)
     info = str(metadata.get("Info", ""))
     summary = _json_object(info.encode(errors="replace")) if info.startswith("{") else {}
     return Description(
         "imagej",
         planes,
         channels=_imagej_channels(metadata, summary, channels),
-        pixel_size_um=_plausible(unit / per_unit if unit and per_unit else None),
+        pixel_size_um=_edge_um(page, 282, unit),
+        pixel_height_um=_edge_um(page, 283, unit_y),
         plane_spacing_um=_positive(metadata.get("spacing"), unit),
         planes_planned=_planes_planned(info.encode(errors="replace")),
     )
@@ -206,6 +215,7 @@ def _ome(text: str, pages: Sequence[Page], name: str) -> Description:
         planes,
         channels=tuple(_ome_channel(channel) for channel in channels),
         pixel_size_um=_plausible(_ome_length_um(pixels, "PhysicalSizeX")),
+        pixel_height_um=_plausible(_ome_length_um(pixels, "PhysicalSizeY")),
         plane_spacing_um=_ome_length_um(pixels, "PhysicalSizeZ"),
     )
 
@@ -275,9 +285,9 @@ def _children(parent: ElementTree.Element, ending: str) -> list[ElementTree.Elem
     return [child for child in parent if child.tag.endswith(ending)]
 
 
-def _resolution_um(page: Page) -> float | None:
-    per_unit = page.directory.ratio(282)
-    unit_um = {2: MICROMETRES["inch"], 3: MICROMETRES["cm"]}.get(page.directory.number(296, 2))
+def _edge_um(page: Page, tag: int, unit_um: float | None) -> float | None:
+    """Return the edge of a pixel from the tag that says how many there are in a unit."""
+    per_unit = page.directory.ratio(tag)
     return _plausible(unit_um / per_unit if unit_um and per_unit else None)
 
 

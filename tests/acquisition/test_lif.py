@@ -103,6 +103,32 @@ def test_what_is_known_of_an_image(tmp_path: Path) -> None:
     assert image.provenance.sha256 == hashlib.sha256(written.data).hexdigest()
 
 
+@pytest.mark.parametrize("height_um", [0.31, 0.3116, 0.62, 0.155])
+@pytest.mark.parametrize("axes", ORDERS)
+def test_both_edges_of_a_pixel(axes: str, height_um: float, tmp_path: Path) -> None:
+    """Each axis has its own length."""
+    series = Series(camera(axes), axes, pixel_size_um=0.31, pixel_height_um=height_um)
+    (image,) = read_all(container(series).data, tmp_path)
+
+    assert isinstance(image, Acquisition)
+    assert image.pixel_size_um == pytest.approx(0.31)
+    assert image.pixel_height_um == pytest.approx(height_um)
+
+
+@pytest.mark.parametrize("length", ["0", "1e-300", "1e300"])
+def test_an_edge_that_no_microscope_has_is_unknown(length: str, tmp_path: Path) -> None:
+    """The other one is believed."""
+    series = Series(camera("CYX"), "CYX")
+    told = description_of(series)
+    mark = told.index('Length="', told.index('DimID="2"')) + len('Length="')
+    foreign = told[:mark] + length + told[told.index('"', mark) :]
+    (image,) = read_all(container(Series(series.pixels, "CYX", xml=foreign)).data, tmp_path)
+
+    assert isinstance(image, Acquisition)
+    assert image.pixel_size_um == pytest.approx(0.38)
+    assert image.pixel_height_um is None
+
+
 def test_no_unit_no_pixel_size(tmp_path: Path) -> None:
     """Lengths in an unknown unit say nothing."""
     series = Series(camera("ZCYX"))

@@ -106,6 +106,21 @@ def test_three_values_a_pixel_need_it(read: Callable[..., Acquisition]) -> None:
         read(with_entries(data, entries))
 
 
+@pytest.mark.parametrize("options", [{"metadata": {"axes": "CYX", "unit": "um"}}, {"imagej": False}])
+@pytest.mark.parametrize(("code", "edges_um"), [(282, (None, 0.5)), (283, (0.25, None))])
+def test_a_resolution_may_be_missing(
+    code: int, edges_um: tuple[float | None, float | None], options: Any, read: Callable[..., Acquisition]
+) -> None:
+    """The other axis is not asked for it."""
+    unit_px = 1 if "metadata" in options else 10_000  # of um, of cm
+    data = stored(resolution=(4 * unit_px, 2 * unit_px), resolutionunit="CENTIMETER", **options)
+    entries = [entry for entry in entries_of(data) if entry[:2] != struct.pack("<H", code)]
+    acquisition = read(with_entries(data, entries))
+
+    found = acquisition.pixel_size_um, acquisition.pixel_height_um
+    assert found == tuple(edge and pytest.approx(edge) for edge in edges_um)
+
+
 @pytest.mark.parametrize(
     ("start", "words"),
     [
