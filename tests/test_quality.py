@@ -594,6 +594,27 @@ def test_an_interrupted_stack_warns(stack: Acquisition, planes: int, planned: in
     assert ("planes_missing" in found(cut)) is flagged
 
 
+def test_a_black_last_plane_warns(stack: Acquisition) -> None:
+    """What the other planes hold is judged."""
+    planes = stack.planes.copy()
+    planes[-1, 1] = 0
+
+    flags = found(replace(stack, planes=planes, last_plane_black=True))
+
+    assert {name: flag.severity for name, flag in flags.items()} == {"last_plane_black": "warn"}
+    assert "ended early" in flags["last_plane_black"].words
+
+
+def test_a_black_channel_is_still_rejected(culture: Acquisition) -> None:
+    """A single plane that is black is a channel that was not recorded."""
+    flags = found(replace(with_channel(culture, 1, np.uint16(0)), last_plane_black=True))
+
+    assert {name: flag.severity for name, flag in flags.items()} == {
+        "collagen_constant": "reject",
+        "last_plane_black": "warn",
+    }
+
+
 def test_the_worst_comes_first(culture: Acquisition) -> None:
     """What decides stands on top."""
     flags = assess(replace(with_channel(culture, 0, np.uint16(0)), pixel_size_um=None), EXPECTED, PATCH_PX)

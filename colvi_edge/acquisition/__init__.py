@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused, Role
-from colvi_edge.acquisition.source import Source, held
+from colvi_edge.acquisition.source import Source, held, is_at_rest
+from colvi_edge.acquisition.unwritten import refuse_unfinished
 from colvi_edge.errors import (
     AcquisitionError,
     ImageTooLargeError,
@@ -113,20 +114,24 @@ def acquire_opened(
         name: of the file, without folders; an OME-TIFF may refer to itself by it.
         channels: as for `acquire`.
         limits: as for `acquire`.
-        may_lack: asked whether an image that is not whole may be refused alone; if not, its error is
-            that of the whole container, which may still be written.
+        may_lack: asked of an error whether no later look can help. If not, an image that is not whole is
+            refused with its whole container, which may still be written, and a black last plane is not
+            believed.
     """
     shown = printable_name(name)
     with _named(shown):
-        data = _read(opened, limits)
-        if data is not None:
+        read = _read(opened, limits)
+        if read is not None:
+            data, at_rest = read
             _refuse_other_formats(data)
             # Imported here: listing a folder by name needs no reader.
             from colvi_edge.acquisition.tiff import read_tiff
 
             image = read_tiff(data, name, channels, limits)
+            if image.last_plane_black:
+                refuse_unfinished(at_rest, may_lack)
             sha256 = hashlib.sha256(data).hexdigest()
-    if data is None:
+    if read is None:
         yield from _images_of(opened, shown, channels, limits, may_lack)
         return
     yield Acquisition(
@@ -140,6 +145,7 @@ def acquire_opened(
         channels_assumed=image.assigned.assumed,
         colours_disagree=image.assigned.colours_disagree,
         pixel_height_um=image.description.pixel_height_um,
+        last_plane_black=image.last_plane_black,
         provenance=Provenance(len(data), sha256, image.axes, image.shape),
     )
 
@@ -166,7 +172,7 @@ def _images_of(
             refused(listed, listed.layout)
     for listed in container.images:
         with _named(shown):
-            image = container.read(listed)
+            image = container.read(listed, may_lack)
         if isinstance(image, AcquisitionError | MemoryError):
             yield refused(listed, image)
             continue
@@ -182,6 +188,7 @@ def _images_of(
             channels_assumed=image.assigned.assumed,
             colours_disagree=image.assigned.colours_disagree,
             pixel_height_um=lies.pixel_height_um,
+            last_plane_black=image.last_plane_black,
             provenance=Provenance(container.bytes, container.sha256, lies.axes, lies.shape),
         )
         del image  # or it would be held while the next one is read
@@ -207,8 +214,11 @@ def _begun(shown: str, error: AcquisitionError | MemoryError) -> AcquisitionErro
     return begun
 
 
-def _read(opened: Callable[[], int], limits: Limits) -> bytes | None:
-    """Return the file's bytes, as they were at one moment; None for a container, which is not read whole."""
+def _read(opened: Callable[[], int], limits: Limits) -> tuple[bytes, bool] | None:
+    """Return the file's bytes, as they were at one moment, and whether it is at rest.
+
+    None for a container, which is not read whole.
+    """
     with held(opened) as handle, os.fdopen(handle, "rb", closefd=False) as file:
         if os.pread(handle, len(LEICA), 0) == LEICA:
             return None
@@ -219,9 +229,10 @@ def _read(opened: Callable[[], int], limits: Limits) -> bytes | None:
                 "(limit 'file_bytes'); crop the image or raise the limit"
             )
         data = file.read(file_bytes + 1)
+        at_rest = is_at_rest(handle, 0, file_bytes)
     if len(data) != file_bytes:
         raise IncompleteFileError("changed while it was read; try again when it is finished")
-    return data
+    return data, at_rest
 
 
 def _refuse_other_formats(data: bytes) -> None:

@@ -81,6 +81,7 @@ class Acquisition:
             first, or by one clear colour of two.
         colours_disagree: the channels are shown in each other's colours, against their names.
         pixel_height_um: the other edge, along a column; None when the file does not say.
+        last_plane_black: the plane that is stored last holds nothing, in a file that is finished.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Acquisition:
     channels_assumed: bool = False
     colours_disagree: bool = False
     pixel_height_um: float | None = None
+    last_plane_black: bool = False
 
     def laid_out(self, layout: Sequence[str]) -> NDArray[Any]:
         """Return the planes as a bundle asks for them.

@@ -115,6 +115,7 @@ def assess(acquisition: Acquisition, expected: Expected, patch_px: int) -> list[
         *_pixel_size(acquisition.pixel_size_um, expected.pixel_size_um),
         *_pixel_aspect(acquisition.pixel_size_um, acquisition.pixel_height_um),
         *_planes(acquisition),
+        *_last_plane(acquisition),
         *_colours(acquisition),
     ]
     return sorted(found, key=lambda flag: flag.severity != "reject")
@@ -335,6 +336,16 @@ def _planes(acquisition: Acquisition) -> list[Flag]:
         return []
     words = f"{found} planes of the {planned} that were to be acquired: the projection is darker than usual."
     return [Flag("planes_missing", "warn", found, planned, words)]
+
+
+def _last_plane(acquisition: Acquisition) -> list[Flag]:
+    if not acquisition.last_plane_black:
+        return []
+    words = (
+        "The last plane of the file holds nothing but zeros: if the acquisition ended early, the projection "
+        "is darker than usual; acquire the image again."
+    )
+    return [Flag("last_plane_black", "warn", None, None, words)]
 
 
 def _channel(acquisition: Acquisition, role: Role) -> NDArray[Any]:
