@@ -9,6 +9,7 @@ opened for each of them anew, and must not have changed meanwhile.
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,22 +43,42 @@ DEFAULT_LIMITS = Limits()
 RAW_SUFFIXES = (".tif", ".tiff", ".lif")
 LEICA = b"\x70\x00\x00\x00"
 
-OTHER_FORMATS = {
-    b"\xff\xfe<\x00": "an XML file such as Leica's .xlif, .xlef and .xlcf, whose pixels lie in other files",
-    b"<?xml": "an XML file",
-    b"ZISRAWFILE": "a Zeiss container (.czi)",
-    b"\xda\xce\xbe\x0a": "a Nikon container (.nd2)",
-    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 picture or an old Nikon container (.nd2)",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an OLE container such as Olympus' .oib or Zeiss' .zvi",
-    b"OLYMPUSRAWFORMAT": "an Olympus image (.oir)",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file such as Imaris' .ims",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x1f\x8b": "a file compressed with gzip",
-    b"%PDF": "a PDF document",
-    b"GIF8": "a GIF picture",
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
+
+def _at(place: int, magic: bytes) -> bytes:
+    """Return the pattern of a magic that is not at the start, which in a TIFF file it is by chance."""
+    return rb"(?!II[*+]\0|MM\0[*+]).{%d}%s" % (place, re.escape(magic))
+
+
+IMAGES = {
+    rb"\xff\xfe<\0": "an XML file such as Leica's .xlif, .xlef and .xlcf, whose pixels lie in other files",
+    rb"ZISRAWFILE": "a Zeiss container (.czi)",
+    rb"\xda\xce\xbe\x0a": "a Nikon container (.nd2)",
+    rb"\0\0\0\x0cjP  ": "a JPEG 2000 picture or an old Nikon container (.nd2)",
+    rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an OLE container such as Olympus' .oib or Zeiss' .zvi",
+    rb"OLYMPUSRAWFORMAT": "an Olympus image (.oir)",
+    rb"II\*\0.{4}\x18\0IS": "the index of an Olympus or Evident image (.vsi), whose pixels lie in .ets files",
+    rb"SIS\0": "the pixels of an Olympus or Evident image (.ets), which are opened by their .vsi",
+    rb"\x89HDF\r\n\x1a\n": "an HDF5 file such as Imaris' .ims",
+    rb"SIMPLE  =": "a FITS image (.fits)",
+    _at(128, b"DICM"): "a DICOM file (.dcm)",
+    _at(344, b"n+1\0"): "a NIfTI image (.nii)",
+    _at(208, b"MAP "): "an MRC volume (.mrc)",
+    rb"(?!\0{4})" + _at(96, b"\xa0\xc0"): "a DeltaVision image (.dv)",
 }
+"""How images of other microscopes and of medicine begin, and what they are; all of them Bio-Formats reads."""
+
+OTHERS = {
+    rb"<\?xml": "an XML file",
+    rb"PK\x03\x04": "a ZIP archive",
+    rb"\x1f\x8b": "a file compressed with gzip",
+    rb"%PDF": "a PDF document",
+    rb"GIF8": "a GIF picture",
+    rb"\x89PNG": "a PNG picture",
+    rb"\xff\xd8\xff": "a JPEG picture",
+    rb"BM.{4}\0{4}": "a BMP picture",
+    rb"RIFF.{4}WEBP": "a WebP picture",
+}
+"""What else is taken for an image; there is no way from it to the pixels as they were acquired."""
 
 
 def is_raw_name(name: str) -> bool:
@@ -238,13 +259,17 @@ def _read(opened: Callable[[], int], limits: Limits) -> tuple[bytes, bool] | Non
 def _refuse_other_formats(data: bytes) -> None:
     if not data:
         raise IncompleteFileError("is empty (0 bytes); export the image again")
-    if not data[:64].strip(b"\0"):
+    for formats, remedy in (
+        (IMAGES, "wrote it, or with Fiji (File > Import > Bio-Formats, then File > Save As > Tiff)"),
+        (OTHERS, "acquired it"),
+    ):
+        for pattern, words in formats.items():
+            if re.match(pattern, data, re.DOTALL):
+                raise NotAnImageError(
+                    f"is {words}, which is not read here; export the image as TIFF with the program that "
+                    f"{remedy}"
+                )
+    if not data[:64].strip(b"\0"):  # asked last: so does a DICOM file
         raise IncompleteFileError(
             "begins with zeros, as a file does whose writing has just begun; try again later"
         )
-    for start, words in OTHER_FORMATS.items():
-        if data.startswith(start):
-            raise NotAnImageError(
-                f"is {words}, which is not read here; export the image as TIFF with the program "
-                "that wrote it, or with Fiji"
-            )

@@ -269,5 +269,6 @@ def test_a_stack_that_ends_black_is_left_out_aloud(tmp_path: Path) -> None:
 
     assert [image.name for image, _ in found] == ["control/a.tif"]
     assert said == [
-        "left out: patient/b.tif: its last plane holds nothing but zeros, as after an acquisition that ended early"
+        "left out: patient/b.tif: its last plane holds nothing but zeros, as after an acquisition that ended "
+        "early"
     ]
