@@ -63,6 +63,12 @@ class IncompleteFileError(AcquisitionError):
     kind = "incomplete"
 
 
+class LastPlaneBlackError(IncompleteFileError):
+    """The last plane holds nothing, in a file that looks finished: judged if the next look finds the same."""
+
+    kind = "last_plane_black"
+
+
 class UnsafeFileError(AcquisitionError):
     """The file's structure would make a reader hang, overrun or open other files."""
 

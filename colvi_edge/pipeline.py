@@ -37,11 +37,13 @@ class Judged:
     Attributes:
         sidecar: complete but for its outputs.
         collagen, nuclei: (H, W) projections for the overlay.
+        pixel_height_um: for it, too; None when the file does not say.
     """
 
     sidecar: Sidecar
     collagen: NDArray[Any]
     nuclei: NDArray[Any]
+    pixel_height_um: float | None
 
 
 class RawFile(Protocol):
@@ -162,7 +164,7 @@ class Diagnoser:
         record = result_record(
             acquisition, self._bundle, self._engine.info, assessment, diagnosis, clock.laps_ms
         )
-        return Judged(record, collagen, nuclei)
+        return Judged(record, collagen, nuclei, acquisition.pixel_height_um)
 
     def write(self, judged: Judged, job: RawFile) -> Sidecar:
         """Write the files of a result, the sidecar last; return the sidecar as written.
@@ -179,6 +181,7 @@ class Diagnoser:
                 judged.nuclei,
                 job.confirm,
                 self._overlay,
+                judged.pixel_height_um,
             )
 
     def write_error(self, error: ColviEdgeError, job: RawFile, refused: Refused | None = None) -> ErrorRecord:

@@ -142,6 +142,12 @@ def read_images(
                     continue
                 planes = found.laid_out(layout)
                 image = _known(entry, found, digest_of(planes))
+                if found.last_plane_black:
+                    left_out(
+                        f"left out: {image.name}: its last plane holds nothing but zeros, as after an "
+                        "acquisition that ended early"
+                    )
+                    continue
                 earlier = seen.setdefault(image.digest, image.name)
                 if earlier != image.name:
                     raise UsageError(

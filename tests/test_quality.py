@@ -3,6 +3,7 @@
 The defects are those of benchmarks/quality.py, which tries them on many more images.
 """
 
+import re
 import runpy
 import tracemalloc
 from collections.abc import Callable
@@ -543,12 +544,75 @@ def test_a_missing_pixel_size_warns(culture: Acquisition) -> None:
     assert found(replace(culture, pixel_size_um=None), Expected(planes=10)) == {}
 
 
+@pytest.mark.parametrize(
+    ("edges_um", "words"),
+    [
+        ((0.3, 0.3), ""),
+        ((0.3, 0.3015), ""),
+        ((0.3, 0.2985), ""),
+        ((0.3, None), ""),
+        ((0.3, 0.306), "0.3 um wide and 0.306 um high.*1.02 times in width"),
+        ((0.3, 0.375), "0.3 um wide and 0.375 um high.*1.25 times in width"),
+        ((0.3, 0.24), "0.3 um wide and 0.24 um high.*1.25 times in height"),
+    ],
+)
+def test_pixels_that_are_not_square_warn(
+    culture: Acquisition, edges_um: tuple[float, float | None], words: str
+) -> None:
+    """Beyond 1 %, either way; resolutions are rounded, and where one edge is not told nothing is known."""
+    width_um, height_um = edges_um
+    flag = found(replace(culture, pixel_size_um=width_um, pixel_height_um=height_um)).get("pixels_not_square")
+
+    assert (flag is not None) is bool(words)
+    if flag:
+        assert flag.severity == "warn"
+        assert flag.value == pytest.approx((height_um or 0) / width_um)
+        assert flag.limit == pytest.approx(1.01 ** (1 if "width" in flag.words.split("times")[1] else -1))
+        assert re.search(words, flag.words)
+
+
+def test_the_size_of_nuclei_is_that_of_both_edges(culture: Acquisition) -> None:
+    """Seen with every other row left out, they are as large as before."""
+    flags = found(replace(culture, planes=culture.planes[:, :, ::2], pixel_height_um=0.6))
+
+    assert "nuclei_size_off" not in flags
+    assert "pixels_not_square" in flags
+
+
+def test_no_pixel_size_no_shape(culture: Acquisition) -> None:
+    """A height alone is no shape."""
+    flags = found(replace(culture, pixel_size_um=None, pixel_height_um=0.3))
+
+    assert set(flags) == {"pixel_size_unknown"}
+
+
 @pytest.mark.parametrize(("planes", "planned", "flagged"), [(8, 10, True), (10, 10, False), (1, 10, False)])
 def test_an_interrupted_stack_warns(stack: Acquisition, planes: int, planned: int, flagged: bool) -> None:
     """Fewer planes than were planned make a darker sum; a ready projection has one by right."""
     cut = replace(stack, planes=stack.planes[:planes], planes_planned=planned)
 
     assert ("planes_missing" in found(cut)) is flagged
+
+
+def test_a_black_last_plane_warns(stack: Acquisition) -> None:
+    """What the other planes hold is judged."""
+    planes = stack.planes.copy()
+    planes[-1, 1] = 0
+
+    flags = found(replace(stack, planes=planes, last_plane_black=True))
+
+    assert {name: flag.severity for name, flag in flags.items()} == {"last_plane_black": "warn"}
+    assert "ended early" in flags["last_plane_black"].words
+
+
+def test_a_black_channel_is_still_rejected(culture: Acquisition) -> None:
+    """A single plane that is black is a channel that was not recorded."""
+    flags = found(replace(with_channel(culture, 1, np.uint16(0)), last_plane_black=True))
+
+    assert {name: flag.severity for name, flag in flags.items()} == {
+        "collagen_constant": "reject",
+        "last_plane_black": "warn",
+    }
 
 
 def test_the_worst_comes_first(culture: Acquisition) -> None:

@@ -9,12 +9,14 @@ opened for each of them anew, and must not have changed meanwhile.
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused, Role
-from colvi_edge.acquisition.source import Source, held
+from colvi_edge.acquisition.source import Source, held, is_at_rest
+from colvi_edge.acquisition.unwritten import refuse_unfinished
 from colvi_edge.errors import (
     AcquisitionError,
     ImageTooLargeError,
@@ -41,22 +43,42 @@ DEFAULT_LIMITS = Limits()
 RAW_SUFFIXES = (".tif", ".tiff", ".lif")
 LEICA = b"\x70\x00\x00\x00"
 
-OTHER_FORMATS = {
-    b"\xff\xfe<\x00": "an XML file such as Leica's .xlif, .xlef and .xlcf, whose pixels lie in other files",
-    b"<?xml": "an XML file",
-    b"ZISRAWFILE": "a Zeiss container (.czi)",
-    b"\xda\xce\xbe\x0a": "a Nikon container (.nd2)",
-    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 picture or an old Nikon container (.nd2)",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an OLE container such as Olympus' .oib or Zeiss' .zvi",
-    b"OLYMPUSRAWFORMAT": "an Olympus image (.oir)",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file such as Imaris' .ims",
-    b"PK\x03\x04": "a ZIP archive",
-    b"\x1f\x8b": "a file compressed with gzip",
-    b"%PDF": "a PDF document",
-    b"GIF8": "a GIF picture",
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
+
+def _at(place: int, magic: bytes) -> bytes:
+    """Return the pattern of a magic that is not at the start, which in a TIFF file it is by chance."""
+    return rb"(?!II[*+]\0|MM\0[*+]).{%d}%s" % (place, re.escape(magic))
+
+
+IMAGES = {
+    rb"\xff\xfe<\0": "an XML file such as Leica's .xlif, .xlef and .xlcf, whose pixels lie in other files",
+    rb"ZISRAWFILE": "a Zeiss container (.czi)",
+    rb"\xda\xce\xbe\x0a": "a Nikon container (.nd2)",
+    rb"\0\0\0\x0cjP  ": "a JPEG 2000 picture or an old Nikon container (.nd2)",
+    rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an OLE container such as Olympus' .oib or Zeiss' .zvi",
+    rb"OLYMPUSRAWFORMAT": "an Olympus image (.oir)",
+    rb"II\*\0.{4}\x18\0IS": "the index of an Olympus or Evident image (.vsi), whose pixels lie in .ets files",
+    rb"SIS\0": "the pixels of an Olympus or Evident image (.ets), which are opened by their .vsi",
+    rb"\x89HDF\r\n\x1a\n": "an HDF5 file such as Imaris' .ims",
+    rb"SIMPLE  =": "a FITS image (.fits)",
+    _at(128, b"DICM"): "a DICOM file (.dcm)",
+    _at(344, b"n+1\0"): "a NIfTI image (.nii)",
+    _at(208, b"MAP "): "an MRC volume (.mrc)",
+    rb"(?!\0{4})" + _at(96, b"\xa0\xc0"): "a DeltaVision image (.dv)",
 }
+"""How images of other microscopes and of medicine begin, and what they are; all of them Bio-Formats reads."""
+
+OTHERS = {
+    rb"<\?xml": "an XML file",
+    rb"PK\x03\x04": "a ZIP archive",
+    rb"\x1f\x8b": "a file compressed with gzip",
+    rb"%PDF": "a PDF document",
+    rb"GIF8": "a GIF picture",
+    rb"\x89PNG": "a PNG picture",
+    rb"\xff\xd8\xff": "a JPEG picture",
+    rb"BM.{4}\0{4}": "a BMP picture",
+    rb"RIFF.{4}WEBP": "a WebP picture",
+}
+"""What else is taken for an image; there is no way from it to the pixels as they were acquired."""
 
 
 def is_raw_name(name: str) -> bool:
@@ -113,20 +135,24 @@ def acquire_opened(
         name: of the file, without folders; an OME-TIFF may refer to itself by it.
         channels: as for `acquire`.
         limits: as for `acquire`.
-        may_lack: asked whether an image that is not whole may be refused alone; if not, its error is
-            that of the whole container, which may still be written.
+        may_lack: asked of an error whether no later look can help. If not, an image that is not whole is
+            refused with its whole container, which may still be written, and a black last plane is not
+            believed.
     """
     shown = printable_name(name)
     with _named(shown):
-        data = _read(opened, limits)
-        if data is not None:
+        read = _read(opened, limits)
+        if read is not None:
+            data, at_rest = read
             _refuse_other_formats(data)
             # Imported here: listing a folder by name needs no reader.
             from colvi_edge.acquisition.tiff import read_tiff
 
             image = read_tiff(data, name, channels, limits)
+            if image.last_plane_black:
+                refuse_unfinished(at_rest, may_lack)
             sha256 = hashlib.sha256(data).hexdigest()
-    if data is None:
+    if read is None:
         yield from _images_of(opened, shown, channels, limits, may_lack)
         return
     yield Acquisition(
@@ -139,6 +165,8 @@ def acquire_opened(
         planes_planned=image.description.planes_planned,
         channels_assumed=image.assigned.assumed,
         colours_disagree=image.assigned.colours_disagree,
+        pixel_height_um=image.description.pixel_height_um,
+        last_plane_black=image.last_plane_black,
         provenance=Provenance(len(data), sha256, image.axes, image.shape),
     )
 
@@ -165,7 +193,7 @@ def _images_of(
             refused(listed, listed.layout)
     for listed in container.images:
         with _named(shown):
-            image = container.read(listed)
+            image = container.read(listed, may_lack)
         if isinstance(image, AcquisitionError | MemoryError):
             yield refused(listed, image)
             continue
@@ -180,6 +208,8 @@ def _images_of(
             planes_planned=None,
             channels_assumed=image.assigned.assumed,
             colours_disagree=image.assigned.colours_disagree,
+            pixel_height_um=lies.pixel_height_um,
+            last_plane_black=image.last_plane_black,
             provenance=Provenance(container.bytes, container.sha256, lies.axes, lies.shape),
         )
         del image  # or it would be held while the next one is read
@@ -205,8 +235,11 @@ def _begun(shown: str, error: AcquisitionError | MemoryError) -> AcquisitionErro
     return begun
 
 
-def _read(opened: Callable[[], int], limits: Limits) -> bytes | None:
-    """Return the file's bytes, as they were at one moment; None for a container, which is not read whole."""
+def _read(opened: Callable[[], int], limits: Limits) -> tuple[bytes, bool] | None:
+    """Return the file's bytes, as they were at one moment, and whether it is at rest.
+
+    None for a container, which is not read whole.
+    """
     with held(opened) as handle, os.fdopen(handle, "rb", closefd=False) as file:
         if os.pread(handle, len(LEICA), 0) == LEICA:
             return None
@@ -217,21 +250,26 @@ def _read(opened: Callable[[], int], limits: Limits) -> bytes | None:
                 "(limit 'file_bytes'); crop the image or raise the limit"
             )
         data = file.read(file_bytes + 1)
+        at_rest = is_at_rest(handle, 0, file_bytes)
     if len(data) != file_bytes:
         raise IncompleteFileError("changed while it was read; try again when it is finished")
-    return data
+    return data, at_rest
 
 
 def _refuse_other_formats(data: bytes) -> None:
     if not data:
         raise IncompleteFileError("is empty (0 bytes); export the image again")
-    if not data[:64].strip(b"\0"):
+    for formats, remedy in (
+        (IMAGES, "wrote it, or with Fiji (File > Import > Bio-Formats, then File > Save As > Tiff)"),
+        (OTHERS, "acquired it"),
+    ):
+        for pattern, words in formats.items():
+            if re.match(pattern, data, re.DOTALL):
+                raise NotAnImageError(
+                    f"is {words}, which is not read here; export the image as TIFF with the program that "
+                    f"{remedy}"
+                )
+    if not data[:64].strip(b"\0"):  # asked last: so does a DICOM file
         raise IncompleteFileError(
             "begins with zeros, as a file does whose writing has just begun; try again later"
         )
-    for start, words in OTHER_FORMATS.items():
-        if data.startswith(start):
-            raise NotAnImageError(
-                f"is {words}, which is not read here; export the image as TIFF with the program "
-                "that wrote it, or with Fiji"
-            )

@@ -8,7 +8,7 @@ that it agrees on where the pixels are.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -26,7 +26,7 @@ from colvi_edge.acquisition.lif_blocks import walk
 from colvi_edge.acquisition.lif_images import Layout, images, layout, uses
 from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
 from colvi_edge.acquisition.source import Source
-from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
+from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
 from colvi_edge.errors import (
     AcquisitionError,
     ImageTooLargeError,
@@ -42,11 +42,16 @@ _NOT_ASSIGNED = Assigned(())
 
 @dataclass(frozen=True)
 class LifPicture:
-    """One image of a container: planes (Z, C, H, W), and what the container says of it."""
+    """One image of a container: planes (Z, C, H, W), and what the container says of it.
+
+    Attributes:
+        last_plane_black: the plane that is stored last is zeros, in a file that is finished.
+    """
 
     planes: NDArray[Any]
     assigned: Assigned
     layout: Layout
+    last_plane_black: bool
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,14 @@ class LifContainer:
             return Listed(key, element, error)
         return Listed(key, element, lies, assigned)
 
-    def read(self, listed: Listed) -> LifPicture | AcquisitionError | MemoryError:
+    def read(
+        self, listed: Listed, is_final: Callable[[AcquisitionError], bool]
+    ) -> LifPicture | AcquisitionError | MemoryError:
         """Return an image, or why it is refused.
+
+        Args:
+            listed: one of `images`.
+            is_final: asked whether no later look can help.
 
         Returns:
             planes: (Z, C, H, W) uint8, uint16 or float32 (finite), native byte order, contiguous.
@@ -142,8 +153,13 @@ class LifContainer:
                     stored = self._stored(listed.element, listed.layout)
             except (AcquisitionError, MemoryError) as error:
                 return error
+            block = listed.layout.block
+            at_rest = self._source.is_at_rest(block.offset, block.offset + block.bytes)
         try:
-            return self._picture(stored, listed.layout, listed.assigned)
+            picture = self._picture(stored, listed.layout, listed.assigned)
+            if picture.last_plane_black:
+                refuse_unfinished(at_rest, is_final)
+            return picture
         except (AcquisitionError, MemoryError) as error:
             return error
 
@@ -158,7 +174,7 @@ class LifContainer:
     def _picture(self, stored: NDArray[Any], lies: Layout, assigned: Assigned) -> LifPicture:
         rows = lies.axes.index("Y")
         last = stored.reshape(-1, lies.length("Y"), math.prod(lies.shape[rows + 1 :]))[-1]
-        refuse_unwritten_tail(last[..., np.newaxis], None)
+        black = ends_black(last[..., np.newaxis], None)
         if stored.dtype.kind == "f" and not np.isfinite(stored).all():
             raise PixelTypeError(
                 "holds pixels that are NaN or infinite; expected finite numbers; acquire it again"
@@ -169,6 +185,7 @@ class LifContainer:
             planes=np.ascontiguousarray(planes, dtype=lies.dtype.newbyteorder("=")),
             assigned=assigned,
             layout=lies,
+            last_plane_black=black,
         )
 
 

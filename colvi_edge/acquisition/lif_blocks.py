@@ -75,6 +75,14 @@ def _description(source: Source, file_bytes: int) -> str:
     header = source.read(_HEADER.size) or b""
     if len(header) < _HEADER.size:
         raise IncompleteFileError(f"ends inside its header, after {file_bytes} bytes; {DAMAGED}")
+    begin = (source.read(2 * max(map(len, _RELATIVES))) or b"").decode("utf-16-le", "replace")
+    for start, words in _RELATIVES.items():  # an object's header says more than a container's
+        if begin.startswith(start):
+            raise NotAnImageError(
+                f"is {words}, which is not read here; export the image as TIFF, or save it in a .lif, "
+                "with LAS X"
+            )
+    source.seek(_HEADER.size)
     tag, length, mark, characters = _HEADER.unpack(header)
     if (tag, mark) != (0x70, 0x2A) or length != 2 * characters + 5:
         raise NotAnImageError(
@@ -92,9 +100,6 @@ def _description(source: Source, file_bytes: int) -> str:
         xml = data.decode("utf-16-le")
     except UnicodeDecodeError as error:
         raise IncompleteFileError(f"the description of its images is not text; {DAMAGED}") from error
-    for start, words in _RELATIVES.items():
-        if xml.startswith(start):
-            raise NotAnImageError(f"is {words}, which is not read here; export the image as TIFF")
     if re.search("<!(DOCTYPE|ENTITY)", xml):
         raise UnsafeFileError(
             "its description defines entities, which no microscope writes; export its images as TIFF"

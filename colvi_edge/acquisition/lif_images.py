@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -46,6 +45,9 @@ OTHER_SCANS = {
     "L": "a loop of {} rounds",
 }
 REMEDY = "; expected one field in X, Y and Z"
+STEP_UM = (1e-3, 1e3)
+"""Plausible distance of two pixels or planes: anyone may have written 1e-300, which no TIFF holds."""
+
 PIXEL_TYPES = {(0, 1): "uint8", (0, 2): "uint16", (1, 4): "float32"}
 
 
@@ -59,7 +61,7 @@ class Layout:
         dtype: uint8, uint16 or float32, little-endian.
         block: where they are.
         hints: what is said of each channel.
-        pixel_size_um, plane_spacing_um: None where the file does not say.
+        pixel_size_um, pixel_height_um, plane_spacing_um: along X, Y and Z; None where the file does not say.
     """
 
     axes: str
@@ -68,6 +70,7 @@ class Layout:
     block: Block
     hints: Sequence[ChannelHint]
     pixel_size_um: float | None
+    pixel_height_um: float | None
     plane_spacing_um: float | None
 
     def length(self, axis: str) -> int:
@@ -157,6 +160,7 @@ def layout(element: Element, blocks: Mapping[str, Block], used: Counter[str]) ->
         block=block,
         hints=channel_hints(image, channels),
         pixel_size_um=_micrometres(dimensions["X"]),
+        pixel_height_um=_micrometres(dimensions["Y"]),
         plane_spacing_um=_micrometres(dimensions["Z"]) if "Z" in order else None,
     )
 
@@ -224,7 +228,7 @@ def _number(element: Element, attribute: str) -> int:
 
 def _micrometres(dimension: Dimension) -> float | None:
     step_um = dimension.step_m * 1e6
-    return step_um if isfinite(step_um) and step_um > 0 else None
+    return step_um if STEP_UM[0] <= step_um <= STEP_UM[1] else None
 
 
 def _safe_name(name: str) -> str:

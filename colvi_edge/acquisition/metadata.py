@@ -37,12 +37,15 @@ class Description:
         planes: pages of pixels that it declares.
         channels: one hint for each channel.
         reader_xml: what a reader of OME-XML needs to know of it, in place of what the file says.
+        pixel_size_um: edge of a pixel along a row.
+        pixel_height_um: along a column.
     """
 
     dialect: str
     planes: int | None = None
     channels: tuple[ChannelHint, ...] = ()
     pixel_size_um: float | None = None
+    pixel_height_um: float | None = None
     plane_spacing_um: float | None = None
     planes_planned: int | None = None
     reader_xml: str | None = None
@@ -65,7 +68,12 @@ def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
     else:
         description = Description("generic")
     if description.dialect in ("generic", "shaped"):
-        description = replace(description, pixel_size_um=_resolution_um(pages[0]))
+        unit_um = {2: MICROMETRES["inch"], 3: MICROMETRES["cm"]}.get(pages[0].directory.number(296, 2))
+        description = replace(
+            description,
+            pixel_size_um=_edge_um(pages[0], 282, unit_um),
+            pixel_height_um=_edge_um(pages[0], 283, unit_um),
+        )
     planned = _planes_planned(pages[0].directory.raw(MICRO_MANAGER))
     return replace(description, planes_planned=description.planes_planned or planned)
 
@@ -113,15 +121,16 @@ def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
             f"declares {images} images, but {channels} channels x {slices} slices x {frames} frames; "
             "save it again as ImageJ hyperstack"
         )
-    unit = MICROMETRES.get(str(metadata.get("unit", "")).strip().lower())
-    per_unit = page.directory.ratio(282)
+    names = metadata.get("unit", ""), metadata.get("yunit", metadata.get("unit", ""))
+    unit, unit_y = (MICROMETRES.get(str(name).strip().lower()) for name in names)
     info = str(metadata.get("Info", ""))
     summary = _json_object(info.encode(errors="replace")) if info.startswith("{") else {}
     return Description(
         "imagej",
         planes,
         channels=_imagej_channels(metadata, summary, channels),
-        pixel_size_um=plausible_pixel_um(unit / per_unit if unit and per_unit else None),
+        pixel_size_um=_edge_um(page, 282, unit),
+        pixel_height_um=_edge_um(page, 283, unit_y),
         plane_spacing_um=positive(metadata.get("spacing"), unit),
         planes_planned=_planes_planned(info.encode(errors="replace")),
     )
@@ -162,6 +171,7 @@ def _ome(image: OmeImage) -> Description:
         image.planes,
         channels=tuple(_ome_channel(channel) for channel in children(pixels, "Channel")),
         pixel_size_um=plausible_pixel_um(_ome_length_um(pixels, "PhysicalSizeX")),
+        pixel_height_um=plausible_pixel_um(_ome_length_um(pixels, "PhysicalSizeY")),
         plane_spacing_um=_ome_length_um(pixels, "PhysicalSizeZ"),
         reader_xml=image.reader_xml,
     )
@@ -204,9 +214,9 @@ def _ome_length_um(pixels: Element, attribute: str) -> float | None:
     return positive(pixels.get(attribute), MICROMETRES.get(pixels.get(f"{attribute}Unit", "µm").lower()))
 
 
-def _resolution_um(page: Page) -> float | None:
-    per_unit = page.directory.ratio(282)
-    unit_um = {2: MICROMETRES["inch"], 3: MICROMETRES["cm"]}.get(page.directory.number(296, 2))
+def _edge_um(page: Page, tag: int, unit_um: float | None) -> float | None:
+    """Return the edge of a pixel from the tag that says how many there are in a unit."""
+    per_unit = page.directory.ratio(tag)
     return plausible_pixel_um(unit_um / per_unit if unit_um and per_unit else None)
 
 

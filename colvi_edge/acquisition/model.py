@@ -72,7 +72,7 @@ class Acquisition:
         image_key: which image of a file that holds several, such as "0003-Series004"; else "".
         planes: (Z, C, H, W) uint8, uint16 or float32, in the file's channel order.
         channels: role of each of the C channels.
-        pixel_size_um: edge of a pixel; None when the file does not say.
+        pixel_size_um: edge of a pixel, along a row; None when the file does not say.
         plane_spacing_um: distance of two planes; None when the file does not say.
         planes_planned: planes that the acquisition software set out to take; None when the
             file does not say.
@@ -80,6 +80,8 @@ class Acquisition:
         channels_assumed: the file names no channel, nor did the operator; nuclei were taken to come
             first, or by one clear colour of two.
         colours_disagree: the channels are shown in each other's colours, against their names.
+        pixel_height_um: the other edge, along a column; None when the file does not say.
+        last_plane_black: the plane that is stored last holds nothing, in a file that is finished.
     """
 
     name: str
@@ -92,6 +94,8 @@ class Acquisition:
     provenance: Provenance
     channels_assumed: bool = False
     colours_disagree: bool = False
+    pixel_height_um: float | None = None
+    last_plane_black: bool = False
 
     def laid_out(self, layout: Sequence[str]) -> NDArray[Any]:
         """Return the planes as a bundle asks for them.

@@ -4,10 +4,28 @@ import errno
 import io
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from colvi_edge.errors import AcquisitionError, IncompleteFileError, NotAnImageError
+
+AT_REST_S = 10.0
+"""A program that is still writing has changed the file since."""
+
+
+def is_at_rest(handle: int, begin: int, end: int) -> bool:
+    """Return whether a file was left alone for a while and these bytes of it were written by somebody.
+
+    Bytes that were reserved and never written are a hole, where the file system tells holes; elsewhere
+    the time decides alone.
+    """
+    if time.time() - os.fstat(handle).st_mtime < AT_REST_S:
+        return False
+    try:
+        return os.lseek(handle, begin, os.SEEK_HOLE) >= end
+    except OSError:  # this one does not tell
+        return True
 
 
 @contextmanager
@@ -79,6 +97,10 @@ class Source(io.RawIOBase):
                 yield status.st_size
             finally:
                 self._handle = -1
+
+    def is_at_rest(self, begin: int, end: int) -> bool:
+        """Return what `is_at_rest` says of these bytes; only while the stream may be read."""
+        return is_at_rest(self._handle, begin, end)
 
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]  # the stubs want Buffer of 3.12
         """Fill the buffer as far as the file goes; return how many bytes it took."""

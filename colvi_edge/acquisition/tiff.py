@@ -24,7 +24,7 @@ from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
 from colvi_edge.acquisition.metadata import Description, describe
 from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
-from colvi_edge.acquisition.unwritten import refuse_unwritten_tail
+from colvi_edge.acquisition.unwritten import ends_black
 from colvi_edge.errors import (
     AcquisitionError,
     AxesError,
@@ -70,13 +70,18 @@ for _flag in TIFF.FILE_FLAGS - {"shaped", "ome", "imagej"}:
 
 @dataclass(frozen=True)
 class TiffImage:
-    """The image of a TIFF file: planes (Z, C, H, W), and what the file says of it."""
+    """The image of a TIFF file: planes (Z, C, H, W), and what the file says of it.
+
+    Attributes:
+        last_plane_black: the plane that is stored last is zeros, which may be unwritten.
+    """
 
     planes: NDArray[Any]
     assigned: Assigned
     axes: str
     shape: tuple[int, ...]
     description: Description
+    last_plane_black: bool
 
 
 def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Limits) -> TiffImage:
@@ -110,14 +115,14 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         count = layout.channels - (rgb and layout.channels == 4)  # the fourth of RGB is opacity
         assigned = assign_roles(count, description.channels, rgb=rgb, asked=channels)
         stored = _decode(data, tif, series, places, pages)
-        refuse_unwritten_tail(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
+        black = ends_black(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
     planes = stored.transpose(layout.order).reshape(layout.planes, layout.channels, *layout.frame)
     planes = _counted(np.ascontiguousarray(planes[:, :count]))
     if planes.dtype.kind == "f" and not np.isfinite(planes).all():
         raise PixelTypeError(
             "holds pixels that are NaN or infinite; expected finite numbers; export it again"
         )
-    return TiffImage(planes, assigned, axes, shape, description)
+    return TiffImage(planes, assigned, axes, shape, description, black)
 
 
 def _counted(planes: NDArray[Any]) -> NDArray[Any]:

@@ -3,22 +3,27 @@
 Many programs reserve a file's full length first and fill it in afterwards; until then its end
 reads as zeros. Neither the length nor the structure of such a file shows it, and uncompressed
 pixels may be zero (a compressed stream that ends in zeros does not decode to its full length).
+
+An acquisition that was broken off leaves the same behind for good. So a black last plane is believed of a
+file that is at rest, by whoever knows that no later look would find another.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.errors import IncompleteFileError
+from colvi_edge.acquisition.source import AT_REST_S
+from colvi_edge.errors import AcquisitionError, IncompleteFileError, LastPlaneBlackError
 
 DARK_TAIL_PX = 16
 DARK_SHARE = 0.01
 """Where fewer pixels than this are zero, 16 in a row are so by chance once in 10^32 images."""
 
 
-def refuse_unwritten_tail(plane: NDArray[Any], tile_px: tuple[int, int] | None) -> None:
-    """Refuse an image that ends in zeros as space does that was reserved, but not filled.
+def ends_black(plane: NDArray[Any], tile_px: tuple[int, int] | None) -> bool:
+    """Return whether an image ends in a black plane; refuse one that ends in the midst of a plane.
 
     Black itself is no sign: a detector whose offset clips, or that counts photons, records
     zeros by the million. A whole plane of them at the very end is one, and so is a run of them
@@ -27,6 +32,9 @@ def refuse_unwritten_tail(plane: NDArray[Any], tile_px: tuple[int, int] | None) 
     Args:
         plane: (H, W, samples), the one that is stored last.
         tile_px: (height, width) of the tiles it is stored in; None when it is stored row by row.
+
+    Raises:
+        IncompleteFileError: the plane's end is zeros as space is that was reserved, but not filled.
     """
     height, width, _ = plane.shape
     rows, columns = tile_px or (1, width)
@@ -36,12 +44,31 @@ def refuse_unwritten_tail(plane: NDArray[Any], tile_px: tuple[int, int] | None) 
             dark = ~plane[y : y + rows, x : x + columns].any(axis=-1).ravel()
             if not dark.all():
                 _refuse_tail(plane, tail_px + int(np.argmin(dark[::-1])))
-                return
+                return False
             tail_px += dark.size
-    raise IncompleteFileError(
-        "its last plane holds nothing but zeros, as a file does that is still being written; "
-        "wait for the microscope, or, if it is truly black, raise the detector's offset"
-    )
+    return True
+
+
+def refuse_unfinished(at_rest: bool, is_final: Callable[[AcquisitionError], bool]) -> None:
+    """Refuse an image that ends in a black plane, unless that is all there will be.
+
+    Args:
+        at_rest: from `source.is_at_rest`.
+        is_final: asked whether no later look can help.
+
+    Raises:
+        LastPlaneBlackError: the file is at rest, but a later look is to confirm it.
+        IncompleteFileError: it is not, or was never written so far.
+    """
+    black = "its last plane holds nothing but zeros, as in a file that is still being written; "
+    if not at_rest:
+        raise IncompleteFileError(
+            f"{black}try again {AT_REST_S:g} s after its last change; if that does not help, export the "
+            "planes that were acquired"
+        )
+    doubt = LastPlaneBlackError(f"{black}it will be judged if the next look finds the same")
+    if not is_final(doubt):
+        raise doubt
 
 
 def _refuse_tail(plane: NDArray[Any], tail_px: int) -> None:

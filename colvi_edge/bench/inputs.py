@@ -64,7 +64,9 @@ def _saved(acquisition: Acquisition, path: Path, compression: str | None) -> Pat
     ]
     metadata: dict[str, object] = {"axes": "ZCYX", "Channel": {"Name": names}}
     if acquisition.pixel_size_um:
-        metadata |= dict.fromkeys(("PhysicalSizeX", "PhysicalSizeY"), acquisition.pixel_size_um)
+        metadata["PhysicalSizeX"] = acquisition.pixel_size_um
+    if acquisition.pixel_height_um:
+        metadata["PhysicalSizeY"] = acquisition.pixel_height_um
     if acquisition.plane_spacing_um:
         metadata["PhysicalSizeZ"] = acquisition.plane_spacing_um
     tifffile.imwrite(

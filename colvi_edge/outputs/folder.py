@@ -45,6 +45,7 @@ def write_result(
     nuclei: NDArray[Any],
     confirm: Callable[[], None],
     overlay_choice: OverlayChoice = OverlayChoice.PNG,
+    pixel_height_um: float | None = None,
 ) -> Sidecar:
     """Write the files of a result, the sidecar last; return the sidecar as written.
 
@@ -59,6 +60,7 @@ def write_result(
         nuclei: (H, W) projection.
         confirm: asked before each change in the folder; raises to leave it as it is.
         overlay_choice: whether there is an OME-TIFF beside the picture.
+        pixel_height_um: for it, where the height is not the width, which the sidecar has.
 
     Raises:
         OSError: a file cannot be written; then the older files are as they were, or there is no
@@ -68,7 +70,9 @@ def write_result(
     previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
     clock = Clock()
     with Drafts(folder_fd) as drafts:
-        outputs = _draft_views(drafts, names, sidecar, (collagen, nuclei), overlay_choice, clock)
+        outputs = _draft_views(
+            drafts, names, sidecar, (collagen, nuclei), overlay_choice, pixel_height_um, clock
+        )
         revision = 1
         if previous is not None:
             revision = previous.revision + (previous.result_id != sidecar.result_id)
@@ -98,6 +102,7 @@ def _draft_views(
     sidecar: Sidecar,
     channels: tuple[NDArray[Any], NDArray[Any]],
     overlay_choice: OverlayChoice,
+    pixel_height_um: float | None,
     clock: Clock,
 ) -> dict[OutputKind, str]:
     """Draft every file of a result but the sidecar itself; return their SHA-256."""
@@ -124,7 +129,7 @@ def _draft_views(
             from colvi_edge.outputs import ome_tiff  # its XML and TIFF writers take 30 ms that few need
 
             with clock.lap("ome-tiff"):
-                data = ome_tiff.render(sidecar, *channels)
+                data = ome_tiff.render(sidecar, *channels, pixel_height_um)
             hashes[OutputKind.OME_TIFF] = drafted(OutputKind.OME_TIFF, data)
         return {OutputKind.OVERLAY: drafting.result(), **hashes}
 

@@ -57,7 +57,9 @@ class _Rectangle(NamedTuple):
     rgb: tuple[int, int, int]
 
 
-def render(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> bytes:
+def render(
+    sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any], pixel_height_um: float | None = None
+) -> bytes:
     """Return the file; equal input gives equal bytes.
 
     Its pixels are the projections', in their own type; only summed integers, which come in 64 bits,
@@ -67,21 +69,23 @@ def render(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> by
         sidecar: what is shown; a rejected image gets the field and why, but no patches.
         collagen: (H, W) projection: uint8, uint16, float32, or sums of such: int64, float64.
         nuclei: the same of the other channel.
+        pixel_height_um: where it is not the width, which the sidecar has.
     """
     projections = {"nuclei": nuclei, "collagen": collagen}
     pixels = _compact(np.stack([projections[channel] for channel in CHANNELS]))
     overlay: dict[str, Any] = {"Labels": [f"{channel}: {headline(sidecar)}" for channel in CHANNELS]}
     if sidecar.patches:
         overlay["Overlays"] = [roi for _, roi in imagej_rois(sidecar, _FRAME_INSET_PX)]
-    per_cm = 1e4 / sidecar.image.pixel_size_um if sidecar.image.pixel_size_um else None
+    width_um = sidecar.image.pixel_size_um
+    size_um = (width_um, pixel_height_um or width_um) if width_um else None
     file = io.BytesIO()
     with TiffWriter(file, bigtiff=pixels.nbytes >= _BIG_BYTES, byteorder="<") as tiff:
         tiff.write(
             pixels,
             photometric="minisblack",
-            resolution=(per_cm, per_cm) if per_cm else None,
-            resolutionunit="CENTIMETER" if per_cm else None,
-            description=_ome_xml(sidecar, pixels),
+            resolution=(1e4 / size_um[0], 1e4 / size_um[1]) if size_um else None,
+            resolutionunit="CENTIMETER" if size_um else None,
+            description=_ome_xml(sidecar, pixels, size_um),
             software=_software(sidecar),
             metadata=None,
             extratags=imagej_metadata_tag(overlay, "<"),
@@ -96,7 +100,7 @@ def _compact(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels.astype(np.uint16 if pixels.max() <= np.iinfo(np.uint16).max else np.uint32)
 
 
-def _ome_xml(sidecar: Sidecar, pixels: NDArray[Any]) -> bytes:
+def _ome_xml(sidecar: Sidecar, pixels: NDArray[Any], size_um: tuple[float, float] | None) -> bytes:
     """Return the metadata, in ASCII: other characters as references, so that any TIFF reader takes it."""
     ome = ElementTree.Element("OME", {"xmlns": _SCHEMA, "xmlns:xsi": _XSI})
     ome.set("xsi:schemaLocation", f"{_SCHEMA} {_SCHEMA}/ome.xsd")
@@ -105,7 +109,7 @@ def _ome_xml(sidecar: Sidecar, pixels: NDArray[Any]) -> bytes:
     rectangles = [_field(sidecar, pixels), *_patches(sidecar)]
     image = _add(ome, "Image", ID="Image:0", Name=series_name(sidecar.image.name, sidecar.image.key))
     _add(image, "Description", f"{headline(sidecar)}. {sidecar.intended_use}")
-    _add_pixels(image, pixels, sidecar.image.pixel_size_um)
+    _add_pixels(image, pixels, size_um)
     for number in range(len(rectangles)):
         _add(image, "ROIRef", ID=f"ROI:{number}")
     _add(image, "AnnotationRef", ID="Annotation:0")
@@ -119,11 +123,13 @@ def _ome_xml(sidecar: Sidecar, pixels: NDArray[Any]) -> bytes:
     return b'<?xml version="1.0" encoding="UTF-8"?>' + ElementTree.tostring(ome, "us-ascii")
 
 
-def _add_pixels(image: ElementTree.Element, pixels: NDArray[Any], pixel_size_um: float | None) -> None:
+def _add_pixels(
+    image: ElementTree.Element, pixels: NDArray[Any], size_um: tuple[float, float] | None
+) -> None:
     channels, height, width = pixels.shape
     sizes = {"SizeX": width, "SizeY": height, "SizeZ": 1, "SizeC": channels, "SizeT": 1}
-    if pixel_size_um:  # the schema's own unit is um
-        sizes |= {"PhysicalSizeX": pixel_size_um, "PhysicalSizeY": pixel_size_um}
+    if size_um:  # the schema's own unit is um
+        sizes |= {"PhysicalSizeX": size_um[0], "PhysicalSizeY": size_um[1]}
     kind = _PIXEL_TYPES.get(pixels.dtype.name, pixels.dtype.name)
     element = _add(image, "Pixels", ID="Pixels:0", DimensionOrder="XYCZT", Type=kind, **sizes)
     for number, (name, rgb) in enumerate(CHANNELS.items()):

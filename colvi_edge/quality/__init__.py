@@ -83,6 +83,9 @@ NUCLEUS_UM, SIZE_FACTOR, NUCLEI_AT_LEAST = 8.4, 1.4, 4
 PIXEL_SIZE_FACTOR = 1.25
 """A pixel size off by more than this factor shows the network another magnification."""
 
+PIXEL_ASPECT = 1.01
+"""Edges of a pixel: unlike by more than resolutions are rounded, structures come out stretched."""
+
 ROLES: tuple[Role, ...] = ("collagen", "nuclei")
 
 
@@ -139,7 +142,9 @@ def assess(
     flags += [
         *_patches(acquisition, patch_px, expected.patches_at_least),
         *_pixel_size(acquisition.pixel_size_um, expected.pixel_size_um),
+        *_pixel_aspect(acquisition.pixel_size_um, acquisition.pixel_height_um),
         *_planes(acquisition),
+        *_last_plane(acquisition),
         *_colours(acquisition),
     ]
     return Assessment(sorted(flags, key=lambda flag: flag.severity != "reject"), measures)
@@ -286,7 +291,7 @@ def _nuclei(nuclei: Look, acquisition: Acquisition, expected: Expected, *, clipp
         words = "Soft focus: blurred collagen looks like a patient's; refocus and acquire again."
         flags.append(Flag("out_of_focus", "warn", focus, FOCUS_WARN, words))
     if not clipped:  # it makes nuclei larger and noise smaller
-        flags += _nuclear_size(nuclei, acquisition.pixel_size_um or expected.pixel_size_um)
+        flags += _nuclear_size(nuclei, _mean_edge_um(acquisition) or expected.pixel_size_um)
         flags += _grey_levels(nuclei)
         if expected.planes != 1:  # a network of single planes knows their noise
             flags += _noise(_channel(acquisition, "nuclei"), nuclei)
@@ -354,6 +359,24 @@ def _pixel_size(found_um: float | None, expected_um: float | None) -> list[Flag]
     return [Flag("pixel_size_off", "warn", found_um, expected_um, words)]
 
 
+def _mean_edge_um(acquisition: Acquisition) -> float | None:
+    width_um = acquisition.pixel_size_um
+    return width_um and (width_um + (acquisition.pixel_height_um or width_um)) / 2
+
+
+def _pixel_aspect(width_um: float | None, height_um: float | None) -> list[Flag]:
+    if width_um is None or height_um is None or 1 / PIXEL_ASPECT <= height_um / width_um <= PIXEL_ASPECT:
+        return []
+    ratio = height_um / width_um
+    limit, direction = (PIXEL_ASPECT, "width") if ratio > 1 else (1 / PIXEL_ASPECT, "height")
+    words = (
+        f"Pixels are {width_um:g} um wide and {height_um:g} um high, expected squares: structures come out "
+        f"stretched {max(ratio, 1 / ratio):.3g} times in {direction}; acquire square pixels, or resample the "
+        "image to them."
+    )
+    return [Flag("pixels_not_square", "warn", ratio, limit, words)]
+
+
 def _patches(acquisition: Acquisition, patch_px: int, at_least: int) -> list[Flag]:
     height, width = acquisition.planes.shape[2:]
     rows, cols = grid_shape(height, width, patch_px)
@@ -372,6 +395,16 @@ def _planes(acquisition: Acquisition) -> list[Flag]:
         return []
     words = f"{found} planes of the {planned} that were to be acquired: the projection is darker than usual."
     return [Flag("planes_missing", "warn", found, planned, words)]
+
+
+def _last_plane(acquisition: Acquisition) -> list[Flag]:
+    if not acquisition.last_plane_black:
+        return []
+    words = (
+        "The last plane of the file holds nothing but zeros: if the acquisition ended early, the projection "
+        "is darker than usual; acquire the image again."
+    )
+    return [Flag("last_plane_black", "warn", None, None, words)]
 
 
 def _channel(acquisition: Acquisition, role: Role) -> NDArray[Any]:

@@ -19,13 +19,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import Bundle, Familiarity, FamiliarityLimits, MeasureName
+from colvi_edge.bundle import Bundle, FamiliarityLimits, MeasureName
 from colvi_edge.errors import BundleError
 from colvi_edge.quality.copies import ALIKE
 from colvi_edge.quality.measures import FINE_PX, Floats, Look, chord_px, halved, parted, sharpness
 
 OCTAVES = 6
-"""Details of 4 to 8 pixels, of 8 to 16, ..., of 128 to 256; the last is the illumination's, and is left out."""
+"""Details of 4 to 8 pixels, of 8 to 16, ... of 128 to 256; the last are the illumination's: left out."""
 
 SKEWED = (1, 2, 3)
 """Halvings after which the skewness of the collagen is taken: on bins of 8, 16 and 32 pixels."""
@@ -176,7 +176,7 @@ def structure(nuclei_coarse: Floats, collagen_fine: Floats) -> NDArray[np.float6
 
 
 def whitening(images: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (STRUCTURE, STRUCTURE): what makes of differences such of standard deviation 1 in all directions.
+    """Return (STRUCTURE, STRUCTURE): it makes differences of one standard deviation in all directions.
 
     Args:
         images: (N, STRUCTURE), of training images. The fewer, the less their covariances are believed.
@@ -192,7 +192,7 @@ def whitening(images: NDArray[np.float64]) -> NDArray[np.float64]:
 def distances(
     of: NDArray[np.float64], to: NDArray[np.float64], whitened_by: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return (N, M): root mean square of the whitened difference of each of (N, STRUCTURE) to (M, STRUCTURE)."""
+    """Return (N, M): root mean square of the whitened difference, of (N, STRUCTURE) to (M, STRUCTURE)."""
     difference = (of @ whitened_by)[:, np.newaxis] - to @ whitened_by
     return np.sqrt(np.mean(difference**2, axis=2))
 

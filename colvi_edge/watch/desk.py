@@ -120,7 +120,9 @@ class Desk:
         except sqlite3.OperationalError as error:
             self.schedule.again(piece, now, "ledger", _ledger_words(error), attempts=piece.attempts)
             return None
-        return Work(piece.number, piece.path, piece.signature, mount, piece.is_last(now), piece.anew)
+        return Work(
+            piece.number, piece.path, piece.signature, mount, piece.is_last(now), piece.anew, piece.kind
+        )
 
     def finished(self, answer: Finished, now: float) -> None:
         """Take an answer."""

@@ -7,10 +7,12 @@ NOT_READ = frozenset(
     {
         ".nd2", ".czi", ".lsm", ".zvi", ".oir", ".oib", ".oif", ".vsi", ".ims", ".lof", ".xlef",
         ".dv", ".stk", ".flex", ".ics", ".sld", ".svs", ".ndpi", ".scn", ".mrxs",
-        ".dcm", ".nii", ".nii.gz", ".mrc", ".png", ".jpg", ".jpeg", ".jp2", ".bmp", ".gif",
+        ".dcm", ".dicom", ".nii", ".nii.gz", ".mrc", ".fits", ".fit", ".fts",
+        ".png", ".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp",
     }
 )  # fmt: skip
-"""Microscopes, slide scanners, medicine, pictures. What is taken for a raw file is told apart before."""
+"""Microscopes, slide scanners, medicine, pictures. What is taken for a raw file is told apart before; a .vsi
+stands for the .ets files that belong to it."""
 
 
 def unread_suffix(name: str) -> str:

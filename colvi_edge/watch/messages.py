@@ -182,6 +182,7 @@ class Work:
         mount: of the root; elsewhere nothing is read or written.
         last: an incomplete file has been waited for long enough and gets its error record now.
         anew: judge it although a result for this content is there.
+        kind: of the error that made it wait at the look before this one; "" if there was none.
     """
 
     number: int
@@ -190,6 +191,7 @@ class Work:
     mount: Mount
     last: bool
     anew: bool
+    kind: str = ""
 
 
 @dataclass(frozen=True)

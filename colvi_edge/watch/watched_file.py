@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from colvi_edge.errors import AcquisitionError, ColviEdgeError, IncompleteFileError, NotAnImageError
+from colvi_edge.errors import (
+    AcquisitionError,
+    ColviEdgeError,
+    IncompleteFileError,
+    LastPlaneBlackError,
+    NotAnImageError,
+)
 from colvi_edge.outputs.folder import explained
 from colvi_edge.watch.child import supervisor_lives
 from colvi_edge.watch.messages import Condemn, Mount, Signature, Work
@@ -103,7 +109,10 @@ class WatchedFile:
             return False
         code = error_number(error)
         if isinstance(error, IncompleteFileError) or code in MAY_BE_HELD:
-            return isinstance(self.work, Work) and self.work.last
+            if not isinstance(self.work, Work):
+                return False
+            seen = isinstance(error, LastPlaneBlackError) and self.work.kind == error.kind
+            return seen or self.work.last
         return code is None or code in PERMANENT
 
     def _state(self) -> Signature:

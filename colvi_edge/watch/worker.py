@@ -173,8 +173,8 @@ class Worker:
         elif file.is_final(result):
             self._say(number, "error", words=str(result), kind=result.kind)
         else:
-            held = isinstance(result, IncompleteFileError) or code in MAY_BE_HELD
-            self._say(number, "again", words=str(result), kind="incomplete" if held else result.kind)
+            kind = IncompleteFileError.kind if code in MAY_BE_HELD else result.kind
+            self._say(number, "again", words=str(result), kind=kind)
 
     def _say(
         self,

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import tracemalloc
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +26,7 @@ from colvi_edge.errors import (
     ChannelError,
     ImageTooSmallError,
     IncompleteFileError,
+    LastPlaneBlackError,
     PixelTypeError,
     ScanModeError,
     TimeSeriesError,
@@ -101,6 +103,32 @@ def test_what_is_known_of_an_image(tmp_path: Path) -> None:
     assert image.plane_spacing_um == pytest.approx(1.5)
     assert image.provenance.bytes == len(written.data)
     assert image.provenance.sha256 == hashlib.sha256(written.data).hexdigest()
+
+
+@pytest.mark.parametrize("height_um", [0.31, 0.3116, 0.62, 0.155])
+@pytest.mark.parametrize("axes", ORDERS)
+def test_both_edges_of_a_pixel(axes: str, height_um: float, tmp_path: Path) -> None:
+    """Each axis has its own length."""
+    series = Series(camera(axes), axes, pixel_size_um=0.31, pixel_height_um=height_um)
+    (image,) = read_all(container(series).data, tmp_path)
+
+    assert isinstance(image, Acquisition)
+    assert image.pixel_size_um == pytest.approx(0.31)
+    assert image.pixel_height_um == pytest.approx(height_um)
+
+
+@pytest.mark.parametrize("length", ["0", "1e-300", "1e300"])
+def test_an_edge_that_no_microscope_has_is_unknown(length: str, tmp_path: Path) -> None:
+    """The other one is believed."""
+    series = Series(camera("CYX"), "CYX")
+    told = description_of(series)
+    mark = told.index('Length="', told.index('DimID="2"')) + len('Length="')
+    foreign = told[:mark] + length + told[told.index('"', mark) :]
+    (image,) = read_all(container(Series(series.pixels, "CYX", xml=foreign)).data, tmp_path)
+
+    assert isinstance(image, Acquisition)
+    assert image.pixel_size_um == pytest.approx(0.38)
+    assert image.pixel_height_um is None
 
 
 def test_no_unit_no_pixel_size(tmp_path: Path) -> None:
@@ -343,6 +371,49 @@ def test_a_container_that_may_grow_is_left_alone(how: str, tmp_path: Path) -> No
         next(images)
     with pytest.raises(IncompleteFileError, match=r"^x\.lif\.0001-Series001: "):
         next(images)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("age_s", [0, 60])
+@pytest.mark.parametrize("may_wait", [True, False])
+def test_an_image_that_ends_black(stored: bool, age_s: float, may_wait: bool, tmp_path: Path) -> None:
+    """Told where the container is at rest and nobody looks again; reserved space never."""
+    ends_black = camera("ZCYX", size=(128, 128))
+    ends_black[-1:] = 0
+    good = Series(camera("ZCYX"))
+    written = container(good, Series(ends_black), good)
+    begin, size = written.spans[1]
+    hole = begin + size - 2 * 128 * 128 * 2
+    path = tmp_path / "x.lif"
+    with path.open("wb") as file:
+        file.write(written.data if stored else written.data[:hole])
+        file.truncate(len(written.data))
+        file.seek(begin + size)
+        file.write(written.data[begin + size :])
+        if not stored and os.lseek(file.fileno(), begin, os.SEEK_HOLE) >= begin + size:
+            pytest.skip("this file system does not tell holes")
+    assert path.read_bytes() == written.data
+    os.utime(path, times=(time.time() - age_s,) * 2)
+    images = acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.lif", may_lack=lambda _: not may_wait)
+
+    first = next(images)
+    assert isinstance(first, Acquisition)
+    assert not first.last_plane_black
+    if may_wait:
+        with pytest.raises(
+            IncompleteFileError, match=r"^x\.lif\.0001-Series001: .*nothing but zeros"
+        ) as error:
+            next(images)
+        assert type(error.value) is (LastPlaneBlackError if stored and age_s else IncompleteFileError)
+        return
+    second, third = images
+    assert isinstance(third, Acquisition)
+    if stored and age_s:
+        assert isinstance(second, Acquisition)
+        assert second.last_plane_black
+    else:
+        assert isinstance(second, Refused)
+        assert type(second.error) is IncompleteFileError
 
 
 def test_one_image_in_memory_at_a_time(tmp_path: Path) -> None:

@@ -31,6 +31,12 @@ TRUE = description_of(GOOD)
 WHOLE = container(GOOD)
 XML = WHOLE.data[13:].decode("utf-16-le", "replace").partition("</LMSDataContainerHeader>")[0]
 XML += "</LMSDataContainerHeader>"
+OBJECT = (  # as LAS X writes it: the first length spans the name, two versions and the length of the pixels
+    struct.pack("<IIBI", 0x70, 54, 0x2A, 15)
+    + "LMS_Object_File".encode("utf-16-le")
+    + struct.pack("<BIBIBQ", 0x2A, 2, 0x2A, 0, 0x2A, PIXELS.nbytes)
+    + PIXELS.tobytes()
+)
 
 
 def read_all(data: bytes, folder: Path, limits: Limits | None = None) -> list[Acquisition | Refused]:
@@ -74,7 +80,8 @@ FILES: dict[str, tuple[bytes, type[AcquisitionError], str]] = {
     "other XML": (header("<html></html>"), NotAnImageError, "version unknown"),
     "version 3": (header(XML.replace('Version="2"', 'Version="3"', 1)), NotAnImageError, "of version 3"),
     "no image": (header(xml_of("")), NotAnImageError, "holds no image"),
-    "object": (header("LMS_Object_File"), NotAnImageError, r"\.lof"),
+    "object": (OBJECT, NotAnImageError, r"is a Leica object \(\.lof\).*with LAS X"),
+    "object of another kind": (header("LMS_Object_File"), NotAnImageError, r"\.lof"),
     "extension": (header("<LMSDataContainerEnhancedHeader/>"), NotAnImageError, r"\.lifext"),
     "link": ("\ufeff<LMSDataContainerHeader/>".encode("utf-16-le"), NotAnImageError, r"\.xlif"),
     "laughs": (

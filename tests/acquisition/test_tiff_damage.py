@@ -5,9 +5,13 @@ the length grows), and zeroed from many places on (what it looks like where the 
 reserved first), either to the end of the file or to the end of the pixels.
 """
 
+import errno
+import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +19,8 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition import Acquisition
-from colvi_edge.errors import AcquisitionError, IncompleteFileError
+from colvi_edge.acquisition import OPEN_FLAGS, Acquisition, acquire, acquire_opened
+from colvi_edge.errors import AcquisitionError, IncompleteFileError, LastPlaneBlackError
 
 CUTS = 40
 
@@ -137,6 +141,124 @@ def test_plane_of_nothing_but_zeros(dialect: dict[str, Any], read: Callable[...,
     file = BytesIO()
     tifffile.imwrite(file, planes[::-1], metadata={"axes": "CYX"}, **dialect)
     assert np.array_equal(read(file.getvalue()).planes[0], planes[::-1])
+
+
+def stack_that_ends_black(value: int = 0, **options: Any) -> bytes:
+    """Two planes of two channels, of which the last holds one value."""
+    stack = np.random.default_rng(1).integers(1, 4000, (2, 2, 128, 128)).astype("uint16")
+    stack[1, 1] = value
+    file = BytesIO()
+    tifffile.imwrite(file, stack, **(options or {"imagej": True}), metadata={"axes": "ZCYX"})
+    return file.getvalue()
+
+
+def aged(path: Path, data: bytes, age_s: float) -> Path:
+    """A file that was last changed so long ago."""
+    path.write_bytes(data)
+    os.utime(path, times=(time.time() - age_s,) * 2)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("age_s", "finished"), [(11, True), (10**6, True), (0, False), (8, False), (-60, False)]
+)
+def test_a_black_last_plane_of_a_finished_file_is_told(age_s: float, finished: bool, tmp_path: Path) -> None:
+    """A file that is still being written was changed a moment ago; one from the future tells nothing."""
+    path = aged(tmp_path / "x.tif", stack_that_ends_black(), age_s)
+
+    if finished:
+        (acquisition,) = acquire(path)
+        assert acquisition.last_plane_black
+        assert not acquisition.planes[1, 1].any()
+        assert acquisition.planes[1, 0].all()
+    else:
+        with pytest.raises(IncompleteFileError, match="again 10 s after its last change") as refused:
+            list(acquire(path))
+        assert type(refused.value) is IncompleteFileError
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"ome": True}, {"imagej": True}, {"tile": (32, 32)}, {"compression": "zlib"}, {"rowsperstrip": 7}],
+)
+def test_however_the_black_plane_is_stored(options: dict[str, Any], tmp_path: Path) -> None:
+    """What counts are its pixels; a stack that ends in another value does not end black."""
+    for data, black in (
+        (stack_that_ends_black(**options), True),
+        (stack_that_ends_black(1, **options), False),
+    ):
+        (acquisition,) = acquire(aged(tmp_path / "x.tif", data, 60))
+        assert acquisition.last_plane_black is black
+
+
+def test_who_waits_for_another_look_is_not_told_yet(tmp_path: Path) -> None:
+    """It has its own kind of error, so that the next look knows what this one found."""
+    path = aged(tmp_path / "x.tif", stack_that_ends_black(), 60)
+    asked: list[AcquisitionError] = []
+
+    def is_final(error: AcquisitionError) -> bool:
+        asked.append(error)
+        return len(asked) > 1
+
+    def look() -> list[Any]:
+        return list(acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.tif", may_lack=is_final))
+
+    with pytest.raises(
+        LastPlaneBlackError, match=r"^x\.tif: its last plane holds nothing but zeros.*next look"
+    ):
+        look()
+    assert look()[0].last_plane_black
+
+
+@pytest.mark.parametrize("filled", ["nothing", "half", "all"])
+def test_a_hole_is_no_black_plane(filled: str, tmp_path: Path) -> None:
+    """Space that was reserved and never written stays refused, however old it is."""
+    data = stack_that_ends_black()
+    begin = (data.index(bytes(4096)) + 4095) // 4096 * 4096
+    path = tmp_path / "x.tif"
+    with path.open("wb") as file:
+        file.write(data[:begin])
+        file.truncate(len(data))
+        if filled != "nothing":
+            file.write(bytes(4096 if filled == "half" else len(data) - begin))
+    with path.open("r+b") as file:  # what stands behind the planes
+        file.seek(begin + 24 * 1024)
+        file.write(data[begin + 24 * 1024 :])
+        if os.lseek(file.fileno(), 0, os.SEEK_HOLE) == len(data) and filled != "all":
+            pytest.skip("this file system does not tell holes")
+    assert path.read_bytes() == data
+    os.utime(path, times=(0, 0))
+
+    if filled == "all":
+        assert next(acquire(path)).last_plane_black
+    else:
+        with pytest.raises(IncompleteFileError, match="last plane holds nothing but zeros"):
+            list(acquire(path))
+
+
+def test_where_holes_are_not_told_the_time_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Network file systems answer with an error, or that there are none."""
+    path = aged(tmp_path / "x.tif", stack_that_ends_black(), 60)
+
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "lseek", refuse)
+    assert next(acquire(path)).last_plane_black
+    aged(path, stack_that_ends_black(), 0)
+    with pytest.raises(IncompleteFileError):
+        list(acquire(path))
+
+
+def test_a_plane_that_ends_in_zeros_is_refused_however_old(tmp_path: Path) -> None:
+    """Somebody was in the midst of it."""
+    planes = black_half("uint16") + 100
+    planes[1, 64:] = 0
+    file = BytesIO()
+    tifffile.imwrite(file, planes, metadata={"axes": "CYX"})
+
+    with pytest.raises(IncompleteFileError, match="its last 8,192 pixels are zeros"):
+        list(acquire(aged(tmp_path / "x.tif", file.getvalue(), 10**6)))
 
 
 def test_last_plane_is_the_one_stored_last(read: Callable[..., Acquisition]) -> None:

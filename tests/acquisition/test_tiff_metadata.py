@@ -123,6 +123,88 @@ def test_plain_resolution(
 
 
 @pytest.mark.parametrize(
+    ("pixels", "width_um", "height_um"),
+    [
+        ('PhysicalSizeX="0.25" PhysicalSizeY="0.5"', 0.25, 0.5),
+        ('PhysicalSizeX="0.25" PhysicalSizeY="250" PhysicalSizeYUnit="nm"', 0.25, 0.25),
+        ('PhysicalSizeX="250" PhysicalSizeXUnit="nm" PhysicalSizeY="0.125"', 0.25, 0.125),
+        ('PhysicalSizeX="0.25"', 0.25, None),
+        ('PhysicalSizeY="0.25"', None, 0.25),
+        ('PhysicalSizeX="0.25" PhysicalSizeY="0.25" PhysicalSizeYUnit="pixel"', 0.25, None),
+        ('PhysicalSizeX="0.25" PhysicalSizeY="353"', 0.25, None),
+        ('PhysicalSizeX="0.25" PhysicalSizeY="NaN"', 0.25, None),
+    ],
+)
+def test_ome_edges_of_a_pixel(
+    pixels: str, width_um: float | None, height_um: float | None, read: Callable[..., Acquisition]
+) -> None:
+    """Each with its own unit."""
+    acquisition = read(ome(pixels=pixels))
+
+    assert acquisition.pixel_size_um == (width_um and pytest.approx(width_um))
+    assert acquisition.pixel_height_um == (height_um and pytest.approx(height_um))
+
+
+@pytest.mark.parametrize(
+    ("units", "resolution", "height_um"),
+    [
+        ({"unit": "micron"}, (4, 2), 0.5),
+        ({"unit": "micron"}, (4, 4), 0.25),
+        ({"unit": "micron", "yunit": "nm"}, (4, 0.002), 0.5),
+        ({"unit": "um", "yunit": "\\u00B5m"}, (4, 8), 0.125),
+        ({"unit": "micron", "yunit": "pixel"}, (4, 4), None),
+        ({"unit": "micron"}, (4, 0.001), None),
+    ],
+)  # fmt: skip
+def test_imagej_edges_of_a_pixel(
+    units: dict[str, str],
+    resolution: tuple[float, float],
+    height_um: float | None,
+    read: Callable[..., Acquisition],
+) -> None:
+    """In the unit of the rows, unless another is named for the columns."""
+    acquisition = read(written((2,), imagej=True, resolution=resolution, metadata={"axes": "CYX", **units}))
+
+    assert acquisition.pixel_size_um == pytest.approx(0.25)
+    assert acquisition.pixel_height_um == (height_um and pytest.approx(height_um))
+
+
+@pytest.mark.parametrize("dialect", ["shaped", "generic"])
+@pytest.mark.parametrize(
+    ("resolution", "unit", "edges_um"),
+    [
+        ((40_000, 20_000), "CENTIMETER", (0.25, 0.5)),
+        ((101_600, 203_200), "INCH", (0.25, 0.125)),
+        ((40_000, 72), "CENTIMETER", (0.25, None)),
+        ((300, 40_000), "CENTIMETER", (None, 0.25)),
+        ((4, 2), "NONE", (None, None)),
+    ],
+)
+def test_plain_edges_of_a_pixel(
+    resolution: tuple[float, float],
+    unit: str,
+    edges_um: tuple[float | None, float | None],
+    dialect: str,
+    read: Callable[..., Acquisition],
+) -> None:
+    """Each axis has a resolution of its own."""
+    picture = NOISE[:3].transpose(1, 2, 0)  # what lies in pages has no axes without words
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file,
+        picture if dialect == "generic" else NOISE[:2],
+        photometric="rgb" if dialect == "generic" else "minisblack",
+        metadata=None if dialect == "generic" else {"axes": "CYX"},
+        resolution=resolution,
+        resolutionunit=unit,
+    )
+    acquisition = read(file.getvalue())
+
+    found = acquisition.pixel_size_um, acquisition.pixel_height_um
+    assert found == tuple(edge and pytest.approx(edge) for edge in edges_um)
+
+
+@pytest.mark.parametrize(
     ("channels", "roles"),
     [
         ('<Channel Name="FITC"/><Channel Name="DAPI"/>', ("collagen", "nuclei")),

@@ -196,6 +196,21 @@ def test_broken_words_of_imagej_count_where_it_speaks(read: Callable[..., Acquis
                 read(file)
 
 
+@pytest.mark.parametrize("options", [{"metadata": {"axes": "CYX", "unit": "um"}}, {"imagej": False}])
+@pytest.mark.parametrize(("code", "edges_um"), [(282, (None, 0.5)), (283, (0.25, None))])
+def test_a_resolution_may_be_missing(
+    code: int, edges_um: tuple[float | None, float | None], options: Any, read: Callable[..., Acquisition]
+) -> None:
+    """The other axis is not asked for it."""
+    unit_px = 1 if "metadata" in options else 10_000  # of um, of cm
+    data = stored(resolution=(4 * unit_px, 2 * unit_px), resolutionunit="CENTIMETER", **options)
+    entries = [entry for entry in entries_of(data) if entry[:2] != struct.pack("<H", code)]
+    acquisition = read(with_entries(data, entries))
+
+    found = acquisition.pixel_size_um, acquisition.pixel_height_um
+    assert found == tuple(edge and pytest.approx(edge) for edge in edges_um)
+
+
 @pytest.mark.parametrize(
     ("start", "words"),
     [
@@ -209,6 +224,23 @@ def test_broken_words_of_imagej_count_where_it_speaks(read: Callable[..., Acquis
         (b"%PDF-1.7", "a PDF document"),
         (b"GIF89a", "a GIF picture"),
         (b"ZISRAWFILE", "a Zeiss container"),
+        (
+            b"II*\0\x20\x4e\0\0\x18\0IS\xd1\x07\0\0",
+            "the index of an Olympus or Evident image .* in .ets files",
+        ),
+        (b"SIS\0\x40\0\0\0\x03\0\0\0", "the pixels of an Olympus or Evident image .* their .vsi"),
+        (bytes(128) + b"DICM\x02\0\0\0UL", "a DICOM file"),
+        (b"a preamble of its own".ljust(128) + b"DICM\x02\0\0\0UL", "a DICOM file"),
+        (struct.pack("<i", 348) + bytes(340) + b"n+1\0", "a NIfTI image"),
+        (struct.pack(">i", 348) + bytes(340) + b"n+1\0", "a NIfTI image"),
+        (b"BM" + struct.pack("<IHHI", 262_198, 0, 0, 54), "a BMP picture"),
+        (b"RIFF" + struct.pack("<I", 7000) + b"WEBPVP8 ", "a WebP picture"),
+        (b"SIMPLE  =                    T / conforms to FITS standard", "a FITS image"),
+        (struct.pack("<4i", 64, 64, 10, 2).ljust(208, b"\0") + b"MAP DD\0\0", "an MRC volume"),
+        (
+            struct.pack("<4i", 64, 64, 10, 6).ljust(96, b"\0") + struct.pack("<h", -16224),
+            "a DeltaVision image",
+        ),
     ],
 )
 def test_other_formats_are_called_by_their_name(
@@ -219,6 +251,31 @@ def test_other_formats_are_called_by_their_name(
         AcquisitionError, match=f"is .*{words}.*, which is not read here; export the image as TIFF"
     ):
         read(start + bytes(200))
+
+
+@pytest.mark.parametrize(
+    ("start", "with_fiji"), [(bytes(128) + b"DICM", True), (b"ZISRAWFILE", True), (b"\x89PNG\r\n", False)]
+)
+def test_the_remedy_is_one_that_works(
+    start: bytes, with_fiji: bool, read: Callable[..., Acquisition]
+) -> None:
+    """Fiji reads other microscopes; no program gives back what a picture has lost."""
+    with pytest.raises(AcquisitionError) as refused:
+        read(start + bytes(200))
+
+    way = "Fiji (File > Import > Bio-Formats, then File > Save As > Tiff)"
+    assert (way in str(refused.value)) is with_fiji
+
+
+@pytest.mark.parametrize(("place", "magic"), [(96, b"\xa0\xc0"), (128, b"DICM"), (344, b"n+1\0")])
+def test_in_a_tiff_file_a_magic_is_chance(place: int, magic: bytes, read: Callable[..., Acquisition]) -> None:
+    """There may be anything at these places, and a file may be of DICOM and TIFF at once."""
+    plain = stored(software="." * 600)
+    data = bytearray(with_entries(plain, entries_of(plain)))  # the first directory is not needed any more
+    assert place < 10 + 12 * len(entries_of(plain)) or plain[place : place + 4] == b"...."
+    data[place : place + len(magic)] = magic
+
+    assert (read(bytes(data)).planes[0] == PIXELS).all()
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_every_file_holds_the_same_image(tmp_path: Path) -> None:
         "ZCYX",
         Channel={"Name": ["Actin", "COL6", "Hoechst"]},
         PhysicalSizeX=0.25,
-        PhysicalSizeY=0.25,
+        PhysicalSizeY=0.5,
         PhysicalSizeZ=1.5,
     )
     before = given.read_bytes()
@@ -47,7 +47,7 @@ def test_every_file_holds_the_same_image(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.planes, image)
         assert found.planes.dtype == np.uint16
         assert found.channels == ("other", "collagen", "nuclei")
-        assert (found.pixel_size_um, found.plane_spacing_um) == (0.25, 1.5)
+        assert (found.pixel_size_um, found.pixel_height_um, found.plane_spacing_um) == (0.25, 0.5, 1.5)
         with tifffile.TiffFile(inputs.files[name]) as file:
             assert file.pages.first.compression == number
     assert given.read_bytes() == before

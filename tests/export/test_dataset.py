@@ -1,5 +1,6 @@
 """Datasets: folders, tables, what is read of them, and what would leak."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -253,3 +254,21 @@ def test_a_file_that_cannot_be_read_is_left_out_aloud(tmp_path: Path) -> None:
     assert [image.name for image, _ in found] == ["control/a.tif", "patient/c.tif"]
     assert len(said) == 1
     assert said[0].startswith("left out: b.tif")
+
+
+def test_a_stack_that_ends_black_is_left_out_aloud(tmp_path: Path) -> None:
+    """Nothing may be learnt from what was not recorded, however old the file is."""
+    write(tmp_path / "control/a.tif", 1)
+    path = write(tmp_path / "patient/b.tif", 2)
+    image = tifffile.imread(path)
+    image[-1] = 0
+    tifffile.imwrite(path, image, imagej=True, metadata={"axes": "CYX"})
+    os.utime(path, times=(0, 0))
+    said: list[str] = []
+    found = list(read_images(read_dataset(tmp_path), LAYOUT, left_out=said.append))
+
+    assert [image.name for image, _ in found] == ["control/a.tif"]
+    assert said == [
+        "left out: patient/b.tif: its last plane holds nothing but zeros, as after an acquisition that ended "
+        "early"
+    ]

@@ -117,6 +117,19 @@ def test_the_channels_have_name_colour_and_scale(sidecar: Sidecar) -> None:
         assert tiff.pages.first.get_resolution("MICROMETER") == pytest.approx((1 / 0.3, 1 / 0.3))
 
 
+def test_pixels_need_not_be_square(sidecar: Sidecar, tmp_path: Path) -> None:
+    """Width and height, each in its place, for OME's readers, for TIFF's, and for our own."""
+    data = render(sidecar, channel(), channel(), pixel_height_um=0.6)
+    (image,) = read(data).images
+
+    assert (image.pixels.physical_size_x, image.pixels.physical_size_y) == (0.3, 0.6)
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        assert tiff.pages.first.get_resolution("MICROMETER") == pytest.approx((1 / 0.3, 1 / 0.6))
+    (tmp_path / "copy.ome.tif").write_bytes(data)
+    (found,) = acquire(tmp_path / "copy.ome.tif")
+    assert (found.pixel_size_um, found.pixel_height_um) == pytest.approx((0.3, 0.6))
+
+
 def test_an_unknown_scale_is_not_made_up(sidecar: Sidecar) -> None:
     """No pixel size in the record: none in the file, and no resolution that programs would take for one."""
     image = sidecar.image.model_copy(update={"pixel_size_um": None})

@@ -28,6 +28,7 @@ class Series:
     Attributes:
         pixels: with one axis for each letter of `axes`, in this order on the disk.
         axes: letters of `DIMENSIONS`, and C for the channels.
+        pixel_height_um: None if pixels are square.
         bits: of a detector; None for those of the dtype.
         luts: of each channel; "Gray" where there are too few.
         dyes: as LAS X 3.7 and later write them with the channels.
@@ -40,6 +41,7 @@ class Series:
     axes: str = "ZCYX"
     name: str = "Series001"
     pixel_size_um: float = 0.38
+    pixel_height_um: float | None = None
     plane_spacing_um: float = 1.5
     bits: int | None = None
     luts: tuple[str, ...] = ()
@@ -116,7 +118,8 @@ def description_of(series: Series) -> str:
     """Return the channels and dimensions of a series as they truly lie."""
     strides = dict(zip(series.axes, _strides(series.pixels), strict=True))
     lengths = dict(zip(series.axes, series.pixels.shape, strict=True))
-    steps_um = {"X": series.pixel_size_um, "Y": series.pixel_size_um, "Z": series.plane_spacing_um}
+    height_um = series.pixel_height_um or series.pixel_size_um
+    steps_um = {"X": series.pixel_size_um, "Y": height_um, "Z": series.plane_spacing_um}
     channels = "".join(
         _channel(series, index, strides.get("C", 0) * index) for index in range(lengths.get("C", 1))
     )

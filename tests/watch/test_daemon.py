@@ -21,6 +21,7 @@ from tests.tools.watching import wait_until
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
 MIDDLE = 2 * 1024 * 1024  # of an image's bytes, where there are pixels
+PLANE_BYTES = 2 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,63 @@ def test_once_status_and_retry(
     assert "1 failed and 0 quarantined files will" in command("retry", scope).stdout
     assert command(*drain).returncode == 1
     assert json.loads((scope / "text.tif.colvi.error.json").read_text())["status"] == "error"
+
+
+@pytest.fixture(scope="module")
+def stack() -> bytes:
+    """Return a stack of three planes."""
+    file = io.BytesIO()
+    metadata = {"axes": "ZCYX", "unit": "um"}
+    planes = simulate_planes("control", 7, planes=3)
+    tifffile.imwrite(file, planes, imagej=True, resolution=(1 / 0.3, 1 / 0.3), metadata=metadata)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def ends_black(stack: bytes) -> bytes:
+    """Return the same, its last plane not recorded."""
+    with tifffile.TiffFile(io.BytesIO(stack)) as tif:
+        end = tif.pages[0].dataoffsets[0] + 6 * PLANE_BYTES
+    return stack[: end - PLANE_BYTES] + bytes(PLANE_BYTES) + stack[end:]
+
+
+def test_once_on_stacks_that_end_black(
+    scope: Path, ends_black: bytes, command: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    """One that is finished is judged, with a warning; a fresh one is left."""
+    for name in ("old", "fresh"):
+        (scope / f"{name}.tif").write_bytes(ends_black)
+        (scope / f"{name}.tif.done").touch()
+    os.utime(scope / "old.tif", times=(0, 0))
+    os.utime(scope / "fresh.tif", times=(2**32, 2**32))  # however slow this machine is
+
+    once = command("watch", scope, "--bundle", "demo", "--once", "--marker", ".done", "--log-names")
+
+    assert once.returncode == 1
+    assert "1 files answered, 0 of them with an error; 1 left" in once.stderr
+    assert once.stderr.count("old.tif has to wait: last_plane_black: its last plane holds nothing") == 1
+    assert [flag["name"] for flag in sidecar(scope / "old.tif")["quality"]] == ["last_plane_black"]
+    assert "fresh.tif has to wait: incomplete: its last plane holds nothing" in once.stderr
+    assert not list(scope.glob("fresh.tif.colvi*"))
+
+
+def test_a_stack_that_ends_black_is_judged_when_it_is_at_rest(
+    scope: Path, tmp_path: Path, stack: bytes, ends_black: bytes, daemon: "subprocess.Popen[bytes]"
+) -> None:
+    """Not before ten seconds have passed; and anew if the last plane comes after all."""
+    log, raw = tmp_path / "log", scope / "x.tif"
+    wait_until(lambda: "INFO ready" in log.read_text())
+    raw.write_bytes(ends_black)
+    wait_until(lambda: sidecar(raw), 60)
+
+    assert Path(f"{raw}.colvi.json").stat().st_mtime - raw.stat().st_mtime >= 10
+    assert "x.tif has to wait: incomplete:" in log.read_text()
+    assert "x.tif has to wait: last_plane_black:" in log.read_text()
+    assert [flag["name"] for flag in sidecar(raw)["quality"]] == ["last_plane_black"]
+    with raw.open("r+b") as file:
+        file.write(stack)
+    wait_until(lambda: sidecar(raw).get("revision") == 2, 60)
+    assert sidecar(raw)["quality"] == []
 
 
 def test_a_day(

@@ -59,9 +59,11 @@ class Supervised:
                 return message
         raise EOFError("the worker ended")
 
-    def work(self, root: Path, path: str, *, last: bool = False, anew: bool = False) -> Finished:
+    def work(
+        self, root: Path, path: str, *, last: bool = False, anew: bool = False, kind: str = ""
+    ) -> Finished:
         """Give a file as it is now, and return the answer."""
-        return self.do(Work(next(self._numbers), path, signature(root / path), mount(root), last, anew))
+        return self.do(Work(next(self._numbers), path, signature(root / path), mount(root), last, anew, kind))
 
     def do(self, work: Work | Condemn) -> Finished:
         """Return the answer to a piece of work."""
@@ -196,6 +198,26 @@ def test_patience_ends(worker: Supervised, root: Path, culture: NDArray[np.uint1
     assert worker.work(root, "half.tif", last=True).outcome == "error"
     record = json.loads((root / "half.tif.colvi.error.json").read_bytes())
     assert record["error"]["kind"] == "incomplete"
+
+
+def test_a_black_last_plane_is_believed_at_the_second_look(worker: Supervised, root: Path) -> None:
+    """The same finding twice, and ten seconds without a change; until then nothing is written."""
+    planes = simulate_planes("control", 1, planes=2, size_px=256)
+    planes[1, 1] = 0
+    raw = root / "black.tif"
+    write_imagej(raw, planes)
+
+    young = worker.work(root, "black.tif", kind="last_plane_black")
+    assert (young.outcome, young.kind) == ("again", "incomplete")
+    os.utime(raw, times=(0, 0))
+    first = worker.work(root, "black.tif")
+    assert (first.outcome, first.kind) == ("again", "last_plane_black")
+    assert worker.work(root, "black.tif", kind="incomplete").kind == "last_plane_black"
+    assert not [name for name in outputs(root) if name.startswith("black")]
+
+    assert worker.work(root, "black.tif", kind="last_plane_black").outcome == "ok"
+    record = json.loads((root / "black.tif.colvi.json").read_bytes())
+    assert "last_plane_black" in {flag["name"] for flag in record["quality"]}
 
 
 def test_nothing_outside_the_root_is_read(
