@@ -51,10 +51,12 @@ def result_record(
     """Return the sidecar of an image; `diagnosis` is None for one that was rejected."""
     source, patch_px = acquisition.provenance, bundle.config.patch_px
     height, width = acquisition.planes.shape[2:]
-    settings = f"{source.sha256}/{acquisition.image_key}/{bundle.sha256}/{engine.precision}"
+    raw, settings = f"{source.sha256}/{acquisition.image_key}", f"{bundle.sha256}/{engine.precision}"
+    settings += f"/{','.join(acquisition.channels)}"
     judged: dict[str, Any] = {} if diagnosis is None else _judgement(diagnosis, patch_px)
     return Sidecar(
-        result_id=uuid5(_RESULTS, f"{settings}/{','.join(acquisition.channels)}"),
+        result_id=uuid5(_RESULTS, f"{raw}/{settings}"),
+        settings_sha256=sha256(settings.encode()).hexdigest(),
         status="rejected" if diagnosis is None else "ok",
         **judged,
         coverage=coverage(height, width, patch_px),
@@ -72,6 +74,7 @@ def result_record(
             planes=acquisition.planes.shape[0],
             pixel_size_um=acquisition.pixel_size_um,
             channels=list(acquisition.channels),
+            mtime_ns=source.mtime_ns,
         ),
         model=Model(name=bundle.name, version=bundle.version, sha256=bundle.sha256),
         engine=EngineRecord(**vars(engine)),

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused, Role
 from colvi_edge.acquisition.source import Source, held, is_at_rest
@@ -143,15 +144,14 @@ def acquire_opened(
     with _named(shown):
         read = _read(opened, limits)
         if read is not None:
-            data, at_rest = read
-            _refuse_other_formats(data)
+            _refuse_other_formats(read.data)
             # Imported here: listing a folder by name needs no reader.
             from colvi_edge.acquisition.tiff import read_tiff
 
-            image = read_tiff(data, name, channels, limits)
+            image = read_tiff(read.data, name, channels, limits)
             if image.last_plane_black:
-                refuse_unfinished(at_rest, may_lack)
-            sha256 = hashlib.sha256(data).hexdigest()
+                refuse_unfinished(read.at_rest, may_lack)
+            sha256 = hashlib.sha256(read.data).hexdigest()
     if read is None:
         yield from _images_of(opened, shown, channels, limits, may_lack)
         return
@@ -167,7 +167,7 @@ def acquire_opened(
         colours_disagree=image.assigned.colours_disagree,
         pixel_height_um=image.description.pixel_height_um,
         last_plane_black=image.last_plane_black,
-        provenance=Provenance(len(data), sha256, image.axes, image.shape),
+        provenance=Provenance(len(read.data), sha256, image.axes, image.shape, read.mtime_ns),
     )
 
 
@@ -187,7 +187,8 @@ def _images_of(
         return Refused(shown, listed.key, error, Provenance(container.bytes, container.sha256, "", ()))
 
     with _named(shown):
-        container = LifContainer(Source(opened), channels, limits)
+        source = Source(opened)
+        container = LifContainer(source, channels, limits)
     for listed in container.images:  # before any is read: a container that lacks one may be growing
         if isinstance(listed.layout, AcquisitionError):
             refused(listed, listed.layout)
@@ -210,7 +211,7 @@ def _images_of(
             colours_disagree=image.assigned.colours_disagree,
             pixel_height_um=lies.pixel_height_um,
             last_plane_black=image.last_plane_black,
-            provenance=Provenance(container.bytes, container.sha256, lies.axes, lies.shape),
+            provenance=Provenance(container.bytes, container.sha256, lies.axes, lies.shape, source.mtime_ns),
         )
         del image  # or it would be held while the next one is read
 
@@ -235,15 +236,21 @@ def _begun(shown: str, error: AcquisitionError | MemoryError) -> AcquisitionErro
     return begun
 
 
-def _read(opened: Callable[[], int], limits: Limits) -> tuple[bytes, bool] | None:
-    """Return the file's bytes, as they were at one moment, and whether it is at rest.
+class _Content(NamedTuple):
+    """A whole file as it was at one moment."""
 
-    None for a container, which is not read whole.
-    """
+    data: bytes
+    at_rest: bool
+    mtime_ns: int
+
+
+def _read(opened: Callable[[], int], limits: Limits) -> _Content | None:
+    """Return the file; None for a container, which is not read whole."""
     with held(opened) as handle, os.fdopen(handle, "rb", closefd=False) as file:
         if os.pread(handle, len(LEICA), 0) == LEICA:
             return None
-        file_bytes = os.fstat(handle).st_size
+        status = os.fstat(handle)
+        file_bytes = status.st_size
         if file_bytes > limits.file_bytes:
             raise ImageTooLargeError(
                 f"is {file_bytes:,} bytes long, but at most {limits.file_bytes:,} are read "
@@ -253,7 +260,7 @@ def _read(opened: Callable[[], int], limits: Limits) -> tuple[bytes, bool] | Non
         at_rest = is_at_rest(handle, 0, file_bytes)
     if len(data) != file_bytes:
         raise IncompleteFileError("changed while it was read; try again when it is finished")
-    return data, at_rest
+    return _Content(data, at_rest, status.st_mtime_ns)
 
 
 def _refuse_other_formats(data: bytes) -> None:

@@ -55,12 +55,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Provenance:
-    """The raw file as it was read; nothing of it is free text of the file."""
+    """The raw file as it was read; nothing of it is free text of the file.
+
+    Attributes:
+        bytes, sha256: of the whole file.
+        axes, shape: as the image is stored.
+        mtime_ns: when the file was last changed, since 1970; None if nobody looked.
+    """
 
     bytes: int
     sha256: str
     axes: str
     shape: tuple[int, ...]
+    mtime_ns: int | None = None
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,12 @@ class Source(io.RawIOBase):
 
     Attributes:
         end: where the stream ends, in bytes: a reader cannot be led beyond it.
+        mtime_ns: when the file was last changed; 0 before it was read.
     """
 
     def __init__(self, opened: Callable[[], int]) -> None:
         """Remember how the file is opened; nothing is yet."""
-        self.end = 0
+        self.end = self.mtime_ns = 0
         self._opened = opened
         self._known: tuple[int, ...] | None = None
         self._handle = -1
@@ -92,7 +93,7 @@ class Source(io.RawIOBase):
             if self._known not in (None, found):
                 raise IncompleteFileError("changed while it was read; try again when it is finished")
             if self._known is None:
-                self._known, self.end = found, status.st_size
+                self._known, self.end, self.mtime_ns = found, status.st_size, status.st_mtime_ns
             try:
                 yield status.st_size
             finally:

@@ -23,7 +23,7 @@ BandName = Literal["cyan", "steelblue", "yellow", "orange", "red"]
 
 
 class Record(BaseModel):
-    """A part of a sidecar: immutable, filled by field name; keys that a later version added are passed over."""
+    """A part of a sidecar: immutable, filled by field name; keys of later versions are passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
@@ -63,8 +63,9 @@ class FamiliarityMeasure(Record):
 
     name: str
     value: float
-    low: float = Field(description="What lies below is unfamiliar, and rejected")
-    high: float = Field(description="as is what lies above; both for an image of this size.")
+    low: float = Field(description="What lies below is unfamiliar, and rejected;")
+    typical: float = Field(description="of the training images;")
+    high: float = Field(description="what lies above is, too. For an image of this size.")
 
 
 class OutputFile(Record):
@@ -87,6 +88,9 @@ class Image(Record):
     planes: int | None = Field(default=None, ge=1, description="Planes summed (Z).")
     pixel_size_um: float | None = Field(default=None, gt=0, description="Absent when the file has none.")
     channels: list[str] | None = Field(default=None, description="Role of each channel, in file order.")
+    mtime_ns: int | None = Field(
+        default=None, description="When the raw file was last changed, ns since 1970; since sidecar 2."
+    )
 
 
 class Model(Record):
@@ -123,6 +127,10 @@ class Sidecar(Record):
         description="2 has what 1 has, and optional keys; more of these may come: pass over unknown ones.",
     )
     result_id: UUID = Field(description="UUIDv5 of raw file, model and settings: equal work, equal id.")
+    settings_sha256: Sha256 | None = Field(
+        default=None,
+        description="Of what decides beside the raw file: bundle, precision, channels; since 2.",
+    )
     revision: int = Field(default=1, ge=1, description="Counts results for a raw file that changed.")
     status: Literal["ok", "rejected"]
     diagnosis: Verdict | None = Field(default=None, description="Absent when rejected.")

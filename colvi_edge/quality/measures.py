@@ -28,7 +28,8 @@ class Look:
     Attributes:
         fine: (H div 4, W div 4), mean of 4 x 4 pixels, in counts of the projection.
         coarse: (H div 8, W div 8), mean of 8 x 8 pixels.
-        bright: as `fine`, bool: above the threshold that parts the coarse bins best (Otsu's).
+        threshold: what parts the coarse bins best (Otsu's), in counts.
+        bright: as `fine`, bool: above it.
         contrast: median of the bright bins above the median of the others, in counts.
         unevenness: 10th to 90th percentile of the bins that are not bright, over the contrast: the
             dark between nuclei is even, between fibrils it is full of weaker fibrils. 1 for noise.
@@ -37,6 +38,7 @@ class Look:
 
     fine: Floats
     coarse: Floats
+    threshold: float
     bright: NDArray[np.bool_]
     contrast: float
     unevenness: float
@@ -53,7 +55,7 @@ def look_at(planes: NDArray[Any]) -> Look:
     fine = binned(planes)
     coarse = halved(fine)
     threshold, contrast, unevenness = parted(coarse)
-    return Look(fine, coarse, fine > threshold, contrast, unevenness, grey_step(planes))
+    return Look(fine, coarse, threshold, fine > threshold, contrast, unevenness, grey_step(planes))
 
 
 def parted(coarse: Floats) -> tuple[float, float, float]:
@@ -66,13 +68,13 @@ def parted(coarse: Floats) -> tuple[float, float, float]:
         The threshold, the contrast and the unevenness, as of a `Look`.
     """
     # The brightest 0.5 % are clipped: a speck of dust or a dead cell must not set the threshold.
-    (ceiling,) = _quantiles(coarse, 0.995)
+    (ceiling,) = quantiles(coarse, 0.995)
     threshold = _otsu(np.minimum(coarse, ceiling))
     above = coarse > threshold
     if not above.any() or above.all():
         return threshold, 0.0, 1.0
-    low, middle, high = _quantiles(coarse[~above], 0.1, 0.5, 0.9)
-    contrast = _quantiles(coarse[above], 0.5)[0] - middle
+    low, middle, high = quantiles(coarse[~above], 0.1, 0.5, 0.9)
+    contrast = quantiles(coarse[above], 0.5)[0] - middle
     return threshold, contrast, (high - low) / contrast
 
 
@@ -85,7 +87,7 @@ def relief(look: Look) -> float:
     step is at least the rounding to grey levels.
     """
     steps = np.abs(look.coarse[:, 1:] - look.coarse[:, :-1])
-    typical, steepest = _quantiles(steps, 0.5, 0.998)
+    typical, steepest = quantiles(steps, 0.5, 0.998)
     rounding = 0.289 * 2**0.5 / COARSE_PX * look.grey_step  # 0.289: deviation of a uniform distribution
     step = max(typical, rounding)
     return min(steepest, look.contrast) / step if step > 0 else 0.0
@@ -93,7 +95,7 @@ def relief(look: Look) -> float:
 
 def outshone(look: Look) -> float:
     """Return the height of the brightest 0.2 % of the field over the contrast, 1 and up."""
-    low, high = _quantiles(look.fine, 0.5, 0.998)
+    low, high = quantiles(look.fine, 0.5, 0.998)
     return (high - low) / look.contrast if look.contrast > 0 else 1.0
 
 
@@ -105,9 +107,9 @@ def sharpness(look: Look) -> float:
     a dead cell say, seldom covers 1 % of the field.
     """
     bins = look.fine
-    low, high = _quantiles(bins, 0.5, 0.99)
+    low, high = quantiles(bins, 0.5, 0.99)
     steps = [np.abs(bins[1:] - bins[:-1]), np.abs(bins[:, 1:] - bins[:, :-1])]
-    steepest = max(_quantiles(step, 0.999)[0] for step in steps)
+    steepest = max(quantiles(step, 0.999)[0] for step in steps)
     return steepest / (high - low) if high > low else 0.0
 
 
@@ -120,7 +122,7 @@ def noise_at_nuclei(planes: NDArray[Any], look: Look) -> float:
     y, x = FINE_PX * np.array(np.nonzero(look.bright))
     corner = [planes[:, y + v, x + u].sum(axis=0, dtype=np.float64) for v in (0, 1) for u in (0, 1)]
     difference = corner[0] - corner[1] - corner[2] + corner[3]
-    (typical,) = _quantiles(np.abs(difference), 0.5)
+    (typical,) = quantiles(np.abs(difference), 0.5)
     return typical / 0.6745 / 2  # 0.6745: median magnitude of the standard normal distribution
 
 
@@ -222,8 +224,22 @@ def grey_step(planes: NDArray[Any]) -> float:
     return float(steps.min()) if steps.size else 0.0
 
 
-def _quantiles(values: NDArray[Any], *shares: float) -> list[float]:
+def quantiles(values: NDArray[Any], *shares: float) -> list[float]:
     """Return order statistics."""
-    places = [min(int(share * values.size), values.size - 1) for share in shares]
-    # One by one: NumPy 2.4 selects two of 65,536 at once in 0.64 ms, each alone in 0.05.
-    return [float(np.partition(values, place, axis=None)[place]) for place in places]
+    flat = values.ravel()
+    return [_select(flat, min(int(share * flat.size), flat.size - 1)) for share in shares]
+
+
+def _select(values: NDArray[Any], place: int) -> float:
+    """Return what stands at a place, from 0, when the values (N,) are in order."""
+    if values.size >= 2**13:
+        # Only what a sample says is near is put in order: a third of the time where NumPy's selection is
+        # not vectorised, the same where it is.
+        sample = np.sort(values[:: values.size // 512])
+        near = place * sample.size // values.size
+        low, high = sample[max(near - 16, 0)], sample[min(near + 16, sample.size - 1)]
+        candidates = values[(values >= low) & (values <= high)]
+        among = place - np.count_nonzero(values < low)
+        if 0 <= among < candidates.size:
+            return float(np.partition(candidates, among)[among])
+    return float(np.partition(values, place)[place])

@@ -301,9 +301,13 @@ class Siege:
         )
 
 
+OF_THE_FILE = ("name", "bytes", "sha256", "mtime_ns")
+"""What a record says of the file, and not of the image in it."""
+
+
 def essence(record: Any) -> Any:
     """Return what of a record depends on the pixels and on how they were understood."""
-    image = {key: value for key, value in record["image"].items() if key not in ("name", "bytes", "sha256")}
+    image = {key: value for key, value in record["image"].items() if key not in OF_THE_FILE}
     return record["status"], record.get("patches"), record["quality"], image
 
 
