@@ -71,7 +71,6 @@ class Expected(Part):
 
 MeasureName = Literal[
     "nuclei_background",
-    "nuclei_edges",
     "nuclei_size",
     "nuclei_speckle",
     "straight_lines",
@@ -97,16 +96,18 @@ class FamiliarityLimits(Part):
 
 
 class Familiarity(Part):
-    """What the training images measured, so that an image far from them is told; see `quality.familiarity`."""
+    """What the training images measured, and how far from it an image may be; see `quality.familiarity`."""
 
-    images: int = Field(ge=4, description="They were made from; fewer give wider limits.")
+    images: int = Field(ge=4, description="Those with collagen outside the cells; fewer give wider limits.")
     pixels: int = Field(ge=1, description="Of a typical one; in smaller images the limits are wider.")
     coverage: float = Field(
         gt=0, lt=1, description="Share of images of the assay within the tolerance limits"
     )
     confidence: float = Field(gt=0, lt=1, description="that is met with this probability (normal tail).")
     stretched: float = Field(
-        ge=1, description="How much wider the limits are than those: other days, other cultures."
+        ge=1,
+        description="How much wider the limits are than those, for other days and other cultures; that of "
+        "collagen_structure is 1.4 times as wide.",
     )
     rejected_left_out: int = Field(
         ge=0, description="Training images that limits made without them would reject (cross-validation)."

@@ -139,7 +139,7 @@ def test_a_name_in_the_sums_cannot_lead_outside(copied_bundle: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 3}, "schema_version"),
         ({"patch_px": 0}, "patch_px"),
         ({"channels": ["collagen", "collagen"]}, "collagen and nuclei once each"),
         ({"classes": ["patient", "control"]}, "classes"),

@@ -79,7 +79,11 @@ def test_export_without_torch_says_what_to_install() -> None:
     """The runtime is installed without torch; asking it to export is exit code 3 and one sentence."""
     code = (
         "import sys\n"
-        "sys.modules['torch'] = None\n"
+        "class WithoutTorch:\n"  # None in sys.modules would trip SciPy, which looks there for it
+        "    def find_spec(name, path, target=None):\n"
+        "        if name == 'torch':\n"
+        "            raise ModuleNotFoundError('No module named torch', name='torch')\n"
+        "sys.meta_path.insert(0, WithoutTorch)\n"
         "sys.argv = ['colvi-edge', 'export', 'model.pt', '-o', 'x.colvi']\n"
         "from colvi_edge.cli import main\n"
         "main()\n"

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition
 from colvi_edge.acquisition.model import Role
-from colvi_edge.bundle import Expected
+from colvi_edge.bundle import DEMO, Expected, open_bundle
 from colvi_edge.quality import Flag, assess
+from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.quality.measures import (
     chord_px,
     emptier_half,
@@ -42,6 +43,7 @@ resized: Callable[[NDArray[Any], float], NDArray[Any]] = BENCHMARK["resized"]
 
 EXPECTED = Expected(pixel_size_um=0.3, planes=10)
 PATCH_PX = 64
+FAMILIAR = Familiar.of(open_bundle(DEMO))
 SEVERITIES = (None, None, None, None, None, None, 0.0, 0.2, 0.5, 0.8, 1.0, 1.0)
 SPOILT = (0, 7, 9, 11)  # of these: a control, a mild, a severe and a most severe patient
 
@@ -71,9 +73,14 @@ def culture(good: list[Acquisition]) -> Acquisition:
     return good[-1]
 
 
-def found(acquisition: Acquisition, expected: Expected = EXPECTED) -> dict[str, Flag]:
-    """The flags by name."""
-    return {flag.name: flag for flag in assess(acquisition, expected, PATCH_PX)}
+def found(
+    acquisition: Acquisition, expected: Expected = EXPECTED, familiar: Familiar | None = FAMILIAR
+) -> dict[str, Flag]:
+    """The flags by name; without that which an old bundle raises on every image."""
+    flags = {flag.name: flag for flag in assess(acquisition, expected, PATCH_PX, familiar).flags}
+    if familiar is None:
+        flags.pop("familiarity_unknown", None)
+    return flags
 
 
 def with_channel(acquisition: Acquisition, channel: int, pixels: NDArray[Any]) -> Acquisition:
@@ -330,8 +337,8 @@ def test_only_what_cannot_be_judged_is_rejected(
 ) -> None:
     """Doubts are told, and the image is judged."""
     for defect in (d for d in DEFECTS if d.name == name and d.strong):
-        flags = found(defect.spoil(stack if defect.of_stack else culture, np.random.default_rng(0)))
-        assert [flag.severity for flag in flags.values()] == [severity]
+        image = defect.spoil(stack if defect.of_stack else culture, np.random.default_rng(0))
+        assert [flag.severity for flag in found(image, familiar=None).values()] == [severity]
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -369,12 +376,14 @@ def test_an_order_that_can_be_seen_needs_no_warning(good: list[Acquisition], cul
 def test_collagen_in_place_of_nuclei_is_not_swapped_if_nuclei_are_nowhere(good: list[Acquisition]) -> None:
     """The wrong remedy would make a second bad image; dense collagen is no cells, sparse is unclear."""
     others = [*good[1:], good[0]]
-    collagen = [
-        found(with_channel(image, 0, other.planes[0, 1])) for image, other in zip(good, others, strict=True)
-    ]
+    collagen = [with_channel(image, 0, other.planes[0, 1]) for image, other in zip(good, others, strict=True)]
 
-    told = {(flag.name, flag.severity) for flags in collagen for flag in flags.values()}
-    assert told == {("no_cells", "reject"), ("nuclei_unclear", "warn")}
+    def told(familiar: Familiar | None) -> set[tuple[str, str]]:
+        flags = [flag for image in collagen for flag in found(image, familiar=familiar).values()]
+        return {(flag.name, flag.severity) for flag in flags}
+
+    assert told(None) == {("no_cells", "reject"), ("nuclei_unclear", "warn")}
+    assert told(FAMILIAR) == told(None) | {("unfamiliar", "reject")}
 
 
 def test_colours_against_names_are_a_warning(good: list[Acquisition]) -> None:
@@ -417,7 +426,8 @@ def test_twice_the_magnification_is_not_out_of_focus(culture: Acquisition) -> No
     """Edges are twice as soft there, and nuclei twice as large; stated in the file, that is one warning."""
     larger = replace(culture, planes=resized(culture.planes[0], 2)[np.newaxis], pixel_size_um=0.15)
 
-    assert list(found(larger)) == ["pixel_size_off"]
+    assert list(found(larger, familiar=None)) == ["pixel_size_off"]
+    assert set(found(larger)) == {"unfamiliar", "pixel_size_off"}
 
 
 @pytest.mark.parametrize("light", [0.001, 0.01, 3, 400, 20000])
@@ -478,7 +488,8 @@ def test_saturation_is_judged_on_single_planes(stack: Acquisition) -> None:
 def test_saturation_is_blamed_for_nothing_else(good: list[Acquisition]) -> None:
     """It makes nuclei larger and cuts their noise off: that is no other magnification, and no other noise."""
     (overexposed,) = (d for d in DEFECTS if d.name == "gain too high" and d.strong)
-    names = {name for k in SPOILT for name in found(overexposed.spoil(good[k], np.random.default_rng(0)))}
+    spoilt = [overexposed.spoil(good[k], np.random.default_rng(0)) for k in SPOILT]
+    names = {name for image in spoilt for name in found(image, familiar=None)}
 
     assert names == {"saturated_collagen", "saturated_nuclei"}
 
@@ -617,7 +628,9 @@ def test_a_black_channel_is_still_rejected(culture: Acquisition) -> None:
 
 def test_the_worst_comes_first(culture: Acquisition) -> None:
     """What decides stands on top."""
-    flags = assess(replace(with_channel(culture, 0, np.uint16(0)), pixel_size_um=None), EXPECTED, PATCH_PX)
+    flags = assess(
+        replace(with_channel(culture, 0, np.uint16(0)), pixel_size_um=None), EXPECTED, PATCH_PX, None
+    ).flags
 
     assert [flag.severity for flag in flags] == ["reject", "warn"]
 
@@ -699,7 +712,7 @@ def test_any_image_can_be_assessed(
     if dtype == "float32":
         pixels = ((pixels + offset) * scale).astype(dtype)
 
-    flags = assess(acquired(pixels, channels_assumed=assumed), EXPECTED, PATCH_PX)
+    flags = assess(acquired(pixels, channels_assumed=assumed), EXPECTED, PATCH_PX, FAMILIAR).flags
 
     assert all(flag.value is None or np.isfinite(flag.value) for flag in flags)
 
@@ -707,7 +720,7 @@ def test_any_image_can_be_assessed(
 def test_no_copy_of_the_image_is_made(culture: Acquisition) -> None:
     """Bins and samples are enough: copies in full resolution took two thirds of the time."""
     tracemalloc.start()
-    assess(culture, EXPECTED, PATCH_PX)
+    assess(culture, EXPECTED, PATCH_PX, FAMILIAR)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

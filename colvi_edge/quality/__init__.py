@@ -205,22 +205,18 @@ def _content(
 
 
 def _familiar(measures: list[Measure]) -> list[Flag]:
-    outside = list(unfamiliar(measures))
-    if not outside:
+    if not (outside := unfamiliar(measures)):
         return []
     worst = outside[0]
     too_low = worst.value < worst.low
-    phrases = [
-        f"{said.too_low if found.value < found.low else said.too_high} ({said.what}: {found.value:.3g}, "
-        f"{found.low:.3g} to {found.high:.3g} in them)"
-        for found in outside[:2]
-        for said in (WORDS[found.name],)
-    ]
+    said = WORDS[worst.name].too_low if too_low else WORDS[worst.name].too_high
+    limit, bound = (worst.low, "from") if too_low else (worst.high, "up to")
     words = (
-        f"Unlike the images that the network learnt from: {'; '.join(phrases)}. It judges nothing else; "
-        "check the stains, the magnification and that this is an image as the microscope took it."
+        f"Unlike the images that the network learnt from: {said} ({worst.name} {worst.value:.3g}, familiar "
+        f"{bound} {limit:.3g}). Check the stains, the magnification, and that this is the image as it was "
+        "acquired; colvi-edge doctor --image shows all measures."
     )
-    return [Flag("unfamiliar", "reject", worst.value, worst.low if too_low else worst.high, words)]
+    return [Flag("unfamiliar", "reject", worst.value, limit, words)]
 
 
 def _familiarity_unknown() -> Flag:

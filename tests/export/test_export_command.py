@@ -81,6 +81,7 @@ def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: P
         "Calibrated on 6 images, measured on 2 others.",
         "40 images or more make the ranges and this verdict firmer.",
         "Right on 100% of the labelled ones among these 2.",
+        "Images unlike 168 of the training will be rejected; of these, 0 by limits of others.",
         f"{bundle}: fp32, fp16, int8-trt, int8-cpu",
     ]
     opened = open_bundle(bundle)
@@ -139,7 +140,8 @@ def test_without_images_a_line_says_why_there_is_no_int8(run: Command, tmp_path:
     assert err == ""
     lines = out.splitlines()
     assert lines[0] == "No INT8: it is calibrated on images; give projections with --calibration DIR."
-    assert lines[-2] == "Measured on two simulated images; --calibration DIR measures on yours."
+    assert lines[-3] == "Measured on two simulated images; --calibration DIR measures on yours."
+    assert lines[-2].startswith("Images unlike 168 of the training will be rejected")
     assert lines[-1] == f"{tmp_path / 'net.colvi'}: fp32, fp16"
 
 

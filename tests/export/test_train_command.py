@@ -13,6 +13,7 @@ import orjson
 import pytest
 import tifffile
 
+from colvi_edge.bundle import open_bundle
 from colvi_edge.export.checkpoint import load_checkpoint, save_checkpoint
 from colvi_edge.export.dataset import digest_of
 from colvi_edge.patches import Normalisation
@@ -92,6 +93,8 @@ def test_a_checkpoint_tells_what_it_saw(trained: Trained, dataset: Path) -> None
     assert len(training["seen"]) == 32
     assert set(training["seen"]) < digests
     assert training["pixel_size_um"] == pytest.approx(0.3)
+    # Of the 32; in the coarse stripes of the others nuclei and collagen are alike.
+    assert training["familiarity"]["limits"]["images"] == 16
     assert training["test"]["patch_accuracy"] == record["methods"][0]["folds"][0]["patch"]["accuracy"]
     assert "05.tif" not in repr(training)
     assert dataset.name not in repr(training)
@@ -141,6 +144,9 @@ def test_a_bundle_knows_what_its_network_saw(
     assert found["patch"] == record["methods"][0]["folds"][0]["patch"]
     assert found["model"]["runtime"].startswith("onnxruntime")
     assert "pixel_size_um: 0.3" in (bundle / "bioimageio.yaml").read_text(encoding="utf-8")
+    familiarity = open_bundle(bundle).config.familiarity
+    assert familiarity is not None
+    assert familiarity.images == 16
 
 
 def test_killed_and_called_again_it_comes_to_the_same_weights(

@@ -16,7 +16,7 @@ from colvi_edge.outputs import ome_tiff
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.simulate import simulate_projection, write_imagej
 
-RUN = [sys.executable, "-c", "from colvi_edge.cli import main; main()", "run", "--bundle", "demo"]
+RUN = [sys.executable, "-c", "from colvi_edge.cli import main; main()", "run"]
 KINDS = ("json", "png", "geojson", "rois.zip", "csv", "ome.tif")
 
 
@@ -46,13 +46,15 @@ class Shown(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def show(tmp_path_factory: pytest.TempPathFactory) -> Callable[[NDArray[np.uint16]], Shown]:
-    """Return a function that diagnoses an image, (2, H, W): nuclei, collagen."""
+def show(
+    tmp_path_factory: pytest.TempPathFactory, tolerant_bundle: Path
+) -> Callable[[NDArray[np.uint16]], Shown]:
+    """Return a function that diagnoses an image, (2, H, W): nuclei, collagen; it may be a collage."""
 
     def shown(image: NDArray[np.uint16]) -> Shown:
         raw = tmp_path_factory.mktemp("shown") / "culture.tif"
         write_imagej(raw, image)
-        subprocess.run([*RUN, raw], check=True, capture_output=True)
+        subprocess.run([*RUN, raw, "--bundle", tolerant_bundle], check=True, capture_output=True)
         beside = {kind: raw.with_name(f"{raw.name}.colvi.{kind}") for kind in KINDS}
         sidecar = beside["json"].read_bytes()
         nuclei, collagen = tifffile.imread(raw)

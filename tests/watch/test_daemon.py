@@ -16,7 +16,7 @@ import pytest
 import tifffile
 
 from colvi_edge.bundle import demo_path
-from colvi_edge.simulate import simulate_planes
+from colvi_edge.simulate import simulate_planes, simulate_projection
 from tests.tools.watching import wait_until
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
@@ -27,9 +27,9 @@ PLANE_BYTES = 2 * 1024 * 1024
 @pytest.fixture(scope="module")
 def image() -> bytes:
     """Return a projection as the microscope stores it."""
-    planes = simulate_planes("control", 7, planes=1)
+    projection = simulate_projection("control", 7)
     file = io.BytesIO()
-    tifffile.imwrite(file, planes, imagej=True, metadata={"axes": "ZCYX"})
+    tifffile.imwrite(file, projection, imagej=True, metadata={"axes": "CYX"})
     return file.getvalue()
 
 
