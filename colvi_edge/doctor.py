@@ -1,15 +1,20 @@
-"""What this machine has and lacks: engines, the shipped bundle, a self-test, an NVIDIA GPU."""
+"""What this machine has and lacks: engines, the shipped bundle, a self-test, an NVIDIA GPU.
+
+And what an image is like, beside the limits of a bundle, before any network sees it.
+"""
 
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from importlib.metadata import version
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from colvi_edge import __version__
+from colvi_edge.acquisition import Acquisition, acquire
 from colvi_edge.bundle import DEMO, Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
@@ -18,19 +23,22 @@ from colvi_edge.engines.precisions import precision_for
 from colvi_edge.engines.tensorrt_runtime import load
 from colvi_edge.errors import BundleError, EngineUnavailableError, OutputError, ParityError
 from colvi_edge.kernels.choose import choose
+from colvi_edge.outputs.names import image_label
+from colvi_edge.quality import assess
+from colvi_edge.quality.familiarity import WORDS, Familiar
 
 
 class Finding(NamedTuple):
     """One line of the doctor's report.
 
     Attributes:
-        state: "ok", "note" (works, but could be better) or "missing".
+        state: "ok", "note" (works, but could be better), "missing", or "rejected" of an image.
         what: the part.
         words: what was found and, if it is not ok, the remedy.
         exit_code: 0, or what the command ends with because of this.
     """
 
-    state: Literal["ok", "note", "missing"]
+    state: Literal["ok", "note", "missing", "rejected"]
     what: str
     words: str
     exit_code: int = 0
@@ -47,6 +55,44 @@ def examine() -> list[Finding]:
             Finding("missing", "demo bundle", f"{error}; or reinstall colvi-edge", error.exit_code),
         ]
     return [*findings, *_engines(bundle), *_gpu(bundle)]
+
+
+def examine_image(path: Path, bundle_name: str, channels: Sequence[str] | None) -> Iterator[Finding]:
+    """Yield what every image of a raw file is like, and what is wrong with it.
+
+    Args:
+        path: the raw file.
+        bundle_name: whose training images it is compared with.
+        channels: role of each channel, where the file does not say it itself.
+
+    Raises:
+        AcquisitionError: it cannot be read as an image of the assay.
+        BundleError: the bundle cannot be opened.
+    """
+    bundle = open_bundle(bundle_name)
+    familiar = Familiar.of(bundle)
+    for image in acquire(path, channels=channels):
+        found = assess(image, bundle.config.expected, bundle.config.patch_px, familiar)
+        yield Finding(
+            "rejected" if found.is_rejected else "note" if found.flags else "ok",
+            image_label(image.name, image.image_key),
+            f"{_described(image)}; compared with {bundle.name} {bundle.version}",
+        )
+        for one in found.measures:
+            yield Finding(
+                "ok" if one.is_familiar else "rejected",
+                one.name,
+                f"{one.value:.4g}, familiar from {one.low:.4g} to {one.high:.4g} (typically "
+                f"{one.typical:.4g}): {WORDS[one.name].what}",
+            )
+        for flag in found.flags:
+            yield Finding("rejected" if flag.severity == "reject" else "note", flag.name, flag.words)
+
+
+def _described(image: Acquisition) -> str:
+    planes, _, height, width = image.planes.shape
+    size = f"pixels of {image.pixel_size_um:g} um" if image.pixel_size_um else "pixels of unknown size"
+    return f"{width} x {height} {size}, planes: {planes}, {image.planes.dtype}, {', '.join(image.channels)}"
 
 
 def _software() -> Iterator[Finding]:

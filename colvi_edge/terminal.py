@@ -86,8 +86,8 @@ def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
-        colour = {"ok": "green", "note": "yellow", "missing": "red"}[finding.state]
-        table.add_row(f"[{colour}]{finding.state}[/]", finding.what, escape(finding.words))
+        colour = {"ok": "green", "note": "yellow", "missing": "red", "rejected": "red"}[finding.state]
+        table.add_row(f"[{colour}]{finding.state}[/]", escape(finding.what), escape(finding.words))
     wide_console().print(table)
 
 

@@ -378,6 +378,7 @@ def test_every_option_has_its_variable() -> None:
         "evaluate": {"--html"},
         "explain": {"--model", "--patch", "--network", "--classes", "--activation"},
         "report": {"--output"},
+        "doctor": {"--image"},
         "bench": {"--rounds", "--idle", "--peers", "--check", "--budget-ms", "--compare", "--json", "--html"},
     }
     group = typer.main.get_command(app)

@@ -93,14 +93,28 @@ def bench(
     raise typer.Exit(measure(wishes, budget_ms=budget_ms, compare=compare, json=json, html=html))
 
 
-def doctor(json: JsonOption = False) -> None:
-    """Check this machine.
+def doctor(
+    image: Annotated[
+        Path | None,
+        option(
+            "--image",
+            of="doctor",
+            dir_okay=False,
+            exists=True,
+            help="Check this raw file instead: what is wrong with it, and how it compares with the training.",
+        ),
+    ] = None,
+    bundle: BundleOption = "demo",
+    channels: ChannelsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check this machine, or an image.
 
     Engines, bundle, a self-test, and what is missing for more.
     """
-    from colvi_edge.doctor import examine
+    from colvi_edge.doctor import examine, examine_image
     from colvi_edge.terminal import show_findings
 
-    findings = examine()
+    findings = list(examine_image(image, bundle, roles_of(channels))) if image else examine()
     show_findings(findings, as_json=json)
     raise typer.Exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))
