@@ -23,16 +23,18 @@ from defects import DEFECTS, Defect, acquired, as_rgb
 
 from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition
-from colvi_edge.bundle import Expected, open_bundle
+from colvi_edge.bundle import DEMO, Expected, open_bundle
 from colvi_edge.culture import Label
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import open_engine
 from colvi_edge.quality import Flag, assess
+from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.quality.measures import emptier_half, look_at, noise_at_nuclei, relief, sharpness
 from colvi_edge.simulate import PIXEL_SIZE_UM, image_seed, simulate_planes, simulate_projection
 
 EXPECTED = Expected(pixel_size_um=PIXEL_SIZE_UM, planes=10)
 PATCH_PX = 64
+FAMILIAR = Familiar.of(open_bundle(DEMO))
 GROUPS: tuple[tuple[Label, float | None], ...] = (
     ("control", None),
     ("patient", 0.2),
@@ -75,11 +77,11 @@ class Spoilt(Tally):
 
     def add_spoilt(self, defect: Defect, image: Acquisition, verdict: Verdict | None) -> None:
         """Count one more image with the defect."""
-        flags = assess(image, EXPECTED, PATCH_PX)
+        flags = assess(image, EXPECTED, PATCH_PX, FAMILIAR).flags
         self.add(flags)
         self.found += any(flag.name in defect.flags for flag in flags)
         self.found_in_rgb += any(
-            flag.name in defect.flags for flag in assess(as_rgb(image), EXPECTED, PATCH_PX)
+            flag.name in defect.flags for flag in assess(as_rgb(image), EXPECTED, PATCH_PX, FAMILIAR).flags
         )
         if verdict is not None:
             self.diagnosed[verdict(image)] += 1
@@ -102,13 +104,17 @@ class Results:
             "channels not named": replace(good, channels_assumed=True),
         }
         for form, image in forms.items():
-            self.clean.setdefault(f"{group}, {form}", Tally()).add(assess(image, EXPECTED, PATCH_PX))
+            self.clean.setdefault(f"{group}, {form}", Tally()).add(
+                assess(image, EXPECTED, PATCH_PX, FAMILIAR).flags
+            )
         for name, value in _measured(good):
             self.measured.setdefault(name, []).append(value)
 
     def add_stack(self, group: str, stack: Acquisition) -> None:
         """Assess an image of single planes."""
-        self.clean.setdefault(f"{group}, ten planes", Tally()).add(assess(stack, EXPECTED, PATCH_PX))
+        self.clean.setdefault(f"{group}, ten planes", Tally()).add(
+            assess(stack, EXPECTED, PATCH_PX, FAMILIAR).flags
+        )
 
     def shown(self, seed: int) -> dict[str, Any]:
         """Return what the JSON file holds."""

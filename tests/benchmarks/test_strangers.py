@@ -11,6 +11,7 @@ import tifffile
 from colvi_edge.bundle import open_bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser
+from colvi_edge.simulate import simulate_projection
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -43,7 +44,7 @@ def test_the_forms_hold_the_picture(strangers: ModuleType, tmp_path: Path) -> No
 
 
 def test_a_page_of_text_is_no_culture(strangers: ModuleType, tmp_path: Path) -> None:
-    """It is counted with the reason why there is no diagnosis; a culture is counted as diagnosed."""
+    """Nor is a figure of cultures; both are counted with the reason why there is no diagnosis."""
     bundle = open_bundle("demo")
     diagnoser = Diagnoser(bundle, open_engine(bundle))
 
@@ -55,4 +56,17 @@ def test_a_page_of_text_is_no_culture(strangers: ModuleType, tmp_path: Path) -> 
         assert words[0] == "files"
         assert "one_recording" in words
         assert "diagnosed" not in words
-    assert said("figure panel") == [["files", "diagnosed"]] * 3  # of cultures: not found out yet
+    assert said("figure panel") == [["files", "unfamiliar"]] * 3  # of cultures
+
+
+def test_a_culture_is_diagnosed(strangers: ModuleType, tmp_path: Path) -> None:
+    """In each of the three forms, so that a refusal of a stranger is not one of the form."""
+    bundle = open_bundle("demo")
+    diagnoser = Diagnoser(bundle, open_engine(bundle))
+    planes = simulate_projection("control", 0).astype(float)
+    nuclei, collagen = planes * (255 / planes.max(axis=(1, 2), keepdims=True))
+    picture = np.dstack([0 * nuclei, collagen, nuclei]).astype(np.uint8)
+
+    said = [list(strangers.what_is_said(diagnoser, file)) for file in strangers.forms(picture, tmp_path)]
+
+    assert said == [["files", "diagnosed"]] * 3
