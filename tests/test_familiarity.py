@@ -123,6 +123,21 @@ def test_a_stack_measures_as_its_sum(acquired: Callable[..., Acquisition]) -> No
     assert [one.value for one in measures[0]] == pytest.approx([one.value for one in measures[1]], rel=1e-4)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bare_half_is_not_unfamiliar(
+    cultures: dict[str, NDArray[np.uint16]],
+    acquired: Callable[..., Acquisition],
+    modules: dict[str, ModuleType],
+    seed: int,
+) -> None:
+    """Cells may let go of the glass because they are ill; bare glass has a structure of its own."""
+    (bare,) = (each for each in modules["defects"].DEFECTS if each.name == "half-empty field" and each.strong)
+
+    for number, planes in enumerate(cultures.values()):
+        half = bare.spoil(acquired(planes[np.newaxis]), np.random.default_rng([seed, number]))
+        assert rejections(half) == {}
+
+
 @pytest.mark.parametrize("name", ["control", "difficult control", "mild", "severe", "most severe"])
 @settings(max_examples=25, deadline=None)
 @given(

@@ -53,6 +53,9 @@ COVERED = 0.36
 """Share of the nuclei in the emptier half of the field: 0.38 in half of the good images. Where it is less,
 cells may have let go of a part, as the disease may make them, and bare glass has a structure of its own."""
 
+BARE = 0.19
+"""The same share, below which a part of the field is bare: no good image has less."""
+
 _SOFTENED = 1e-4
 """Keeps the logarithm of an even background finite."""
 
@@ -193,7 +196,7 @@ def structure(nuclei_coarse: Floats, collagen_fine: Floats) -> NDArray[np.float6
     power[: len(levels)] = [np.mean(level * level) for level in levels]
     octaves = -np.diff(power) / max(power[0] - power[OCTAVES], _TINY)
     # Two products: NumPy's power of 3 took 176 times as long.
-    thirds = [np.mean(level * level * level) for level in levels]
+    thirds = [float(np.mean(level * level * level)) for level in levels]
     skewness = [thirds[k] / max(power[k] ** 1.5, _TINY) if k < len(levels) else 0.0 for k in SKEWED]
     _, _, unevenness = parted(levels[1])
     nuclei = nuclei_coarse - nuclei_coarse.mean()
@@ -271,8 +274,10 @@ class Familiar:
 
     def compare(self, measured: Measured) -> list[Measure]:
         """Return every measure that could be taken, with its limits for an image of this size."""
-        # The standard deviation of a mean goes with the root of how much there is to measure.
-        wider = max(1.0, (self.pixels / measured.pixels) ** 0.5)
+        # The standard deviation of a mean goes with the root of how much there is to measure: half of it
+        # where cells are left in one half of the field only.
+        covered = (1 + min(1.0, measured.emptier_half / BARE)) / 2
+        wider = max(1.0, (self.pixels / (measured.pixels * covered)) ** 0.5)
         measures = [
             _compared(name, value, self.limits[name], wider) for name, value in measured.nuclei.items()
         ]
