@@ -22,22 +22,15 @@ import numpy as np
 from defects import acquired, as_rgb, blurred
 from fluorescence import DRAWN
 from numpy.typing import NDArray
+from quality import GROUPS
 from scipy.stats import beta
 
 from colvi_edge.acquisition import Acquisition
 from colvi_edge.bundle import open_bundle
-from colvi_edge.culture import Label
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar, remoteness
 from colvi_edge.simulate import image_seed, simulate_planes, simulate_projection
 
-GROUPS: tuple[tuple[Label, float | None], ...] = (
-    ("control", None),
-    ("patient", 0.2),
-    ("patient", 0.5),
-    ("patient", 0.8),
-    ("patient", 1.0),
-)
 DIFFICULTIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 NEW_RULES = {"unfamiliar", "one_recording", "collagen_constant", "nuclei_constant"}
 

@@ -23,18 +23,16 @@ from defects import DEFECTS, Defect, acquired, as_rgb
 
 from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition
-from colvi_edge.bundle import DEMO, Expected, open_bundle
+from colvi_edge.bundle import Expected, open_bundle
 from colvi_edge.culture import Label
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import open_engine
 from colvi_edge.quality import Flag, assess
-from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.quality.measures import emptier_half, look_at, noise_at_nuclei, relief, sharpness
 from colvi_edge.simulate import PIXEL_SIZE_UM, image_seed, simulate_planes, simulate_projection
 
 EXPECTED = Expected(pixel_size_um=PIXEL_SIZE_UM, planes=10)
 PATCH_PX = 64
-FAMILIAR = Familiar.of(open_bundle(DEMO))
 GROUPS: tuple[tuple[Label, float | None], ...] = (
     ("control", None),
     ("patient", 0.2),
@@ -77,12 +75,10 @@ class Spoilt(Tally):
 
     def add_spoilt(self, defect: Defect, image: Acquisition, verdict: Verdict | None) -> None:
         """Count one more image with the defect."""
-        flags = assess(image, EXPECTED, PATCH_PX, FAMILIAR).flags
+        flags = _flags(image)
         self.add(flags)
         self.found += any(flag.name in defect.flags for flag in flags)
-        self.found_in_rgb += any(
-            flag.name in defect.flags for flag in assess(as_rgb(image), EXPECTED, PATCH_PX, FAMILIAR).flags
-        )
+        self.found_in_rgb += any(flag.name in defect.flags for flag in _flags(as_rgb(image)))
         if verdict is not None:
             self.diagnosed[verdict(image)] += 1
 
@@ -104,17 +100,13 @@ class Results:
             "channels not named": replace(good, channels_assumed=True),
         }
         for form, image in forms.items():
-            self.clean.setdefault(f"{group}, {form}", Tally()).add(
-                assess(image, EXPECTED, PATCH_PX, FAMILIAR).flags
-            )
+            self.clean.setdefault(f"{group}, {form}", Tally()).add(_flags(image))
         for name, value in _measured(good):
             self.measured.setdefault(name, []).append(value)
 
     def add_stack(self, group: str, stack: Acquisition) -> None:
         """Assess an image of single planes."""
-        self.clean.setdefault(f"{group}, ten planes", Tally()).add(
-            assess(stack, EXPECTED, PATCH_PX, FAMILIAR).flags
-        )
+        self.clean.setdefault(f"{group}, ten planes", Tally()).add(_flags(stack))
 
     def shown(self, seed: int) -> dict[str, Any]:
         """Return what the JSON file holds."""
@@ -173,6 +165,12 @@ def main() -> None:
     results = measured.shown(arguments.seed)
     _write(results)
     sys.stdout.writelines(line + "\n" for line in tables(results))
+
+
+def _flags(image: Acquisition) -> list[Flag]:
+    """Return all but what is familiar, which has tables of its own (familiarity.py)."""
+    found = assess(image, EXPECTED, PATCH_PX, familiar=None).flags
+    return [flag for flag in found if flag.name != "familiarity_unknown"]
 
 
 def _measured(good: Acquisition) -> Iterator[tuple[str, float]]:

@@ -105,10 +105,9 @@ class Familiarity(Part):
     )
     confidence: float = Field(gt=0, lt=1, description="that is met with this probability (normal tail).")
     stretched: float = Field(
-        ge=1,
-        description="How much wider the limits are than those, for other days and other cultures; that of "
-        "collagen_structure is 1.4 times as wide.",
+        ge=1, description="How much wider the limits are than those, for other days and other cultures;"
     )
+    structure_stretched: float = Field(ge=1, description="the same of collagen_structure.")
     rejected_left_out: int = Field(
         ge=0, description="Training images that limits made without them would reject (cross-validation)."
     )

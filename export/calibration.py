@@ -15,13 +15,14 @@ from colvi_edge.jobs import find_jobs
 from colvi_edge.patches import Normalisation, project
 from colvi_edge.simulate import CHANNELS, LABELS, simulate_projection
 
+from .division import evenly_spread
 from .familiarity import Sample, sample
 
 AT_MOST = 64
 """Images read of a larger folder, evenly spread: more change the ranges by nothing that was seen."""
 
 MEASURED_AT_MOST = 1000
-"""Images measured of a larger folder, evenly spread, for what is familiar: some two minutes."""
+"""Images measured of a larger folder, evenly spread, for what is familiar; 0.03 s each."""
 
 ENOUGH = 40
 """Images from which on more changed little."""
@@ -68,7 +69,7 @@ def read_calibration(
         UsageError: fewer than four images can be used.
     """
     raws = [job.raw for job in find_jobs([folder])]
-    chosen = [raws[k] for k in np.unique(np.linspace(0, len(raws) - 1, AT_MOST).round().astype(int))]
+    chosen = [raws[k] for k in evenly_spread(len(raws), AT_MOST)]
     images = Images([], [], [])
     for raw in chosen:
         try:
@@ -101,7 +102,7 @@ def read_samples(folder: Path, progress: Callable[[int, int], None] = lambda don
         progress: told after each file how many are done, and of how many.
     """
     raws = [job.raw for job in find_jobs([folder])]
-    chosen = np.unique(np.linspace(0, len(raws) - 1, MEASURED_AT_MOST).round().astype(int))
+    chosen = evenly_spread(len(raws), MEASURED_AT_MOST)
     samples = []
     for done, k in enumerate(chosen, 1):
         with suppress(AcquisitionError):

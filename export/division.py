@@ -22,6 +22,11 @@ VALIDATION = 10
 Numbers = NDArray[np.int64]
 
 
+def evenly_spread(count: int, at_most: int) -> Numbers:
+    """Return at most so many of the numbers from 0 to count - 1, in order, both ends among them."""
+    return np.unique(np.linspace(0, count - 1, at_most).round().astype(np.int64))
+
+
 class Division(NamedTuple):
     """Numbers of the images of each part; no group is in two of them."""
 

@@ -35,6 +35,8 @@ from colvi_edge.quality.familiarity import (
 )
 from colvi_edge.quality.measures import Floats, binned, halved, look_at
 
+from .division import evenly_spread
+
 REFERENCES = "familiarity.npy"
 
 COVERAGE, CONFIDENCE = 0.999, 0.95
@@ -136,6 +138,7 @@ def fit(samples: Sequence[Sample]) -> Fitted | None:
         coverage=COVERAGE,
         confidence=CONFIDENCE,
         stretched=STRETCHED,
+        structure_stretched=STRETCHED_STRUCTURE,
         rejected_left_out=_rejected_left_out(samples),
         limits=_limits(samples),
         references=REFERENCES,
@@ -159,7 +162,7 @@ class _References(NamedTuple):
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> "_References":
         known = [k for k, one in enumerate(samples) if one.measured.structure is not None]
-        chosen = np.unique(np.linspace(0, len(samples) - 1, DISEASED).round().astype(int))
+        chosen = evenly_spread(len(samples), DISEASED)
         images = np.array([samples[k].measured.structure for k in known])
         rows = np.concatenate([images, *(samples[k].forms for k in chosen)])
         made_from = np.repeat(chosen, [len(samples[k].forms) for k in chosen])

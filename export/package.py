@@ -38,6 +38,7 @@ from colvi_edge.patches import Normalisation, network_input, project, tile
 
 from .calibration import Calibration, Images, simulated_calibration
 from .checkpoint import Checkpoint
+from .division import evenly_spread
 from .familiarity import REFERENCES, Fitted
 from .manifest import Description, npy, write_bundle
 from .networks import PATCH_PX
@@ -215,7 +216,7 @@ def _calibration_patches(checkpoint: Checkpoint, images: Images) -> NDArray[np.f
     parts = []
     for planes in images.planes:
         patches = network_input(planes, PATCH_PX, checkpoint.normalisation)
-        chosen = np.unique(np.linspace(0, len(patches) - 1, share).round().astype(int))
+        chosen = evenly_spread(len(patches), share)
         parts.append(patches[chosen])
     patches = np.concatenate(parts)[:CALIBRATION_PATCHES]
     whole = len(patches) // STRIDE_PATCHES * STRIDE_PATCHES
@@ -242,8 +243,7 @@ def _verification(
     chosen: list[int] = []
     for side in (0, 1):
         clear = np.flatnonzero(kept & (probabilities[:, side] >= 0.5 + CLEAR))
-        spread = np.linspace(0, len(clear) - 1, min(len(clear), VERIFICATION_PATCHES // 2))
-        chosen += clear[np.unique(spread.round().astype(int))].tolist()
+        chosen += clear[evenly_spread(len(clear), min(len(clear), VERIFICATION_PATCHES // 2))].tolist()
     if not chosen:
         return {}
     raw = patches[chosen].astype(dtype)

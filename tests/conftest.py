@@ -1,6 +1,5 @@
 """What all tests share: needs that are demanded or skipped aloud, small bundles and images."""
 
-import hashlib
 import os
 import shutil
 import sys
@@ -12,12 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import (
-    MANIFEST,
-    SUMS,
     Bundle,
     Config,
     NormalisationConfig,
@@ -27,6 +23,7 @@ from colvi_edge.bundle import (
 )
 from colvi_edge.cli import main
 from colvi_edge.engines.nvidia import find_gpu
+from tests.tools.bundles import edit_config
 
 
 def _installed(package: str) -> bool:
@@ -94,12 +91,7 @@ def demo_bundle() -> Bundle:
 def tolerant_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy that does not know what its training images were like, and judges collages, too."""
     bundle = Path(shutil.copytree(demo_path(), tmp_path_factory.mktemp("tolerant") / "tolerant.colvi"))
-    manifest = yaml.safe_load((bundle / MANIFEST).read_text())
-    manifest["config"]["colvi_edge"]["familiarity"] = None
-    (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
-    files = sorted(path for path in bundle.iterdir() if path.name != SUMS)
-    sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
-    (bundle / SUMS).write_text("".join(sums))
+    edit_config(bundle, familiarity=None)
     return bundle
 
 

@@ -9,28 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from colvi_edge.bundle import MANIFEST, SUMS, Bundle, demo_path, open_bundle
 from colvi_edge.errors import BundleError
+from tests.tools.bundles import edit_config, reseal
 
 DEMO_FILES = sorted(entry.name for entry in demo_path().iterdir())
-
-
-def reseal(bundle: Path) -> None:
-    """Write new sums, as somebody does who edits a manifest by hand."""
-    files = sorted(p for p in bundle.iterdir() if p.name != SUMS)
-    (bundle / SUMS).write_text(
-        "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files)
-    )
-
-
-def edit_config(bundle: Path, **changes: Any) -> None:
-    """Change values of config.colvi_edge and reseal."""
-    manifest = yaml.safe_load((bundle / MANIFEST).read_text())
-    manifest["config"]["colvi_edge"].update(changes)
-    (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
-    reseal(bundle)
 
 
 def test_the_demo_bundle_opens_and_says_what_it_is(demo_bundle: Bundle) -> None:

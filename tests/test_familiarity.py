@@ -3,7 +3,6 @@
 The limits are those of the shipped bundle; `benchmarks/` draws other things, and tries more of them.
 """
 
-import hashlib
 import importlib
 import io
 from collections.abc import Callable
@@ -26,7 +25,6 @@ from colvi_edge.acquisition import Acquisition
 from colvi_edge.bundle import (
     DEMO,
     MANIFEST,
-    SUMS,
     Bundle,
     Expected,
     Familiarity,
@@ -52,6 +50,7 @@ from colvi_edge.quality.familiarity import (
 )
 from colvi_edge.quality.measures import binned, halved, look_at
 from colvi_edge.simulate import simulate_planes, simulate_projection
+from tests.tools.bundles import edit_config
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 EXPECTED = Expected(pixel_size_um=0.3, planes=10)
@@ -390,12 +389,7 @@ def changed(bundle: Path, references: bytes | None = None, **config: Any) -> Bun
     """The bundle with other references or another manifest, sealed again."""
     if references is not None:
         (bundle / "familiarity.npy").write_bytes(references)
-    manifest = yaml.safe_load((bundle / MANIFEST).read_text())
-    manifest["config"]["colvi_edge"].update(config)
-    (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
-    files = sorted(path for path in bundle.iterdir() if path.name != SUMS)
-    sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
-    (bundle / SUMS).write_text("".join(sums))
+    edit_config(bundle, **config)
     return open_bundle(bundle)
 
 

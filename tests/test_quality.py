@@ -28,6 +28,7 @@ from colvi_edge.quality.measures import (
     emptier_half,
     look_at,
     noise_at_nuclei,
+    quantiles,
     relief,
     saturated_share,
     sharpness,
@@ -636,6 +637,29 @@ def test_the_worst_comes_first(culture: Acquisition) -> None:
 
 
 # --- What is measured -----------------------------------------------------------------------------
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    size=st.integers(1, 40_000),
+    kind=st.sampled_from(["normal", "counts", "constant", "ordered", "tailed", "periodic"]),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**32),
+)
+def test_order_statistics_are_exact(size: int, kind: str, share: float, seed: int) -> None:
+    """Also where a sample misleads about what lies near."""
+    rng = np.random.default_rng(seed)
+    draw: dict[str, Callable[[], NDArray[Any]]] = {
+        "normal": lambda: rng.normal(0, 1, size),
+        "counts": lambda: rng.poisson(2, size),
+        "constant": lambda: np.ones(size),
+        "ordered": lambda: np.sort(rng.normal(0, 1, size)),
+        "tailed": lambda: rng.exponential(1, size) ** 4,
+        "periodic": lambda: np.arange(size) % max(1, size // 512),  # the sample sees one value
+    }
+    values = draw[kind]().astype(np.float32)
+
+    assert quantiles(values, share) == [np.sort(values)[min(int(share * size), size - 1)]]
 
 
 @pytest.mark.parametrize("radius_px", [8, 16, 30])

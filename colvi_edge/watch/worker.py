@@ -86,6 +86,7 @@ class Worker:
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
             places = Places(settings.root, settings.output_dir)
+            diagnoser = Diagnoser(bundle, engine, settings.channels, limits, OverlayChoice(settings.overlay))
         except ColviEdgeError as error:
             self._line.send(Refused(error.exit_code, error.kind, str(error)))
             return
@@ -102,7 +103,6 @@ class Worker:
                 reason=info.reason,
             )
         )
-        diagnoser = Diagnoser(bundle, engine, settings.channels, limits, OverlayChoice(settings.overlay))
         try:
             for outcome in process(diagnoser, self._files(diagnoser, places)):
                 self._answer(outcome)

@@ -1,6 +1,5 @@
 """An engine that does not decide as the trained network does is refused, and what "as" means is counted."""
 
-import hashlib
 import io
 import sys
 from collections.abc import Callable
@@ -13,12 +12,13 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import MANIFEST, SUMS, Bundle, open_bundle
+from colvi_edge.bundle import MANIFEST, Bundle, open_bundle
 from colvi_edge.cli import main
 from colvi_edge.engines import open_engine
 from colvi_edge.engines.verify import Comparison, Tolerance, compare
 from colvi_edge.errors import ParityError
 from colvi_edge.simulate import simulate_projection, write_imagej
+from tests.tools.bundles import reseal
 
 RUNTIMES = ["openvino", "onnxruntime"]
 FAULTLESS = Comparison(
@@ -37,14 +37,6 @@ def probabilities(*p_control: float) -> NDArray[np.float32]:
     """Return (1, N, 2) of a softmax."""
     one = np.array(p_control, np.float32)
     return np.stack([one, 1 - one], axis=-1)[np.newaxis]
-
-
-def reseal(bundle: Path) -> None:
-    """Write new sums, so that only the verification can tell."""
-    files = sorted(p for p in bundle.iterdir() if p.name != SUMS)
-    (bundle / SUMS).write_text(
-        "".join(f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in files)
-    )
 
 
 @pytest.fixture

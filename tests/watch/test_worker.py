@@ -33,6 +33,7 @@ from colvi_edge.watch.messages import (
 )
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.watched_file import ChangedFileError, Places, WatchedFile
+from tests.tools.bundles import reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
 
@@ -291,6 +292,18 @@ def test_the_bundle_is_kept(tmp_path: Path, copied_bundle: Path) -> None:
         assert later.answer(Started).bundle == kept
     with Supervised(settings_for(root, bundle=str(copied_bundle), keep=str(keep))) as refused:
         assert refused.answer(Refused).exit_code == 4
+
+
+def test_a_bundle_whose_training_cannot_be_read_is_refused(tmp_path: Path, copied_bundle: Path) -> None:
+    """As any other bundle that is none: a sentence with its code, before the worker says that it is there."""
+    (copied_bundle / "familiarity.npy").write_bytes(b"no array")
+    reseal(copied_bundle)
+
+    with Supervised(settings_for(tmp_path, bundle=str(copied_bundle))) as refused:
+        answer = refused.answer(Refused)
+
+    assert answer.exit_code == 4
+    assert "familiarity.npy is no .npy; export again" in answer.message
 
 
 def test_a_worker_ends_with_its_supervisor(tmp_path: Path) -> None:
