@@ -131,7 +131,7 @@ def test_a_name_cannot_forge_a_line(journalled: Callable[..., tuple[list[Fields]
 
 
 def test_a_bug_keeps_its_traceback(journalled: Callable[..., tuple[list[Fields], str]]) -> None:
-    """What nobody expected is told with the place where it happened, its words only where names may be told."""
+    """What nobody expected is told with where it happened, its words only where names may be told."""
     (_, _, hidden), _ = journalled()
     (_, _, full), _ = journalled(log_names=True)
 
