@@ -4,8 +4,10 @@ Whatever is printed goes through here: a file's name, a model's, the words of an
 break that forges a line, or an escape sequence that a terminal obeys.
 """
 
+import io
 import json
 import traceback
+from typing import TextIO
 
 _LEFT_OUT = "(its words are left out, as they may hold names; --log-names shows them)"
 
@@ -44,6 +46,49 @@ def printable_json(text: str) -> str:
     turn the direction of a line. Outside of strings JSON has nothing of that but line feeds.
     """
     return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+class PrintableStream(io.TextIOBase):
+    """A stream behind which nothing arrives that is not printable, but line feeds.
+
+    The command line puts it before stdout and stderr, where also usage errors, warnings and the logs of
+    libraries end. Whoever prints names says itself which line feeds are its own, see `printable_name`.
+
+    Attributes:
+        rich_proxied_file: the stream behind, by the name by which rich finds it. What rich writes to a
+            terminal has colours, and is made printable before, by `terminal`.
+    """
+
+    def __init__(self, behind: TextIO) -> None:
+        """Remember the stream behind."""
+        self.rich_proxied_file = self._behind = behind
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # nobody sets it
+        """That of the stream behind."""
+        return self._behind.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """That of the stream behind."""
+        return self._behind.errors
+
+    def write(self, text: str) -> int:
+        """Write a text; return its length."""
+        self._behind.write(printable_lines(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        self._behind.flush()
+
+    def isatty(self) -> bool:
+        """Return whether the stream behind is a terminal."""
+        return self._behind.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream behind."""
+        return self._behind.fileno()
 
 
 def printable_traceback(error: BaseException, *, words: bool = True) -> str:

@@ -38,7 +38,7 @@ def test_the_second_is_told_who_has_it(results: PinnedRoot) -> None:
     ) as first:
         assert first.stdout
         assert first.stdout.readline() == b"locked\n"
-        with pytest.raises(FolderTakenError, match=r"^another colvi-edge of this machine watches this folder"):
+        with pytest.raises(FolderTakenError, match=r"^another colvi-edge of this machine watches"):
             FolderLock(results)
         written = (results.path / LOCK_NAME).read_text()
         assert written == f"colvi-edge {machine_mark()}\n"
