@@ -15,7 +15,6 @@ from typing import Any
 
 import orjson
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -39,6 +38,10 @@ from colvi_edge.records import error_record
 _COLOUR = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "failed": "red"}
 _PIPE_COLUMNS = 160
 """Width of a table that goes into a file or a pipe, where no terminal says how wide it is."""
+
+
+_NOTHING = "[none][/none]"
+"""A tag without effect. No bracket before it begins a tag, whatever follows, and no backslash escapes one."""
 
 
 class _Console(Console):
@@ -68,7 +71,11 @@ def shown(words: str) -> str:
 
     They stay in their line, and what looks like markup in them is not.
     """
-    return escape(printable_name(words))
+    # Not rich's own `escape`: it loses a backslash before a bracket and doubles one at the end, and two names
+    # in a line, one with "[red" and one with "]" in it, would make a tag.
+    text = printable_name(words).replace("[", rf"\[{_NOTHING}")
+    backslashes = len(text) - len(text.rstrip("\\"))
+    return f"{text}{text[len(text) - backslashes :]}{_NOTHING}" if backslashes else text
 
 
 def print_json(plain: object) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import tifffile
 
@@ -182,7 +183,7 @@ def names() -> dict[str, bytes]:
         for seed, name in enumerate(("MARKimage one", "MARKimage two"))
     ]
     cut = container(*series).data[:-100]
-    odd = container(Series(series[0].pixels, name="MARKimage no dyes", luts=("Gray", "Gray"))).data
+    odd = container(Series(np.ones((4, 2, 64, 64), "u1"), "MCYX", "MARKimage overview")).data
     faults = ("ok", "segv", "bug", "acces", "stale", "busy", "hostdown", "full", "way")
     return {
         **{f"MARKfolder Meier/MARKfile {fault}.tif": whole for fault in faults},
@@ -190,7 +191,7 @@ def names() -> dict[str, bytes]:
         "MARKfile cut.tif": whole[:-1000],
         "MARKfile text.tif": b"this is no image, whatever its name says. " * 10,
         "MARKfile unfinished.lif": cut,
-        "MARKfile dyes.lif": odd,
+        "MARKfile tiles.lif": odd,
         "MARKfolder closed/MARKfile.tif": whole,
         "MARKfile.nd2": b"not opened",
     }
@@ -279,7 +280,7 @@ def test_no_name_is_told(watch: Watch, names: dict[str, bytes], tmp_path: Path, 
     assert f"{hashes['ok']}: control, score" in log
     assert f"{hashes['text']}: see: colvi-edge status (not_an_image)" in log
     assert f"{hashes['unfinished']} has to wait: incomplete: see: colvi-edge status" in log
-    assert f"{hashes['dyes']}: see: colvi-edge status (nothing_judged)" in log
+    assert f"{hashes['tiles']}: see: colvi-edge status (nothing_judged)" in log
     for fault in ("segv", "bug"):
         assert f"{hashes[fault]} is quarantined: 3 attempts" in log
     for fault in ("acces", "stale", "busy", "hostdown", "full", "cut"):
