@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from colvi_edge.printable import printable_name
-from colvi_edge.watch.journal import LOGGER, shown
+from colvi_edge.watch.journal import LOGGER, shown, told
 from colvi_edge.watch.ledger import Entry, Ledger
 from colvi_edge.watch.messages import Condemn, Finished, Mount, Ready, Work
 from colvi_edge.watch.metrics import Metrics
@@ -175,7 +175,7 @@ class Desk:
                 "%s has to wait: %s: %s",
                 shown(piece.path),
                 kind,
-                words,
+                told(words),
                 extra={"COLVI_EVENT": "again", "COLVI_FILE": shown(piece.path), "COLVI_KIND": kind},
             )
         self.schedule.again(piece, now, kind, words)
@@ -224,7 +224,7 @@ class Desk:
             logging.WARNING if answer.outcome == "error" else logging.INFO,
             "%s: %s (%s)",
             shown(piece.path),
-            words,
+            told(words) if answer.outcome == "error" else words,
             answer.kind or answer.outcome,
             extra={
                 "COLVI_EVENT": "finished",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from colvi_edge.watch.desk import Desk
-from colvi_edge.watch.journal import LOGGER
+from colvi_edge.watch.journal import LOGGER, told
 from colvi_edge.watch.lookout import Lookout
 from colvi_edge.watch.states import States
 from colvi_edge.watch.workers import Workers
@@ -79,7 +79,7 @@ class Drain:
             self._desk.answers,
             self._desk.errors,
             self.left,
-            "".join(f"; {state.name}: {state.why}" for state in self._states),
+            "".join(f"; {words}" for words in self._states.words(told)),
             extra={"COLVI_EVENT": "drained"},
         )
         return int(faulty)

@@ -73,7 +73,7 @@ class Publishing:
     def said(self, message: Published, now: float) -> None:
         """Take what became of the page that was asked for."""
         if message.why:
-            self._fail(message.why, now)
+            self._fail(message.why, now, of_files=True)
             return
         self._asked_at = None
         self._failures = 0
@@ -105,9 +105,9 @@ class Publishing:
         elif child.resident_bytes() > MEMORY_LIMIT_BYTES:
             child.kill(f"the memory limit of {MEMORY_LIMIT_BYTES >> 30} GiB was passed")
 
-    def _fail(self, why: str, now: float) -> None:
+    def _fail(self, why: str, now: float, *, of_files: bool = False) -> None:
         self._asked_at = None
         self._answers = -1
         self._failures += 1
         self._due_at = now + backoff_s(self._failures)
-        self._states.hold("report", "degraded", f"the report is not written: {why}")
+        self._states.hold("report", "degraded", f"the report is not written: {why}", of_files=of_files)

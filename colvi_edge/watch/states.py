@@ -1,12 +1,12 @@
 """What ails the daemon right now, said in the log when it begins and ends."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal, get_args
 
-from colvi_edge.watch.journal import LOGGER
+from colvi_edge.watch.journal import LOGGER, told
 
 StateName = Literal[
     "share away", "taken", "stuck", "disk full", "read-only", "ledger", "reload failed", "degraded"
@@ -41,13 +41,22 @@ class States:
     def __init__(self) -> None:
         """Begin with nothing wrong."""
         self._held: dict[str, State] = {}
+        self._of_files: set[str] = set()  # holders whose words may name files
 
     def __iter__(self) -> Iterator[State]:
         """Yield what is wrong."""
         return iter(self._held.values())
 
-    def hold(self, holder: str, name: StateName, why: str) -> None:
-        """Say that something is wrong; a holder has one thing at a time."""
+    def hold(self, holder: str, name: StateName, why: str, *, of_files: bool = False) -> None:
+        """Say that something is wrong; a holder has one thing at a time.
+
+        Args:
+            holder: who says so.
+            name: of the state.
+            why: in words.
+            of_files: the words were made of files, and may name them.
+        """
+        (self._of_files.add if of_files else self._of_files.discard)(holder)
         held = self._held.get(holder)
         if held and (held.name, held.why) == (name, why):
             return
@@ -55,9 +64,17 @@ class States:
         since = held.since if held and same else datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._held[holder] = State(name, why, since)
         if not same:
-            log.warning("%s: %s", name, why, extra={"COLVI_EVENT": "state", "COLVI_STATE": name})
+            words = told(why) if of_files else why
+            log.warning("%s: %s", name, words, extra={"COLVI_EVENT": "state", "COLVI_STATE": name})
 
     def end(self, holder: str) -> None:
         """Say that what a holder had said is over."""
         if held := self._held.pop(holder, None):
             log.info("over: %s", held.name, extra={"COLVI_EVENT": "state over", "COLVI_STATE": held.name})
+
+    def words(self, told: Callable[[str], str]) -> list[str]:
+        """Return what is wrong, where `told` says what may be told of words that were made of files."""
+        return [
+            f"{state.name}: {told(state.why) if holder in self._of_files else state.why}"
+            for holder, state in self._held.items()
+        ]

@@ -26,6 +26,7 @@ from colvi_edge.errors import UsageError
 from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.printable import printable_name
 from colvi_edge.watch import journal
+from colvi_edge.watch.child import leave_no_core
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.desk import Desk
 from colvi_edge.watch.drain import Drain
@@ -87,6 +88,7 @@ def watch(settings: WatchSettings, commands: Mapping[str, Sequence[str]] = COMMA
         ColviEdgeError: the worker cannot start, or the state folder cannot be used.
     """
     faulthandler.enable(2)  # where systemd's watchdog ends this process, it says what it was doing
+    leave_no_core()
     journal.set_up(settings.log_names)
     settings = settings.absolute()
     folder = StateFolder.of(settings.root)
@@ -324,7 +326,7 @@ class Supervisor:
     def _name_trouble(self) -> None:
         trouble = self._desk.schedule.trouble
         if trouble:
-            self._states.hold("folder", cast(StateName, trouble.kind), trouble.words)
+            self._states.hold("folder", cast(StateName, trouble.kind), trouble.words, of_files=True)
         else:
             self._states.end("folder")
         stuck = [child.role for child in self._children() if child.is_stuck]

@@ -14,7 +14,6 @@ import select
 import shutil
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -244,8 +243,7 @@ def main() -> None:
         Worker(line, settings).run()
     except BaseException:  # noqa: BLE001 - printed, and the end
         if supervisor_lives():
-            traceback.print_exc()
-            sys.stderr.flush()
+            sys.excepthook(*sys.exc_info())
         os._exit(1)  # the reading thread waits for work, and an ordinary exit would wait for it
 
 
