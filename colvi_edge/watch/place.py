@@ -1,5 +1,6 @@
 """Where the scanner works while it may: the root and the folder of the results, there, mounted and locked."""
 
+import errno
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -95,6 +96,8 @@ class Place:
         try:
             folder = self._opened.enter_context(PinnedRoot(Path(path)))
             mount, status = folder.mount(), os.fstat(folder.fileno())
+            if not folder.is_current():  # a share may open a folder that it calls stale when asked for it
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         except OSError as error:
             raise away(printable_name(path), error) from error
         if remembered and is_away(mount, remembered):
