@@ -170,7 +170,7 @@ class Worker:
             self._say(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"
-            self._say(number, done, words=str(result), kind=_output_kind(result))
+            self._say(number, done, words=str(result), kind=output_kind(result))
         elif file.is_final(result):
             self._say(number, "error", words=str(result), kind=result.kind)
         else:
@@ -194,7 +194,7 @@ class Worker:
         self._line.send(Finished(number, outcome, sha256, revision, words, kind, took_ms))
 
 
-def _output_kind(error: OutputError) -> str:
+def output_kind(error: OutputError) -> str:
     """Return the kind of an error of writing: what suffers from it, if more than the one file does."""
     cause = error.__cause__
     # A rename is also refused where somebody has the older result open.

@@ -526,6 +526,20 @@ def test_what_cannot_be_looked_at_is_told(root: Path, start: Callable[..., Super
     scanner.wait_last(Degraded(""))
 
 
+def test_folders_that_may_not_be_listed_are_told(
+    root: Path, fault: Path, start: Callable[..., Supervisor]
+) -> None:
+    """With each scan, as long as it is so; the folder itself is not away by that."""
+    scanner = start(before=spoilt(fault, "colvi_edge.watch.root", "PinnedRoot.open_folder"))
+    fault.write_text(f"{errno.EACCES} 0")
+    assert scanner.rescan().barred == [""]
+    fault.unlink()
+    assert scanner.rescan().barred == []
+
+    assert scanner.wait_root("here")
+    assert scanner.last(Degraded) is None
+
+
 def test_it_ends_with_its_supervisor(start: Callable[..., Supervisor]) -> None:
     """By the end of the line, without a complaint; until then it says that it is alive."""
     scanner = start()

@@ -233,7 +233,8 @@ def test_one_at_a_time_tries_whether_a_closed_folder_is_open(schedule: Schedule)
     assert take(schedule, 0.1) == ["open/a", "closed/sub/b"]
     for path in ("open/a", "closed/sub/b"):
         schedule.done(given_piece(schedule, path), 0.2, wrote=True)
-    now, tries = 0.2, []
+    now = 0.2
+    tries: list[str] = []
     while len(tries) < 6:
         later = schedule.wake_at(now)
         assert later is not None
