@@ -57,7 +57,9 @@ class Drain:
             return True
         if any(child.is_stuck for part in (self._workers, self._lookout) for child in part):
             return True
-        if scanned is None or any(piece.number or piece.failures < TRIES for piece in self._desk.schedule):
+        schedule = self._desk.schedule
+        untried = (piece for piece in schedule if piece.failures < TRIES and not schedule.is_parked(piece))
+        if scanned is None or schedule.given or next(untried, None):
             return False
         if now - self._moved_at > PATIENCE_S:
             return True

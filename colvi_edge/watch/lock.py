@@ -14,6 +14,7 @@ import fcntl
 import os
 import re
 import stat
+from contextlib import suppress
 
 from colvi_edge.machine import machine_mark
 from colvi_edge.watch.root import PinnedRoot
@@ -45,7 +46,7 @@ class FolderLock:
                 raise OSError(errno.EINVAL, f"{LOCK_NAME} is no file")
             self._take()
         except BaseException:
-            os.close(self._file)
+            self.close()
             raise
 
     def is_held(self) -> bool:
@@ -57,7 +58,8 @@ class FolderLock:
 
     def close(self) -> None:
         """Let go of the lock."""
-        os.close(self._file)
+        with suppress(OSError):  # a server that is away; the descriptor is closed all the same
+            os.close(self._file)
 
     def _take(self) -> None:
         try:

@@ -110,6 +110,7 @@ class Scanned:
         seconds: that it took.
         missed: new files that no event had announced, on a folder with events.
         not_read: files in image formats that are not read, by suffix; see `formats`.
+        barred: folders that may not be listed, a number of them at most; "" is the root.
     """
 
     files: int
@@ -117,6 +118,7 @@ class Scanned:
     seconds: float
     missed: int
     not_read: dict[str, int] = field(default_factory=dict)
+    barred: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,9 @@ class Finish:
 
 Result = Literal["ok", "rejected", "same", "error", "again", "changed"]
 
+NOT_WRITABLE = "folder not writable"
+"""Kind of an answer "again": the folder of this file's results is closed to the daemon."""
+
 
 @dataclass(frozen=True)
 class Started:
@@ -257,7 +262,7 @@ class Finished:
         revision: of the sidecar.
         words: the diagnosis and score, or the sentence of what went wrong.
         kind: of an error, as in `errors`; "disk full", "share away" or "read-only" for what the whole
-            folder suffers from.
+            folder suffers from, `NOT_WRITABLE` for what its own does.
         took_ms: from reading to the renamed sidecar.
     """
 

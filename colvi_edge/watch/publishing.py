@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.messages import Mount, Publish, Published
-from colvi_edge.watch.schedule import backoff_s
+from colvi_edge.watch.schedule import backoff_s, patience_s
 from colvi_edge.watch.states import States
 
 PAUSE_S = 3.0  # between two pages, at least
 REST = 10.0  # as many times as long as the page took
 AT_LEAST_EVERY_S = 600.0  # also without news: a page that was not written for longer says so itself
-LIMIT_S = 120.0  # for one page; each new picture takes 40 ms
+LIMIT_S = 120.0  # for one page, more after each failure; each new picture takes 40 ms
 MEMORY_LIMIT_BYTES = 2 << 30
 
 
@@ -100,8 +100,9 @@ class Publishing:
     def _limit(self, child: Child, asked_at: float, now: float) -> None:
         if child.is_killed:
             return
-        if now - max(asked_at, child.heard_at) > LIMIT_S:  # it was heard, too, after this process stood still
-            child.kill(f"the time limit of {LIMIT_S:g} s ran out")
+        limit_s = patience_s(LIMIT_S, self._failures)
+        if now - max(asked_at, child.heard_at) > limit_s:  # it was heard, too, after this process stood still
+            child.kill(f"the time limit of {limit_s:g} s ran out")
         elif child.resident_bytes() > MEMORY_LIMIT_BYTES:
             child.kill(f"the memory limit of {MEMORY_LIMIT_BYTES >> 30} GiB was passed")
 

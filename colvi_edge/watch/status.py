@@ -164,6 +164,8 @@ def _print(folder: Path, status: Status | None, running: bool, silent_s: float, 
         console.print(f"{name}: [green]watching[/] since {_time(status.started)}")
     for state in status.states if status else ():
         console.print(f"[red]{shown(state.name)}[/] since {_time(state.since)}: {shown(state.why)}")
+        if state.folder:
+            console.print("    " + shown(unambiguous_name(str(folder.absolute() / state.folder))))
     counts = _counts(status, ledger)
     console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
     for suffix, count in sorted(status.not_read.items()) if status else ():

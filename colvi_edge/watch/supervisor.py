@@ -276,20 +276,18 @@ class Supervisor:
         if isinstance(message, Ready):
             self._desk.offer(message, now)
         elif isinstance(message, Root | Scanned | Degraded):
-            before = self._lookout.root
-            self._lookout.said(message, now)
+            if self._lookout.said(message, now):
+                self._desk.schedule.hurry(now)
             if isinstance(message, Root):
-                self._note_root(message, before, now)
+                self._note_root(message)
             elif isinstance(message, Scanned):
                 self._states.end("rebuilding")
 
-    def _note_root(self, root: Root, before: Root | None, now: float) -> None:
+    def _note_root(self, root: Root) -> None:
         if root.mount:
             self._desk.remember(root.mount)
         if root.state != "here":
             self._late_root |= self._lookout.scanned is None
-        elif before is None or before.state != "here":
-            self._desk.schedule.hurry(now)
 
     def _worker_said(self, child: Child, message: Message, now: float) -> None:
         if isinstance(message, Started | Refused):
@@ -329,6 +327,7 @@ class Supervisor:
             self._states.hold("folder", cast(StateName, trouble.kind), trouble.words, of_files=True)
         else:
             self._states.end("folder")
+        self._states.hold_barred("folder not writable", self._desk.schedule.barred)
         stuck = [child.role for child in self._children() if child.is_stuck]
         if stuck:
             self._states.hold("stuck", "stuck", f"the {stuck[0]} hangs in the share and cannot be ended")

@@ -36,6 +36,7 @@ from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Outcome, process
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.messages import (
+    NOT_WRITABLE,
     Alive,
     Condemn,
     Finish,
@@ -168,7 +169,7 @@ class Worker:
             self._say(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"
-            self._say(number, done, words=str(result), kind=_FOLDER_WIDE.get(code or 0, result.kind))
+            self._say(number, done, words=str(result), kind=output_kind(result))
         elif file.is_final(result):
             self._say(number, "error", words=str(result), kind=result.kind)
         else:
@@ -190,6 +191,15 @@ class Worker:
         if isinstance(result, Sidecar):
             revision = result.revision
         self._line.send(Finished(number, outcome, sha256, revision, words, kind, took_ms))
+
+
+def output_kind(error: OutputError) -> str:
+    """Return the kind of an error of writing: what suffers from it, if more than the one file does."""
+    cause = error.__cause__
+    # A rename is also refused where somebody has the older result open.
+    if isinstance(cause, PermissionError) and cause.filename2 is None:
+        return NOT_WRITABLE
+    return _FOLDER_WIDE.get(error_number(error) or 0, error.kind)
 
 
 def kept_bundle(where: str, keep: str) -> Bundle:

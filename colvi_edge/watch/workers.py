@@ -15,7 +15,7 @@ from colvi_edge.errors import ColviEdgeError
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.journal import LOGGER
 from colvi_edge.watch.messages import Finish, Refused, Started
-from colvi_edge.watch.schedule import backoff_s
+from colvi_edge.watch.schedule import backoff_s, patience_s
 from colvi_edge.watch.states import States
 
 WORK_LIMIT_S = 30.0  # from the last answer, or from the begin of what is first in turn, to the next answer
@@ -23,7 +23,7 @@ SLOWEST_BYTES_PER_S = 4e6  # prolongs it: a container may hold hundreds of image
 SILENCE_LIMIT_S = 20.0  # of an idle worker
 MEMORY_LIMIT_BYTES = 4 << 30
 RECYCLE_AFTER = 500  # answers; a bad file may leave 2.6 kB behind
-START_LIMIT_S = 1800.0  # an engine may have to be built first
+START_LIMIT_S = 1800.0  # an engine may have to be built first; more after each failure
 LEAVE_LIMIT_S = 10.0
 
 log = logging.getLogger(LOGGER)
@@ -95,8 +95,9 @@ class Workers:
                 child.kill(f"it did not end within {LEAVE_LIMIT_S:g} s")
         if self._next_started and (idle or self.current is None):
             self._replace(now)
-        if self._next and self._next_started is None and now - self._next.started_at > START_LIMIT_S:
-            self._next.kill(f"it was not ready within {START_LIMIT_S:g} s")
+        limit_s = patience_s(START_LIMIT_S, self.failures)
+        if self._next and self._next_started is None and now - self._next.started_at > limit_s:
+            self._next.kill(f"it was not ready within {limit_s:g} s")
         wanted = self.current is None or (self._answers >= RECYCLE_AFTER and not self.current.is_killed)
         if wanted and self._next is None and now >= self._start_at and not self._is_stuck():
             self._begin(self._bundle, now)

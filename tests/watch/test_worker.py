@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from colvi_edge.errors import OutputError
+from colvi_edge.outputs.atomic import write_atomically
+from colvi_edge.outputs.folder import explained
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.messages import (
+    NOT_WRITABLE,
     Condemn,
     Finish,
     Finished,
@@ -33,6 +38,7 @@ from colvi_edge.watch.messages import (
 )
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.watched_file import ChangedFileError, Places, WatchedFile
+from colvi_edge.watch.worker import output_kind
 from tests.tools.bundles import reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
@@ -261,6 +267,39 @@ def test_a_condemned_file_gets_its_record_unread(worker: Supervised, root: Path)
     assert finished.outcome == "error"
     record = json.loads((root / "killer.tif.colvi.error.json").read_bytes())
     assert record["error"] == {"kind": "killed", "message": "killer.tif: ended three workers"}
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be a user with no rights to what others have."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("what", ["folder", "mirrored folder", "older result"])
+def test_what_may_not_be_written_suffers_by_itself_or_with_its_folder(tmp_path: Path, what: str) -> None:
+    """A closed folder is the trouble of all its files; a result that somebody holds is its own."""
+    if what == "older result":  # a third user's, where all may write: as one that a viewer holds on a share
+        (tmp_path / "x.json").touch()
+        if os.geteuid() == 0:
+            os.chown(tmp_path / "x.json", 65533, -1)
+    tmp_path.chmod(0o1777 if what == "older result" else 0o555)
+
+    def write(root: PinnedRoot) -> None:
+        with explained("the folder of the results"):
+            if what == "mirrored folder":
+                root.open_folder("day", create=True)
+            write_atomically(root.fileno(), "x.json", b"{}")
+
+    with PinnedRoot(tmp_path) as root, as_nobody(), pytest.raises(OutputError) as refused:
+        write(root)
+
+    assert output_kind(refused.value) == ("output" if what == "older result" else NOT_WRITABLE)
 
 
 def test_results_go_to_their_own_tree(tmp_path: Path, culture: NDArray[np.uint16]) -> None:
