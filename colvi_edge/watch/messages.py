@@ -224,6 +224,7 @@ class Started:
         bundle: where it is opened from now on: the copy, if one was kept.
         model, model_sha256: of the bundle.
         runtime, precision, device, reason: of the engine.
+        not_kept: why there is no copy of the bundle, in words; "" if there is one, or none was asked for.
     """
 
     bundle: str
@@ -233,6 +234,7 @@ class Started:
     precision: str
     device: str
     reason: str
+    not_kept: str = ""
 
 
 @dataclass(frozen=True)

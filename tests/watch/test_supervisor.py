@@ -106,7 +106,9 @@ if what == "crash":
     os.kill(os.getpid(), signal.SIGSEGV)
 if what == "slow":
     time.sleep(1)
-line.send(Started(settings.bundle, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked"))
+opened = f"{here}/copy" if what == "copied" else settings.bundle
+not_kept = "no room for a copy" if what == "unkept" else ""
+line.send(Started(opened, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked", not_kept))
 def answer(work, outcome, words="control, score 90.0", kind=""):
     line.send(Finished(work.number, outcome, "cd" * 32, 1, words, kind, 1.0))
 def judge(work):
@@ -616,6 +618,59 @@ def test_a_bad_bundle_keeps_the_old_one(daemon: Daemon, bundle: str, why: str) -
     daemon.bundle.write_text("third")
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: daemon.ails() == [] and daemon.status()["model"]["model"] == "third")
+
+
+def test_a_kept_copy_that_is_damaged_is_not_the_end(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """The next worker opens what the operator named, as a daemon does that starts."""
+    (tmp_path / "bundle").write_text("copied")
+    (tmp_path / "copy").write_text("bad")
+    daemon = start()
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.ready("crash.tif", then="")
+    wait_until(lambda: len([note for note in daemon.log("worker") if note["say"] == "start"]) >= 3)
+    daemon.ready("a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+
+    opened = [Path(note["bundle"]).name for note in daemon.log("worker") if note["say"] == "start"]
+    assert opened[:3] == ["bundle", "copy", "bundle"]
+    wait_until(lambda: daemon.ails() == [])
+
+
+def test_a_damaged_copy_does_not_bring_a_refused_bundle_into_use(
+    start: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    """After a reload that was refused, workers go on with the copy."""
+    (tmp_path / "bundle").write_text("copied")
+    (tmp_path / "copy").write_text("first")
+    daemon = start()
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.bundle.write_text("bad")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.ails() == ["reload failed"])
+    daemon.ready("crash.tif", "a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+
+    opened = [Path(note["bundle"]).name for note in daemon.log("worker") if note["say"] == "start"]
+    assert opened[:3] == ["bundle", "bundle", "copy"]
+    assert "bundle" not in opened[3:]
+
+
+def test_that_no_copy_is_kept_is_said_and_tried_again(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """It works on; the next worker that can keep one ends the state."""
+    (tmp_path / "bundle").write_text("unkept")
+    daemon = start(workers={"KEEP_AGAIN_S": 0.5})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    wait_until(lambda: [s["why"] for s in daemon.status()["states"]] == ["no room for a copy"])
+    daemon.ready("a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+    daemon.bundle.write_text("first")
+    wait_until(lambda: daemon.ails() == [])
+    count = len(daemon.log("worker"))
+    time.sleep(1.2)
+    assert len(daemon.log("worker")) == count, "workers are replaced for no reason"
 
 
 def test_two_reloads_end_with_the_last_bundle(daemon: Daemon) -> None:
