@@ -129,7 +129,8 @@ class Desk:
         piece = self.schedule.given.get(answer.number)
         if piece is None:  # of a worker that was given up
             return
-        words = answer.words.removeprefix(f"{printable_name(PurePath(piece.path).name)}: ")
+        prefix = f"{printable_name(PurePath(piece.path).name)}: "
+        words = printable_name(answer.words).removeprefix(prefix)  # SQLite takes no undecodable bytes
         if answer.outcome == "again":
             self._again(piece, answer.kind, words, now)
         elif answer.outcome == "changed":

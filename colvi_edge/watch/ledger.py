@@ -21,6 +21,7 @@ State = Literal["pending", "done", "failed", "quarantined"]
 """pending: begun, without a final answer. done: has its sidecar. failed: has an error record. quarantined:
 ended the worker too often; not read any more until it changes or the operator says `colvi-edge retry`."""
 
+_LARGEST_INTEGER = 2**63 - 1  # that SQLite stores; a larger one would be an OverflowError
 _VERSION = 1  # of the tables; a ledger of another version is made anew
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -191,7 +192,7 @@ class Ledger(LedgerReader):
         self._update(
             path,
             "attempts = 0, state = ?, kind = ?, words = ?, sha256 = ?, revision = ?, recheck_s = ?, at = ?",
-            *(state, kind, words, sha256, revision, recheck_s),
+            *(state, kind, words, sha256, min(revision, _LARGEST_INTEGER), recheck_s),
             datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         )
 

@@ -18,7 +18,15 @@ from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained, open_results
 from colvi_edge.report.report import Report
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.messages import Line, Message, Mount, Publish, Published, PublisherSettings
+from colvi_edge.watch.messages import (
+    Line,
+    Message,
+    Mount,
+    Publish,
+    Published,
+    PublisherSettings,
+    as_words,
+)
 from colvi_edge.watch.watched_file import Places
 
 _LEAST_URGENT = 19
@@ -43,7 +51,7 @@ class Publisher:
             if isinstance(message, Publish):
                 begin = time.monotonic()
                 why = self._publish(message.mount)
-                self._line.send(Published(why, round(time.monotonic() - begin, 3)))
+                self._line.send(Published(as_words(why), round(time.monotonic() - begin, 3)))
 
     def _publish(self, mount: Mount) -> str:
         """Write the page; return why that was not possible, or ""."""

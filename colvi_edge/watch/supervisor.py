@@ -244,8 +244,9 @@ class Supervisor:
         for message in messages:
             if child is self._lookout.scanner:
                 self._scanner_said(message, now)
-            elif isinstance(message, Published):
-                self._publishing.said(message, now)
+            elif child in self._publishing:
+                if isinstance(message, Published):
+                    self._publishing.said(message, now)
             else:
                 self._worker_said(child, message, now)
         return True

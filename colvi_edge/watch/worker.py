@@ -43,6 +43,7 @@ from colvi_edge.watch.messages import (
     Started,
     Work,
     WorkerSettings,
+    as_words,
 )
 from colvi_edge.watch.watched_file import (
     GONE,
@@ -86,7 +87,7 @@ class Worker:
                 blank_planes(bundle.config)
             )  # so that the first real image is not the slow one
         except ColviEdgeError as error:
-            self._line.send(Refused(error.exit_code, error.kind, str(error)))
+            self._line.send(Refused(error.exit_code, error.kind, as_words(error)))
             return
         info = engine.info
         self._line.send(
@@ -188,7 +189,7 @@ class Worker:
             sha256, words = result.image.sha256 or "", verdict(result)
         if isinstance(result, Sidecar):
             revision = result.revision
-        self._line.send(Finished(number, outcome, sha256, revision, words, kind, took_ms))
+        self._line.send(Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms))
 
 
 def verdict(result: Sidecar | Index) -> str:
