@@ -231,6 +231,17 @@ class Ledger(LedgerReader):
     def mount(self, mount: Mount) -> None:
         self._connection.execute("REPLACE INTO meta VALUES ('mount', ?)", (json.dumps(asdict(mount)),))
 
+    def results_mount(self, folder: str) -> Mount | None:
+        """Return the mount of the folder of the results when it was last seen; None before that."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'results mount'").fetchone()
+        kept = json.loads(row[0]) if row else {}
+        return Mount(**kept["mount"]) if kept.get("folder") == folder else None
+
+    def note_results_mount(self, folder: str, mount: Mount) -> None:
+        """Keep the mount of the folder of the results, of the last such folder."""
+        kept = json.dumps({"folder": folder, "mount": asdict(mount)})
+        self._connection.execute("REPLACE INTO meta VALUES ('results mount', ?)", (kept,))
+
     def _update(self, path: str, assignments: str, *values: object) -> None:
         self._connection.execute(
             f"UPDATE entries SET {assignments}, change = ? WHERE path = ? AND image = ''",  # noqa: S608 - ours

@@ -75,6 +75,7 @@ class ScannerSettings:
         output_dir: mirrors the results; None leaves them beside the raw files.
         ledger: SQLite file, which the scanner only reads: what is done is not looked at twice.
         mount: the root's when it was last seen; None at the first start.
+        results_mount: the same of `output_dir`.
         poll: scan only, without events.
         interval_s: between scans; None is 15 on local disks, 5 on others.
         marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
@@ -88,6 +89,7 @@ class ScannerSettings:
     poll: bool
     interval_s: float | None
     marker: str | None
+    results_mount: Mount | None = None
 
 
 @dataclass(frozen=True)
@@ -145,11 +147,13 @@ class Root:
             user's daemon holds the folder's lock.
         why: in words.
         mount: while it is here.
+        results_mount: the same of the folder of the results, where that is another one.
     """
 
     state: Literal["here", "share away", "taken"]
     why: str
     mount: Mount | None
+    results_mount: Mount | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,7 @@ class Work:
         path: of the raw file.
         signature: the state in which it must be found.
         mount: of the root; elsewhere nothing is read or written.
+        results_mount: of the folder of the results, where that is another one; elsewhere nothing is written.
         last: an incomplete file has been waited for long enough and gets its error record now.
         anew: judge it although a result for this content is there.
         kind: of the error that made it wait at the look before this one; "" if there was none.
@@ -209,17 +214,19 @@ class Work:
     last: bool
     anew: bool
     kind: str = ""
+    results_mount: Mount | None = None
 
 
 @dataclass(frozen=True)
 class Condemn:
-    """Write the error record of a file that must not be read again."""
+    """Write the error record of a file that must not be read again; the mounts are as in `Work`."""
 
     number: int
     path: str
     mount: Mount
     kind: str
     message: str
+    results_mount: Mount | None = None
 
 
 @dataclass(frozen=True)
@@ -312,9 +319,10 @@ class PublisherSettings:
 
 @dataclass(frozen=True)
 class Publish:
-    """Write the page; the mount is the root's, elsewhere nothing is read or written."""
+    """Write the page; the mounts are as in `Work`."""
 
     mount: Mount
+    results_mount: Mount | None = None
 
 
 # --- publisher -> supervisor

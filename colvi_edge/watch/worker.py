@@ -52,6 +52,7 @@ from colvi_edge.watch.watched_file import (
     ChangedFileError,
     CondemnedError,
     Places,
+    ShareAwayError,
     WatchedFile,
     error_number,
 )
@@ -164,7 +165,10 @@ class Worker:
             self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
             return
         code = error_number(result)
-        if isinstance(result, ChangedFileError) or (isinstance(result, AcquisitionError) and code in GONE):
+        gone = (
+            isinstance(result, AcquisitionError) and code in GONE and not isinstance(result, ShareAwayError)
+        )
+        if isinstance(result, ChangedFileError) or gone:
             self._say(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"

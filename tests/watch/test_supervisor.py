@@ -453,7 +453,7 @@ def test_a_crash_costs_the_file_and_nothing_else(daemon: Daemon) -> None:
     assert "SIGSEGV" in daemon.rows()["crash.tif"]["words"]
 
 
-LIES = (
+LIES: tuple[dict[str, Any], ...] = (
     {"outcome": "nonsense"},
     {"outcome": None},
     {"sha256": []},
