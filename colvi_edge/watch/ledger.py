@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from colvi_edge.errors import OutputError
 from colvi_edge.watch.messages import Mount, Signature
+from colvi_edge.watch.typed import made
 
 State = Literal["pending", "done", "failed", "quarantined"]
 """pending: begun, without a final answer. done: has its sidecar. failed: has an error record. quarantined:
@@ -234,8 +235,11 @@ class Ledger(LedgerReader):
     def results_mount(self, folder: str) -> Mount | None:
         """Return the mount of the folder of the results when it was last seen; None before that."""
         row = self._connection.execute("SELECT value FROM meta WHERE name = 'results mount'").fetchone()
-        kept = json.loads(row[0]) if row else {}
-        return Mount(**kept["mount"]) if kept.get("folder") == folder else None
+        try:
+            kept = json.loads(row[0]) if row else {}
+            return made(Mount, kept["mount"]) if kept.get("folder") == folder else None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
 
     def note_results_mount(self, folder: str, mount: Mount) -> None:
         """Keep the mount of the folder of the results, of the last such folder."""

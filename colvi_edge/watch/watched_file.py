@@ -133,7 +133,7 @@ class Places:
     """The root, and where the results go; each is opened anew for every use, and only on its mount."""
 
     def __init__(self, root: str, output_dir: str | None) -> None:
-        """Remember both. The scanner makes a folder for the results; here would be no saying on which mount."""
+        """Remember both. The scanner makes the folder of the results, who alone knows on which mount."""
         self._root = Path(root)
         self.apart = output_dir is not None
         self._results = Path(output_dir or root)

@@ -165,10 +165,7 @@ class Worker:
             self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
             return
         code = error_number(result)
-        gone = (
-            isinstance(result, AcquisitionError) and code in GONE and not isinstance(result, ShareAwayError)
-        )
-        if isinstance(result, ChangedFileError) or gone:
+        if isinstance(result, ChangedFileError) or (_is_of_file(result) and code in GONE):
             self._say(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"
@@ -194,6 +191,11 @@ class Worker:
         if isinstance(result, Sidecar):
             revision = result.revision
         self._line.send(Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms))
+
+
+def _is_of_file(error: ColviEdgeError) -> bool:
+    """Return whether an error is about the raw file itself, and not about the folder that it lies in."""
+    return isinstance(error, AcquisitionError) and not isinstance(error, ShareAwayError)
 
 
 def verdict(result: Sidecar | Index) -> str:

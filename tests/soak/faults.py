@@ -198,7 +198,7 @@ def apart(scene: Scene) -> None:
 
 
 def results_late(scene: Scene) -> None:
-    """The share of the results is mounted after the daemon: unknown at the first start, known at the second."""
+    """The share of the results comes after the daemon: unknown at the first start, known at the second."""
     disk, scene.results = scene.place / "disk", scene.place / "results"
     for folder in (disk, scene.results):
         folder.mkdir()

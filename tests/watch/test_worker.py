@@ -292,7 +292,7 @@ def test_results_go_to_their_own_tree(tmp_path: Path, culture: NDArray[np.uint16
 def test_results_go_to_the_mount_on_which_the_scanner_has_their_folder(
     tmp_path: Path, culture: NDArray[np.uint16]
 ) -> None:
-    """Not to another one, not to one that is not known, and a missing folder is not made; until it is right."""
+    """Not to another one, not to one that is not known, and a missing folder is not made."""
     raw, results = tmp_path / "raw", tmp_path / "results"
     write_imagej(raw / "x.tif", culture)
     with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
