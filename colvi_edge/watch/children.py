@@ -15,7 +15,7 @@ from pathlib import Path
 
 from colvi_edge.watch.child import NAMES
 from colvi_edge.watch.journal import names_are_logged
-from colvi_edge.watch.messages import Line, Message
+from colvi_edge.watch.messages import BadMessageError, Line, Message
 
 STUCK_AFTER_S = 2.0  # without ending, once killed
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -82,8 +82,8 @@ class Child:
             return []
         except OSError:  # it ended with messages to it unread
             return None
-        except (ValueError, KeyError, TypeError):  # what a file made of its reader may say anything
-            self.kill("it sent what is no message")
+        except BadMessageError as error:  # what a file made of its reader may say anything
+            self.kill(f"it sent what is no message: {error}")
             return None
         if messages is not None:  # its end is nothing that it said
             self.heard_at = time.monotonic()

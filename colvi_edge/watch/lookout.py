@@ -93,8 +93,9 @@ class Lookout:
             self._states.end("scanner")
 
     def said(self, message: Root | Scanned | Degraded, now: float) -> bool:
-        """Take what the scanner says of the folder; return whether that is back, or answers again."""
+        """Take what the scanner says of the folder; return whether that is back, moved, or answers again."""
         was_here = self.root is not None and self.root.state == "here" and not self._stuck
+        moved = isinstance(message, Root) and message != self.root
         if isinstance(message, Root):
             self.root = message
             self._away = message.state != "here"
@@ -115,7 +116,7 @@ class Lookout:
             self._states.hold("looking", "degraded", message.why)
         else:
             self._states.end("looking")
-        return self.mount(now) is not None and not was_here
+        return self.mount(now) is not None and (moved or not was_here)
 
     def rescan(self) -> None:
         """Have the folder looked through now."""

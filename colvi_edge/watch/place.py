@@ -119,6 +119,25 @@ class Place:
                 self.unlocked = f"the folder of the results cannot be locked: {error.strerror}"
 
 
+def make_results(folder: Path, remembered: Mount | None) -> None:
+    """Make the folder of the results if it is missing, but never in the place of a share that is away.
+
+    Args:
+        folder: to be made.
+        remembered: its mount when it was last seen; None before that.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if there == folder:
+        return
+    with PinnedRoot(there) as above:
+        if remembered and is_away(above.mount(), remembered):
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def _within(root: PinnedRoot, folder: PinnedRoot) -> str | None:
     """Return a folder's path relative to a root that it lies in; None if it does not."""
     top, below = root.real_path(), folder.real_path()

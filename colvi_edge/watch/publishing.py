@@ -46,13 +46,14 @@ class Publishing:
         if self._child:
             yield self._child
 
-    def tick(self, answers: int, mount: Mount | None, now: float) -> None:
+    def tick(self, answers: int, mount: Mount | None, now: float, results_mount: Mount | None = None) -> None:
         """Ask for a page if it is time, and end a publisher that takes too much.
 
         Args:
             answers: how many results there have been.
             mount: of the root; None while it is not there or does not answer.
             now: of the monotonic clock.
+            results_mount: of the folder of the results, where that is another one.
         """
         if self._start is None:
             return
@@ -63,7 +64,7 @@ class Publishing:
         possible = mount is not None and not self._failures
         self.is_behind = self._asked_at is not None or (news and possible)
         if news and mount and self._asked_at is None and now >= self._due_at:
-            self._ask(mount, answers, now)
+            self._ask(Publish(mount, results_mount), answers, now)
 
     def hurry(self) -> None:
         """Let the next page come without a pause."""
@@ -87,7 +88,7 @@ class Publishing:
         end, self._child = self._child.end, None
         self._fail(f"the publisher ended: {end}", now)
 
-    def _ask(self, mount: Mount, answers: int, now: float) -> None:
+    def _ask(self, message: Publish, answers: int, now: float) -> None:
         if self._child is None:
             try:
                 self._child = self._start() if self._start else None
@@ -95,7 +96,7 @@ class Publishing:
                 self._fail(f"no publisher can be started: {error.strerror}", now)
         if self._child and not self._child.is_killed:
             self._answers, self._asked_at = answers, now
-            self._child.send(Publish(mount))
+            self._child.send(message)
 
     def _limit(self, child: Child, asked_at: float, now: float) -> None:
         if child.is_killed:

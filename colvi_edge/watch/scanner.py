@@ -16,8 +16,8 @@ from colvi_edge.watch.away import AwayError
 from colvi_edge.watch.child import join_supervisor
 from colvi_edge.watch.ledger import LedgerReader
 from colvi_edge.watch.lock import FolderTakenError
-from colvi_edge.watch.messages import Alive, Degraded, Line, Mount, Rescan, Root, ScannerSettings
-from colvi_edge.watch.place import Place
+from colvi_edge.watch.messages import Alive, Degraded, Line, Rescan, Root, ScannerSettings
+from colvi_edge.watch.place import Place, make_results
 from colvi_edge.watch.watching import Watching
 
 _ALIVE_S = 1.0
@@ -34,8 +34,9 @@ class Scanner:
         self._ledger = LedgerReader(Path(settings.ledger))
         self._known = dict(self._ledger.judged())
         self._mount = settings.mount
-        self._results_mount: Mount | None = None
+        self._results_mount = settings.results_mount
         self._place: Place | None = None
+        self._entered = False
         self._watching: Watching | None = None
         self._root = Root("share away", "", None)
         self._degraded = ""
@@ -83,7 +84,8 @@ class Scanner:
                 self._leave()  # without a word: a folder that was made anew is entered at once
             if not self._place:
                 self._enter()
-            self._say_root(Root("here", "", self._mount))
+            apart = self._results_mount if self._settings.output_dir else None
+            self._say_root(Root("here", "", self._mount, apart))
         except FolderTakenError as error:
             self._say_root(Root("taken", str(error), None))
         finally:
@@ -96,12 +98,12 @@ class Scanner:
 
     def _enter(self) -> None:
         settings = self._settings
-        if self._mount is None and settings.output_dir:
-            # At the first start; later, a missing one is a share that is away.
+        if settings.output_dir and not self._entered:  # later, a missing one is a share that is away
             with suppress(OSError):
-                Path(settings.output_dir).mkdir(parents=True, exist_ok=True)
+                make_results(Path(settings.output_dir), self._results_mount)
         self._place = Place(settings.root, settings.output_dir, self._mount, self._results_mount)
         self._mount, self._results_mount = self._place.mount, self._place.results_mount
+        self._entered = True
         self._watching = Watching(
             self._place, settings, self._known, self._ledger, self._line.send, self._ring
         )

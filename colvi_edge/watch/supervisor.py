@@ -136,6 +136,9 @@ class Supervisor:
         self._exit_code: int | None = None
         self._stopping = self._reloading = False
         self._late_root = False  # the folder was not there when this process began
+        self._output_dir = str(settings.output_dir) if settings.output_dir else None
+        self._mount = ledger.mount  # of the folder when it was last seen
+        self._results_mount = ledger.results_mount(self._output_dir) if self._output_dir else None
         self._round_at = now
         if ledger.set_aside:
             why = f"the ledger was damaged, is now {ledger.set_aside}, and is made anew from what is found"
@@ -196,7 +199,7 @@ class Supervisor:
             self._give(now)
             if self._drain and self._drain.is_over(now):
                 self._exit_code = 0
-        self._publishing.tick(self._desk.answers, mount, now)
+        self._publishing.tick(self._desk.answers, mount, now, self._results_mount)
         self._name_trouble()
         self._reporter.tick(now)
         if self._reloading and not self._workers.is_reloading:
@@ -220,7 +223,8 @@ class Supervisor:
     # --- children
 
     def _start_scanner(self) -> Child:
-        return self._listen_to("scanner", self._settings.for_scanner(self._folder, self._ledger.mount))
+        settings = self._settings.for_scanner(self._folder, self._mount, self._results_mount)
+        return self._listen_to("scanner", settings)
 
     def _start_worker(self, bundle: str) -> Child:
         return self._listen_to("worker", self._settings.for_worker(self._folder, bundle))
@@ -246,8 +250,9 @@ class Supervisor:
         for message in messages:
             if child is self._lookout.scanner:
                 self._scanner_said(message, now)
-            elif isinstance(message, Published):
-                self._publishing.said(message, now)
+            elif child in self._publishing:
+                if isinstance(message, Published):
+                    self._publishing.said(message, now)
             else:
                 self._worker_said(child, message, now)
         return True
@@ -285,7 +290,8 @@ class Supervisor:
 
     def _note_root(self, root: Root) -> None:
         if root.mount:
-            self._desk.remember(root.mount)
+            self._desk.remember(root.mount, self._output_dir, root.results_mount)
+            self._mount, self._results_mount = root.mount, root.results_mount
         if root.state != "here":
             self._late_root |= self._lookout.scanned is None
 
@@ -306,7 +312,7 @@ class Supervisor:
         worker, mount = self._workers.current, self._lookout.mount(now)
         if worker is None or not self._workers.may_be_given or mount is None:
             return
-        while message := self._desk.take(mount, now):
+        while message := self._desk.take(mount, now, self._results_mount):
             if len(self._desk.schedule.given) == 1:
                 self._workers.moved_at = now
             worker.send(message)

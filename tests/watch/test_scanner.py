@@ -321,7 +321,7 @@ def test_markers(poll: bool, root: Path, start: Callable[..., Supervisor]) -> No
 
 
 def test_results_apart(root: Path, tmp_path: Path, start: Callable[..., Supervisor]) -> None:
-    """Their folder is made at the first start, locked, and not made again when it is gone."""
+    """Their folder is made at the start, locked, and not made again while the scanner runs."""
     results = tmp_path / "new" / "results"
     scanner = start(output_dir=str(results))
     assert (results / LOCK_NAME).exists()
@@ -330,6 +330,14 @@ def test_results_apart(root: Path, tmp_path: Path, start: Callable[..., Supervis
     assert str(results) in scanner.wait_root("share away").why
     results.mkdir()
     scanner.wait_root("here")
+    seen = scanner.last(Root)
+    assert seen.results_mount is not None
+
+    scanner.process.kill()
+    scanner.process.wait()
+    shutil.rmtree(results)
+    again = start(output_dir=str(results), mount=seen.mount, results_mount=seen.results_mount)
+    assert again.last(Root) == seen
 
 
 def test_a_stale_temporary_file_is_removed(root: Path, start: Callable[..., Supervisor]) -> None:
@@ -633,6 +641,48 @@ def test_results_on_a_share_that_goes(
     assert not list(results.iterdir())
     sh(enter, f"mount -t tmpfs nas {results}")
     scanner.wait_root("here")
+
+
+@can_unshare
+def test_a_start_without_the_share_of_the_results(
+    root: Path, tmp_path: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """Its bare mount point is neither written to nor given folders; when it comes it is used at once."""
+    enter = inside()
+    point = tmp_path / "nas"
+    point.mkdir()
+    results = point / "lab" / "results"
+    (root / "a.tif").write_text("pixels")
+    share = Mount(str(point), "tmpfs", "nas", "/")
+    scanner = start(*enter, wait=False, output_dir=str(results), results_mount=share)
+    scanner.wait_root("share away")
+    time.sleep(0.5)
+    assert list(point.iterdir()) == []
+    assert not scanner.ready()
+
+    sh(enter, f"mount -t tmpfs nas {point}; mkdir -p {results}")
+    assert scanner.wait_root("here").results_mount == share
+    scanner.wait_ready("a.tif")
+    sh(enter, f"test -e {results}/{LOCK_NAME}")
+    assert list(point.iterdir()) == []
+
+
+@can_unshare
+def test_a_share_of_the_results_that_comes_is_used_at_once(
+    root: Path, tmp_path: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """As nobody could know of it before; what it has no results of is offered once more."""
+    enter = inside()
+    results = tmp_path / "results"
+    results.mkdir()
+    scanner = start(*enter, output_dir=str(results))
+    bare = scanner.wait_root("here").results_mount
+    sh(enter, f"mount -t tmpfs nas {results}")
+    scanner.wait(lambda: scanner.last(Root).results_mount != bare, "the share's mount")
+
+    assert scanner.last(Root).state == "here"
+    assert scanner.last(Root).results_mount == Mount(str(results), "tmpfs", "nas", "/")
+    sh(enter, f"test -e {results}/{LOCK_NAME}")
 
 
 @can_unshare

@@ -97,7 +97,10 @@ while True:
         if text == "be silent":
             open(f"{here}/silence", "w").close()
             break
-        line.send(decode(text.encode()))
+        if text.startswith("raw "):
+            line._end.sendall(text[4:].encode() + b"\\n")
+        else:
+            line.send(decode(text.encode()))
 """
 )
 
@@ -112,7 +115,9 @@ if what == "crash":
     os.kill(os.getpid(), signal.SIGSEGV)
 if what == "slow":
     time.sleep(1)
-line.send(Started(settings.bundle, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked"))
+opened = f"{here}/copy" if what == "copied" else settings.bundle
+not_kept = "no room for a copy" if what == "unkept" else ""
+line.send(Started(opened, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked", not_kept))
 def answer(work, outcome, words="control, score 90.0", kind=""):
     line.send(Finished(work.number, outcome, "cd" * 32, 1, words, kind, 1.0))
 def judge(work):
@@ -139,6 +144,11 @@ def judge(work):
         answer(work, "again", "Permission denied", "folder not writable")
     elif name == "readonly":
         answer(work, "again", "Read-only file system", "read-only")
+    elif name == "lie":
+        line._end.sendall(open(f"{here}/{work.path}").read().encode() + b"\\n")
+        time.sleep(99)
+    elif name == "endless":
+        while True: line._end.sendall(b"x" * 4096)
     elif name == "cut":
         answer(work, "again", "cut off", "incomplete")
     elif name == "bad":
@@ -449,6 +459,90 @@ def test_a_crash_costs_the_file_and_nothing_else(daemon: Daemon) -> None:
         ]
         assert set(unanswered) - set(done) == {"crash.tif"}
     assert "SIGSEGV" in daemon.rows()["crash.tif"]["words"]
+
+
+LIES: tuple[dict[str, Any], ...] = (
+    {"outcome": "nonsense"},
+    {"outcome": None},
+    {"sha256": []},
+    {"sha256": "\ud83d"},
+    {"revision": 2**63},
+    {"revision": 2**64 - 1},
+    {"revision": -1},
+    {"revision": 1e300},
+    {"revision": True},
+    {"words": None},
+    {"words": "\ud83d"},
+    {"words": "x" * 70_000},
+    {"kind": {}},
+    {"kind": "\udce4"},
+    {"took_ms": float("nan")},
+    {"took_ms": float("inf")},
+    {"took_ms": 10**400},
+    {"number": 2**64},
+    {"number": "1"},
+)
+
+
+def test_a_worker_may_say_anything(daemon: Daemon) -> None:
+    """Whoever sends values of wrong types or beyond all bounds is ended; the supervisor goes on."""
+    answer = {"say": "Finished", "number": 1, "outcome": "ok", "sha256": "", "revision": 1}
+    answer |= {"words": "", "kind": "", "took_ms": 1.0}
+    lies = [json.dumps({**answer, **lie}) for lie in LIES] + ["[" * 200_000, '{"say": {}}', "{", "9" * 5000]
+    names = [f"lie{number}.tif" for number in range(len(lies))]
+    for name, lie in zip(names, lies, strict=True):
+        (daemon.here / name).write_text(lie)
+    daemon.ready(*names, "good.tif")
+    wait_until(lambda: daemon.in_state("good.tif") and daemon.in_state(*names, state="quarantined"), 120)
+
+    assert daemon.stderr().count("the worker ended: it sent what is no message") >= 3 * len(lies)
+    assert daemon.process.poll() is None
+    assert "Traceback" not in daemon.stderr()
+
+
+def test_a_scanner_may_say_anything(daemon: Daemon) -> None:
+    """It is started again each time, and what it finds then is judged."""
+    ready = {"say": "Ready", "path": "a.tif", "closed_at": 1.0, "early": False, "quiet_s": 0.6}
+    ready["signature"] = {"inode": 1, "bytes": 1, "mtime_ns": 1, "ctime_ns": 1}
+    lies = [
+        {**ready, "path": None},
+        {**ready, "path": "\ud83d.tif"},
+        {**ready, "closed_at": float("inf")},
+        {**ready, "signature": {**ready["signature"], "inode": 2**64}},  # type: ignore[dict-item]
+        {**ready, "signature": {**ready["signature"], "inode": [1]}},  # type: ignore[dict-item]
+        {**ready, "signature": "1:1:1:1"},
+        {**ready, "more": 1},
+        {**HERE, "state": "elsewhere"},
+        {**HERE, "mount": {"point": "/data"}},
+        {**SCANNED, "files": 2**63},
+        {**SCANNED, "seconds": "long"},
+        {**SCANNED, "not_read": {".nd2": None}},
+        {**SCANNED, "not_read": [1]},
+        {"say": "Ready"},
+    ]
+    for number, lie in enumerate(lies):
+        daemon.scanner(f"raw {json.dumps(lie)}")
+        wait_until(lambda: daemon.stderr().count("it sent what is no message") > number)  # noqa: B023
+        (daemon.here / "scanner.in").write_text("")
+        daemon.scanner(HERE, SCANNED)
+        daemon.ready(f"good{number}.tif")
+        wait_until(lambda: daemon.in_state(f"good{number}.tif"))  # noqa: B023
+
+    assert daemon.process.poll() is None
+    assert "Traceback" not in daemon.stderr()
+
+
+def test_a_line_without_an_end_ends_its_child(daemon: Daemon) -> None:
+    """The process that must not fall keeps no more of it than a mebibyte."""
+    before = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    daemon.ready("endless.tif")
+    wait_until(lambda: daemon.in_state("endless.tif", state="quarantined"))
+    daemon.ready("a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+
+    assert "it sent what is no message: it has no end" in daemon.stderr()
+    after = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    assert (after - before) * os.sysconf("SC_PAGE_SIZE") < 16 << 20
 
 
 def test_a_hang_ends_at_the_time_limit(start: Callable[..., Daemon]) -> None:
@@ -839,6 +933,59 @@ def test_a_bad_bundle_keeps_the_old_one(daemon: Daemon, bundle: str, why: str) -
     daemon.bundle.write_text("third")
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: daemon.ails() == [] and daemon.status()["model"]["model"] == "third")
+
+
+def test_a_kept_copy_that_is_damaged_is_not_the_end(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """The next worker opens what the operator named, as a daemon does that starts."""
+    (tmp_path / "bundle").write_text("copied")
+    (tmp_path / "copy").write_text("bad")
+    daemon = start()
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.ready("crash.tif", then="")
+    wait_until(lambda: len([note for note in daemon.log("worker") if note["say"] == "start"]) >= 3)
+    daemon.ready("a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+
+    opened = [Path(note["bundle"]).name for note in daemon.log("worker") if note["say"] == "start"]
+    assert opened[:3] == ["bundle", "copy", "bundle"]
+    wait_until(lambda: daemon.ails() == [])
+
+
+def test_a_damaged_copy_does_not_bring_a_refused_bundle_into_use(
+    start: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    """After a reload that was refused, workers go on with the copy."""
+    (tmp_path / "bundle").write_text("copied")
+    (tmp_path / "copy").write_text("first")
+    daemon = start()
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.bundle.write_text("bad")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.ails() == ["reload failed"])
+    daemon.ready("crash.tif", "a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+
+    opened = [Path(note["bundle"]).name for note in daemon.log("worker") if note["say"] == "start"]
+    assert opened[:3] == ["bundle", "bundle", "copy"]
+    assert "bundle" not in opened[3:]
+
+
+def test_that_no_copy_is_kept_is_said_and_tried_again(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """It works on; the next worker that can keep one ends the state."""
+    (tmp_path / "bundle").write_text("unkept")
+    daemon = start(workers={"KEEP_AGAIN_S": 0.5})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    wait_until(lambda: [s["why"] for s in daemon.status()["states"]] == ["no room for a copy"])
+    daemon.ready("a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+    daemon.bundle.write_text("first")
+    wait_until(lambda: daemon.ails() == [])
+    count = len(daemon.log("worker"))
+    time.sleep(1.2)
+    assert len(daemon.log("worker")) == count, "workers are replaced for no reason"
 
 
 def test_two_reloads_end_with_the_last_bundle(daemon: Daemon) -> None:

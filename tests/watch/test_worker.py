@@ -67,10 +67,18 @@ class Supervised:
         raise EOFError("the worker ended")
 
     def work(
-        self, root: Path, path: str, *, last: bool = False, anew: bool = False, kind: str = ""
+        self,
+        root: Path,
+        path: str,
+        *,
+        last: bool = False,
+        anew: bool = False,
+        kind: str = "",
+        results_mount: Mount | None = None,
     ) -> Finished:
         """Give a file as it is now, and return the answer."""
-        return self.do(Work(next(self._numbers), path, signature(root / path), mount(root), last, anew, kind))
+        state, number = signature(root / path), next(self._numbers)
+        return self.do(Work(number, path, state, mount(root), last, anew, kind, results_mount))
 
     def do(self, work: Work | Condemn) -> Finished:
         """Return the answer to a piece of work."""
@@ -308,14 +316,35 @@ def test_results_go_to_their_own_tree(tmp_path: Path, culture: NDArray[np.uint16
     (raw / "a" / "b").mkdir(parents=True)
     write_imagej(raw / "a" / "b" / "x.tif", culture)
 
-    with Supervised(settings_for(raw, output_dir=str(tmp_path / "results"))) as supervised:
+    results = tmp_path / "results"
+    with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
         supervised.answer(Started)
-        assert supervised.work(raw, "a/b/x.tif").outcome == "ok"
+        results.mkdir()
+        assert supervised.work(raw, "a/b/x.tif", results_mount=mount(results)).outcome == "ok"
         supervised.line.send(Finish())
         assert supervised.process.wait(30) == 0
 
     assert [path.name for path in (raw / "a" / "b").iterdir()] == ["x.tif"]
     assert (tmp_path / "results" / "a" / "b" / "x.tif.colvi.json").exists()
+
+
+def test_results_go_to_the_mount_on_which_the_scanner_has_their_folder(
+    tmp_path: Path, culture: NDArray[np.uint16]
+) -> None:
+    """Not to another one, not to one that is not known, and a missing folder is not made."""
+    raw, results = tmp_path / "raw", tmp_path / "results"
+    write_imagej(raw / "x.tif", culture)
+    with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
+        supervised.answer(Started)
+        share = Mount("/mnt/results", "cifs", "//server/results", "/")
+        for results_mount in (None, share):
+            answer = supervised.work(raw, "x.tif", results_mount=results_mount)
+            assert (answer.outcome, answer.kind) == ("again", "share away")
+        assert not results.exists()
+        results.mkdir()
+        assert supervised.work(raw, "x.tif", results_mount=share).kind == "share away"
+        assert list(results.iterdir()) == []
+        assert supervised.work(raw, "x.tif", results_mount=mount(results)).outcome == "ok"
 
 
 def test_the_bundle_is_kept(tmp_path: Path, copied_bundle: Path) -> None:
