@@ -1,9 +1,15 @@
 """A file from a folder that others may write to: never a link, a pipe or a flood."""
 
 import errno
+import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+_CHUNK = 1 << 20
 
 
 def read_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None) -> bytes:
@@ -17,6 +23,26 @@ def read_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None
     Raises:
         OSError: it is none, is larger, or cannot be read.
     """
+    with _opened(name, most_bytes, folder_fd) as (file, size):
+        return file.read(size)
+
+
+def sha256_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None) -> str:
+    """Return the hash of a file as `read_bounded` reads it, but without holding it in memory.
+
+    Raises:
+        OSError: as from `read_bounded`.
+    """
+    digest = hashlib.sha256()
+    with _opened(name, most_bytes, folder_fd) as (file, size):
+        while size > 0 and (block := file.read(min(size, _CHUNK))):
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(name: str | Path, most_bytes: int, folder_fd: int | None) -> Iterator[tuple[IO[bytes], int]]:
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
@@ -24,4 +50,4 @@ def read_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None
             raise OSError(errno.EINVAL, "no file")
         if found.st_size > most_bytes:
             raise OSError(errno.EFBIG, f"{found.st_size} bytes, expected at most {most_bytes}")
-        return file.read(found.st_size)
+        yield file, found.st_size
