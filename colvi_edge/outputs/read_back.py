@@ -11,7 +11,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from colvi_edge.outputs.reading import read_bounded
-from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
+from colvi_edge.outputs.sidecar import ErrorRecord, Record
 
 MAX_RECORD_BYTES = 2**25
 """The longest sidecar, of 2^18 patches, takes some 27 MB."""
@@ -19,14 +19,14 @@ MAX_VALUES = 2**21
 """Twice what the longest sidecar and the longest index hold."""
 _MAX_ERROR_BYTES = 2**21
 
-Kind = TypeVar("Kind", Sidecar, ErrorRecord, Index)
+Kind = TypeVar("Kind", bound=Record)
 
 
 def read_record(kind: type[Kind], name: str | Path, folder_fd: int | None = None) -> Kind | None:
     """Return a record; None if there is none of this kind, or it is not one of this version.
 
     Args:
-        kind: what it is to be.
+        kind: what it is to be: `Sidecar`, `ErrorRecord` or `Index`.
         name: its path, or its name in the folder of a descriptor.
         folder_fd: that descriptor.
     """
@@ -46,5 +46,5 @@ def parsed(kind: type[Kind], text: bytes) -> Kind | None:
         return None
 
 
-def _most_bytes(kind: type[Sidecar | ErrorRecord | Index]) -> int:
+def _most_bytes(kind: type[Record]) -> int:
     return _MAX_ERROR_BYTES if kind is ErrorRecord else MAX_RECORD_BYTES
