@@ -2,12 +2,13 @@
 
 import errno
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NoReturn
 
 _CHUNK = 1 << 20
 
@@ -39,6 +40,22 @@ def sha256_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = No
             digest.update(block)
             size -= len(block)
     return digest.hexdigest()
+
+
+def json_of(text: str | bytes) -> Any:
+    """Return what a text of bounded length holds as JSON; for processes that load no parser of their own.
+
+    Raises:
+        ValueError: it holds none, or is nested deeper than Python's parser goes, some 1,000 levels.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
 
 
 @contextmanager

@@ -11,14 +11,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 
 @dataclass(frozen=True)
 class Signature:
     """What tells that a file changed, from open and fstat: `stat` lags for seconds on NFS."""
 
-    inode: int
+    inode: Annotated[int, range(2**64)]
     bytes: int
     mtime_ns: int
     ctime_ns: int
