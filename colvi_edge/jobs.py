@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from colvi_edge.acquisition import OPEN_FLAGS, is_raw_name
@@ -20,11 +20,13 @@ class Job:
         folder: that its outputs go to.
         place: that folder as lists name it: relative to the folder that was named, to the common parent of
             several, or to the one that mirrors them; "" is that itself. No two folders have one.
+        notes: what is to be told beside its result.
     """
 
     raw: Path
     folder: Path
     place: str = ""
+    notes: list[str] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -50,6 +52,10 @@ class Job:
     def is_final(self, _: ColviEdgeError) -> bool:
         """Return True: there is no second try, so that every error gets its record."""
         return True
+
+    def note(self, words: str) -> None:
+        """Keep what is to be told."""
+        self.notes.append(words)
 
 
 def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job]:

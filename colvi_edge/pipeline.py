@@ -21,10 +21,10 @@ from colvi_edge.choices import OverlayChoice
 from colvi_edge.clock import Clock
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
-from colvi_edge.errors import AcquisitionError, ColviEdgeError
+from colvi_edge.errors import AcquisitionError, ColviEdgeError, ImageTooLargeError
 from colvi_edge.outputs import folder
-from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
-from colvi_edge.patches import project
+from colvi_edge.outputs.sidecar import MAX_PATCHES, ErrorRecord, Index, Sidecar
+from colvi_edge.patches import grid_shape, project
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.records import error_record, index_record, result_record
@@ -68,6 +68,10 @@ class RawFile(Protocol):
 
     def is_final(self, error: ColviEdgeError) -> bool:
         """Return whether an error is to be recorded, or the file will be tried again."""
+        ...
+
+    def note(self, words: str) -> None:
+        """Take what is to be told beside the result."""
         ...
 
 
@@ -145,9 +149,10 @@ class Diagnoser:
         """Return the result for an image: its diagnosis, or why it was rejected.
 
         Raises:
-            AcquisitionError: a channel that the bundle needs is missing, or no patch fits.
+            AcquisitionError: a channel that the bundle needs is missing, no patch fits, or too many do.
         """
         config = self._bundle.config
+        _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
         planes = acquisition.laid_out(config.channels)
         clock = Clock()
         with clock.lap("quality"):
@@ -182,6 +187,7 @@ class Diagnoser:
                 job.confirm,
                 self._overlay,
                 judged.pixel_height_um,
+                job.note,
             )
 
     def write_error(self, error: ColviEdgeError, job: RawFile, refused: Refused | None = None) -> ErrorRecord:
@@ -271,6 +277,16 @@ def _judge(diagnoser: Diagnoser, found: Found) -> Done:
         if found.image_key:
             return Refused(found.name, found.image_key, error, found.provenance)
         return error
+
+
+def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:
+    height, width = planes.shape[2:]
+    rows, cols = grid_shape(height, width, patch_px)
+    if rows * cols > MAX_PATCHES:
+        raise ImageTooLargeError(
+            f"{name}: holds {rows * cols:,} patches of {patch_px} x {patch_px} pixels, but at most "
+            f"{MAX_PATCHES:,} are recorded; crop the image"
+        )
 
 
 class _Writing(Generic[File]):

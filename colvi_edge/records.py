@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from hashlib import sha256
+from math import isfinite
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -17,6 +18,7 @@ from colvi_edge.engines import EngineInfo
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.folder import record_name
 from colvi_edge.outputs.sidecar import (
+    MAX_WORD,
     EngineRecord,
     ErrorRecord,
     Failure,
@@ -30,11 +32,12 @@ from colvi_edge.outputs.sidecar import (
     Sidecar,
     Software,
     Votes,
+    cut,
     to_json,
 )
 from colvi_edge.patches import coverage
 from colvi_edge.printable import printable_name
-from colvi_edge.quality import Assessment
+from colvi_edge.quality import Assessment, Flag
 
 _RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")
 """Namespace of result ids; changing it would make every earlier result look new."""
@@ -60,8 +63,13 @@ def result_record(
         status="rejected" if diagnosis is None else "ok",
         **judged,
         coverage=coverage(height, width, patch_px),
-        quality=[QualityFlag(**flag._asdict()) for flag in assessment.flags],
-        familiarity=[FamiliarityMeasure(**measure._asdict()) for measure in assessment.measures] or None,
+        quality=[_quality(flag) for flag in assessment.flags],
+        familiarity=[
+            FamiliarityMeasure(**measure._asdict())
+            for measure in assessment.measures
+            if all(map(isfinite, measure[1:]))
+        ]
+        or None,
         outputs=[],
         image=Image(
             name=acquisition.name,
@@ -76,8 +84,8 @@ def result_record(
             channels=list(acquisition.channels),
             mtime_ns=source.mtime_ns,
         ),
-        model=Model(name=bundle.name, version=bundle.version, sha256=bundle.sha256),
-        engine=EngineRecord(**vars(engine)),
+        model=Model(name=cut(bundle.name), version=cut(bundle.version), sha256=bundle.sha256),
+        engine=EngineRecord(**{name: cut(text) for name, text in vars(engine).items()}),
         timings_ms=dict(timings_ms),
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
@@ -89,7 +97,7 @@ def error_record(
 ) -> ErrorRecord:
     """Return the record of a file, or of one image of it, that could not be read or judged."""
     return ErrorRecord(
-        error=Failure(kind=error.kind, message=str(error)),
+        error=Failure(kind=cut(error.kind, MAX_WORD), message=cut(str(error))),
         image=_image(raw_name, source, image_key),
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
@@ -122,6 +130,16 @@ def _image(raw_name: str, source: Provenance | None, image_key: str = "") -> Ima
     if source is None:
         return Image(name=name, key=image_key)
     return Image(name=name, key=image_key, bytes=source.bytes, sha256=source.sha256)
+
+
+def _quality(flag: Flag) -> QualityFlag:
+    """Return a flag as a record holds it: what could not be measured is absent."""
+    value, limit = (
+        number if number is not None and isfinite(number) else None for number in (flag.value, flag.limit)
+    )
+    return QualityFlag(
+        name=flag.name, severity=flag.severity, value=value, limit=limit, words=cut(flag.words)
+    )
 
 
 def _judgement(diagnosis: Diagnosis, patch_px: int) -> dict[str, Any]:

@@ -136,6 +136,7 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
         raise
     if not as_json:
         _print_table(done)
+    _print_notes(done)
     return done
 
 
@@ -183,6 +184,13 @@ def _print_table(outcomes: list[Outcome[Job]]) -> None:
     images = "1 image" if len(outcomes) == 1 else f"{len(outcomes)} images"
     console.print(f"\n{images}: " + ", ".join(f"{words[word]} {word}" for word in _COLOUR if words[word]))
     console.print(RESEARCH_USE_ONLY, style="dim")
+
+
+def _print_notes(outcomes: Iterable[Outcome[Job]]) -> None:
+    console = Console(stderr=True, highlight=False)
+    for job in dict.fromkeys(outcome.job for outcome in outcomes):
+        for note in dict.fromkeys(job.notes):
+            console.print(shown(f"{unambiguous_name(job.path)}: {note}"), soft_wrap=True)
 
 
 def _row(outcome: Outcome[Job]) -> tuple[str, list[str]]:

@@ -43,6 +43,8 @@ OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 DEFAULT_LIMITS = Limits()
 RAW_SUFFIXES = (".tif", ".tiff", ".lif")
 LEICA = b"\x70\x00\x00\x00"
+MAX_SENTENCE = 500
+"""Characters of an error's sentence, without the file's name; what a file holds may be quoted in it."""
 
 
 def _at(place: int, magic: bytes) -> bytes:
@@ -231,9 +233,16 @@ def _begun(shown: str, error: AcquisitionError | MemoryError) -> AcquisitionErro
         return ImageTooLargeError(
             f"{shown}: needs more memory than this machine can spare; crop the image or close other programs"
         )
-    begun = type(error)(f"{shown}: {printable_name(str(error))}")
+    begun = type(error)(f"{shown}: {_shortened(printable_name(str(error)))}")
     begun.__cause__ = error.__cause__ or error
     return begun
+
+
+def _shortened(sentence: str) -> str:
+    """Return a sentence of bounded length; of one that is too long the middle goes, not the remedy."""
+    if len(sentence) <= MAX_SENTENCE:
+        return sentence
+    return f"{sentence[: MAX_SENTENCE // 2]} ... {sentence[-MAX_SENTENCE // 2 + 5 :]}"
 
 
 class _Content(NamedTuple):

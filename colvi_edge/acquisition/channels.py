@@ -20,6 +20,7 @@ from functools import reduce
 from operator import and_
 from typing import Literal, NamedTuple, cast, get_args
 
+from colvi_edge.acquisition.bounds import MAX_CHANNELS, listed
 from colvi_edge.acquisition.model import Role
 from colvi_edge.acquisition.names import Name, read, says_nothing
 from colvi_edge.acquisition.stains import DYES, Dye, Light
@@ -112,8 +113,9 @@ def assign_roles(
         asked: what the operator said: "nuclei", "collagen" or "other" for each channel.
 
     Raises:
-        ChannelError: too few channels, or none or several for one role.
+        ChannelError: too few channels or too many, or none or several for one role.
     """
+    refuse_too_many(count)
     if count < 2:
         raise ChannelError(
             "holds one channel, but collagen and nuclei are needed; save both channels into one file"
@@ -121,7 +123,7 @@ def assign_roles(
     if asked is not None:
         if len(asked) != count:
             raise ChannelError(
-                f"holds {count} channels, but --channels names {len(asked)} ({','.join(asked)}); "
+                f"holds {count} channels, but --channels names {len(asked)} ({listed(asked, ',')}); "
                 "name each channel once, with 'other' for those that do not matter"
             )
         return Assigned(_each_once([Verdict(role_named(word)) for word in asked]))
@@ -141,6 +143,19 @@ def assign_roles(
         return Assigned(_each_once([Verdict(role) for role in shown]))
     swapped = shown in (["collagen", None], [None, "nuclei"])
     return Assigned(("collagen", "nuclei") if swapped else ("nuclei", "collagen"), assumed=True)
+
+
+def refuse_too_many(count: int) -> None:
+    """Refuse an image of more channels than are read.
+
+    Raises:
+        ChannelError: it has more.
+    """
+    if count > MAX_CHANNELS:
+        raise ChannelError(
+            f"holds {count:,} channels, but at most {MAX_CHANNELS} are read; save nuclei and collagen VI "
+            "into one file"
+        )
 
 
 def role_named(word: str) -> Role:
@@ -247,7 +262,7 @@ def _each_once(verdicts: Sequence[Verdict]) -> tuple[Role, ...]:
 
 def _refusal(verdicts: Sequence[Verdict]) -> ChannelError:
     """Return why the channels are not clear; the file's own words may hold the name of a patient."""
-    found = ", ".join(verdict.role or verdict.finding or "not recognised" for verdict in verdicts)
+    found = listed([verdict.role or verdict.finding or "not recognised" for verdict in verdicts])
     findings = {verdict.finding for verdict in verdicts}
     why = ""
     if "contradictory" in findings:
@@ -274,7 +289,7 @@ def _example(verdicts: Sequence[Verdict]) -> str:
             missing.append(role)
     for role, i in zip(missing, free, strict=False):
         roles[i] = role
-    return ",".join(roles)
+    return listed(roles, ",")
 
 
 def _chosen(hints: Sequence[ChannelHint]) -> list[ChannelHint]:

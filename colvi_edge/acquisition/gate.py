@@ -6,11 +6,13 @@ taken for it.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.acquisition.bounds import listed
 from colvi_edge.acquisition.directories import DAMAGED, Directory, walk
 from colvi_edge.acquisition.model import Limits
 from colvi_edge.errors import (
@@ -42,6 +44,8 @@ EACH_SERIES = (
 
 MAX_SEGMENTS = 2**17
 """Strips or tiles that are decoded one by one, which takes some 30 us each."""
+
+_NAMED = 9  # one more than a sentence lists
 
 
 @dataclass(frozen=True)
@@ -206,13 +210,16 @@ def _page(directory: Directory, limits: Limits) -> Page:
 
 def _pixel_type(directory: Directory) -> np.dtype[Any]:
     bits, formats = directory.numbers(258), directory.numbers(339)
-    depths = {1} if bits is None else set(bits.tolist())
-    kinds = {(d, f) for d in depths for f in ({1} if formats is None else set(formats.tolist()))}
-    if len(kinds) == 1 and kinds <= set(PIXEL_TYPES):
-        return np.dtype(PIXEL_TYPES[kinds.pop()])
-    found = ", ".join(
-        f"{depth}-bit {SAMPLE_FORMATS.get(sample_format, 'unknown')}"
-        for depth, sample_format in sorted(kinds)
+    depths, forms = ([1] if numbers is None else sorted(set(numbers.tolist())) for numbers in (bits, formats))
+    name = PIXEL_TYPES.get((depths[0], forms[0])) if len(depths) == len(forms) == 1 else None
+    if name is not None:
+        return np.dtype(name)
+    # Not of all: 65,536 depths and as many formats, in a file of 262 kB, would be paired.
+    found = listed(
+        [
+            f"{depth}-bit {SAMPLE_FORMATS.get(form, 'unknown')}"
+            for depth, form in product(depths[:_NAMED], forms[:_NAMED])
+        ]
     )
     raise PixelTypeError(
         f"its pixels are {found}; expected whole numbers of 8 or 16 bits or float32; convert them, "

@@ -10,6 +10,7 @@ taken for it where there are as many, and only where the channel's colour does n
 from itertools import chain
 from xml.etree.ElementTree import Element
 
+from colvi_edge.acquisition.bounds import positive
 from colvi_edge.acquisition.channels import SHOWN, ChannelHint, Colour, Verdict, judge
 
 _COLOURS: dict[str, Colour] = {"red": "red", "green": "green", "blue": "blue"}
@@ -72,11 +73,10 @@ def _band_hint(band: Element | None) -> ChannelHint:
     if band is None:
         return ChannelHint()
     dye = _plain(band.get("DyeName", ""))
-    try:
-        low_nm, high_nm = float(band.get("LeftWorld", "")), float(band.get("RightWorld", ""))
-    except ValueError:
+    low_nm, high_nm = (positive(band.get(end), 1.0) for end in ("LeftWorld", "RightWorld"))
+    if low_nm is None or high_nm is None or high_nm - low_nm > _WIDEST_NM:
         return ChannelHint(dye)
-    return ChannelHint(dye, (low_nm + high_nm) / 2 if high_nm - low_nm <= _WIDEST_NM else None)
+    return ChannelHint(dye, (low_nm + high_nm) / 2)
 
 
 def _plain(dye: str) -> str:

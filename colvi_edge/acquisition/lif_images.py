@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from colvi_edge.acquisition.channels import ChannelHint
+from colvi_edge.acquisition.bounds import listed, positive
+from colvi_edge.acquisition.channels import ChannelHint, refuse_too_many
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.lif_blocks import Block
 from colvi_edge.acquisition.lif_channels import channel_hints
@@ -28,6 +29,7 @@ from colvi_edge.errors import (
 )
 
 MAX_DEPTH = 32
+MAX_AXES = 16
 NAME_MAX = 80  # characters of a name in a key
 
 IMAGES = ("Data/Image", "Data/SingleMoleculeDetection[@IsImage='true']")
@@ -122,6 +124,8 @@ def layout(element: Element, blocks: Mapping[str, Block], used: Counter[str]) ->
     if image is None:
         raise ScanModeError(f"is a measurement of fluorescence lifetimes{REMEDY}")
     described = image.findall("ImageDescription/Dimensions/DimensionDescription")
+    if len(described) > MAX_AXES:
+        raise AxesError(f"describes {len(described):,} axes{REMEDY}")
     dimensions = {found.axis: found for found in map(_dimension, described)}
     _refuse_other_scans(dimensions, len(described))
     channels = sorted(
@@ -129,6 +133,7 @@ def layout(element: Element, blocks: Mapping[str, Block], used: Counter[str]) ->
     )
     if not channels:
         raise NotAnImageError("describes no channel; export it as TIFF")
+    refuse_too_many(len(channels))
     dtype = _pixel_type(channels)
     if len(channels) > 1:
         strides = np.array([_number(channel, "BytesInc") for channel in channels], dtype=object)
@@ -185,11 +190,8 @@ def _dimension(element: Element) -> Dimension:
     number = _number(element, "DimID")
     step_m = 0.0
     if element.get("Unit") == "m" and length > 1:
-        try:
-            # From the first to the last element, of which there are one more than steps.
-            step_m = abs(float(element.get("Length", ""))) / (length - 1)
-        except ValueError:
-            step_m = 0.0
+        # From the first to the last element, of which there are one more than steps.
+        step_m = (positive(element.get("Length", "").strip().removeprefix("-"), 1.0) or 0.0) / (length - 1)
     return Dimension(AXES.get(number, f"?{number}"), length, _number(element, "BytesInc"), step_m)
 
 
@@ -198,7 +200,7 @@ def _pixel_type(channels: Sequence[Element]) -> np.dtype[Any]:
     types = {PIXEL_TYPES.get((kind, -(-bits // 8) if bits else 0)) for kind, bits in kinds}
     name = types.pop()
     if types or name is None:
-        found = ", ".join(f"{bits}-bit {'float' if kind else 'integer'}" for kind, bits in sorted(kinds))
+        found = listed([f"{bits}-bit {'float' if kind else 'integer'}" for kind, bits in sorted(kinds)])
         raise PixelTypeError(
             f"its pixels are {found}; expected integers of up to 16 bits or float32, alike in all channels"
         )

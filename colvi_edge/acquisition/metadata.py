@@ -17,7 +17,14 @@ import numpy as np
 import orjson
 from tifffile import TiffFile
 
-from colvi_edge.acquisition.bounds import MICROMETRES, bounded_count, plausible_pixel_um, positive
+from colvi_edge.acquisition.bounds import (
+    MAX_CHANNELS,
+    MICROMETRES,
+    bounded_count,
+    plausible_pixel_um,
+    plausible_spacing_um,
+    positive,
+)
 from colvi_edge.acquisition.channels import ChannelHint, Colour, colour_of
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import Page
@@ -26,6 +33,7 @@ from colvi_edge.errors import AxesError, IncompleteFileError, UnsafeFileError
 
 MAX_TEXT_BYTES = {"shaped": 2**16, "imagej": 2**16, "ome": 2**24, "micromanager": 2**22}
 MAX_AXES = 16
+_MOST_PLANNED = 10**9  # planes; as `bounded_count` reads
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,8 @@ def _shaped(text: str, page: Page) -> Description:
         metadata = orjson.loads(text)
         shape = [bounded_count(length) for length in metadata["shape"]]
         channels = _shaped_channels(metadata)
-    planes, rest = divmod(math.prod(shape), page.height_px * page.width_px * page.samples)
+    pixels = math.prod(shape[: MAX_AXES + 1])  # of more the product is a number without end
+    planes, rest = divmod(pixels, page.height_px * page.width_px * page.samples)
     if rest or len(shape) > MAX_AXES:
         raise IncompleteFileError(f"declares an image to which its pages do not add up; {DAMAGED}")
     return Description("shaped", planes, channels)
@@ -100,9 +109,9 @@ def _shaped_channels(metadata: Mapping[str, Any]) -> tuple[ChannelHint, ...]:
         columns = {key: values for key, values in said.items() if isinstance(values, list)}
         said = [
             {key: values[i] for key, values in columns.items() if i < len(values)}
-            for i in range(max(map(len, columns.values()), default=0))
+            for i in range(min(max(map(len, columns.values()), default=0), MAX_CHANNELS + 1))
         ]
-    if not isinstance(said, list):
+    if not isinstance(said, list) or len(said) > MAX_CHANNELS:
         return ()
     return tuple(_channel_hint(one if isinstance(one, dict) else {"Name": one}) for one in said)
 
@@ -131,7 +140,7 @@ def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
         channels=_imagej_channels(metadata, summary, channels),
         pixel_size_um=_edge_um(page, 282, unit),
         pixel_height_um=_edge_um(page, 283, unit_y),
-        plane_spacing_um=positive(metadata.get("spacing"), unit),
+        plane_spacing_um=plausible_spacing_um(positive(metadata.get("spacing"), unit)),
         planes_planned=_planes_planned(info.encode(errors="replace")),
     )
 
@@ -139,6 +148,8 @@ def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
 def _imagej_channels(
     metadata: Mapping[str, Any], summary: Mapping[str, Any], channels: int
 ) -> tuple[ChannelHint, ...]:
+    if channels > MAX_CHANNELS:
+        return ()
     colours = _lut_colours(metadata.get("LUTs"), channels)
     names: list[Any] = summary["ChNames"] if isinstance(summary.get("ChNames"), list) else []
     named = len(names) == channels
@@ -166,13 +177,14 @@ def _lut_colours(luts: object, channels: int) -> list[Colour]:
 
 def _ome(image: OmeImage) -> Description:
     pixels = image.pixels
+    channels = children(pixels, "Channel")
     return Description(
         "ome",
         image.planes,
-        channels=tuple(_ome_channel(channel) for channel in children(pixels, "Channel")),
+        channels=tuple(map(_ome_channel, channels if len(channels) <= MAX_CHANNELS else ())),
         pixel_size_um=plausible_pixel_um(_ome_length_um(pixels, "PhysicalSizeX")),
         pixel_height_um=plausible_pixel_um(_ome_length_um(pixels, "PhysicalSizeY")),
-        plane_spacing_um=_ome_length_um(pixels, "PhysicalSizeZ"),
+        plane_spacing_um=plausible_spacing_um(_ome_length_um(pixels, "PhysicalSizeZ")),
         reader_xml=image.reader_xml,
     )
 
@@ -225,7 +237,7 @@ def _planes_planned(text: bytes) -> int | None:
     metadata = _json_object(text)
     summary = metadata.get("Summary", metadata)
     slices = summary.get("Slices") if isinstance(summary, dict) else None
-    return slices if isinstance(slices, int) and slices > 0 else None
+    return slices if isinstance(slices, int) and 0 < slices <= _MOST_PLANNED else None
 
 
 def _json_object(text: bytes) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.acquisition.bounds import listed
 from colvi_edge.errors import AcquisitionError, ChannelError, UsageError
 
 Role = Literal["collagen", "nuclei", "other"]
@@ -121,7 +122,7 @@ class Acquisition:
         if missing:
             raise ChannelError(
                 f"{self.name}: no {' and no '.join(missing)} channel among {len(self.channels)} "
-                f"({', '.join(self.channels)}); name them with --channels, e.g. --channels nuclei,collagen"
+                f"({listed(self.channels)}); name them with --channels, e.g. --channels nuclei,collagen"
             )
         if tuple(layout) == self.channels:
             return self.planes

@@ -77,10 +77,17 @@ def run(
         diagnoser = Diagnoser(opened, running, roles, limits, overlay)
         outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
     folders = {job.place: job.folder for job in jobs}
+    unread = 0
     if result_csv:
-        write_table(result_csv, folders, table.result_csv)
+        unread = write_table(result_csv, folders, table.result_csv)
     if omero_csv:
-        write_table(omero_csv, folders, table.omero_csv)
+        unread = write_table(omero_csv, folders, table.omero_csv)
+    if unread:
+        typer.echo(
+            f"{unread} records are left out of the table: damaged, or none of this version; diagnose their "
+            "images again",
+            err=True,
+        )
     raise typer.Exit(int(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)))
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from colvi_edge.choices import OverlayChoice
 from colvi_edge.clock import Clock
@@ -22,13 +21,15 @@ from colvi_edge.errors import OutputError
 from colvi_edge.outputs import geojson, overlay, rois, table
 from colvi_edge.outputs.atomic import Drafts, open_folder, remove, write_atomically
 from colvi_edge.outputs.names import OutputKind, output_name, record_label
-from colvi_edge.outputs.reading import read_bounded
-from colvi_edge.outputs.sidecar import ErrorRecord, Index, OutputFile, Sidecar, to_json
+from colvi_edge.outputs.read_back import read_record
+from colvi_edge.outputs.reading import sha256_bounded
+from colvi_edge.outputs.sidecar import MAX_REVISION, ErrorRecord, Index, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name, unambiguous_name
 
 _MAX_OUTPUT_BYTES = 2**32  # an OME-TIFF is as large as its projection
 _NAME_START = 50  # characters, of at most four bytes, that no cut takes away
-_RECORDS: TypeAdapter[Sidecar | ErrorRecord] = TypeAdapter(Sidecar | ErrorRecord)
+
+REPLACED = "in the place of a record that was damaged or none of this version"
 
 _TABLES: dict[OutputKind, Callable[[Sidecar], bytes]] = {
     OutputKind.TABLE: table.render,
@@ -46,11 +47,12 @@ def write_result(
     confirm: Callable[[], None],
     overlay_choice: OverlayChoice = OverlayChoice.PNG,
     pixel_height_um: float | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Sidecar:
     """Write the files of a result, the sidecar last; return the sidecar as written.
 
     A rejected image has no patches, so it gets an overlay that says why, and no tables. The revision
-    follows that of the sidecar that is replaced, if that was another result.
+    follows that of the sidecar that is replaced, if that was another result; at its maximum it stays.
 
     Args:
         folder_fd: from `open_results`.
@@ -61,6 +63,7 @@ def write_result(
         confirm: asked before each change in the folder; raises to leave it as it is.
         overlay_choice: whether there is an OME-TIFF beside the picture.
         pixel_height_um: for it, where the height is not the width, which the sidecar has.
+        note: is told, in words, when what stood there was no record.
 
     Raises:
         OSError: a file cannot be written; then the older files are as they were, or there is no
@@ -68,6 +71,7 @@ def write_result(
     """
     names = {kind: output_name(raw_name, kind, sidecar.image.key) for kind in OutputKind}
     previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
+    spoilt = previous is None and _is_there(names[OutputKind.SIDECAR], folder_fd)
     clock = Clock()
     with Drafts(folder_fd) as drafts:
         outputs = _draft_views(
@@ -75,7 +79,7 @@ def write_result(
         )
         revision = 1
         if previous is not None:
-            revision = previous.revision + (previous.result_id != sidecar.result_id)
+            revision = min(previous.revision + (previous.result_id != sidecar.result_id), MAX_REVISION)
         written = sidecar.model_copy(
             update={
                 "outputs": [
@@ -87,12 +91,14 @@ def write_result(
         )
         drafts.write(names[OutputKind.SIDECAR], to_json(written))
         confirm()
-        _remove_index(folder_fd, raw_name, sidecar.image.key)
+        spoilt |= _remove_index(folder_fd, raw_name, sidecar.image.key)
         for kind in OutputKind:
             if kind not in outputs:
                 remove(folder_fd, names[kind])
         drafts.publish([names[kind] for kind in outputs], confirm)
         drafts.publish([names[OutputKind.SIDECAR]], confirm)
+    if spoilt:
+        note(REPLACED)
     return written
 
 
@@ -165,9 +171,14 @@ def write_index(folder_fd: int, raw_name: str, index: Index, confirm: Callable[[
     write_atomically(folder_fd, output_name(raw_name, OutputKind.SIDECAR), to_json(index), confirm)
 
 
-def _remove_index(folder_fd: int, raw_name: str, key: str) -> None:
-    if key:
-        remove(folder_fd, output_name(raw_name, OutputKind.SIDECAR))
+def _remove_index(folder_fd: int, raw_name: str, key: str) -> bool:
+    """Remove the index above an image that has a key; return whether what stood there was none."""
+    name = output_name(raw_name, OutputKind.SIDECAR)
+    if not key or not _is_there(name, folder_fd):
+        return False
+    spoilt = read_record(Index, name, folder_fd) is None
+    remove(folder_fd, name)
+    return spoilt
 
 
 def _remove_images(folder_fd: int, raw_name: str, but: set[str]) -> None:
@@ -184,8 +195,11 @@ def _remove_images(folder_fd: int, raw_name: str, but: set[str]) -> None:
 
 def write_table(
     path: Path, folders: Mapping[str, Path], render: Callable[[Iterable[table.Listed]], bytes]
-) -> None:
+) -> int:
     """Write a table of every result that lies in the folders, such as `table.result_csv` renders it.
+
+    Returns:
+        How many files are called as sidecars are, but are none, nor the index of images.
 
     Args:
         path: of the table.
@@ -195,15 +209,19 @@ def write_table(
     Raises:
         OutputError: the table cannot be written.
     """
-    write_file(path, render(_listed(folders)))
+    unread: list[Path] = []
+    write_file(path, render(_listed(folders, unread)))
+    return len(unread)
 
 
-def _listed(folders: Mapping[str, Path]) -> Iterator[table.Listed]:
+def _listed(folders: Mapping[str, Path], unread: list[Path]) -> Iterator[table.Listed]:
     for place, folder in sorted(folders.items()):
         for record in sorted(folder.glob(f"*{OutputKind.SIDECAR.value}")):
             if sidecar := read_sidecar(record):
                 label = record_label(record.name, sidecar.image.name, sidecar.image.key)
                 yield table.Listed(unambiguous_name(f"{place}/{label}" if place else label), sidecar)
+            elif read_record(Index, record) is None:
+                unread.append(record)
 
 
 def check_writable(path: Path) -> None:
@@ -233,10 +251,7 @@ def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | No
         name: its path, or its name in the folder of a descriptor.
         folder_fd: that descriptor.
     """
-    try:
-        return Sidecar.model_validate_json(_read(name, folder_fd))
-    except (OSError, ValidationError):
-        return None
+    return read_record(Sidecar, name, folder_fd)
 
 
 def intact_result(folder_fd: int, raw_name: str) -> Sidecar | Index | None:
@@ -262,9 +277,8 @@ def record_name(raw_name: str, status: str, key: str = "") -> str:
 
 
 def _intact_index(folder_fd: int, raw_name: str) -> Index | None:
-    try:
-        index = Index.model_validate_json(_read(output_name(raw_name, OutputKind.SIDECAR), folder_fd))
-    except (OSError, ValidationError):
+    index = read_record(Index, output_name(raw_name, OutputKind.SIDECAR), folder_fd)
+    if index is None:
         return None
     for entry in index.images:
         if _sha256(record_name(raw_name, entry.status, entry.key), folder_fd) != entry.sha256:
@@ -276,10 +290,9 @@ def _intact_index(folder_fd: int, raw_name: str) -> Index | None:
 
 def _key_in(name: str, folder_fd: int) -> str:
     """Return the key of the image that a record is about; "" if it is of none, or no record."""
-    try:
-        return _RECORDS.validate_json(_read(name, folder_fd)).image.key
-    except (OSError, ValidationError):
-        return ""
+    failed = name.endswith(OutputKind.ERROR.value)
+    record = read_record(ErrorRecord, name, folder_fd) if failed else read_record(Sidecar, name, folder_fd)
+    return record.image.key if record else ""
 
 
 @contextmanager
@@ -309,10 +322,14 @@ def explained(folder: str) -> Iterator[None]:
 
 def _sha256(name: str, folder_fd: int) -> str:
     try:
-        return sha256(_read(name, folder_fd)).hexdigest()
+        return sha256_bounded(name, _MAX_OUTPUT_BYTES, folder_fd)
     except OSError:
         return ""
 
 
-def _read(name: str | Path, folder_fd: int | None) -> bytes:
-    return read_bounded(name, _MAX_OUTPUT_BYTES, folder_fd)
+def _is_there(name: str, folder_fd: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except OSError:
+        return False
+    return True

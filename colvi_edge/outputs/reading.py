@@ -1,9 +1,16 @@
 """A file from a folder that others may write to: never a link, a pipe or a flood."""
 
 import errno
+import hashlib
+import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any, NoReturn
+
+_CHUNK = 1 << 20
 
 
 def read_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None) -> bytes:
@@ -17,6 +24,42 @@ def read_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None
     Raises:
         OSError: it is none, is larger, or cannot be read.
     """
+    with _opened(name, most_bytes, folder_fd) as (file, size):
+        return file.read(size)
+
+
+def sha256_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None) -> str:
+    """Return the hash of a file as `read_bounded` reads it, but without holding it in memory.
+
+    Raises:
+        OSError: as from `read_bounded`.
+    """
+    digest = hashlib.sha256()
+    with _opened(name, most_bytes, folder_fd) as (file, size):
+        while size > 0 and (block := file.read(min(size, _CHUNK))):
+            digest.update(block)
+            size -= len(block)
+    return digest.hexdigest()
+
+
+def json_of(text: str | bytes) -> Any:
+    """Return what a text of bounded length holds as JSON; for processes that load no parser of their own.
+
+    Raises:
+        ValueError: it holds none, or is nested deeper than Python's parser goes, some 1,000 levels.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+@contextmanager
+def _opened(name: str | Path, most_bytes: int, folder_fd: int | None) -> Iterator[tuple[IO[bytes], int]]:
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
@@ -24,4 +67,4 @@ def read_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None
             raise OSError(errno.EINVAL, "no file")
         if found.st_size > most_bytes:
             raise OSError(errno.EFBIG, f"{found.st_size} bytes, expected at most {most_bytes}")
-        return file.read(found.st_size)
+        yield file, found.st_size

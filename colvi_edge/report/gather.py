@@ -4,18 +4,13 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
-from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind
-from colvi_edge.outputs.reading import read_bounded
+from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar
 from colvi_edge.report.entries import Entry, entry
 from colvi_edge.report.samples import NamePattern
 
 MAX_DEPTH = 64
-_MAX_SIDECAR_BYTES = 2**25  # of the largest image that is read: 2^16 patches of 200 bytes
-_MAX_ERROR_BYTES = 2**20
 _INDEX = f".lif{OutputKind.SIDECAR.value}"  # of a container, which lists its images; each has its own record
 
 
@@ -57,7 +52,7 @@ class Gatherer:
             state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             known = self._known.get(path)
             if not known or known[0] != state:
-                known = (state, self._read(folder, name, here, status.st_size))
+                known = (state, self._read(folder, name, here))
             found[path] = known
         self._known = found
         read = [kept for _, kept in found.values() if kept]
@@ -65,12 +60,9 @@ class Gatherer:
         newest = {one.key: one for one in sorted(read, key=lambda one: one.created)}
         return Gathered(list(newest.values()), len(found) - len(read) + len(unlisted))
 
-    def _read(self, folder: str, name: str, here: int, size: int) -> Entry | None:
-        record: Sidecar | ErrorRecord | None = None
-        if name.endswith(OutputKind.ERROR.value):
-            record = _read_error(name, here)
-        elif size <= _MAX_SIDECAR_BYTES:
-            record = read_sidecar(name, here)
+    def _read(self, folder: str, name: str, here: int) -> Entry | None:
+        failed = name.endswith(OutputKind.ERROR.value)
+        record = read_record(ErrorRecord, name, here) if failed else read_record(Sidecar, name, here)
         return entry(record, folder, name, self._pattern) if record else None
 
 
@@ -84,10 +76,3 @@ def _records(folder_fd: int, unlisted: list[OSError]) -> Iterator[tuple[str, str
             is_record = name.endswith((OutputKind.SIDECAR.value, OutputKind.ERROR.value))
             if is_record and not name.lower().endswith(_INDEX):
                 yield relative, name, here
-
-
-def _read_error(name: str, here: int) -> ErrorRecord | None:
-    try:
-        return ErrorRecord.model_validate_json(read_bounded(name, _MAX_ERROR_BYTES, here))
-    except (OSError, ValidationError):
-        return None

@@ -8,15 +8,18 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, astuple, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from colvi_edge.errors import OutputError
+from colvi_edge.outputs.reading import json_of
+from colvi_edge.watch.ledger_bounds import IS_SOUND, UTC_PATTERN, connected, packed, unpacked, would_be
 from colvi_edge.watch.messages import Mount, Signature
-from colvi_edge.watch.typed import made
+from colvi_edge.watch.typed import WrongTypeError, made
 
 State = Literal["pending", "done", "failed", "quarantined"]
 """pending: begun, without a final answer. done: has its sidecar. failed: has an error record. quarantined:
@@ -89,14 +92,16 @@ class LedgerReader:
         the next 0.03 ms.
         """
         rows = self._connection.execute(
-            "SELECT path, signature, state, change FROM entries WHERE change > ? AND image = ''",
+            "SELECT path, signature, state, change FROM entries WHERE change > ? AND image = '' "
+            "AND typeof(path) = 'blob' AND typeof(change) = 'integer'",
             (self._seen,),
         )
-        for path, signature, state, change in rows:
-            if state == "pending":
+        for path, stored, state, change in rows:
+            signature = None if state == "pending" else unpacked(stored)
+            if signature is None:
                 self._judged.pop(os.fsdecode(path), None)
             else:
-                self._judged[os.fsdecode(path)] = _unpacked(signature)
+                self._judged[os.fsdecode(path)] = signature
             self._seen = max(self._seen, change)
         return self._judged
 
@@ -106,13 +111,30 @@ class LedgerReader:
 
     def counts(self) -> dict[str, int]:
         """Return how many files are in each state."""
-        rows = self._connection.execute("SELECT state, count(*) FROM entries GROUP BY state")
-        return {**dict.fromkeys(get_args(State), 0), **dict(rows.fetchall())}
+        rows = self._connection.execute("SELECT state, count(*) FROM entries GROUP BY state").fetchall()
+        found = {state: count for state, count in rows if isinstance(state, str)}
+        return {state: found.get(state, 0) for state in get_args(State)}
 
     def last_done_at(self) -> str:
         """Return when the last sidecar was written, in UTC; "" before the first."""
-        (at,) = self._connection.execute("SELECT max(at) FROM entries WHERE state = 'done'").fetchone()
-        return at or ""
+        (at,) = self._connection.execute(
+            "SELECT max(at) FROM entries WHERE state = 'done' AND at GLOB ? AND length(at) <= 40",
+            (UTC_PATTERN,),
+        ).fetchone()
+        with suppress(TypeError, ValueError):  # nothing is done yet, or it was at no time that there is
+            datetime.fromisoformat(at)
+            return str(at)
+        return ""
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what SQLite says against looking things up into an OutputError."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"{self._path} cannot be read: {error}; the daemon makes it anew when it starts"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -134,8 +156,7 @@ class LedgerReader:
 
     def _entries(self, condition: str, *values: bytes | str) -> Iterator[Entry]:
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE {condition}", values)  # noqa: S608 - ours
-        for path, image, signature, *rest in rows.fetchall():
-            yield Entry(os.fsdecode(path), image, _unpacked(signature), *rest)
+        yield from filter(None, map(_entry, rows.fetchall()))
 
 
 class Ledger(LedgerReader):
@@ -145,6 +166,7 @@ class Ledger(LedgerReader):
 
     Attributes:
         set_aside: where the previous ledger was put, because it was damaged; None if it was not.
+        dropped: entries that nobody can have written, and that are no more.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,6 +177,7 @@ class Ledger(LedgerReader):
         """
         self.set_aside: Path | None = None
         super().__init__(path)
+        self.dropped = self._drop_unsound()
         (self._changes,) = self._connection.execute("SELECT ifnull(max(change), 0) FROM entries").fetchone()
 
     def begin(self, path: str, signature: Signature) -> int:
@@ -166,7 +189,7 @@ class Ledger(LedgerReader):
             "state = iif(signature = excluded.signature, state, 'pending'), "
             "recheck_s = iif(signature = excluded.signature, recheck_s, NULL), "
             "signature = excluded.signature, change = excluded.change RETURNING attempts",
-            (os.fsencode(path), _packed(signature), self._next_change()),
+            (os.fsencode(path), packed(signature), self._next_change()),
         ).fetchone()
         return int(attempts)
 
@@ -226,7 +249,10 @@ class Ledger(LedgerReader):
     def mount(self) -> Mount | None:
         """The root's mount when it was last seen; None before that."""
         row = self._connection.execute("SELECT value FROM meta WHERE name = 'mount'").fetchone()
-        return row and Mount(**json.loads(row[0]))
+        try:
+            return made(Mount, json_of(row[0])) if row else None
+        except (ValueError, TypeError):
+            return None
 
     @mount.setter
     def mount(self, mount: Mount) -> None:
@@ -236,7 +262,7 @@ class Ledger(LedgerReader):
         """Return the mount of the folder of the results when it was last seen; None before that."""
         row = self._connection.execute("SELECT value FROM meta WHERE name = 'results mount'").fetchone()
         try:
-            kept = json.loads(row[0]) if row else {}
+            kept = json_of(row[0]) if row else {}
             return made(Mount, kept["mount"]) if kept.get("folder") == folder else None
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
@@ -245,6 +271,14 @@ class Ledger(LedgerReader):
         """Keep the mount of the folder of the results, of the last such folder."""
         kept = json.dumps({"folder": folder, "mount": asdict(mount)})
         self._connection.execute("REPLACE INTO meta VALUES ('results mount', ?)", (kept,))
+
+    def _drop_unsound(self) -> int:
+        with self.explained():
+            unsound = f"FROM entries WHERE ({IS_SOUND}) IS NOT TRUE"
+            (count,) = self._connection.execute(f"SELECT count(*) {unsound}").fetchone()
+            if count:
+                self._connection.execute(f"DELETE {unsound}")
+        return int(count)
 
     def _update(self, path: str, assignments: str, *values: object) -> None:
         self._connection.execute(
@@ -271,7 +305,7 @@ class Ledger(LedgerReader):
 
 
 def _opened(name: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(name, uri=True, isolation_level=None)
+    connection = connected(name, uri=True)
     try:
         connection.execute("SELECT count(*) FROM meta")
     except sqlite3.Error:
@@ -282,11 +316,11 @@ def _opened(name: str) -> sqlite3.Connection:
 
 def _checked(path: Path) -> sqlite3.Connection | None:
     """Return a connection to a sound ledger of this version, new if need be; None if it is not one."""
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = connected(path)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         sound = connection.execute("PRAGMA quick_check").fetchall() == [("ok",)]
-        if sound and version in (0, _VERSION):
+        if sound and version in (0, _VERSION) and would_be(connection, _TABLES):
             connection.execute("PRAGMA journal_mode = WAL")
             # NORMAL lost up to 1,828 acknowledged rows in a power cut, FULL none of 9,101.
             connection.execute("PRAGMA synchronous = FULL")
@@ -311,9 +345,15 @@ def _put_aside(path: Path) -> Path:
     return aside
 
 
-def _packed(signature: Signature) -> str:
-    return ":".join(map(str, astuple(signature)))
-
-
-def _unpacked(text: str) -> Signature:
-    return Signature(*map(int, text.split(":")))
+def _entry(row: tuple[Any, ...]) -> Entry | None:
+    """Return the entry of a row; None if no row like it was ever written."""
+    path, image, packed, *rest = row
+    signature = unpacked(packed)
+    if signature is None or not isinstance(path, bytes):
+        return None
+    names = [field.name for field in fields(Entry)]
+    values = dict(zip(names, (os.fsdecode(path), image, asdict(signature), *rest), strict=True))
+    try:
+        return made(Entry, values)
+    except WrongTypeError:
+        return None

@@ -1,5 +1,7 @@
 """`colvi-edge retry`: the operator wants failed and quarantined files diagnosed again."""
 
+import errno
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -16,9 +18,11 @@ def retry(folder: Path) -> int:
         OutputError: its state folder may not be written.
     """
     state = StateFolder.find(folder)
-    with closing(LedgerReader(state.ledger)) as ledger:
+    with closing(LedgerReader(state.ledger)) as ledger, ledger.explained():
         counts = ledger.counts()
     try:
+        if state.retry.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         state.retry.touch()
     except OSError as error:
         raise OutputError(

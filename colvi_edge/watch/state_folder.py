@@ -120,8 +120,9 @@ class Lock:
         return True
 
     def holder(self) -> str:
-        """Return the process id that the last holder left, as text."""
-        return os.pread(self._file, 32, 0).decode().strip()
+        """Return the process id that the last holder left, as text; "?" if it left none."""
+        text = os.pread(self._file, 32, 0).strip()
+        return text.decode() if text.isdigit() else "?"
 
     def close(self) -> None:
         """Give it back."""
@@ -135,7 +136,7 @@ def is_held(lock: Path) -> bool:
         OutputError: it may not be opened.
     """
     try:
-        file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(lock, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _unreadable(lock, error) from error
     try:

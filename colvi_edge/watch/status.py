@@ -1,6 +1,7 @@
 """What the daemon says of itself in status.json, and `colvi-edge status`, which shows that and the ledger."""
 
 import json
+import re
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
+from colvi_edge.outputs.reading import json_of, read_bounded
 from colvi_edge.printable import printable_json, printable_name, unambiguous_name
 from colvi_edge.watch.desk import Last
 from colvi_edge.watch.formats import unread_words
@@ -18,6 +20,7 @@ from colvi_edge.watch.ledger import Entry, LedgerReader
 from colvi_edge.watch.messages import Started
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.states import State
+from colvi_edge.watch.typed import made
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 SILENT_AFTER_S = 30.0
 WAITING_SHOWN = 100  # of the files that have to wait; there may be 10^5
 _LISTED = 20  # of each list of files in the table; JSON has all
+_MAX_BYTES = 2**23  # a hundred of the longest paths and sentences take some five million
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -79,23 +84,18 @@ def write_status(path: Path, status: Status) -> None:
 
 
 def read_status(path: Path) -> Status | None:
-    """Return the status at a path; None if there is none, or one of another version.
+    """Return the status at a path; None if there is none, or it is damaged or one of another version.
 
     Raises:
         OutputError: it may not be read.
     """
     try:
-        fields = json.loads(path.read_bytes())
-        fields["states"] = [State(**state) for state in fields["states"]]
-        fields["waiting"] = [Waiting(**waiting) for waiting in fields["waiting"]]
-        fields["last"] = fields["last"] and Last(**fields["last"])
-        fields["model"] = fields["model"] and Started(**fields["model"])
-        return Status(**fields)
+        return made(Status, json_of(read_bounded(path, _MAX_BYTES)))
     except PermissionError as error:
         raise OutputError(
             f"{path} may not be read: {error.strerror}; ask as root, or as the user of the service"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None
 
 
@@ -110,7 +110,7 @@ def show_status(folder: Path, as_json: bool) -> int:
     status = read_status(state.status)
     running = is_held(state.lock)
     silent_s = max(time.monotonic() - status.said_s, 0.0) if running and status else 0.0
-    with closing(LedgerReader(state.ledger)) as ledger:
+    with closing(LedgerReader(state.ledger)) as ledger, ledger.explained():
         if as_json:
             plain = _as_plain(folder, status, running, silent_s, ledger)
             print(printable_json(json.dumps(plain)))  # noqa: T201 - data for a pipe
@@ -174,9 +174,10 @@ def _print(folder: Path, status: Status | None, running: bool, silent_s: float, 
         model = status.model
         console.print(shown(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
     if status and status.last:
-        last_at = datetime.fromtimestamp(status.last.at, timezone.utc).isoformat(timespec="seconds")
         words = shown(f"{status.last.path}: {status.last.words}")
-        console.print(f"last: {words}, at {_time(last_at)}, {status.last.latency_ms:.0f} ms after its close")
+        console.print(
+            f"last: {words}, at {_time(_utc(status.last.at))}, {status.last.latency_ms:.0f} ms after its close"
+        )
     _print_files(console, "failed", ledger.in_state("failed"))
     _print_files(console, "quarantined", ledger.in_state("quarantined"))
     _print_files(console, "waiting", status.waiting if status else ())
@@ -202,7 +203,12 @@ def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting
         console.print(f"... and {len(rows) - _LISTED} more, which --json lists")
 
 
-def _time(utc: str) -> str:
-    from colvi_edge.terminal import shown
+def _utc(at_s: float) -> str:
+    try:
+        return datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="seconds")
+    except (OverflowError, OSError, ValueError):  # after the year 9999
+        return ""
 
-    return shown(utc[:19].replace("T", " ")) + " UTC"
+
+def _time(utc: str) -> str:
+    return f"{utc[:19].replace('T', ' ')} UTC" if _TIME.match(utc) else "an unknown time"

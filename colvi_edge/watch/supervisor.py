@@ -143,6 +143,9 @@ class Supervisor:
         if ledger.set_aside:
             why = f"the ledger was damaged, is now {ledger.set_aside}, and is made anew from what is found"
             self._states.hold("rebuilding", "degraded", why)
+        elif ledger.dropped:
+            why = f"{ledger.dropped} entries of the ledger were damaged, and are made anew from what is found"
+            self._states.hold("rebuilding", "degraded", why)
 
     def run(self) -> int:
         """Go round until a signal comes, or a folder is drained; return the exit code."""
@@ -318,7 +321,7 @@ class Supervisor:
             worker.send(message)
 
     def _take_up_retry(self, now: float) -> None:
-        if self._folder.retry.exists():
+        if self._folder.retry.is_file():
             try:
                 self._desk.retry(now)
                 self._folder.retry.unlink()

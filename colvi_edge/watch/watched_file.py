@@ -61,6 +61,7 @@ class WatchedFile:
         self.work = work
         self._folder, _, self.name = work.path.rpartition("/")
         self.began = time.monotonic()
+        self.notes: list[str] = []
         self._places = places
 
     def open(self) -> int:
@@ -114,6 +115,10 @@ class WatchedFile:
             seen = isinstance(error, LastPlaneBlackError) and self.work.kind == error.kind
             return seen or self.work.last
         return code is None or code in PERMANENT
+
+    def note(self, words: str) -> None:
+        """Keep what is to be told with the answer."""
+        self.notes.append(words)
 
     def _state(self) -> Signature:
         with self._places.root(self.work.mount) as root:

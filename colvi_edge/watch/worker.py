@@ -184,10 +184,14 @@ class Worker:
         words: str = "",
         kind: str = "",
     ) -> None:
-        took_ms = round(1000 * (time.monotonic() - self._begun.pop(number).began), 1)
+        file = self._begun.pop(number)
+        took_ms = round(1000 * (time.monotonic() - file.began), 1)
         sha256, revision = "", 0
         if result is not None:
-            sha256, words = result.image.sha256 or "", verdict(result)
+            sha256, words = (
+                result.image.sha256 or "",
+                ", ".join([verdict(result), *dict.fromkeys(file.notes)]),
+            )
         if isinstance(result, Sidecar):
             revision = result.revision
         self._line.send(Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms))

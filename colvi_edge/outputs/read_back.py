@@ -1,0 +1,50 @@
+"""Records read back: from folders that others may write to, and written perhaps by another version.
+
+What is not a record in all its bounds is none at all: nobody is told a part of it. The length is bounded
+before a file is read, the number of values before it is parsed, and the depth by the parser, which gives up
+at 200 levels; every number, text and list by the models.
+"""
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from colvi_edge.outputs.reading import read_bounded
+from colvi_edge.outputs.sidecar import ErrorRecord, Record
+
+MAX_RECORD_BYTES = 2**25
+"""The longest sidecar, of 2^18 patches, takes some 27 MB."""
+MAX_VALUES = 2**21
+"""Twice what the longest sidecar and the longest index hold."""
+_MAX_ERROR_BYTES = 2**21
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+def read_record(kind: type[Kind], name: str | Path, folder_fd: int | None = None) -> Kind | None:
+    """Return a record; None if there is none of this kind, or it is not one of this version.
+
+    Args:
+        kind: what it is to be: `Sidecar`, `ErrorRecord` or `Index`.
+        name: its path, or its name in the folder of a descriptor.
+        folder_fd: that descriptor.
+    """
+    try:
+        return parsed(kind, read_bounded(name, _most_bytes(kind), folder_fd))
+    except OSError:
+        return None
+
+
+def parsed(kind: type[Kind], text: bytes) -> Kind | None:
+    """Return the record that a text of bounded length is; None if it is none of this kind and version."""
+    if text.count(b",") > MAX_VALUES:
+        return None
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _most_bytes(kind: type[Record]) -> int:
+    return _MAX_ERROR_BYTES if kind is ErrorRecord else MAX_RECORD_BYTES
