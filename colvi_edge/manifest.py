@@ -48,7 +48,7 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 Counted = Annotated[int, Field(ge=0, le=MOST)]
 Level = Annotated[float, Field(ge=-1e12, le=1e12)]
 Spread = Annotated[float, Field(ge=1e-12, le=1e12)]
-Measured = Annotated[float, Field(ge=-1e6, le=1e6)]
+Measured = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Part(BaseModel):
