@@ -250,7 +250,7 @@ def _shown(path: Path) -> str:
 
 
 def _damaged(path: Path, name: str, why: str) -> BundleError:
-    return BundleError(f"{_shown(path / name)} {why}; export the model again, or ask whoever made the bundle")
+    return BundleError(f"{_shown(path / name)} {why}; export again, or ask whoever made the bundle")
 
 
 def _is_folder(path: Path) -> bool:

@@ -117,7 +117,7 @@ def check_network(data: bytes, channels: int, patch_px: int, dtype: str = "float
         tensors = {name: Array.of(tensor) for name, tensor in graph.initializers.items()}
         for images in (1, MOST_IMAGES):
             given = Array((images, channels, patch_px, patch_px), np.dtype(dtype))
-            _follow(graph, {**tensors, graph.inputs[0].name: given}, images)
+            follow(graph, {**tensors, graph.inputs[0].name: given}, images)
     except DamagedError as error:
         raise NetworkError(str(error)) from error
 
@@ -142,7 +142,7 @@ def _agrees(declared: Declared, sides: tuple[int | None, ...]) -> bool:
     return all(found in (None, side) for found, side in zip(declared.dims, sides, strict=True))
 
 
-def _follow(graph: Graph, arrays: dict[str, Array], images: int) -> None:
+def follow(graph: Graph, arrays: dict[str, Array], images: int) -> None:
     """Work out every tensor of a batch.
 
     Args:
