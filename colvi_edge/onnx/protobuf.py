@@ -87,7 +87,7 @@ def read(data: memoryview, schema: Schema, budget: Budget) -> dict[str, Any]:
             else:
                 raise DamagedError(f"has bytes that are no {field.name}")
             if length > end - at:
-                raise DamagedError(f"ends within a {field.name}")
+                raise DamagedError(f"ends within {field.name}")
             values = _values(field, wire, data[at : at + length], budget)
             at += length
         if field.repeats:
@@ -145,11 +145,11 @@ def _signed(value: int) -> int:
 
 def _text(field: Field, data: memoryview) -> str:
     if len(data) > MOST_TEXT_BYTES:
-        raise DamagedError(f"has a {field.name} of {len(data)} bytes, at most {MOST_TEXT_BYTES} are read")
+        raise DamagedError(f"has {field.name} of {len(data)} bytes, at most {MOST_TEXT_BYTES} are read")
     try:
         return str(data, "utf-8")
     except UnicodeDecodeError:
-        raise DamagedError(f"has a {field.name} that is no text") from None
+        raise DamagedError(f"has {field.name} that is no text") from None
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
