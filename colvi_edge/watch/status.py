@@ -175,9 +175,8 @@ def _print(folder: Path, status: Status | None, running: bool, silent_s: float, 
         console.print(shown(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
     if status and status.last:
         words = shown(f"{status.last.path}: {status.last.words}")
-        console.print(
-            f"last: {words}, at {_time(_utc(status.last.at))}, {status.last.latency_ms:.0f} ms after its close"
-        )
+        at = _time(_utc(status.last.at))
+        console.print(f"last: {words}, at {at}, {status.last.latency_ms:.0f} ms after its close")
     _print_files(console, "failed", ledger.in_state("failed"))
     _print_files(console, "quarantined", ledger.in_state("quarantined"))
     _print_files(console, "waiting", status.waiting if status else ())
