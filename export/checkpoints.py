@@ -30,13 +30,16 @@ from torch import Tensor, nn
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.patches import Normalisation
 
-from .checkpoint import Checkpoint, load_checkpoint
+from .checkpoint import Checkpoint, checkpoint_from
 from .keras import read_keras
 from .networks import PATCH_PX, Activation, Turned, network_with
 from .patch_set import CLASSES
 
 PUBLISHED = Normalisation("scale", divisor=255.0, dtype="uint8")
 """The published code divides the 8-bit pictures that it made by 255."""
+
+_OUR_WORDS = {"activation", "channels", "classes", "normalisation", "patch_px", "temperature"}
+"""What a checkpoint of ours says, and would go unheard in a file that is not quite one."""
 
 _LAYOUTS = {2: ("collagen", "nuclei"), 3: ("empty", "collagen", "nuclei")}
 _HOW_TO_SAVE = (
@@ -86,7 +89,7 @@ def read_model(
     kind = _kind_of(path)
     content = _load_tensors(path) if kind == "pickle" else None
     if isinstance(content, dict) and {"state_dict", "network", "normalisation"} <= content.keys():
-        checkpoint = load_checkpoint(path)
+        checkpoint = checkpoint_from(content, path)
         _agree("network", network, checkpoint.name)
         _agree("channels", channels and tuple(channels), checkpoint.channels)
         _agree("classes", classes and tuple(classes), CLASSES)
@@ -175,11 +178,19 @@ def _unsafe(path: Path, error: pickle.UnpicklingError) -> ModelError:
 
 def _state_dict(content: Any, path: Path) -> Mapping[str, Tensor]:
     """Return the tensors of a state_dict, bare or in a dictionary."""
+    if isinstance(content, dict) and (told := sorted(_OUR_WORDS & {*map(str, content)})):
+        raise ModelError(
+            f"{path} says {told[0]} beside its weights, which only checkpoints of colvi-edge can; save the "
+            "state_dict alone, and say the rest by options"
+        )
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     tensors = content if isinstance(content, dict) else {}
     tensors = {str(key): value for key, value in tensors.items() if isinstance(value, Tensor)}
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_complex():
+            raise ModelError(f"{path} holds {name} as {tensor.dtype} of {tensor.layout}; save plain tensors")
     if not tensors:
         raise ModelError(f"{path} holds no state_dict; {_HOW_TO_SAVE}")
     return tensors
