@@ -20,6 +20,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from colvi_edge.confinement import MEMORY_BYTES, time_limit
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.patches import Normalisation
 
@@ -34,6 +35,9 @@ from .patch_set import CLASSES
 
 PUBLISHED = Normalisation("scale", divisor=255.0, dtype="uint8")
 """The published code divides the 8-bit pictures that it made by 255."""
+
+TRIAL_S = 180
+"""Within which a file must be read and tried out; the slowest here, a program of torch.export, takes 6 s."""
 
 _OUR_WORDS = {"activation", "channels", "classes", "normalisation", "patch_px", "temperature"}
 """What a checkpoint of ours says, and would go unheard in a file that is not quite one."""
@@ -71,6 +75,18 @@ def read_model(
         raise UsageError(
             f"classes are {' and '.join(CLASSES)} in the network's order, found {','.join(classes)}"
         )
+    with time_limit(TRIAL_S):
+        return _read(path, network, channels, classes, activation, normalisation)
+
+
+def _read(
+    path: Path,
+    network: str | None,
+    channels: Sequence[str] | None,
+    classes: Sequence[str] | None,
+    activation: str | None,
+    normalisation: Normalisation | None,
+) -> Checkpoint:
     kind = kind_of(path)
     content = _load_tensors(path) if kind == "pickle" else None
     if isinstance(content, dict) and {"state_dict", "network", "normalisation"} <= content.keys():
@@ -158,6 +174,7 @@ def _channels_of(module: nn.Module, given: Sequence[str] | None) -> tuple[str, .
                 module(torch.zeros(2, count, PATCH_PX, PATCH_PX))
             taken.append(count)
         except Exception as error:  # noqa: BLE001 # a foreign graph raises what it likes
+            _refuse_greed(error)
             refusals[count] = last_line(error)
     if not taken:
         count = len(given) if given else 2
@@ -219,9 +236,18 @@ def _run(network: nn.Module, patches: Tensor) -> Any:
     try:
         return network(patches)
     except Exception as error:
+        _refuse_greed(error)
         raise ModelError(
             f"the network takes 2 patches but not {len(patches)} ({last_line(error)}); its batch is fixed: "
             "write x.flatten(1) or x.shape[0] in forward and save it again"
+        ) from error
+
+
+def _refuse_greed(error: Exception) -> None:
+    """Raise ModelError if a network broke off because it was given no more memory."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        raise ModelError(
+            f"the network takes more than {MEMORY_BYTES >> 30} GiB of memory for a few patches; take another"
         ) from error
 
 

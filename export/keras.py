@@ -132,8 +132,8 @@ def _chain(text: str, path: Path) -> list[Any]:
         straight = [[], *([[[name, 0, 0, {}]]] for name in names[:-1])]
         if sources != straight or config["output_layers"] != [[names[-1], 0, 0]]:
             raise ModelError(
-                f"{path} is no chain of layers, or Keras 3 describes it; rebuild it as a Sequential of Keras 2, "
-                "or in torch and save it as TorchScript"
+                f"{path} is no chain of layers, or Keras 3 describes it; rebuild it as a Sequential of Keras "
+                "2, or in torch and save it as TorchScript"
             )
     return layers
 
@@ -145,8 +145,8 @@ def _agree_on_input(layers: list[Any], tensors: dict[str, Tensor], path: Path) -
     channels = next(tensor.shape[1] for tensor in tensors.values() if tensor.ndim == 4)
     if shape is not None and list(shape[1:]) != [PATCH_PX, PATCH_PX, channels]:
         raise ModelError(
-            f"{path} is made for {' x '.join(map(str, shape[1:]))} patches, expected {PATCH_PX} x {PATCH_PX} x "
-            f"{channels}; train it on those"
+            f"{path} is made for {' x '.join(map(str, shape[1:]))} patches, expected {PATCH_PX} x {PATCH_PX} "
+            f"x {channels}; train it on those"
         )
 
 

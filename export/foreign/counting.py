@@ -16,6 +16,10 @@ _LENGTHS = frozenset(["len", "dim"])
 _SUMS = frozenset(["add", "sub", "neg", "floordiv", "__range_length", "min", "max"])
 
 
+Assignments = list[tuple[str, ast.expr | None]]
+"""Names that are set, each with its value; None where that is not written there."""
+
+
 class Counting:
     """Knows every function of an archive, and every call of each."""
 
@@ -25,17 +29,20 @@ class Counting:
         self._calls: dict[str, list[tuple[ast.Call, _Scope]]] = defaultdict(list)
         self._steps_left = _MOST_STEPS
         for tree in trees:
-            for parent in (tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))):
-                for node in parent.body:
-                    if isinstance(node, ast.FunctionDef):
-                        self._read(_Scope(node, in_class=isinstance(parent, ast.ClassDef)))
+            self._read(tree.body, in_class=False)
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef):
+                    self._read(node.body, in_class=True)
 
-    def _read(self, scope: "_Scope") -> None:
-        for node in ast.walk(scope.function):
-            self._scope[node] = scope
-            if isinstance(node, ast.Call):
-                for name in scope.called(node):
-                    self._calls[name].append((node, scope))
+    def _read(self, body: Iterable[ast.stmt], *, in_class: bool) -> None:
+        for function in body:
+            if isinstance(function, ast.FunctionDef):
+                scope = _Scope(function, in_class=in_class)
+                for node in ast.walk(function):
+                    self._scope[node] = scope
+                    if isinstance(node, ast.Call):
+                        for name in scope.called(node):
+                            self._calls[name].append((node, scope))
 
     def refuse_unknown(self, call: ast.Call) -> None:
         """Raise ValueError if a name is called that is not, throughout, a function of the archive."""
@@ -70,8 +77,8 @@ class Counting:
             [*carried] = _pairs(last.targets[0], last.value)
             following = _value_of(loop.test.id, carried, body)
             for part in _arguments(following, "__and__"):
-                counter_and_length = _arguments(part, "lt")
-                if len(counter_and_length) == 2 and self._steps(*counter_and_length, carried, body, scope):
+                compared = _arguments(part, "lt")
+                if len(compared) == 2 and self._steps(compared[0], compared[1], carried, body, scope):
                     return
         raise ValueError("a while loop, which may never end")
 
@@ -79,8 +86,8 @@ class Counting:
         self,
         counter: ast.expr,
         length: ast.expr,
-        carried: list[tuple[str, ast.expr | None]],
-        body: list[tuple[str, ast.expr | None]],
+        carried: Assignments,
+        body: Assignments,
         scope: "_Scope",
     ) -> bool:
         """Return whether a counter is one more each round, and what it is compared with stays."""
@@ -161,9 +168,9 @@ class _Scope:
                     yield value.attr
 
 
-def _assignments(body: Iterable[ast.stmt]) -> list[tuple[str, ast.expr | None]]:
+def _assignments(body: Iterable[ast.stmt]) -> Assignments:
     """Return each name that is set in a body, with its value; None where that is not written there."""
-    found: list[tuple[str, ast.expr | None]] = []
+    found: Assignments = []
     for statement in body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Assign):
@@ -185,9 +192,7 @@ def _pairs(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, ast.
             yield from _pairs(part, parts[number] if parts else None)
 
 
-def _value_of(
-    name: str, among: list[tuple[str, ast.expr | None]], body: list[tuple[str, ast.expr | None]]
-) -> ast.expr | None:
+def _value_of(name: str, among: Assignments, body: Assignments) -> ast.expr | None:
     """Return the one value of a name, through one more name; None if there are several."""
     values = [value for known, value in among if known == name]
     if len(values) != 1 or [known for known, _ in body].count(name) != 1:
