@@ -17,6 +17,7 @@ from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition, acquire
 from colvi_edge.bundle import DEMO, Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.confinement import MEMORY_BYTES, offered
 from colvi_edge.engines import open_engine
 from colvi_edge.engines.nvidia import Gpu, find_gpu
 from colvi_edge.engines.precisions import precision_for
@@ -55,7 +56,7 @@ def examine() -> list[Finding]:
             *findings,
             Finding("missing", "demo bundle", f"{error}; or reinstall colvi-edge", error.exit_code),
         ]
-    return [*findings, *_engines(bundle), *_gpu(bundle)]
+    return [*findings, _confinement(), *_engines(bundle), *_gpu(bundle)]
 
 
 def examine_image(path: Path, bundle_name: str, channels: Sequence[str] | None) -> Iterator[Finding]:
@@ -103,6 +104,27 @@ def _software() -> Iterator[Finding]:
     yield Finding("ok", "software", f"colvi-edge {__version__}, Python {platform.python_version()}")
     for package in ("numpy", "tifffile", "imagecodecs"):
         yield Finding("ok", package, version(package))
+
+
+def _confinement() -> Finding:
+    """Tell what holds a stranger's model file, which export, evaluate and explain try out in a child process."""
+    kernel = offered()
+    held = [
+        *(["no file changes but drafts"] if kernel.landlock else []),
+        *(["no TCP"] if kernel.landlock >= 4 and not kernel.seccomp else []),
+        *(["no signals to others"] if kernel.landlock >= 6 else []),
+        *(["no network and no programs"] if kernel.seccomp else []),
+        f"memory within {MEMORY_BYTES >> 30} GiB",
+        "bounded time",
+    ]
+    lacking = [
+        *([] if kernel.landlock else ["Landlock (Linux 5.13)"]),
+        *([] if kernel.seccomp else ["a seccomp filter (x86-64 or aarch64)"]),
+    ]
+    words = f"foreign models are tried out in a child process with {', '.join(held)}"
+    if lacking:
+        return Finding("note", "confinement", f"{words}; for more this kernel lacks {' and '.join(lacking)}")
+    return Finding("ok", "confinement", f"{words} (Landlock {kernel.landlock}, seccomp)")
 
 
 def _engines(bundle: Bundle) -> Iterator[Finding]:

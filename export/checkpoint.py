@@ -15,6 +15,7 @@ from colvi_edge.errors import UsageError
 from colvi_edge.outputs.folder import write_file
 from colvi_edge.patches import Normalisation
 
+from .checkpoint_content import parse
 from .networks import PATCH_PX, Activation, Probabilities, build_network
 from .patch_set import CLASSES
 
@@ -59,7 +60,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint as one plain dictionary of tensors, numbers and words, atomically.
 
     `torch.load(path, weights_only=True)` reads it; its keys are those of `Checkpoint`, with
-    "state_dict" in place of the network, "classes" and "patch_px".
+    "state_dict" in place of the network, "classes" and "patch_px"; see `checkpoint_content`.
+
+    Raises:
+        ValueError: `load_checkpoint` would refuse it.
     """
     content = {
         "state_dict": {**checkpoint.network.state_dict()},
@@ -72,6 +76,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "patch_px": PATCH_PX,
         "training": checkpoint.training,
     }
+    parse(content)
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_file(path, buffer.getvalue())
@@ -81,24 +86,42 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read what `save_checkpoint` wrote; the file can run no code.
 
     Raises:
-        UsageError: the file is not such a checkpoint.
+        UsageError: the file is not such a checkpoint, or says what cannot be done.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        network = build_network(content["network"], len(content["channels"]))
-        network.load_state_dict(content["state_dict"])
-        given = content["normalisation"]
-        normalisation = Normalisation(**given | {"mean": tuple(given["mean"]), "std": tuple(given["std"])})
-        return Checkpoint(
-            network=network.eval(),
-            name=content["network"],
-            channels=tuple(content["channels"]),
-            activation=content["activation"],
-            temperature=content["temperature"],
-            normalisation=normalisation,
-            training=content["training"],
-        )
     except DAMAGED as error:
         raise UsageError(
             f"{path} is not a checkpoint of colvi-edge, or a damaged one; make one with colvi-edge train"
         ) from error
+    return checkpoint_from(content, path)
+
+
+def checkpoint_from(content: Any, path: Path) -> Checkpoint:
+    """Return what `save_checkpoint` wrote, from what torch read.
+
+    Args:
+        content: of the file.
+        path: for words.
+
+    Raises:
+        UsageError: it is not such a checkpoint, or says what cannot be done.
+    """
+    try:
+        known = parse(content)
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is not a checkpoint of colvi-edge that this version can use ({error}); make one with "
+            "colvi-edge train"
+        ) from error
+    network = build_network(known.network, len(known.channels))
+    network.load_state_dict(known.state_dict)
+    return Checkpoint(
+        network=network.eval(),
+        name=known.network,
+        channels=tuple(known.channels),
+        activation=known.activation,
+        temperature=known.temperature,
+        normalisation=known.normalisation.build(),
+        training=content["training"],
+    )

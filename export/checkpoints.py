@@ -8,49 +8,41 @@
 
 The first bytes of a file and the names inside say what it is, not its suffix. Pickles are opened as
 tensors and plain values only; no code of a file runs, but for the graph that TorchScript or
-torch.export is, which is then tried on noise.
+torch.export is, of operators that only compute (see `foreign`), which is then tried on noise.
 """
 
-import json
-import os
 import pickle
-import re
-import warnings
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from inspect import signature
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
+from colvi_edge.confinement import MEMORY_BYTES, time_limit
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.patches import Normalisation
 
-from .checkpoint import Checkpoint, load_checkpoint
+from .checkpoint import Checkpoint, checkpoint_from
+from .foreign.exported import HOW_TO_SAVE, read_exported, unsafe
+from .foreign.torchscript import read_torchscript
+from .foreign.words import last_line
 from .keras import read_keras
+from .kinds import kind_of
 from .networks import PATCH_PX, Activation, Turned, network_with
 from .patch_set import CLASSES
 
 PUBLISHED = Normalisation("scale", divisor=255.0, dtype="uint8")
 """The published code divides the 8-bit pictures that it made by 255."""
 
+TRIAL_S = 180
+"""Within which a file must be read and tried out; the slowest here, a program of torch.export, takes 6 s."""
+
+_OUR_WORDS = {"activation", "channels", "classes", "normalisation", "patch_px", "temperature"}
+"""What a checkpoint of ours says, and would go unheard in a file that is not quite one."""
+
 _LAYOUTS = {2: ("collagen", "nuclei"), 3: ("empty", "collagen", "nuclei")}
-_HOW_TO_SAVE = (
-    "save the weights by torch.save(model.state_dict(), 'model.pt') and name their --network, or the "
-    "network by torch.jit.script(model.eval()).save('model.pt')"
-)
-_EXPORTED_MEMBERS = re.compile(
-    r"(data/weights/(weight_\d+|model\.pt)|data/constants/(tensor_\d+|model\.pt)|data/sample_inputs/model\.pt"
-    r"|data/(weights|constants)/model_\w+_config\.json|models/model\.json|archive_(format|version)"
-    r"|\.data/\w+|byteorder|version|serialized_\w+\.(json|pt))"
-)
-"""Everything that a network needs; pickled objects and compiled libraries are other members."""
-_SIZE_EXPRESSION = re.compile(r"([\s\d,()'=+*-]|\b(Symbol|Integer|Add|Mul|positive|integer|True|[su]\d+)\b)*")
-"""Sizes such as Symbol('s31', positive=True, integer=True); torch evaluates them as Python."""
 
 
 def read_model(
@@ -83,10 +75,22 @@ def read_model(
         raise UsageError(
             f"classes are {' and '.join(CLASSES)} in the network's order, found {','.join(classes)}"
         )
-    kind = _kind_of(path)
+    with time_limit(TRIAL_S):
+        return _read(path, network, channels, classes, activation, normalisation)
+
+
+def _read(
+    path: Path,
+    network: str | None,
+    channels: Sequence[str] | None,
+    classes: Sequence[str] | None,
+    activation: str | None,
+    normalisation: Normalisation | None,
+) -> Checkpoint:
+    kind = kind_of(path)
     content = _load_tensors(path) if kind == "pickle" else None
     if isinstance(content, dict) and {"state_dict", "network", "normalisation"} <= content.keys():
-        checkpoint = load_checkpoint(path)
+        checkpoint = checkpoint_from(content, path)
         _agree("network", network, checkpoint.name)
         _agree("channels", channels and tuple(channels), checkpoint.channels)
         _agree("classes", classes and tuple(classes), CLASSES)
@@ -110,7 +114,7 @@ def read_model(
     elif network is not None:
         raise UsageError(f"{path} holds its network; leave --network out")
     else:
-        module = _read_torchscript(path) if kind == "TorchScript" else _read_exported(path)
+        module = read_torchscript(path) if kind == "TorchScript" else read_exported(path)
         name = kind
     if classes is None:
         raise UsageError(f"{path} does not tell the order of its outputs; name --classes control,patient")
@@ -132,149 +136,33 @@ def read_model(
     return checkpoint if tuple(classes) == CLASSES else replace(checkpoint, network=Turned(module).eval())
 
 
-def _kind_of(path: Path) -> str:
-    """Return "keras", "TorchScript", "torch.export" or "pickle"."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-        names = zipfile.ZipFile(path).namelist() if head.startswith(b"PK") else []
-    except OSError as error:
-        raise UsageError(f"{path} cannot be opened ({error.strerror}); name a model file") from error
-    except zipfile.BadZipFile as error:
-        raise ModelError(f"{path} is damaged ({error}); copy it again") from error
-    inside = {name.partition("/")[2] for name in names} | {*names}
-    if head == b"\x89HDF\r\n\x1a\n":
-        return "keras"
-    if inside & {"models/model.json", "serialized_exported_program.json"}:
-        return "torch.export"
-    if "constants.pkl" in inside:
-        return "TorchScript"
-    if "data.pkl" in inside or head.startswith(b"\x80"):
-        return "pickle"
-    if "model.weights.h5" in inside:
-        raise ModelError(f"{path} is a Keras 3 archive; save the model as model.save('model.h5')")
-    raise ModelError(
-        f"{path} is no model; expected TorchScript, a torch.export program, a state_dict or Keras weights"
-    )
-
-
 def _load_tensors(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise _unsafe(path, error) from error
+        raise unsafe(path, error) from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
-        raise ModelError(f"{path} is damaged ({_last_line(error)}); copy or save it again") from error
-
-
-def _unsafe(path: Path, error: pickle.UnpicklingError) -> ModelError:
-    found = re.search(r"GLOBAL ([\w.]+)", str(error))
-    what = f"a pickled {found[1]}" if found else "pickled Python objects"
-    return ModelError(f"{path} holds {what}, which could run any code; {_HOW_TO_SAVE}")
+        raise ModelError(f"{path} is damaged ({last_line(error)}); copy or save it again") from error
 
 
 def _state_dict(content: Any, path: Path) -> Mapping[str, Tensor]:
     """Return the tensors of a state_dict, bare or in a dictionary."""
+    if isinstance(content, dict) and (told := sorted(_OUR_WORDS & {*map(str, content)})):
+        raise ModelError(
+            f"{path} says {told[0]} beside its weights, which only checkpoints of colvi-edge can; save the "
+            "state_dict alone, and say the rest by options"
+        )
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     tensors = content if isinstance(content, dict) else {}
     tensors = {str(key): value for key, value in tensors.items() if isinstance(value, Tensor)}
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.is_complex():
+            raise ModelError(f"{path} holds {name} as {tensor.dtype} of {tensor.layout}; save plain tensors")
     if not tensors:
-        raise ModelError(f"{path} holds no state_dict; {_HOW_TO_SAVE}")
+        raise ModelError(f"{path} holds no state_dict; {HOW_TO_SAVE}")
     return tensors
-
-
-def _read_torchscript(path: Path) -> nn.Module:
-    try:
-        with _without_deprecations():
-            script = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(
-            f"{path} is no TorchScript that opens ({_last_line(error)}); save it again"
-        ) from error
-    return script.float().eval()
-
-
-def _read_exported(path: Path) -> nn.Module:
-    """Return a torch.export program as TorchScript, in which N stays free when it goes to ONNX."""
-    try:
-        _refuse_code(path)
-        with path.open("rb") as file, _tensors_only(), _without_deprecations():
-            program = torch.export.load(file)
-        inputs = [
-            node
-            for node in program.graph.nodes
-            if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
-        ]
-        # Guards are Python source in the file; `_try_out` checks more than they do.
-        options = {"check_guards": False} if "check_guards" in signature(program.module).parameters else {}
-        module = program.module(**options)
-    except ModelError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise _unsafe(path, error) from error
-    except Exception as error:  # whatever torch's reader trips over in a foreign file
-        raise ModelError(
-            f"{path} is no torch.export program that this torch opens ({_last_line(error)}); export it again "
-            f"with torch {torch.__version__}"
-        ) from error
-    if len(inputs) != 1 or isinstance(inputs[0].meta["val"].shape[0], int):
-        raise ModelError(
-            f"{path} takes {len(inputs)} inputs or a fixed batch; export it with one input of free N: "
-            "torch.export.export(model, (patches,), dynamic_shapes=({0: torch.export.Dim('N')},))"
-        )
-    return _scripted(module, path)
-
-
-def _refuse_code(path: Path) -> None:
-    """Refuse a torch.export archive with anything that its reader would run."""
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        inside = [name.partition("/")[2] or name for name in names]
-        strange = [name for name in inside if not _EXPORTED_MEMBERS.fullmatch(name)]
-        if strange or len({name.lower() for name in names}) < len(names):
-            raise ModelError(
-                f"{path} holds {(strange or names)[0]}, which could run any code; {_HOW_TO_SAVE}"
-            )
-        for name in names:
-            if name.endswith(".json") and any(
-                not _SIZE_EXPRESSION.fullmatch(text) for text in _expressions(json.loads(archive.read(name)))
-            ):
-                raise ModelError(f"{path} has a size that is an expression in Python; {_HOW_TO_SAVE}")
-
-
-def _expressions(value: Any) -> Iterator[str]:
-    """Yield every string that torch.export evaluates."""
-    if isinstance(value, dict):
-        if "expr_str" in value:
-            yield str(value["expr_str"])
-        for part in value.values():
-            yield from _expressions(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _expressions(part)
-
-
-def _scripted(module: Any, path: Path) -> nn.Module:
-    """Script the graph of an exported module: traced, its symbolic sizes would become numbers."""
-    graph = module.graph
-    graph.set_codegen(torch.fx.graph.CodeGen())
-    for node in graph.nodes:
-        if node.target is torch.ops.aten.sym_size.int:
-            node.target = torch.ops.aten.size
-        elif isinstance(node.target, torch._ops.OpOverload):
-            node.target = node.target.overloadpacket
-        elif node.op == "output" and len(node.args[0]) == 1:
-            node.args = (node.args[0][0],)
-    try:
-        with _without_deprecations():
-            return torch.jit.script(torch.fx.GraphModule(module, graph))
-    except RuntimeError as error:
-        raise ModelError(
-            f"{path} holds an operation that cannot be exported ({_last_line(error)}); save the network by "
-            "torch.jit.trace(model.eval(), patches).save('model.pt')"
-        ) from error
 
 
 def _channels_of(module: nn.Module, given: Sequence[str] | None) -> tuple[str, ...]:
@@ -286,7 +174,8 @@ def _channels_of(module: nn.Module, given: Sequence[str] | None) -> tuple[str, .
                 module(torch.zeros(2, count, PATCH_PX, PATCH_PX))
             taken.append(count)
         except Exception as error:  # noqa: BLE001 # a foreign graph raises what it likes
-            refusals[count] = _last_line(error)
+            _refuse_greed(error)
+            refusals[count] = last_line(error)
     if not taken:
         count = len(given) if given else 2
         raise ModelError(
@@ -347,9 +236,18 @@ def _run(network: nn.Module, patches: Tensor) -> Any:
     try:
         return network(patches)
     except Exception as error:
+        _refuse_greed(error)
         raise ModelError(
-            f"the network takes 2 patches but not {len(patches)} ({_last_line(error)}); its batch is fixed: "
+            f"the network takes 2 patches but not {len(patches)} ({last_line(error)}); its batch is fixed: "
             "write x.flatten(1) or x.shape[0] in forward and save it again"
+        ) from error
+
+
+def _refuse_greed(error: Exception) -> None:
+    """Raise ModelError if a network broke off because it was given no more memory."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        raise ModelError(
+            f"the network takes more than {MEMORY_BYTES >> 30} GiB of memory for a few patches; take another"
         ) from error
 
 
@@ -363,31 +261,3 @@ def _close(one: Tensor, other: Tensor) -> bool:
 def _agree(option: str, given: object, found: object) -> None:
     if given is not None and given != found:
         raise UsageError(f"--{option} says {given}, the file says {found}; leave the option out")
-
-
-def _last_line(error: BaseException) -> str:
-    return next(iter(reversed(str(error).strip().splitlines())), type(error).__name__).strip()[:300]
-
-
-@contextmanager
-def _tensors_only() -> Iterator[None]:
-    """Make torch.export's reader, which falls back to unsafe pickles, load tensors and plain values only."""
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
-
-
-@contextmanager
-def _without_deprecations() -> Iterator[None]:
-    """Silence what torch says of TorchScript, which the ONNX exporter cannot do without."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.filterwarnings("ignore", "The TorchScript type system", UserWarning)
-        yield

@@ -11,13 +11,14 @@ from colvi_edge.patches import Normalisation, NormalisationKind
 from colvi_edge.printable import printable_name
 from colvi_edge.terminal import error_console, wide_console
 
+from .bundle_folder import refuse_foreign
 from .calibration import ENOUGH, read_calibration, read_samples
 from .checkpoint import Checkpoint
 from .checkpoints import read_model
 from .familiarity import AT_LEAST as LIMITS_AT_LEAST
 from .familiarity import ENOUGH as LIMITS_ENOUGH
 from .familiarity import Fitted, fit
-from .manifest import Description, refuse_foreign
+from .manifest import Description
 from .networks import PATCH_PX
 from .package import Settings, package
 from .parity import as_table
@@ -45,8 +46,11 @@ def export_model(
     channels: Sequence[str] | None,
     pixel_size_um: float | None,
     name: str | None,
+    place: Path | None = None,
 ) -> int:
     """Export a model; see `colvi-edge export --help` for the arguments.
+
+    `place` is where the bundle will stand in the end, where that is not the folder that it is made in.
 
     Returns:
         The exit code: 0, or that of a ParityError where a precision failed the gate.
@@ -58,7 +62,8 @@ def export_model(
     wanted = _wanted(precisions)
     if name is not None and not _NAME.fullmatch(name):
         raise UsageError(f"--name {name}: expected 5 to 128 letters, digits, spaces and any of _ + - ( )")
-    refuse_foreign(bundle)
+    place = place or bundle
+    refuse_foreign(place)
     checkpoint = read_model(
         model,
         network=network,
@@ -107,9 +112,10 @@ def export_model(
             console.print(f"Right on {report.accuracy:.0%} of the labelled ones among these {held_out}.")
     console.print(_told(familiarity), markup=False, soft_wrap=True)
     held = ", ".join(dict.fromkeys(row.precision for row in report.rows))
-    console.print(printable_name(f"{bundle}: {held}"), markup=False, soft_wrap=True)
+    console.print(printable_name(f"{place}: {held}"), markup=False, soft_wrap=True)
     for worst in report.worst:
-        console.print(printable_name(f"The patches that moved most: {worst}"), markup=False, soft_wrap=True)
+        moved = printable_name(str(place.with_name(worst.name)))
+        console.print(f"The patches that moved most: {moved}", markup=False, soft_wrap=True)
     return ParityError.exit_code if report.failed else 0
 
 

@@ -21,12 +21,17 @@ import torch
 from torch import Tensor, nn
 
 from colvi_edge.errors import ModelError
+from colvi_edge.printable import printable_name
 
-from .networks import NETWORKS, build_network, network_with
+from .foreign.hdf5 import refuse_foreign_file
+from .networks import NETWORKS, PATCH_PX, build_network, network_with
 
 _PADDING = {"paper": ("same", "same", "same"), "published": ("same", "valid", "valid")}
-_MAX_WEIGHTS = 10_000_000
-"""Refuse to take memory for more; the networks have 0.4 million."""
+_MAPS = (32 * 8 * 8, 32 * 6 * 6)
+"""Numbers that reach the dense layer of the one network and the other."""
+
+_MAX_CONFIG = 2**20
+"""Characters of a description; the published code's has 5,000."""
 
 
 class KerasNetwork(NamedTuple):
@@ -56,9 +61,11 @@ def read_keras(path: Path, name: str | None = None) -> KerasNetwork:
     """
     try:
         with h5py.File(path, "r") as file:
+            refuse_foreign_file(file, path)
             return _read(file, path, name)
-    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path} is damaged or not of Keras ({error}); copy or save it again") from error
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        words = printable_name(str(error))[:300]
+        raise ModelError(f"{path} is damaged or not of Keras ({words}); copy or save it again") from error
 
 
 def _read(file: h5py.File, path: Path, name: str | None) -> KerasNetwork:
@@ -75,8 +82,10 @@ def _read(file: h5py.File, path: Path, name: str | None) -> KerasNetwork:
         )
     tensors = _tensors(weights, layers, path)
     if "model_config" in file.attrs:
-        steps = list(_steps(json.loads(_text(file.attrs["model_config"]))["config"], path))
+        config = _chain(_text(file.attrs["model_config"]), path)
+        steps = list(_steps(config, path))
         name = _described(steps, name, path)
+        _agree_on_input(config, tensors, path)
         activation = steps[-1].split()[-1]
         if activation not in ("softmax", "sigmoid", "linear"):
             raise ModelError(f"{path} ends in {activation}, which gives no probabilities; expected sigmoid")
@@ -90,8 +99,6 @@ def _tensors(weights: h5py.Group, layers: list[str], path: Path) -> dict[str, Te
     stored = {
         word: weights[layer][word] for layer in layers for word in _words(weights[layer], "weight_names")
     }
-    if sum(dataset.size for dataset in stored.values()) > _MAX_WEIGHTS:
-        raise ModelError(f"{path} holds more than {_MAX_WEIGHTS} weights; expected some 400,000")
     tensors: dict[str, Tensor] = {}
     filters = 0  # of the last convolution; 0 once its maps are flattened
     for word, dataset in stored.items():
@@ -100,6 +107,8 @@ def _tensors(weights: h5py.Group, layers: list[str], path: Path) -> dict[str, Te
             array = array.transpose(3, 2, 0, 1)
             filters = len(array)
         elif array.ndim == 2:
+            if len(array) in _MAPS and not filters:
+                raise ModelError(f"{path} names its dense layer before its convolutions; save it again")
             side = isqrt(len(array) // filters) if filters else 0
             if filters and side * side * filters == len(array):
                 maps = array.reshape(side, side, filters, -1)
@@ -110,10 +119,41 @@ def _tensors(weights: h5py.Group, layers: list[str], path: Path) -> dict[str, Te
     return tensors
 
 
-def _steps(config: Any, path: Path) -> Iterator[str]:
+def _chain(text: str, path: Path) -> list[Any]:
+    """Return the layers of a description, each of which takes what the one before it gives."""
+    if len(text) > _MAX_CONFIG:
+        raise ModelError(f"{path} describes its layers in {len(text)} characters; save it again")
+    model = json.loads(text)
+    config = model["config"]
+    layers: list[Any] = config if isinstance(config, list) else config["layers"]  # a list before Keras 2.2.3
+    if model["class_name"] != "Sequential":
+        names = [layer["config"]["name"] for layer in layers]
+        sources = [layer["inbound_nodes"] for layer in layers]
+        straight = [[], *([[[name, 0, 0, {}]]] for name in names[:-1])]
+        if sources != straight or config["output_layers"] != [[names[-1], 0, 0]]:
+            raise ModelError(
+                f"{path} is no chain of layers, or Keras 3 describes it; rebuild it as a Sequential of Keras "
+                "2, or in torch and save it as TorchScript"
+            )
+    return layers
+
+
+def _agree_on_input(layers: list[Any], tensors: dict[str, Tensor], path: Path) -> None:
+    """Refuse a description of other patches than the network takes."""
+    options = layers[0]["config"]
+    shape = options.get("batch_input_shape", options.get("batch_shape"))
+    channels = next(tensor.shape[1] for tensor in tensors.values() if tensor.ndim == 4)
+    if shape is not None and list(shape[1:]) != [PATCH_PX, PATCH_PX, channels]:
+        raise ModelError(
+            f"{path} is made for {' x '.join(map(str, shape[1:]))} patches, expected {PATCH_PX} x {PATCH_PX} "
+            f"x {channels}; train it on those"
+        )
+
+
+def _steps(layers: list[Any], path: Path) -> Iterator[str]:
     """Describe each layer that computes something, such as "conv 3x3 128 same relu"."""
     padded = False
-    for layer in config if isinstance(config, list) else config["layers"]:  # a list before Keras 2.2.3
+    for layer in layers:
         kind, options = layer["class_name"], layer["config"]
         if options.get("data_format", "channels_last") != "channels_last":
             raise ModelError(
@@ -124,7 +164,8 @@ def _steps(config: Any, path: Path) -> Iterator[str]:
         elif kind == "Conv2D":
             size = "x".join(map(str, options["kernel_size"]))
             padding = "same" if padded and options["padding"] == "valid" else options["padding"]
-            rare = "" if {*options["strides"], *options["dilation_rate"]} == {1} else " strided"
+            plain = {*options["strides"], *options["dilation_rate"], options.get("groups", 1)} == {1}
+            rare = "" if plain else " strided"
             yield f"conv {size} {options['filters']} {padding}{rare} {options['activation']}"
             padded = False
         elif kind == "MaxPooling2D":

@@ -7,9 +7,6 @@ attachments, so that packaging keeps them.
 
 import hashlib
 import io
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +18,8 @@ from numpy.typing import NDArray
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import MANIFEST, SUMS, Config
-from colvi_edge.errors import OutputError, UsageError
 
+from .bundle_folder import replace_bundle
 from .onnx import INPUT, OPSET, OUTPUT
 
 _FORMAT_VERSION = "0.5.4"
@@ -60,9 +57,6 @@ def write_bundle(
 ) -> None:
     """Write a bundle; it appears whole or not at all, and replaces one of the same path.
 
-    The old one is renamed aside until the new one has its name: interrupted, one of the two stands at
-    `path`. Only a kill between the two renames leaves them in hidden folders beside it, both whole.
-
     Args:
         path: the folder, by custom NAME.colvi.
         description: for people.
@@ -75,7 +69,6 @@ def write_bundle(
         UsageError: something that is no bundle stands at `path`.
         OutputError: the disk is full, or the folder cannot be written.
     """
-    refuse_foreign(path)
     contents: dict[str, bytes] = {
         "README.md": description.documentation.encode(),
         "test_input.npy": npy(test_input),
@@ -85,46 +78,7 @@ def write_bundle(
     manifest = _manifest(description, config, contents)
     contents[MANIFEST] = yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True, width=100).encode()
     contents[SUMS] = "".join(f"{_sha256(data)}  {name}\n" for name, data in sorted(contents.items())).encode()
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        try:
-            _write_folder(hidden / "new", contents)
-            _exchange(path, hidden / "new", hidden / "old")
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); make room, or name another folder for the bundle"
-        ) from error
-
-
-def refuse_foreign(path: Path) -> None:
-    """Raise UsageError if something that is no bundle stands at `path`."""
-    if path.exists() and not (path / SUMS).is_file():
-        raise UsageError(f"{path} exists and is no bundle; name another folder for the bundle")
-
-
-def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    folder.mkdir(mode=0o755)
-    for name, data in contents.items():
-        with (folder / name).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _exchange(path: Path, new: Path, old: Path) -> None:
-    """Put `new` at `path`, what stood there at `old`; a link is moved, its target left alone."""
-    try:
-        if os.path.lexists(path):
-            path.rename(old)
-        new.rename(path)
-    except BaseException:  # Ctrl-C too must not cost the old bundle
-        if os.path.lexists(old) and not os.path.lexists(path):
-            old.rename(path)
-        raise
+    replace_bundle(path, contents)
 
 
 def _manifest(description: Description, config: Config, contents: Mapping[str, bytes]) -> dict[str, Any]:

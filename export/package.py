@@ -36,6 +36,7 @@ from colvi_edge.kernels.choose import variant_for
 from colvi_edge.kernels.compile import Binary, compile_kernels
 from colvi_edge.patches import Normalisation, network_input, project, tile
 
+from .bundle_folder import worst_of
 from .calibration import Calibration, Images, simulated_calibration
 from .checkpoint import Checkpoint
 from .division import evenly_spread
@@ -335,7 +336,7 @@ def _keep_worst(
 ) -> list[Path]:
     kept = []
     for row in rows:
-        target = path.with_name(f"{path.stem}.worst-{row.precision}.tif")
+        target = worst_of(path, row.precision)
         if target not in kept:
             target.unlink(missing_ok=True)  # of an earlier export
         if row.faults and target not in kept:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
+from colvi_edge.cli import foreign
 from colvi_edge.cli.options import (
     ChannelsOption,
     DatasetArgument,
@@ -26,6 +27,7 @@ from colvi_edge.cli.options import (
     words_of,
 )
 from colvi_edge.errors import EngineUnavailableError
+from colvi_edge.export.kinds import is_foreign
 from colvi_edge.printable import printable_name
 
 
@@ -77,7 +79,7 @@ def train(
 
     Images are divided by subject, never patches. Ended in any way, the same command goes on.
     """
-    with _needs_torch("training"):
+    with needs_torch("training"):
         from colvi_edge.export.train_command import train_model
 
     raise typer.Exit(
@@ -110,18 +112,19 @@ def evaluate(
     Confusion, accuracy, sensitivity, specificity, AUC and calibration, of patches and of images. Images
     that the model has learnt from are left out.
     """
-    with _needs_torch("evaluating a model file"):
+    options: dict[str, Any] = {
+        "engine": engine,
+        "precision": precision,
+        "channels": roles_of(channels),
+        "as_json": json,
+        "html": html,
+    }
+    if is_foreign(Path(model)):
+        raise typer.Exit(foreign.evaluate(model, dataset, **options))
+    with needs_torch("evaluating a model file"):
         from colvi_edge.export.evaluate_command import evaluate_model
 
-        code = evaluate_model(
-            model,
-            dataset,
-            engine=engine,
-            precision=precision,
-            channels=roles_of(channels),
-            as_json=json,
-            html=html,
-        )
+        code = evaluate_model(model, dataset, **options)
     raise typer.Exit(code)
 
 
@@ -150,20 +153,21 @@ def explain(
 
     Saliency of the whole projection, and what each layer makes of one patch, as PNGs beside the image.
     """
-    with _needs_torch("explaining"):
+    options: dict[str, Any] = {
+        "patch": place_of(patch),
+        "channels": roles_of(channels),
+        "output_dir": output_dir,
+        "network": network,
+        "classes": words_of(classes),
+        "activation": activation,
+    }
+    if is_foreign(model):
+        foreign.explain(image, model, **options)
+        return
+    with needs_torch("explaining"):
         from colvi_edge.export.explanation import explain as draw
 
-    draw(
-        image,
-        model,
-        patch=place_of(patch),
-        channels=roles_of(channels),
-        output_dir=output_dir,
-        network=network,
-        classes=words_of(classes),
-        activation=activation,
-        progress=lambda words: typer.echo(printable_name(words)),
-    )
+    draw(image, model, **options, progress=lambda words: typer.echo(printable_name(words)))
 
 
 def export(
@@ -229,22 +233,24 @@ def export(
     """
     if engine:  # that TensorRT is missing is better said before the work than after it
         import colvi_edge.engines.tensorrt  # noqa: F401
-    with _needs_torch("the export"):
-        from colvi_edge.export.export_command import export_model
+    options: dict[str, Any] = {
+        "calibration": calibration,
+        "network": network,
+        "classes": words_of(classes),
+        "activation": activation,
+        "precisions": words_of(precision) or [],
+        "normalisation": normalisation,
+        "channels": words_of(channels),
+        "pixel_size_um": pixel_size_um,
+        "name": name,
+    }
+    if is_foreign(model):
+        code = foreign.export(model, bundle, **options)
+    else:
+        with needs_torch("the export"):
+            from colvi_edge.export.export_command import export_model
 
-    code = export_model(
-        model,
-        bundle,
-        calibration=calibration,
-        network=network,
-        classes=words_of(classes),
-        activation=activation,
-        precisions=words_of(precision) or [],
-        normalisation=normalisation,
-        channels=words_of(channels),
-        pixel_size_um=pixel_size_um,
-        name=name,
-    )
+        code = export_model(model, bundle, **options)
     if engine:
         build(str(bundle))
     raise typer.Exit(code)
@@ -276,7 +282,7 @@ def build(
 
 
 @contextmanager
-def _needs_torch(what: str) -> Iterator[None]:
+def needs_torch(what: str) -> Iterator[None]:
     """Say how to install what only the extra `export` brings."""
     try:
         yield

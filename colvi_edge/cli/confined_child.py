@@ -1,0 +1,50 @@
+"""The child of `confined`: takes a job from its parent, gives up its rights, imports and works.
+
+python -m colvi_edge.cli.confined_child LINE PARENT DRAFT        the job on standard input
+"""
+
+import importlib
+import json
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from colvi_edge.cli.model import needs_torch
+from colvi_edge.confinement import MEMORY_BYTES, confine, end_with_parent, limit_memory
+from colvi_edge.errors import ColviEdgeError, ModelError
+
+
+def main() -> None:
+    """Do the job, and tell how it went."""
+    line, parent, draft = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    end_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # it reaches the parent, too, which says what is to be said
+    sys.path.remove(str(draft))
+    folder, body, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our parent
+    confine(draft)  # before the first thread: those of numerical libraries start when they are imported
+    os.chdir(folder)
+    word: dict[str, object]
+    try:
+        word = {"exit_code": _imported(body)(**arguments)}
+    except ColviEdgeError as error:
+        word = {"kind": error.kind, "message": str(error)}
+    except MemoryError:
+        words = f"the network takes more than {MEMORY_BYTES >> 30} GiB of memory; take a smaller one"
+        word = {"kind": ModelError.kind, "message": words}
+    sys.stdout.flush()
+    os.write(line, json.dumps(word).encode())
+
+
+def _imported(body: str) -> Callable[..., object]:
+    module, _, function = body.partition(":")
+    with needs_torch("reading a model file of this kind"):
+        found: Callable[..., object] = getattr(importlib.import_module(module), function)
+    limit_memory()
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Commands on models of others: graphs run in a confined child, and what comes of it is put in place."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+
+from colvi_edge.cli.confined import gather, run_confined
+
+
+def export(model: Path, bundle: Path, **options: Any) -> int:
+    """Export a model; the options are those of `export_command.export_model`."""
+    with _drafts() as (draft, out):
+        made = out / (bundle.name or "bundle")
+        code = run_confined(
+            "colvi_edge.export.export_command:export_model",
+            model,
+            draft,
+            **{"model": model, "bundle": made, "place": bundle, **options},
+        )
+        from colvi_edge.bundle import Precision
+        from colvi_edge.export.bundle_folder import replace_bundle, worst_of
+        from colvi_edge.outputs.folder import write_file
+
+        contents, beside = gather(made), gather(out)
+        replace_bundle(bundle, contents)
+        for precision in get_args(Precision):
+            place = worst_of(bundle, precision)
+            if picture := beside.get(worst_of(made, precision).name):
+                write_file(place, picture)
+            elif f"{precision}.onnx" in contents:
+                place.unlink(missing_ok=True)  # of an earlier export
+    return code
+
+
+def evaluate(model: str, dataset: Path, *, html: Path | None, **options: Any) -> int:
+    """Evaluate a model; the options are those of `evaluate_command.evaluate_model`."""
+    from colvi_edge.outputs.folder import check_writable, write_file
+
+    if html:
+        check_writable(html)
+    with _drafts() as (draft, out):
+        page = out / "page.html"
+        code = run_confined(
+            "colvi_edge.export.evaluate_command:evaluate_model",
+            model,
+            draft,
+            **{"model": model, "dataset": dataset, "html": html and page, **options},
+        )
+        if html:
+            write_file(html, gather(out)[page.name])
+    return code
+
+
+def explain(image: Path, model: Path, *, output_dir: Path | None, **options: Any) -> None:
+    """Explain a model; the options are those of `explanation.explain`."""
+    folder = output_dir or image.parent
+    with _drafts() as (draft, out):
+        run_confined(
+            "colvi_edge.export.explanation:explain",
+            model,
+            draft,
+            **{"image": image, "model": model, "output_dir": out, **options},
+        )
+        from colvi_edge.outputs.folder import write_file
+
+        for name, picture in gather(out).items():
+            write_file(folder / name, picture)
+            typer.echo(folder / name)
+
+
+@contextmanager
+def _drafts() -> Iterator[tuple[Path, Path]]:
+    """Give an empty folder for a child, and where in it results shall be; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="colvi-edge-") as folder:
+        draft = Path(folder).resolve()
+        (draft / "out").mkdir()
+        yield draft, draft / "out"
