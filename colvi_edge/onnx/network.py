@@ -154,7 +154,7 @@ def follow(graph: Graph, arrays: dict[str, Array], images: int) -> None:
     numbers = work = 0
     for node in graph.nodes:
         try:
-            made = _apply(node, [arrays[name] if name else None for name in node.inputs])
+            made = apply(node, [arrays[name] if name else None for name in node.inputs])
         except KeyError as error:
             raise NetworkError(f"uses {shown(str(error.args[0]))} before it is there") from None
         except UnfitError as error:
@@ -177,7 +177,7 @@ def follow(graph: Graph, arrays: dict[str, Array], images: int) -> None:
         raise NetworkError(f"gives {found} for {images} patches, expected {images} x 2 float32")
 
 
-def _apply(node: Node, given: Given) -> list[Array]:
+def apply(node: Node, given: Given) -> list[Array]:
     """Return what a node makes of arrays."""
     try:
         made = RULES[node.operator](node, given)
