@@ -124,7 +124,7 @@ def state_full(scene: Scene) -> None:
             scene.arrive(5)
             recorded_s = scene.wait_recorded()
             daemon.ails(VISIBLE_S, "ledger")
-            words = sorted({state["why"] for state in daemon.status()["states"]})
+            words = sorted({told["why"] for told in daemon.status()["states"]})
             say(f"    told after {time.monotonic() - began:.1f} s: {words}; done after {recorded_s:.1f} s")
             repair()
             say(f"    well {daemon.is_well(RECOVERED_S):.1f} s after repair")
@@ -164,7 +164,7 @@ def state_lost(scene: Scene) -> None:
                 scene.faults.append(f"{what}: results of the same content were written again")
             if daemon.log().count("it begins anew") != number:
                 scene.faults.append(f"{what}: begun anew more than once")
-            daemon.is_well(RECOVERED_S)
+        daemon.is_well(RECOVERED_S)
         if daemon.pid("supervisor") != supervisor:
             scene.faults.append("the daemon ended")
 
