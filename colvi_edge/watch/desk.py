@@ -1,6 +1,7 @@
 """Where work is handed out and answers come in: what each means for ledger, schedule, log and numbers.
 
-An attempt is in the ledger before the work is given, so that it counts also if the whole machine goes down.
+An attempt is in the ledger before the work is given, so that it counts also if the whole machine goes down;
+where the ledger cannot be written, work goes on, and attempts are known as long as this process lives.
 An answer sets the count back to 0, whatever it is; the death of a worker does not.
 """
 
@@ -54,6 +55,7 @@ class Desk:
         schedule: what waits, and what is given.
         last: the last final answer; None before the first.
         answers, errors: final answers since the start, and how many of them were error records.
+        damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
         moves: counts whatever is new: a file that was found, or a final answer.
     """
 
@@ -62,6 +64,8 @@ class Desk:
         self.schedule = Schedule()
         self.last: Last | None = None
         self.answers = self.errors = self.moves = 0
+        self.damage = ""
+        self._is_unwritten = False  # the ledger could not be written, or read, and was not written since
         self._ledger = ledger
         self._metrics = metrics
         self._states = states
@@ -73,7 +77,7 @@ class Desk:
         """Take a file that the scanner found ready."""
         self.moves += 1
         entry: Entry | None = None
-        with self._writing():
+        with self._reading():
             entry = self._ledger.entry(ready.path)
         if entry is None or entry.signature != ready.signature:
             self.schedule.offer(ready, now)
@@ -87,17 +91,19 @@ class Desk:
 
     def remember(self, mount: Mount, output_dir: str | None = None, results: Mount | None = None) -> None:
         """Keep where the root is mounted, and where the folder of the results is, if that is another one."""
-        with self._writing():
+        with self._reading():
             if mount != self._ledger.mount:
-                self._ledger.mount = mount
+                with self._writing():
+                    self._ledger.mount = mount
             if output_dir and results and results != self._ledger.results_mount(output_dir):
-                self._ledger.note_results_mount(output_dir, results)
+                with self._writing():
+                    self._ledger.note_results_mount(output_dir, results)
 
     def retry(self, now: float) -> None:
         """Take up all failed and quarantined files again, and let all that back off try at once.
 
         Raises:
-            sqlite3.OperationalError: the ledger cannot be written.
+            sqlite3.Error: the ledger cannot be written.
         """
         entries = self._ledger.retry()
         for entry in entries:
@@ -118,11 +124,10 @@ class Desk:
             return None
         if piece.sentence:
             return Condemn(piece.number, piece.path, mount, "killed", piece.sentence, results_mount)
-        try:
-            piece.attempts = self._ledger.begin(piece.path, piece.signature)
-        except sqlite3.OperationalError as error:
-            self.schedule.again(piece, now, "ledger", _ledger_words(error), attempts=piece.attempts)
-            return None
+        attempts = piece.attempts + 1  # where the ledger cannot be written, the count lasts as long as this
+        with self._writing():
+            attempts = self._ledger.begin(piece.path, piece.signature)
+        piece.attempts = attempts
         return Work(
             piece.number,
             piece.path,
@@ -176,6 +181,19 @@ class Desk:
         """Take back what was given to a worker that a share had held up; `absolve` came before."""
         for piece in list(self.schedule.given.values()):
             self.schedule.again(piece, now, "stuck", why, attempts=piece.attempts)
+
+    def try_to_write(self) -> None:
+        """Find out whether a ledger that could not be written can be written again."""
+        if self._is_unwritten:
+            with self._writing():
+                self._ledger.touch()
+
+    def note(self, error: sqlite3.Error) -> None:
+        """Take what SQLite said against reading or writing the ledger."""
+        self._is_unwritten = True
+        if type(error) is sqlite3.DatabaseError:  # "malformed", "not a database"; what may end is of others
+            self.damage = f"the ledger is damaged: {error}"
+        self._states.hold("ledger", "ledger", _ledger_words(error))
 
     def _again(self, piece: Piece, kind: str, words: str, now: float) -> None:
         if not piece.sentence:
@@ -267,14 +285,23 @@ class Desk:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Go on where the ledger's disk is full: what it does not know is found again by content."""
+        """Go on where the ledger cannot be written: what it does not know is found again by content."""
         try:
             yield
-        except sqlite3.OperationalError as error:
-            self._states.hold("ledger", "ledger", _ledger_words(error))
+        except sqlite3.Error as error:
+            self.note(error)
         else:
+            self._is_unwritten = False
             self._states.end("ledger")
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Go on where the ledger cannot be read; that it can be read is no news of a full disk."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.note(error)
 
-def _ledger_words(error: sqlite3.OperationalError) -> str:
-    return f"the state folder cannot be written: {error}; make room there"
+
+def _ledger_words(error: sqlite3.Error) -> str:
+    return f"the state folder cannot be written: {error}; make room there or check its permissions"

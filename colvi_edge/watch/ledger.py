@@ -162,7 +162,7 @@ class LedgerReader:
 class Ledger(LedgerReader):
     """Also writes. What a method has written is on the disk when it returns.
 
-    Each method may raise sqlite3.OperationalError: the disk is full, or failed.
+    Each method may raise sqlite3.Error: the disk is full, or failed, or the file is damaged.
 
     Attributes:
         set_aside: where the previous ledger was put, because it was damaged; None if it was not.
@@ -271,6 +271,12 @@ class Ledger(LedgerReader):
         """Keep the mount of the folder of the results, of the last such folder."""
         kept = json.dumps({"folder": folder, "mount": asdict(mount)})
         self._connection.execute("REPLACE INTO meta VALUES ('results mount', ?)", (kept,))
+
+    def touch(self) -> None:
+        """Write something, to see that it can be done."""
+        self._connection.execute(
+            "REPLACE INTO meta VALUES ('touched', ?)", (datetime.now(timezone.utc).isoformat(),)
+        )
 
     def _drop_unsound(self) -> int:
         with self.explained():

@@ -128,7 +128,8 @@ class Reporter:
     def _words(self, status: Status) -> str:
         try:
             counts = [f"{count} {what}" for what, count in self._ledger.counts().items() if what != "pending"]
-        except sqlite3.OperationalError:  # its disk is full or gone; the state above says so
+        except sqlite3.Error as error:
+            self._desk.note(error)
             counts = []
         waiting = [f"{status.pending} pending", f"{status.settling} settling"]
         what = "watching" if status.ready else "starting"

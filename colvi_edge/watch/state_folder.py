@@ -21,6 +21,7 @@ from pathlib import Path
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.printable import printable_name
 from colvi_edge.state import state_directory
+from colvi_edge.watch.lock import LOCK_NAME
 
 SERVICE_STATE = Path("/var/lib/colvi-edge")
 """The state directory that systemd gives the service."""
@@ -66,7 +67,7 @@ class StateFolder:
 
         Raises:
             UsageError: no daemon of this machine ever watched the folder.
-            OutputError: it may not be looked into.
+            OutputError: it may not be looked into, or was removed under a daemon.
         """
         states = [SERVICE_STATE]
         with suppress(OutputError):  # who has no place for a daemon of his own may ask for the service's
@@ -74,6 +75,12 @@ class StateFolder:
         folders = [cls(_within(state, root)) for state in states]
         found = [folder for folder in folders if folder.exists()]
         if not found:
+            if _is_locked(root):
+                raise OutputError(
+                    f"a daemon watches {printable_name(str(root))}, but what it keeps is not in "
+                    f"{' or '.join(dict.fromkeys(map(str, states)))}; it was removed, or is another user's "
+                    "or machine's: ask there, or restart the daemon"
+                )
             raise UsageError(
                 f"{printable_name(str(root))} was never watched on this machine; expected its state in "
                 f"{' or '.join(dict.fromkeys(map(str, states)))}; start with: colvi-edge watch"
@@ -104,6 +111,7 @@ class Lock:
         Raises:
             OutputError: it may not be opened.
         """
+        self._path = path
         try:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
@@ -115,9 +123,17 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        os.truncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        with suppress(OSError):  # on a full disk it holds without words
+            os.truncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
         return True
+
+    def is_current(self) -> bool:
+        """Return whether it is still the file at its path, which another daemon would take."""
+        try:
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        except OSError:
+            return False
 
     def holder(self) -> str:
         """Return the process id that the last holder left, as text; "?" if it left none."""
@@ -149,6 +165,14 @@ def is_held(lock: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def _is_locked(root: Path) -> bool:
+    """Return whether a daemon holds the watched folder itself, which it does where results go there."""
+    try:
+        return is_held(root / LOCK_NAME)
+    except OutputError:
+        return False
 
 
 def _unreadable(path: Path, error: OSError) -> OutputError:

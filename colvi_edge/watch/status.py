@@ -1,11 +1,12 @@
 """What the daemon says of itself in status.json, and `colvi-edge status`, which shows that and the ledger."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from colvi_edge.printable import printable_json, printable_name, unambiguous_nam
 from colvi_edge.watch.desk import Last
 from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.ledger import Entry, LedgerReader
+from colvi_edge.watch.ledger import State as LedgerState
 from colvi_edge.watch.messages import Started
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.states import State
@@ -109,8 +111,10 @@ def show_status(folder: Path, as_json: bool) -> int:
     state = StateFolder.find(folder)
     status = read_status(state.status)
     running = is_held(state.lock)
+    if running and status and (trouble := _disk_trouble(state.path)):
+        status = replace(status, states=[*status.states, trouble])
     silent_s = max(time.monotonic() - status.said_s, 0.0) if running and status else 0.0
-    with closing(LedgerReader(state.ledger)) as ledger, ledger.explained():
+    with closing(_ledger(state.ledger, status if running else None)) as ledger, ledger.explained():
         if as_json:
             plain = _as_plain(folder, status, running, silent_s, ledger)
             print(printable_json(json.dumps(plain)))  # noqa: T201 - data for a pipe
@@ -119,8 +123,50 @@ def show_status(folder: Path, as_json: bool) -> int:
     return int(not running or status is None or bool(status.states) or silent_s > SILENT_AFTER_S)
 
 
+def _disk_trouble(path: Path) -> State | None:
+    """Return what keeps a daemon from saying it itself: the disk of its state takes nothing."""
+    disk = os.statvfs(path)
+    if disk.f_flag & os.ST_RDONLY:
+        words = "read-only; make it writable"
+    elif not disk.f_bfree or (disk.f_files and not disk.f_ffree):
+        words = "full; make room there"
+    else:
+        return None
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return State("ledger", f"the disk of the state folder is {words}", now)
+
+
+class _NoLedger:
+    """Stands for a ledger that is being made anew."""
+
+    def counts(self) -> dict[str, int]:
+        """See `LedgerReader`."""
+        return {}
+
+    def in_state(self, _: LedgerState) -> Iterable[Entry]:
+        """See `LedgerReader`."""
+        return ()
+
+    def explained(self) -> AbstractContextManager[None]:
+        """See `LedgerReader`."""
+        return nullcontext()
+
+    def close(self) -> None:
+        """See `LedgerReader`."""
+
+
+def _ledger(path: Path, status: Status | None) -> LedgerReader | _NoLedger:
+    """Return the ledger; what stands for it if a daemon that runs tells what is wrong."""
+    try:
+        return LedgerReader(path)
+    except OutputError:
+        if status is None or not status.states:
+            raise
+        return _NoLedger()
+
+
 def _as_plain(
-    folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader
+    folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader | _NoLedger
 ) -> dict[str, Any]:
     said = {} if status is None else asdict(status)
     said.pop("said_s", None)
@@ -136,7 +182,7 @@ def _as_plain(
     return {name: value for name, value in plain.items() if name not in ("pending", "settling")}
 
 
-def _counts(status: Status | None, ledger: LedgerReader) -> dict[str, int]:
+def _counts(status: Status | None, ledger: LedgerReader | _NoLedger) -> dict[str, int]:
     done = {name: count for name, count in ledger.counts().items() if name != "pending"}
     pending, settling = (status.pending, status.settling) if status else (0, 0)
     return {**done, "pending": pending, "settling": settling}
@@ -148,7 +194,9 @@ def _entry(entry: Entry) -> dict[str, str]:
     return {"path": unambiguous_name(entry.path), **plain}
 
 
-def _print(folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader) -> None:
+def _print(
+    folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader | _NoLedger
+) -> None:
     from colvi_edge.terminal import shown, wide_console
 
     console = wide_console()

@@ -11,26 +11,24 @@ the loop comes round whatever a share or a file does to the children.
 import faulthandler
 import logging
 import os
-import select
 import selectors
 import signal
 import sqlite3
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from datetime import datetime
 from typing import cast
 
-from colvi_edge.errors import UsageError
+from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import is_temporary_name
-from colvi_edge.printable import printable_name
 from colvi_edge.watch import journal
 from colvi_edge.watch.child import leave_no_core
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.desk import Desk
 from colvi_edge.watch.drain import Drain
-from colvi_edge.watch.ledger import Ledger
+from colvi_edge.watch.held_state import HeldState
 from colvi_edge.watch.lookout import Lookout
 from colvi_edge.watch.messages import (
     Degraded,
@@ -53,7 +51,6 @@ from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.reporter import Reporter
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.signals import Signals
-from colvi_edge.watch.state_folder import Lock, StateFolder
 from colvi_edge.watch.states import StateName, States
 from colvi_edge.watch.workers import Workers
 
@@ -64,6 +61,8 @@ END_LIMIT_S = 1.0  # for children that were killed; what hangs on a share is lef
 PAUSED_AFTER_S = 5.0  # between two rounds
 _BUSY_ROUND_S = 0.2  # a memory bomb grows by some hundred MB within that
 _IDLE_ROUND_S = 1.0
+STATE_EVERY_S = 2.0  # between two looks at the state folder
+TOLD_S = 60.0  # how long it is said that it was lost and begun anew
 _RESTART = 75  # EX_TEMPFAIL: start me again, and the folder will be writable
 
 COMMANDS: Mapping[str, Sequence[str]] = {
@@ -91,33 +90,38 @@ def watch(settings: WatchSettings, commands: Mapping[str, Sequence[str]] = COMMA
     leave_no_core()
     journal.set_up(settings.log_names)
     settings = settings.absolute()
-    folder = StateFolder.of(settings.root)
-    with ExitStack() as stack:
-        signals = stack.enter_context(Signals())
-        lock = stack.enter_context(closing(Lock(folder.lock)))
-        if not _taken(lock, settings, signals):
-            return 0
-        ledger = stack.enter_context(closing(Ledger(folder.ledger)))
-        supervisor = stack.enter_context(closing(Supervisor(settings, folder, ledger, signals, commands)))
-        return supervisor.run()
+    with Signals() as signals, closing(HeldState(settings, signals)) as state:
+        lost = ""
+        while state.begin(lost):
+            with closing(Supervisor(settings, state, signals, commands)) as supervisor:
+                exit_code = supervisor.run()
+            if not supervisor.lost:
+                return exit_code
+            lost = supervisor.lost
+        return 0
 
 
 class Supervisor:
-    """The loop, and what comes round in it."""
+    """The loop, and what comes round in it.
+
+    Attributes:
+        lost: what became of the state folder, so that all has to begin anew; "" as long as it is there.
+    """
 
     def __init__(
         self,
         settings: WatchSettings,
-        folder: StateFolder,
-        ledger: Ledger,
+        state: HeldState,
         signals: Signals,
         commands: Mapping[str, Sequence[str]],
     ) -> None:
         """Put the parts together; nothing is started yet."""
         now = time.monotonic()
+        self.lost = ""
+        folder, ledger = state.folder, state.ledger
         self._settings = settings
+        self._state = state
         self._folder = folder
-        self._ledger = ledger
         self._signals = signals
         self._commands = commands
         self._states = States()
@@ -146,17 +150,22 @@ class Supervisor:
         elif ledger.dropped:
             why = f"{ledger.dropped} entries of the ledger were damaged, and are made anew from what is found"
             self._states.hold("rebuilding", "degraded", why)
+        self._state_at = 0.0
+        self._told_until = now + TOLD_S
+        if state.lost:
+            self._states.hold("state", "degraded", f"{state.lost}; all is made anew from what is found")
 
     def run(self) -> int:
-        """Go round until a signal comes, or a folder is drained; return the exit code."""
-        for litter in filter(lambda path: is_temporary_name(path.name), self._folder.path.iterdir()):
-            litter.unlink()
+        """Go round until a signal comes, a folder is drained or the state is lost; return the exit code."""
+        with suppress(OSError):  # who deletes the whole folder now need not hurry
+            for litter in filter(lambda path: is_temporary_name(path.name), self._folder.path.iterdir()):
+                litter.unlink()
         log.info("watching %s", self._settings.root, extra={"COLVI_EVENT": "started"})
         with self._drain.bar if self._drain else nullcontext():
-            while self._exit_code is None:
+            while self._exit_code is None and not self.lost:
                 self._round()
             self._stop()
-        return self._drain.summary() if self._drain else self._exit_code
+        return self._drain.summary() if self._drain and not self.lost else self._exit_code or 0
 
     def close(self) -> None:
         """End what is still running, without waiting for it."""
@@ -196,6 +205,7 @@ class Supervisor:
         if self._workers.limit(bool(given), mount is not None, now, longest):
             self._desk.absolve()
         if not self._stopping:
+            self._look_after_state(now)
             self._lookout.tick(now)
             self._workers.tick(idle=not self._desk.schedule.given, now=now)
             self._take_up_retry(now)
@@ -208,6 +218,29 @@ class Supervisor:
         if self._reloading and not self._workers.is_reloading:
             self._reloading = False
             notify(READY="1")
+
+    def _look_after_state(self, now: float) -> None:
+        """See whether the state folder still is what is held; begin anew if it is not."""
+        if now < self._state_at:
+            return
+        self._state_at = now + STATE_EVERY_S
+        self._desk.try_to_write()
+        lost = self._state.loss() or self._desk.damage
+        if not lost:
+            if now >= self._told_until:  # who looks every half minute has seen it by then
+                self._states.end("state")
+            return
+        self._states.hold("state", "ledger", lost)
+        if now < self._state.renew_at:
+            return
+        try:
+            self._state.renew()
+        except OutputError as error:
+            self._states.hold("state", "ledger", f"{lost}, and cannot be made again: {error}")
+            if self._state.is_for_systemd():
+                self._exit_code = _RESTART
+        else:
+            self.lost = lost
 
     def _children(self) -> list[Child]:
         return [*self._lookout, *self._workers, *self._publishing]
@@ -321,14 +354,15 @@ class Supervisor:
             worker.send(message)
 
     def _take_up_retry(self, now: float) -> None:
-        if self._folder.retry.is_file():
-            try:
-                self._desk.retry(now)
-                self._folder.retry.unlink()
-            except (sqlite3.OperationalError, OSError) as error:
-                self._states.hold("retry", "ledger", f"the state folder cannot be written: {error}")
-            else:
-                self._states.end("retry")
+        try:
+            if not self._folder.retry.is_file():
+                return
+            self._desk.retry(now)
+            self._folder.retry.unlink()
+        except (sqlite3.Error, OSError) as error:
+            self._states.hold("retry", "ledger", f"the state folder cannot be written: {error}")
+        else:
+            self._states.end("retry")
 
     def _name_trouble(self) -> None:
         trouble = self._desk.schedule.trouble
@@ -348,7 +382,8 @@ class Supervisor:
     def _stop(self) -> None:
         """Give the worker time for what it has, and the report for what is new; take the rest back."""
         self._stopping = True
-        notify(STOPPING="1", STATUS="stopping")
+        if not self.lost:
+            notify(STOPPING="1", STATUS="stopping")
         given, worker = self._desk.schedule.given, self._workers.current
         if worker:
             worker.send(Finish())
@@ -358,32 +393,13 @@ class Supervisor:
         self._workers.leave(time.monotonic())
         self._publishing.hurry()
         self._look_after_all(time.monotonic())
-        while self._publishing.is_behind and time.monotonic() < until:
+        while self._publishing.is_behind and not self.lost and time.monotonic() < until:
             self._round()
         if given and not self._workers.held_up:
             self._desk.absolve()
-        log.info("stopped; %d files are handed back", len(given), extra={"COLVI_EVENT": "stopped"})
+        what = f"{self.lost}; it begins anew" if self.lost else "stopped"
+        log.info("%s; %d files are handed back", what, len(given), extra={"COLVI_EVENT": "stopped"})
         self._reporter.say(time.monotonic())
-
-
-def _taken(lock: Lock, settings: WatchSettings, signals: Signals) -> bool:
-    """Take the lock, waiting for another daemon to end; return False if a signal ends this one first."""
-    if lock.take():
-        return True
-    time.sleep(0.1)  # `colvi-edge status` may just have looked whether it is held
-    if lock.take():
-        return True
-    why = f"process {lock.holder()} watches {printable_name(str(settings.root))}"
-    if settings.once:
-        raise UsageError(f"{why} already, and will diagnose all that is there; see: colvi-edge status")
-    log.warning("waiting: %s; this one takes over when it ends", why, extra={"COLVI_EVENT": "waiting"})
-    notify(READY="1", STATUS=f"waiting: {why}; this one takes over when it ends")
-    while not lock.take():
-        notify(WATCHDOG="1")
-        select.select([signals], [], [], 1.0)
-        if signals.take() & {signal.SIGTERM, signal.SIGINT}:
-            return False
-    return True
 
 
 def _seconds(utc: str) -> float:

@@ -7,10 +7,9 @@ Annotated with a range of numbers or with a pattern that a whole text has to mat
 import math
 import re
 import types
-from collections.abc import Hashable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 LONGEST_TEXT = 1 << 16
 """Characters of a text: of the longest path, 64 folders deep, there are 16,000."""
@@ -36,7 +35,7 @@ def made(kind: type[Made], values: Any) -> Made:
     """
     if not isinstance(values, dict):
         raise WrongTypeError(f"{kind.__name__} is no object")
-    annotations, required = _fields(cast(Hashable, kind))
+    annotations, required = _fields(kind)  # type: ignore[arg-type] # a type that is not known is hashable, too
     if not required <= values.keys() <= annotations.keys():
         raise WrongTypeError(f"{kind.__name__} has not the fields that it should have")
     given = {name: _checked(f"{kind.__name__}.{name}", annotations[name], values[name]) for name in values}
@@ -44,9 +43,8 @@ def made(kind: type[Made], values: Any) -> Made:
 
 
 @cache
-def _fields(kind: Hashable) -> tuple[dict[str, Any], frozenset[str]]:
+def _fields(kind: type[Any]) -> tuple[dict[str, Any], frozenset[str]]:
     """Return the annotation of each field, and which fields must be there."""
-    assert isinstance(kind, type)  # noqa: S101 # a cache takes what can be a key, and types are
     annotations = get_type_hints(kind, include_extras=True)
     required = {
         field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING

@@ -108,25 +108,65 @@ def disk_full(scene: Scene) -> None:
 
 
 def state_full(scene: Scene) -> None:
-    """The disk of the state directory is full: nothing is forgotten, and it is seen."""
+    """The disk of the state directory is full, then read-only: that is seen, and stops nothing."""
     state = scene.place / "state"
     state.mkdir()
     mount(state, "size=32m")
     with scene.daemon() as daemon:
         scene.arrive(2)
         scene.wait_recorded()
-        fill(state / "ballast.bin")
-        began = time.monotonic()
-        scene.arrive(5)
-        time.sleep(1)
-        daemon.wait_until(lambda status: status["states"] or status["silent_s"] > VISIBLE_S, 40, "to say it")
-        status = daemon.status()
-        words = [s["name"] for s in status["states"]] or f"silent for {status['silent_s']} s"
-        say(f"    {words} told after {time.monotonic() - began:.1f} s")
-        (state / "ballast.bin").unlink()
-        well_s = daemon.is_well(RECOVERED_S)
+        for fault, repair in (
+            (lambda: fill(state / "ballast.bin"), (state / "ballast.bin").unlink),
+            (lambda: shadow_read_only(state), lambda: umount(state)),
+        ):
+            fault()
+            began = time.monotonic()
+            scene.arrive(5)
+            recorded_s = scene.wait_recorded()
+            daemon.ails(VISIBLE_S, "ledger")
+            words = sorted({told["why"] for told in daemon.status()["states"]})
+            say(f"    told after {time.monotonic() - began:.1f} s: {words}; done after {recorded_s:.1f} s")
+            repair()
+            say(f"    well {daemon.is_well(RECOVERED_S):.1f} s after repair")
+            scene.arrive(1)
+            scene.wait_recorded()
+
+
+def state_lost(scene: Scene) -> None:
+    """The state folder is deleted, its ledger, cut, its lock; each time files are in work."""
+    with scene.daemon() as daemon:
+        scene.arrive(3)
         scene.wait_recorded()
-        say(f"    well {well_s:.1f} s after repair")
+        supervisor = daemon.pid("supervisor")
+        (state,) = (scene.place / "state").glob("colvi-edge/watch/*")
+        ledger, lock = state / "ledger.sqlite", state / "lock"
+        for number, (what, lose) in enumerate(
+            (
+                ("folder deleted", lambda: shutil.rmtree(state)),
+                ("ledger deleted", ledger.unlink),
+                ("ledger emptied", lambda: os.truncate(ledger, 0)),
+                ("lock deleted", lock.unlink),
+            ),
+            1,
+        ):
+            before = {path: path.stat().st_ino for path in scene.root.glob("*.colvi.json")}
+            scene.arrive(3)
+            lose()
+            told_s = daemon.wait_until(
+                lambda status: any("all is made anew" in s["why"] for s in status["states"]),
+                VISIBLE_S,
+                "to say it",
+            )
+            scene.arrive(3)
+            recorded_s = scene.wait_recorded()
+            say(f"    {what}: told after {told_s:.1f} s; files that came then done after {recorded_s:.1f} s")
+            if any(path.stat().st_ino != inode for path, inode in before.items()):
+                scene.faults.append(f"{what}: results of the same content were written again")
+            if daemon.log().count("it begins anew") != number:
+                scene.faults.append(f"{what}: begun anew more than once")
+        daemon.is_well(RECOVERED_S)
+        if daemon.pid("supervisor") != supervisor:
+            scene.faults.append("the daemon ended")
 
 
 def read_only(scene: Scene) -> None:
@@ -372,6 +412,7 @@ SCENARIOS: dict[str, Callable[[Scene], None]] = {
     for scenario in (
         disk_full,
         state_full,
+        state_lost,
         read_only,
         unmounted,
         apart,
@@ -399,6 +440,12 @@ def remount(where: Path, options: str) -> None:
 def bind(what: Path, where: Path) -> None:
     """Mount a folder in a second place."""
     subprocess.run(["mount", "--bind", str(what), str(where)], check=True)
+
+
+def shadow_read_only(where: Path) -> None:
+    """Show a folder read-only under its own path; what is open already stays writable."""
+    bind(where, where)
+    remount(where, "bind,ro")
 
 
 def umount(where: Path) -> None:

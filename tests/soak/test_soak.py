@@ -22,6 +22,7 @@ SCRIPTS = {
     "latency": "latency --files 4 --burst 20 --pixels 512 --limit-ms 10000 --ratio 0.1",
     "disks": "faults disk_full read_only",
     "state": "faults state_full",
+    "lost": "faults state_lost",
     "mounts": "faults unmounted apart results_late --rounds 1",
     "folders": "faults other_device recreated",
     "events": "faults overflow no_instances --decoys 12500 --images 20",
@@ -29,7 +30,7 @@ SCRIPTS = {
 }
 NEEDS = {
     "trace": "strace",
-    **dict.fromkeys(("disks", "state", "mounts", "folders", "events", "watches"), "namespaces"),
+    **dict.fromkeys(("disks", "state", "lost", "mounts", "folders", "events", "watches"), "namespaces"),
     "two": "other_user",
 }
 """What a script skips without; a machine that must have it says so in COLVI_EDGE_REQUIRE."""
@@ -117,8 +118,13 @@ def test_folders(outcome: Callable[[str], None]) -> None:
 
 
 def test_state(outcome: Callable[[str], None]) -> None:
-    """A full disk under the ledger loses nothing, and is told."""
+    """A full or read-only disk under the ledger stops nothing, and is told."""
     outcome("state")
+
+
+def test_lost_state(outcome: Callable[[str], None]) -> None:
+    """A state folder that is deleted, or a file in it, is told and made anew from the results."""
+    outcome("lost")
 
 
 def test_watches(outcome: Callable[[str], None]) -> None:

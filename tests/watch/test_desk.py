@@ -346,35 +346,73 @@ def test_an_incomplete_file_gets_a_last_look(office: Office) -> None:
     assert lasts[-1][1]
 
 
-def test_a_full_state_disk_stops_work_and_loses_nothing(office: Office) -> None:
-    """An attempt that cannot be written is not made; the daemon goes on, says why, and recovers."""
+def test_a_full_state_disk_is_told_and_stops_no_work(office: Office) -> None:
+    """Results lie beside the raw files; what the ledger could not take is found again by content."""
     for number in range(50):
         office.ready(f"{number}.tif")
     works = office.take()
     (pages,) = office.ledger._connection.execute("PRAGMA page_count").fetchone()
     office.ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
-    given = 0
-    for _ in range(200):
+    told = set()
+    while works:
         for work in works:
             office.answer(work, "ok", "words " * 100)
-            given += 1
-        office.now += 61
+            told |= {(state.name, state.why) for state in office.states}
         works = office.take()
-        if not works:
-            break
-    assert given < 50
-    assert not works
-    assert office.desk.schedule.trouble is not None
-    assert office.desk.schedule.trouble.kind == "ledger"
-    assert "make room" in office.desk.schedule.trouble.words
+    assert office.desk.answers == 50
+    ((name, why),) = told
+    assert name == "ledger"
+    assert "disk is full; make room" in why
 
-    office.ledger._connection.execute("PRAGMA max_page_count = 100000")
-    for _ in range(200):
-        office.now += 61
-        for work in office.take():
-            office.answer(work, "ok")
-    assert list(office.desk.schedule) == []
+
+def test_a_ledger_that_is_read_only_is_told_until_it_is_written(office: Office) -> None:
+    """That it can be read is no proof; that it can be written again is found out without any work."""
+    office.ready("a.tif")
+    office.ledger._connection.execute("PRAGMA query_only = ON")
+    (work,) = office.take()
+    office.answer(work, "ok")
+    for _ in range(2):
+        assert [state.name for state in office.states] == ["ledger"]
+        office.ready("more.tif")
+        office.desk.try_to_write()
+
+    office.ledger._connection.execute("PRAGMA query_only = OFF")
+    office.desk.try_to_write()
     assert list(office.states) == []
+    assert office.desk.damage == ""
+
+
+def test_attempts_count_where_the_ledger_cannot_be_written(office: Office) -> None:
+    """As long as the process lives: a file that ends each worker is quarantined all the same."""
+    office.ledger._connection.execute("PRAGMA query_only = ON")
+    office.ready("a.tif")
+    for attempt in range(1, QUARANTINE_AFTER + 1):
+        (work,) = office.take()
+        assert isinstance(work, Work)
+        office.desk.worker_died(f"attempt {attempt}", office.now)
+    (sentence,) = office.take()
+
+    assert isinstance(sentence, Condemn)
+    assert sentence.message.startswith("3 attempts to read it")
+    assert [state.name for state in office.states] == ["ledger"]
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 10**30])
+def test_no_number_is_too_large_for_the_ledger(office: Office, number: int) -> None:
+    """Should one come, whoever let it in: SQLite has 63 bits, and would raise what nobody expects."""
+    office.ready("a.tif")
+    (work,) = office.take()
+    office.desk.finished(Finished(work.number, "ok", "ab" * 32, number, "", "", 1.0), office.now)
+
+    assert office.row("a.tif")["revision"] == 2**63 - 1
+
+
+def test_a_damaged_ledger_is_known_from_a_full_disk(office: Office) -> None:
+    """Damage does not end by itself."""
+    office.desk.note(sqlite3.OperationalError("disk I/O error"))
+    assert office.desk.damage == ""
+    office.desk.note(sqlite3.DatabaseError("database disk image is malformed"))
+    assert "malformed" in office.desk.damage
 
 
 def test_an_answer_of_a_worker_that_was_given_up_is_nothing(office: Office) -> None:

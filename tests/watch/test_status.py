@@ -1,7 +1,9 @@
 """`colvi-edge status` and `retry`: what an operator reads and does, with and without a daemon."""
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,8 +18,10 @@ from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.watch import state_folder
 from colvi_edge.watch.desk import Last
 from colvi_edge.watch.ledger import Ledger
+from colvi_edge.watch.lock import FolderLock
 from colvi_edge.watch.messages import Signature, Started
 from colvi_edge.watch.retry import retry
+from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.state_folder import Lock, StateFolder, is_held
 from colvi_edge.watch.states import State
 from colvi_edge.watch.status import Status, Waiting, read_status, show_status, write_status
@@ -195,6 +199,79 @@ def test_a_folder_that_was_never_watched(place: Place, tmp_path: Path) -> None:
         show_status(tmp_path / "other", as_json=False)
 
     assert str(error.value).count(str(tmp_path)) == 3
+
+
+def test_a_daemon_whose_state_was_removed_runs_all_the_same(place: Place, tmp_path: Path) -> None:
+    """Its lock in the watched folder shows that it lives, also when nothing else does."""
+    place.root.mkdir()
+    shutil.rmtree(place.state.path)
+    with pytest.raises(UsageError, match="was never watched"):
+        StateFolder.find(place.root)
+    with PinnedRoot(place.root) as pinned:
+        lock = FolderLock(pinned)
+        with pytest.raises(
+            OutputError, match=r"^a daemon watches .*scope, but what it keeps is not in .*state"
+        ):
+            StateFolder.find(place.root)
+        lock.close()
+    with pytest.raises(UsageError, match="was never watched"):
+        StateFolder.find(place.root)
+
+
+def test_a_ledger_that_is_made_anew_hides_nothing_else(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
+) -> None:
+    """What the daemon says of itself is shown; without a daemon that says so, it is an error."""
+    place.state.ledger.unlink()
+    with pytest.raises(OutputError, match="cannot be read"):
+        show_status(place.root, as_json=False)
+    place.say(states=[State("ledger", "ledger.sqlite is gone", "2026-11-20T12:00:00+00:00")])
+
+    code, text, plain = shown()
+    assert code == 1
+    assert "ledger.sqlite is gone" in text
+    assert [state["why"] for state in plain["states"]] == ["ledger.sqlite is gone"]
+    assert "done" not in plain["files"]
+    place.lock.close()
+    with pytest.raises(OutputError, match="cannot be read"):
+        show_status(place.root, as_json=False)
+    place.lock = Lock(place.state.lock)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("size=8m", ""),
+        ("size=8m,ro", "the disk of the state folder is read-only; make it writable"),
+        ("size=4k", "the disk of the state folder is full; make room there"),
+        ("size=8m,nr_inodes=2", "the disk of the state folder is full; make room there"),
+    ],
+)
+def test_a_disk_that_lets_the_daemon_say_nothing_is_told(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]],
+    place: Place,
+    options: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """By who asks, at once: the daemon's own word would be silence, after half a minute."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], check=True)
+    try:
+        with contextlib.suppress(OSError):
+            (disk / "ballast").write_bytes(bytes(4096))
+        asked, statvfs = place.state.path, os.statvfs
+        monkeypatch.setattr(os, "statvfs", lambda path: statvfs(disk if path == asked else path))
+        code, text, plain = shown()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+    assert [state["why"] for state in plain["states"]] == [words] * bool(words)
+    assert code == bool(words)
+    assert words in text
 
 
 def test_the_state_of_the_service_is_found(

@@ -495,7 +495,7 @@ def test_a_worker_may_say_anything(daemon: Daemon) -> None:
     daemon.ready(*names, "good.tif")
     wait_until(lambda: daemon.in_state("good.tif") and daemon.in_state(*names, state="quarantined"), 120)
 
-    assert daemon.stderr().count("the worker ended: it sent what is no message") >= 3 * len(lies)
+    assert daemon.stderr().count("the worker ended: it sent what is no message") >= len(lies)
     assert daemon.process.poll() is None
     assert "Traceback" not in daemon.stderr()
 
