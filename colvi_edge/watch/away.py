@@ -1,6 +1,11 @@
 """What the errors of a file system say of a share: that it is away, and what to do about it."""
 
 import errno
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from colvi_edge.printable import printable_name
 
 # What a kernel answers on a soft mount for a server that does not.
 _UNANSWERED = {
@@ -12,8 +17,9 @@ _UNANSWERED = {
 _UNANSWERED_IF_LATE = {errno.EIO, errno.ESTALE}
 _LATE_S = 3.0
 
+_UNANSWERED_WORDS = "the server, or the disk, does not answer"
 _REMEDIES = {
-    **dict.fromkeys((*_UNANSWERED, errno.EIO), "the server, or the disk, does not answer"),
+    errno.EIO: _UNANSWERED_WORDS,
     **dict.fromkeys((errno.EACCES, errno.EPERM), "let the user of this daemon list it"),
     errno.ESTALE: "unmount and mount it again",
 }
@@ -23,15 +29,28 @@ class AwayError(Exception):
     """A folder is not there, its share is not mounted, or the server does not answer; the words say which."""
 
 
-def away(shown: str, error: OSError) -> AwayError:
+def away(folder: str, error: OSError, took_s: float) -> AwayError:
     """Return that a folder cannot be used, with the remedy.
 
     Args:
-        shown: names the folder.
+        folder: its path.
         error: what its file system said.
+        took_s: how long that took.
     """
     remedy = _REMEDIES.get(error.errno or 0, "make or mount it")
-    return AwayError(f"{shown} cannot be opened: {error.strerror}; {remedy}")
+    if is_unanswered(error, took_s):
+        remedy = _UNANSWERED_WORDS
+    return AwayError(f"{printable_name(folder)} cannot be opened: {error.strerror}; {remedy}")
+
+
+@contextmanager
+def claiming(folder: str) -> Iterator[None]:
+    """Turn what the file system says against opening a folder into an AwayError."""
+    began = time.monotonic()
+    try:
+        yield
+    except OSError as error:
+        raise away(folder, error, time.monotonic() - began) from error
 
 
 def is_of_share(error: OSError) -> bool:

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from colvi_edge.printable import printable_name
-from colvi_edge.watch.away import AwayError, away, is_of_share
+from colvi_edge.watch.away import AwayError, away, claiming, is_of_share
 from colvi_edge.watch.lock import FolderLock, FolderTakenError
 from colvi_edge.watch.messages import Mount
 from colvi_edge.watch.mounts import is_away
@@ -75,11 +76,9 @@ class Place:
             AwayError: the server of one of them does not answer.
         """
         for folder in (self.root, self.results) if self.apart else (self.root,):
-            try:
+            with claiming(str(folder.path)):
                 if not folder.is_current():
                     return False
-            except OSError as error:
-                raise away(printable_name(str(folder.path)), error) from error
         try:
             self._keep_lock()
         except FolderTakenError:
@@ -93,13 +92,11 @@ class Place:
         self._opened.close()
 
     def _pin(self, path: str, remembered: Mount | None) -> tuple[PinnedRoot, Mount, os.stat_result]:
-        try:
+        with claiming(path):
             folder = self._opened.enter_context(PinnedRoot(Path(path)))
             mount, status = folder.mount(), os.fstat(folder.fileno())
             if not folder.is_current():  # a share may open a folder that it calls stale when asked for it
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-        except OSError as error:
-            raise away(printable_name(path), error) from error
         if remembered and is_away(mount, remembered):
             source, point = printable_name(remembered.source), printable_name(remembered.point)
             raise AwayError(f"{source} is not mounted on {point} any more; mount it again")
@@ -110,12 +107,13 @@ class Place:
             self._lock.close()
             self._lock = None
         if self._lock is None:
+            began = time.monotonic()
             try:
                 self._lock = FolderLock(self.results)
                 self.unlocked = ""
             except OSError as error:
                 if is_of_share(error):
-                    raise away(printable_name(str(self.results.path)), error) from error
+                    raise away(str(self.results.path), error, time.monotonic() - began) from error
                 self.unlocked = f"the folder of the results cannot be locked: {error.strerror}"
 
 

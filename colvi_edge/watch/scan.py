@@ -15,7 +15,6 @@ from itertools import islice
 
 from colvi_edge.acquisition import is_raw_name
 from colvi_edge.outputs.names import OutputKind, is_temporary_name, output_name
-from colvi_edge.printable import printable_name
 from colvi_edge.watch.away import away, is_unanswered
 from colvi_edge.watch.formats import unread_suffix
 from colvi_edge.watch.messages import Signature
@@ -111,8 +110,9 @@ class Scan:
 
     def _note(self, folder: str, error: OSError) -> None:
         """Note that a folder, or something in it, could not be looked at."""
-        if is_unanswered(error, time.monotonic() - self._asked_at):
-            raise away(printable_name(str(self._place.root.path)), error) from error
+        took_s = time.monotonic() - self._asked_at
+        if is_unanswered(error, took_s):
+            raise away(str(self._place.root.path), error, took_s) from error
         if isinstance(error, PermissionError):
             self.barred.add(folder)
         else:

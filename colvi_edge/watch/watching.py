@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-from colvi_edge.printable import printable_name
 from colvi_edge.watch.away import away, is_unanswered
 from colvi_edge.watch.events import Observation, Trust
 from colvi_edge.watch.ledger import LedgerReader
@@ -187,8 +186,9 @@ class Watching:
         except OSError as error:
             if error.errno in _GONE:
                 raise FileNotFoundError from error
-            if is_unanswered(error, time.monotonic() - began):
-                raise away(printable_name(str(root.path)), error) from error
+            took_s = time.monotonic() - began
+            if is_unanswered(error, took_s):
+                raise away(str(root.path), error, took_s) from error
             return self._unopened_state(path) if error.errno in _NOT_OPENED else None
 
     def _unopened_state(self, path: str) -> Signature | None:
