@@ -11,7 +11,7 @@ from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Diagnoser, process
 from colvi_edge.report.report import Report
 from colvi_edge.simulate import image_seed, simulate_folder, simulate_planes, write_imagej
-from colvi_edge.terminal import progress, show, wide_console
+from colvi_edge.terminal import progress, show, shown, wide_console
 
 _PROJECTIONS = 6
 
@@ -42,13 +42,14 @@ def play(folder: Path, seed: int) -> int:
     console = wide_console()
     console.print(f"\nModel     {bundle.name} {bundle.version}: simulated images, no clinical meaning")
     console.print(
-        f"Engine    {info.runtime} {info.version}, {info.precision} on {info.device} ({info.reason})"
+        f"Engine    {info.runtime} {info.version}, {info.precision} on {info.device} ({shown(info.reason)})"
     )
     console.print(f"Right     {right} of {len(truths)} simulated cultures")
-    console.print(f"Look at   {page}: all of them on one page", soft_wrap=True)
-    console.print(f"          {example}.colvi.png", soft_wrap=True)
+    console.print(f"Look at   {shown(str(page))}: all of them on one page", soft_wrap=True)
+    console.print(f"          {shown(str(example))}.colvi.png", soft_wrap=True)
     console.print(
-        f"          {example.parent}: drag .geojson into QuPath, .rois.zip into Fiji", soft_wrap=True
+        f"          {shown(str(example.parent))}: drag .geojson into QuPath, .rois.zip into Fiji",
+        soft_wrap=True,
     )
     return int(len(results) < len(outcomes))
 

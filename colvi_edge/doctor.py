@@ -23,6 +23,7 @@ from colvi_edge.engines.precisions import precision_for
 from colvi_edge.engines.tensorrt_runtime import load
 from colvi_edge.errors import BundleError, EngineUnavailableError, OutputError, ParityError
 from colvi_edge.kernels.choose import choose
+from colvi_edge.machine import machine_mark
 from colvi_edge.outputs.names import image_label
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import WORDS, Familiar
@@ -97,7 +98,8 @@ def _described(image: Acquisition) -> str:
 
 def _software() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
-    yield Finding("ok", "machine", f"{platform.system()} {platform.machine()}, {cores} cores")
+    mark = f", called {machine_mark()} on shares" if machine_mark() else ""
+    yield Finding("ok", "machine", f"{platform.system()} {platform.machine()}, {cores} cores{mark}")
     yield Finding("ok", "software", f"colvi-edge {__version__}, Python {platform.python_version()}")
     for package in ("numpy", "tifffile", "imagecodecs"):
         yield Finding("ok", package, version(package))

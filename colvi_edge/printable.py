@@ -1,12 +1,25 @@
-"""File names as text that can be printed, logged and stored."""
+"""Names and words from outside as text that can be printed, logged and stored.
+
+Whatever is printed goes through here: a file's name, a model's, the words of an exception may hold a line
+break that forges a line, or an escape sequence that a terminal obeys.
+"""
+
+import io
+import json
+import traceback
+from typing import TextIO
+
+_LEFT_OUT = "(its words are left out, as they may hold names; --log-names shows them)"
 
 
 def printable_name(name: str) -> str:
     """Return a file name, or words that may hold one, fit for a message, a log or JSON.
 
     Control characters, unpaired surrogates and invisible characters are escaped: a name with a
-    line break in it could forge a line of a log.
+    line break in it could forge a line of a log. What is printable is returned as it is.
     """
+    if name.isprintable():
+        return name
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name
     )
@@ -19,3 +32,84 @@ def unambiguous_name(name: str) -> str:
     line feed and a backslash with an n would be one.
     """
     return "".join(r"\\" if c == "\\" else printable_name(c) for c in name)
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines whose line feeds are our own, each line printable."""
+    return "\n".join(map(printable_name, text.split("\n")))
+
+
+def printable_json(text: str) -> str:
+    r"""Return JSON with the same meaning, in which everything that is not printable is escaped.
+
+    Serialisers escape what JSON demands, which leaves DEL, the controls from U+0080 to U+009F and marks that
+    turn the direction of a line. Outside of strings JSON has nothing of that but line feeds.
+    """
+    return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+class PrintableStream(io.TextIOBase):
+    """A stream behind which nothing arrives that is not printable, but line feeds.
+
+    The command line puts it before stdout and stderr, where also usage errors, warnings and the logs of
+    libraries end. Whoever prints names says itself which line feeds are its own, see `printable_name`.
+
+    Attributes:
+        rich_proxied_file: the stream behind, by the name by which rich finds it. What rich writes to a
+            terminal has colours, and is made printable before, by `terminal`.
+    """
+
+    def __init__(self, behind: TextIO) -> None:
+        """Remember the stream behind."""
+        self.rich_proxied_file = self._behind = behind
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # nobody sets it
+        """That of the stream behind."""
+        return self._behind.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """That of the stream behind."""
+        return self._behind.errors
+
+    def write(self, text: str) -> int:
+        """Write a text; return its length."""
+        self._behind.write(printable_lines(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        self._behind.flush()
+
+    def isatty(self) -> bool:
+        """Return whether the stream behind is a terminal."""
+        return self._behind.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream behind."""
+        return self._behind.fileno()
+
+
+def printable_traceback(error: BaseException, *, words: bool = True) -> str:
+    """Return where a bug showed and what led to it, each line printable.
+
+    Args:
+        error: a bug.
+        words: also what the exceptions say. That may hold the names of files, which the lines of code do not.
+    """
+    chain = [error]
+    while (led_to := _led_to(chain[0])) and led_to not in chain:
+        chain.insert(0, led_to)
+    return "\nIt led to another exception:\n\n".join(_traceback(each, words) for each in chain).rstrip("\n")
+
+
+def _led_to(error: BaseException) -> BaseException | None:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _traceback(error: BaseException, words: bool) -> str:
+    name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    frames = printable_lines("".join(traceback.format_tb(error.__traceback__)))
+    said = printable_name(str(error)) if words else _LEFT_OUT
+    return f"Traceback (most recent call last):\n{frames}{name}: {said}\n"

@@ -1,6 +1,10 @@
 """What the commands print: a progress bar while they work, a table or JSON when they are done.
 
 Progress goes to standard error and only to a terminal, so that logs and pipes stay clean.
+
+Everything that a command prints goes through `wide_console`, `error_console` or `print_json`. Behind them
+nothing is left that a terminal would obey but their own colours and line feeds. Names and words from outside
+are put into what is printed by `shown`, so that they neither begin a line nor are taken for markup.
 """
 
 from collections import Counter
@@ -10,9 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 import orjson
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.segment import Segment
 from rich.table import Table
 
 from colvi_edge import RESEARCH_USE_ONLY
@@ -21,7 +32,7 @@ from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Outcome
-from colvi_edge.printable import printable_name, unambiguous_name
+from colvi_edge.printable import printable_json, printable_lines, printable_name, unambiguous_name
 from colvi_edge.records import error_record
 
 _COLOUR = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "failed": "red"}
@@ -29,11 +40,54 @@ _PIPE_COLUMNS = 160
 """Width of a table that goes into a file or a pipe, where no terminal says how wide it is."""
 
 
+_NOTHING = "[none][/none]"
+"""A tag without effect. No bracket before it begins a tag, whatever follows, and no backslash escapes one."""
+
+
+class _Console(Console):
+    """A console that prints nothing of a text that is not printable, whatever stands in it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield segment._replace(text=printable_lines(segment.text))
+
+
+def wide_console() -> Console:
+    """Return a console on standard output that does not fold tables at 80 columns in a pipe."""
+    console = _Console(highlight=False, emoji=False)
+    return console if console.is_terminal else _Console(highlight=False, emoji=False, width=_PIPE_COLUMNS)
+
+
+def error_console() -> Console:
+    """Return a console on standard error."""
+    return _Console(stderr=True, highlight=False, emoji=False)
+
+
+def shown(words: str) -> str:
+    """Return a name, or words from outside, as they are put into a line for a console.
+
+    They stay in their line, and what looks like markup in them is not.
+    """
+    # Not rich's own `escape`: it loses a backslash before a bracket and doubles one at the end, and two names
+    # in a line, one with "[red" and one with "]" in it, would make a tag.
+    text = printable_name(words).replace("[", rf"\[{_NOTHING}")
+    backslashes = len(text) - len(text.rstrip("\\"))
+    return f"{text}{text[len(text) - backslashes :]}{_NOTHING}" if backslashes else text
+
+
+def print_json(plain: object) -> None:
+    """Print JSON in one line, for a pipe."""
+    print(printable_json(orjson.dumps(plain).decode()))  # noqa: T201 - data for a pipe
+
+
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a progress bar for `total` steps; the function given back takes one step."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = error_console()
+    columns = (_described(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
@@ -42,10 +96,17 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 @contextmanager
 def progress_share(what: str) -> Iterator[Callable[[str, float], None]]:
     """Show a progress bar for work that tells, in words and as a share of 1, how far it is."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    console = error_console()
+    columns = (_described(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=1.0)
-        yield lambda words, share: bar.update(task, description=f"{what}: {words}", completed=share)
+        yield lambda words, share: bar.update(
+            task, description=f"{what}: {printable_name(words)}", completed=share
+        )
+
+
+def _described() -> TextColumn:
+    return TextColumn("{task.description}", markup=False)
 
 
 def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list[Outcome[Job]]:
@@ -62,7 +123,7 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
                 if isinstance(outcome.result, Index):
                     continue  # its images were told of
                 if as_json:
-                    print(orjson.dumps(_line(outcome)).decode())  # noqa: T201 - data for a pipe
+                    print_json(_line(outcome))
                 if isinstance(outcome.result, Sidecar):
                     result = outcome.result.model_copy(update={"patches": None})
                     outcome = replace(outcome, result=result)
@@ -71,7 +132,7 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
         if not as_json:
             _print_table(done)
         files = len({outcome.job for outcome in done})
-        Console(stderr=True).print(f"Interrupted: {files} of {total} files done.")
+        error_console().print(f"Interrupted: {files} of {total} files done.")
         raise
     if not as_json:
         _print_table(done)
@@ -83,19 +144,13 @@ def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
     """Print what `doctor` found."""
     if as_json:
         for finding in findings:
-            print(orjson.dumps(finding._asdict()).decode())  # noqa: T201 - data for a pipe
+            print_json(finding._asdict())
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     for finding in findings:
         colour = {"ok": "green", "note": "yellow", "missing": "red", "rejected": "red"}[finding.state]
-        table.add_row(f"[{colour}]{finding.state}[/]", escape(finding.what), escape(finding.words))
+        table.add_row(f"[{colour}]{finding.state}[/]", shown(finding.what), shown(finding.words))
     wide_console().print(table)
-
-
-def wide_console() -> Console:
-    """Return a console on standard output that does not fold tables at 80 columns in a pipe."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE_COLUMNS)
 
 
 def _line(outcome: Outcome[Job]) -> dict[str, Any]:
@@ -122,8 +177,8 @@ def _print_table(outcomes: list[Outcome[Job]]) -> None:
     for outcome in outcomes:
         word, cells = _row(outcome)
         words[word] += 1
-        shown = unambiguous_name(image_label(outcome.job.path, outcome.image_key))
-        table.add_row(escape(shown), f"[{_COLOUR[word]}]{word}[/]", *map(escape, cells))
+        name = unambiguous_name(image_label(outcome.job.path, outcome.image_key))
+        table.add_row(shown(name), f"[{_COLOUR[word]}]{word}[/]", *map(shown, cells))
     console = wide_console()
     console.print(table)
     images = "1 image" if len(outcomes) == 1 else f"{len(outcomes)} images"
@@ -135,7 +190,7 @@ def _print_notes(outcomes: Iterable[Outcome[Job]]) -> None:
     console = Console(stderr=True, highlight=False)
     for job in dict.fromkeys(outcome.job for outcome in outcomes):
         for note in dict.fromkeys(job.notes):
-            console.print(escape(f"{unambiguous_name(job.path)}: {note}"), soft_wrap=True)
+            console.print(shown(f"{unambiguous_name(job.path)}: {note}"), soft_wrap=True)
 
 
 def _row(outcome: Outcome[Job]) -> tuple[str, list[str]]:

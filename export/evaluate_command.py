@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.outputs.folder import check_writable
+from colvi_edge.printable import printable_name
 from colvi_edge.simulate import is_simulated
-from colvi_edge.terminal import progress
+from colvi_edge.terminal import error_console, progress
 
 from .dataset import SUBJECT, Entry, Image, read_dataset, read_images
 from .evaluation import Judged, evaluate, evaluation_record
@@ -61,7 +61,7 @@ class Said:
     def note(self, sentence: str) -> None:
         """Say something."""
         self.sentences.append(sentence)
-        Console(stderr=True, highlight=False).print(sentence, markup=False, soft_wrap=True)
+        error_console().print(printable_name(sentence), markup=False, soft_wrap=True)
 
     def left_out(self, sentence: str) -> None:
         """Say what could not be read; the exit code says so, too."""

@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import Evaluation, Expected, Precision
 from colvi_edge.errors import ParityError, UsageError
 from colvi_edge.patches import Normalisation, NormalisationKind
-from colvi_edge.terminal import wide_console
+from colvi_edge.printable import printable_name
+from colvi_edge.terminal import error_console, wide_console
 
 from .calibration import ENOUGH, read_calibration, read_samples
 from .checkpoint import Checkpoint
@@ -55,7 +54,7 @@ def export_model(
     Raises:
         ColviEdgeError: an option, the model or the calibration images cannot be used.
     """
-    console, steps = wide_console(), Console(stderr=True)
+    console, steps = wide_console(), error_console()
     wanted = _wanted(precisions)
     if name is not None and not _NAME.fullmatch(name):
         raise UsageError(f"--name {name}: expected 5 to 128 letters, digits, spaces and any of _ + - ( )")
@@ -75,7 +74,7 @@ def export_model(
                 calibration,
                 checkpoint.channels,
                 checkpoint.normalisation,
-                lambda text: steps.print(text, markup=False, soft_wrap=True),
+                lambda text: steps.print(printable_name(text), markup=False, soft_wrap=True),
             )
     elif any(precision.startswith("int8") for precision in wanted):
         console.print("No INT8: it is calibrated on images; give projections with --calibration DIR.")
@@ -96,7 +95,7 @@ def export_model(
         )
     console.print(as_table(report.rows))
     for sentence in report.left_out:
-        console.print(sentence, markup=False, soft_wrap=True)
+        console.print(printable_name(sentence), markup=False, soft_wrap=True)
     if images is None:
         console.print("Measured on two simulated images; --calibration DIR measures on yours.")
     else:
@@ -106,11 +105,11 @@ def export_model(
             console.print(f"{ENOUGH} images or more make the ranges and this verdict firmer.")
         if report.accuracy is not None:
             console.print(f"Right on {report.accuracy:.0%} of the labelled ones among these {held_out}.")
-    console.print(_told(familiarity), soft_wrap=True)
+    console.print(_told(familiarity), markup=False, soft_wrap=True)
     held = ", ".join(dict.fromkeys(row.precision for row in report.rows))
-    console.print(f"{bundle}: {held}", markup=False, soft_wrap=True)
+    console.print(printable_name(f"{bundle}: {held}"), markup=False, soft_wrap=True)
     for worst in report.worst:
-        console.print(f"The patches that moved most: {worst}", markup=False, soft_wrap=True)
+        console.print(printable_name(f"The patches that moved most: {worst}"), markup=False, soft_wrap=True)
     return ParityError.exit_code if report.failed else 0
 
 

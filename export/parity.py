@@ -22,6 +22,7 @@ from colvi_edge.engines.opening import open_exactly
 from colvi_edge.engines.verify import Comparison, Tolerance, compare
 from colvi_edge.errors import ModelError
 from colvi_edge.patches import grid_shape, network_input, project, tile
+from colvi_edge.terminal import shown
 
 from .checkpoint import Checkpoint
 from .networks import PATCH_PX, Probabilities
@@ -93,14 +94,14 @@ def as_table(rows: Sequence[Row]) -> Table:
         c = row.comparison
         table.add_row(
             row.precision,
-            f"{row.runtime} {row.version}",
+            shown(f"{row.runtime} {row.version}"),
             f"{c.agreement:.2%}",
             f"{c.band_flips:.2%}",
             str(c.diagnosis_flips),
             f"{c.largest_dp:.4f}",
             f"{c.p99_dp:.4f}",
             f"{c.largest_dscore:.2f}",
-            f"[red]failed: {'; '.join(row.faults)}[/]" if row.faults else "[green]passed[/]",
+            f"[red]failed: {shown('; '.join(row.faults))}[/]" if row.faults else "[green]passed[/]",
         )
     return table
 

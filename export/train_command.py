@@ -12,8 +12,9 @@ from rich.progress import Progress
 
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.folder import check_writable
+from colvi_edge.printable import printable_name
 from colvi_edge.quality import PIXEL_SIZE_FACTOR
-from colvi_edge.terminal import progress
+from colvi_edge.terminal import error_console, progress
 
 from .baselines import judge_baselines
 from .checkpoint import Checkpoint, save_checkpoint
@@ -55,7 +56,7 @@ def train_model(
         ColviEdgeError: the dataset cannot be used, or the checkpoint cannot be written.
     """
     settings = Settings(learning_rate=learning_rate, epochs=epochs, seed=seed, bfloat16=computes_bfloat16())
-    steps, said = Console(stderr=True, highlight=False), Said()
+    steps, said = error_console(), Said()
     entries = read_dataset(dataset)
     _check_targets(output, folds, html)
     with progress("Reading", len(entries)) as advance:
@@ -92,7 +93,7 @@ def train_model(
     publish(record, as_json=as_json, html=html)
     for fold, division in enumerate(divisions, 1):
         counts = ", ".join(f"{len(part)} images of {name}" for name, part in division._asdict().items())
-        steps.print(f"{checkpoint_of(output, fold)}: {counts}", markup=False, soft_wrap=True)
+        steps.print(printable_name(f"{checkpoint_of(output, fold)}: {counts}"), markup=False, soft_wrap=True)
     return said.exit_code
 
 

@@ -1,6 +1,5 @@
 """Do the engines that are timed also decide as the trained network does, here and now?"""
 
-import io
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -39,9 +38,8 @@ def check_engines(
         against = f"{reference.info.runtime} fp32"
     checks = []
     for name, engine in engines.items():
-        if bundle.config.verification:
-            patches = _array(bundle, bundle.config.verification.patches)
-            trained = _array(bundle, bundle.config.verification.probabilities)
+        if verification := bundle.verification_set():
+            patches, trained = verification
             found = engine.probabilities(paste(patches, 1, len(patches))[np.newaxis])
             compared = compare([trained[np.newaxis]], [found], _DOES)
             checks.append(_row(name, "verification patches", "torch fp32", compared))
@@ -84,8 +82,3 @@ def _row(engine: str, images: str, reference: str, compared: Comparison) -> Chec
         largest_dscore=compared.largest_dscore,
         faults=tuple(compared.faults(_DOES)),
     )
-
-
-def _array(bundle: Bundle, name: str) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(io.BytesIO(bundle.read(name)), allow_pickle=False)
-    return array

@@ -4,7 +4,6 @@ Every peer gets normalised patches, the same weights, all cores of the CPU and t
 best at, and is timed only if it decides as the trained network does.
 """
 
-import io
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -103,14 +102,11 @@ def _checked(candidate: _Candidate, bundle: Bundle, patches: NDArray[np.float32]
 
 def _faults(candidate: _Candidate, bundle: Bundle) -> list[str]:
     """Return what separates a peer from the trained network on the bundle's verification patches."""
-    config = bundle.config
-    if config.verification is None:
+    verification = bundle.verification_set()
+    if verification is None:
         return []
-    patches, expected = (
-        np.load(io.BytesIO(bundle.read(name)), allow_pickle=False)
-        for name in (config.verification.patches, config.verification.probabilities)
-    )
-    found = candidate.call(normalise(patches, config.normalisation.build()))
+    patches, expected = verification
+    found = candidate.call(normalise(patches, bundle.config.normalisation.build()))
     comparison = compare([expected[np.newaxis]], [found[np.newaxis]], Tolerance())
     faults = comparison.faults(Tolerance())
     if candidate.precision == "fp32" and comparison.largest_dp > _FP32_TOLERANCE:

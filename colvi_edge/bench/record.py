@@ -6,20 +6,30 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench.statistics import median, summary
 from colvi_edge.errors import UsageError
+from colvi_edge.printable import printable_name
 
 SCHEMA: Literal["colvi-edge.bench/1"] = "colvi-edge.bench/1"
 
 END_TO_END = "file to JSON"
 READ, ENGINE, NETWORK, REST, WRITE = "read", "engine", "network", "rest", "write"
 HELP = "--help"
+
+_MOST_BYTES = 2**24
+"""A record of four engines on four inputs has 74 kB."""
+
+_MOST_SAMPLES = 10_000
+"""Of a series: the interval of so many takes a second, and time grows with the square."""
+
+_LARGEST = 1e15
 
 Pattern = Literal["continuous", "after idle", "cold start", "burst"]
 
@@ -202,19 +212,42 @@ def to_json(record: Record) -> bytes:
 
 
 def read(path: Path) -> Record:
-    """Return the record of an earlier bench.
+    """Return the record of an earlier bench; its texts are printable.
 
     Raises:
         UsageError: the file cannot be read, or is no record of this version's schema.
     """
     try:
-        return Record.model_validate_json(path.read_bytes())
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"more than {_MOST_BYTES >> 20} MiB")
+        return Record.model_validate(_bounded(from_json(data, allow_inf_nan=False)))
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}; give a file of bench --json") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "all of it"
-        raise UsageError(
-            f"{path} is no record of schema {SCHEMA} ({place}: {first['msg']}); "
-            "give a file that bench --json of this version wrote"
-        ) from error
+        first = error.errors(include_input=False)[0]
+        place = printable_name(".".join(map(str, first["loc"])))[:100] or "all of it"
+        raise _no_record(path, f"{place}: {first['msg']}") from error
+    except ValueError as error:  # no JSON, or JSON deeper than 200 levels
+        raise _no_record(path, str(error)) from error
+
+
+def _no_record(path: Path, why: str) -> UsageError:
+    return UsageError(
+        f"{path} is no record of schema {SCHEMA} ({printable_name(why)[:200]}); "
+        "give a file that bench --json of this version wrote"
+    )
+
+
+def _bounded(value: Any) -> Any:
+    """Return a value of JSON with its texts made printable; raise ValueError for what no bench measures."""
+    if isinstance(value, dict):
+        return {printable_name(key): _bounded(part) for key, part in value.items()}
+    if isinstance(value, list):
+        if len(value) > _MOST_SAMPLES:
+            raise ValueError(f"a list of {len(value)}, at most {_MOST_SAMPLES} are compared")
+        return [_bounded(part) for part in value]
+    if isinstance(value, int | float) and abs(value) > _LARGEST:
+        raise ValueError("a number that nothing has")
+    return printable_name(value) if isinstance(value, str) else value

@@ -1,14 +1,13 @@
 """What `colvi-edge bench` prints."""
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench import compare, figures
 from colvi_edge.bench.figures import three_digits
 from colvi_edge.bench.record import END_TO_END, Record, Series
-from colvi_edge.terminal import wide_console
+from colvi_edge.terminal import shown, wide_console
 
 
 def show(record: Record, old: Record | None = None, budget_ms: float | None = None) -> None:
@@ -18,10 +17,10 @@ def show(record: Record, old: Record | None = None, budget_ms: float | None = No
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     for name, words in figures.facts(record).items():
-        facts.add_row(name, escape(words))
+        facts.add_row(shown(name), shown(words))
     console.print(facts)
     for warning in figures.warnings(record):
-        console.print(f"\n[yellow]{escape(warning)}[/]")
+        console.print(f"\n[yellow]{shown(warning)}[/]")
     if len(record.engines) > 1:
         _show_side_by_side(console, record)
     for row in figures.overview(record):
@@ -34,7 +33,7 @@ def show(record: Record, old: Record | None = None, budget_ms: float | None = No
         _show_changes(console, record, old)
     if budget_ms is not None:
         fits, words = figures.within_budget(record, budget_ms)
-        console.print(f"\n[{'green' if fits else 'red'}]{escape(words)}[/]")
+        console.print(f"\n[{'green' if fits else 'red'}]{shown(words)}[/]")
     console.print(f"\n{RESEARCH_USE_ONLY}", style="dim")
 
 
@@ -45,7 +44,9 @@ def _show_side_by_side(console: Console, record: Record) -> None:
         ratio = row.continuous.median_ms / rows[0].continuous.median_ms
         parts = (row.continuous, row.after_idle, row.cold_start, row.burst, row.network)
         table.add_row(
-            row.engine, *(three_digits(part.median_ms) if part else "-" for part in parts), f"{ratio:.2f}"
+            shown(row.engine),
+            *(three_digits(part.median_ms) if part else "-" for part in parts),
+            f"{ratio:.2f}",
         )
     console.print("\nEngines side by side", style="bold")
     console.print(table)
@@ -53,8 +54,8 @@ def _show_side_by_side(console: Console, record: Record) -> None:
 
 def _show_engine(console: Console, record: Record, row: figures.Overview) -> None:
     used = next(used for used in record.engines if used.name == row.engine)
-    console.print(f"\n{row.engine}", style="bold")
-    console.print(escape(f"{used.version} on {used.device}: {used.reason}"), style="dim")
+    console.print(f"\n{shown(row.engine)}", style="bold")
+    console.print(shown(f"{used.version} on {used.device}: {used.reason}"), style="dim")
     table = _table("ms", *figures.COLUMNS, "of")
     for name, series in figures.ways(record, row):
         table.add_row(name, *_summary(series))
@@ -84,18 +85,18 @@ def _show_peers(console: Console, record: Record) -> None:
     console.print("\nOther runtimes, same network, same image", style="bold")
     console.print(table)
     for missing in record.peers_missing:
-        console.print(escape(f"not measured: {missing.name}: {missing.why}"), style="dim")
+        console.print(shown(f"not measured: {missing.name}: {missing.why}"), style="dim")
 
 
 def _show_checks(console: Console, record: Record) -> None:
     table = _table("decisions", "votes as", "agree", "bands differ", "flips", "dp", "dscore")
     for row in figures.decisions(record):
-        table.add_row(*row)
+        table.add_row(*map(shown, row))
     console.print()
     console.print(table)
     faults = [(check.engine, fault) for check in record.checks for fault in check.faults]
     for engine, fault in faults:
-        console.print(f"[red]{escape(f'{engine} does not decide as the trained network does: {fault}')}[/]")
+        console.print(f"[red]{shown(f'{engine} does not decide as the trained network does: {fault}')}[/]")
     if not faults:
         console.print("[green]Every engine decides as the trained network does.[/]")
 
@@ -105,16 +106,16 @@ def _show_changes(console: Console, record: Record, old: Record) -> None:
     for change in compare.changes(record, old):
         ratio = change.ratio
         table.add_row(
-            compare.title(change.new),
+            shown(compare.title(change.new)),
             three_digits(change.old_ms),
             three_digits(change.new.median_ms),
             f"{ratio.value:.2f}",
             f"{ratio.low:.2f} to {ratio.high:.2f}",
             change.words,
         )
-    console.print(f"\nSince {old.created:%Y-%m-%d %H:%M} UTC ({old.software})", style="bold")
+    console.print(f"\nSince {old.created:%Y-%m-%d %H:%M} UTC ({shown(old.software)})", style="bold")
     for caveat in compare.caveats(record, old):
-        console.print(f"[yellow]{escape(caveat)}[/]")
+        console.print(f"[yellow]{shown(caveat)}[/]")
     console.print(table)
 
 
@@ -132,7 +133,7 @@ def _summary(series: Series) -> list[str]:
 
 def _add_peer(table: Table, name: str, series: Series, ratio: str) -> None:
     cells = (three_digits(series.summary_ms[column]) for column in ("p50", "p95", "min"))
-    table.add_row(escape(name), *cells, str(len(series.samples_ms)), ratio)
+    table.add_row(shown(name), *cells, str(len(series.samples_ms)), ratio)
 
 
 def _rate(row: figures.Overview) -> str:

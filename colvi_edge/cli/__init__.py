@@ -1,5 +1,7 @@
 """The command line: parse, delegate, report. Heavy imports stand inside the commands."""
 
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Annotated
 
 import typer
@@ -10,6 +12,7 @@ from colvi_edge.cli.microscope import install_service, report, retry, run, statu
 from colvi_edge.cli.model import build, evaluate, explain, export, train
 from colvi_edge.cli.play import demo, simulate
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.printable import PrintableStream, printable_name, printable_traceback
 
 __all__ = ["app", "main"]
 
@@ -47,9 +50,17 @@ for _command in (
 
 
 def main() -> None:
-    """Run the command line; an error that the operator can put right is one line and an exit code."""
-    try:
-        app()
-    except ColviEdgeError as error:
-        typer.echo(f"colvi-edge: error: {error}", err=True)
-        raise SystemExit(error.exit_code) from None
+    """Run the command line; an error that the operator can put right is one line and an exit code.
+
+    A bug keeps its traceback. Nothing that a terminal would obey arrives there but our own colours.
+    """
+    with redirect_stdout(PrintableStream(sys.stdout)), redirect_stderr(PrintableStream(sys.stderr)):
+        try:
+            app()
+        except ColviEdgeError as error:
+            words = " ".join(line.strip() for line in str(error).split("\n"))
+            typer.echo(f"colvi-edge: error: {printable_name(words)}", err=True)
+            raise SystemExit(error.exit_code) from None
+        except Exception as error:  # noqa: BLE001 - a bug
+            typer.echo(printable_traceback(error), err=True)
+            raise SystemExit(1) from None

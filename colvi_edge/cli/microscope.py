@@ -24,6 +24,7 @@ from colvi_edge.cli.options import (
     roles_of,
 )
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.printable import printable_name
 
 
 def run(
@@ -198,7 +199,7 @@ def report(
     from colvi_edge.report.report import Report
 
     images = Report(folder, page, sample=sample).write()
-    typer.echo(f"{images} images: {page}")
+    typer.echo(printable_name(f"{images} images: {page}"))
 
 
 def install_service(
@@ -221,4 +222,5 @@ def install_service(
     """
     from colvi_edge.watch.install import install_service as install
 
-    typer.echo("\n".join(install(folder, bundle=bundle, output_dir=output_dir, user=user, prefix=prefix)))
+    lines = install(folder, bundle=bundle, output_dir=output_dir, user=user, prefix=prefix)
+    typer.echo("\n".join(map(printable_name, lines)))

@@ -26,6 +26,7 @@ from colvi_edge.cli.options import (
     words_of,
 )
 from colvi_edge.errors import EngineUnavailableError
+from colvi_edge.printable import printable_name
 
 
 def train(
@@ -161,7 +162,7 @@ def explain(
         network=network,
         classes=words_of(classes),
         activation=activation,
-        progress=typer.echo,
+        progress=lambda words: typer.echo(printable_name(words)),
     )
 
 
@@ -268,10 +269,10 @@ def build(
     opened = open_bundle(bundle)
     with progress_share("Building") as tell:
         engine = build_for_this_machine(opened, precision_for(EngineName.TENSORRT, precision), tell)
-    typer.echo(engine)
+    typer.echo(printable_name(str(engine)))
     if find_gpu():
         with closing(open_for(opened, EngineName.TENSORRT, precision)) as running:
-            typer.echo(f"decides as the trained network does: {running.info.reason}")
+            typer.echo(printable_name(f"decides as the trained network does: {running.info.reason}"))
 
 
 @contextmanager

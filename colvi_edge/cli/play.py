@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from colvi_edge.cli.options import DifficultyOption, ImagesOption, SeedOption, SeverityOption
+from colvi_edge.printable import printable_name
 
 
 def demo(
@@ -36,4 +37,4 @@ def simulate(
         simulate_folder(
             out, images, difficulty=difficulty, severity=severity, seed=seed, progress=lambda _: advance()
         )
-    typer.echo(f"{images} projections in {out / 'control'} and {out / 'patient'}")
+    typer.echo(printable_name(f"{images} projections in {out / 'control'} and {out / 'patient'}"))

@@ -2,10 +2,10 @@
 
 import sys
 
-from colvi_edge.engines.base import Engine, EngineInfo
+from colvi_edge.engines.base import Engine, EngineInfo, blank_planes
 from colvi_edge.engines.opening import open_engine
 
-__all__ = ["Engine", "EngineInfo", "open_engine"]
+__all__ = ["Engine", "EngineInfo", "blank_planes", "open_engine"]
 
 # `import openvino` writes into the home folder and tells a server on the internet that it was imported, by
 # openvino-telemetry, unless that is missing. A program beside a microscope does neither.

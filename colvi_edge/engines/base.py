@@ -7,12 +7,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import Bundle, Precision
+from colvi_edge.bundle import Bundle, Config, Precision
 from colvi_edge.errors import ImageTooSmallError, PixelTypeError
 from colvi_edge.patches import grid_shape
 
 Progress = Callable[[str, float], None]
 """Takes what is being done, in words, and how much of all is done, 0..1."""
+
+USUAL_PATCHES = 16
+"""Rows and columns of patches of 64 pixels in an image of the assay, 1024 x 1024."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,17 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free what the runtime holds; the engine is not used afterwards."""
         ...
+
+
+def blank_planes(config: Config, patches: int = USUAL_PATCHES) -> NDArray[Any]:
+    """Return black planes (1, C, H, W) of the dtype that a bundle takes, to warm an engine up with.
+
+    Args:
+        config: of the bundle.
+        patches: how many rows and columns of patches they hold.
+    """
+    side = patches * config.patch_px
+    return np.zeros((1, len(config.channels), side, side), np.dtype(config.normalisation.dtype or np.uint16))
 
 
 def check_planes(planes: NDArray[Any], bundle: Bundle) -> tuple[int, int]:

@@ -1,6 +1,8 @@
 """The one place that chooses an engine and imports its runtime."""
 
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName, PrecisionChoice
@@ -8,7 +10,14 @@ from colvi_edge.engines.base import Engine, Progress
 from colvi_edge.engines.nvidia import find_gpu
 from colvi_edge.engines.precisions import check_held, precision_for
 from colvi_edge.engines.verify import verify
-from colvi_edge.errors import ColviEdgeError, EngineUnavailableError, ParityError
+from colvi_edge.errors import BundleError, ColviEdgeError, EngineUnavailableError, ParityError
+from colvi_edge.printable import printable_name
+
+_TITLES = {
+    EngineName.OPENVINO: "OpenVINO",
+    EngineName.ONNXRUNTIME: "ONNX Runtime",
+    EngineName.TENSORRT: "TensorRT",
+}
 
 
 def _silent(what: str, done: float) -> None:
@@ -36,7 +45,8 @@ def open_engine(
         progress: is told of a build, which may take minutes.
 
     Raises:
-        EngineUnavailableError: the runtime is not installed, or finds no device that it can use.
+        BundleError: the runtime does not run the network.
+        EngineUnavailableError: the runtime is not installed, does not load, or finds no device.
         ParityError: the precision that was named does not decide here as the trained network does.
         UsageError: the bundle does not hold the precision.
     """
@@ -49,8 +59,9 @@ def open_engine(
         why = f"TensorRT was not taken: {error}"
     try:
         return _open_verified(EngineName.OPENVINO, bundle, asked, f"OpenVINO is the CPU default ({why})")
-    except EngineUnavailableError:
-        return _open_verified(EngineName.ONNXRUNTIME, bundle, asked, f"OpenVINO is not installed ({why})")
+    except EngineUnavailableError as error:
+        lacking = str(error).partition(";")[0]
+    return _open_verified(EngineName.ONNXRUNTIME, bundle, asked, f"{lacking} ({why})")
 
 
 def open_exactly(
@@ -59,26 +70,39 @@ def open_exactly(
     """Open a precision that the bundle holds on a runtime, unverified.
 
     Raises:
-        EngineUnavailableError: the runtime is not installed, or finds no device that it can use.
+        EngineUnavailableError: the runtime is not installed, does not load, or finds no device.
     """
-    try:
+    make: Callable[[Bundle, Precision, str], Engine]
+    with _import_explained(name):
         if name == EngineName.TENSORRT:
             from colvi_edge.engines.tensorrt_engine import TensorRtEngine
 
-            return TensorRtEngine(bundle, precision, reason, progress)
-        if name == EngineName.OPENVINO:
+            make = partial(TensorRtEngine, progress=progress)
+        elif name == EngineName.OPENVINO:
             from colvi_edge.engines.openvino import OpenVinoEngine
 
-            return OpenVinoEngine(bundle, precision, reason)
-        from colvi_edge.engines.onnxruntime import OnnxRuntimeEngine
+            make = OpenVinoEngine
+        else:
+            from colvi_edge.engines.onnxruntime import OnnxRuntimeEngine
 
-        return OnnxRuntimeEngine(bundle, precision, reason)
-    except ModuleNotFoundError as error:
-        if error.name != name.value:
+            make = OnnxRuntimeEngine
+    return make(bundle, precision, reason)
+
+
+@contextmanager
+def _import_explained(name: EngineName) -> Iterator[None]:
+    """Make a sentence of a runtime that is not there, or that is and lacks a library of its own."""
+    try:
+        yield
+    except (ImportError, OSError) as error:
+        module = error.name if isinstance(error, ImportError) else None
+        if isinstance(error, ModuleNotFoundError) and module == name.value:
+            why = f"is not installed; run: pip install {module}, or use --engine auto"
+        elif str(module).startswith("colvi_edge"):
             raise
-        raise EngineUnavailableError(
-            f"{name.value} is not installed; run: pip install {name.value}, or use --engine auto"
-        ) from error
+        else:
+            why = f"does not load ({_in_one_line(error)}); run: pip install --force-reinstall {name.value}"
+        raise EngineUnavailableError(f"{_TITLES[name]} {why}") from error
 
 
 def _open_built(bundle: Bundle, asked: PrecisionChoice) -> Engine:
@@ -121,11 +145,32 @@ def _open_verified(
 def _tried(
     name: EngineName, bundle: Bundle, precision: Precision, reason: str, progress: Progress = _silent
 ) -> Engine:
-    engine = open_exactly(name, bundle, precision, reason, progress)
-    try:
-        verify(engine, bundle)
-    except BaseException:
-        with suppress(Exception):  # the first error says more than what it does to the end
-            engine.close()
-        raise
+    with _network_explained(name, bundle, precision):
+        engine = open_exactly(name, bundle, precision, reason, progress)
+        try:
+            verify(engine, bundle)
+        except BaseException:
+            with suppress(Exception):  # the first error says more than what it does to the end
+                engine.close()
+            raise
     return engine
+
+
+@contextmanager
+def _network_explained(name: EngineName, bundle: Bundle, precision: Precision) -> Iterator[None]:
+    """Make a sentence of what a runtime raises that does not take a network, or not its first patches."""
+    try:
+        yield
+    except Exception as error:
+        # OpenVINO raises RuntimeError; the exceptions of ONNX Runtime have no class of their own in common.
+        if not isinstance(error, RuntimeError) and not type(error).__module__.startswith("onnxruntime"):
+            raise
+        file = printable_name(str(bundle.path / bundle.config.precisions[precision].file))
+        raise BundleError(
+            f"{_TITLES[name]} cannot run {file} ({_in_one_line(error)}); export the model again, "
+            "or name another --precision or --engine"
+        ) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return printable_name(" ".join(str(error).split()))[:300]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pycuda import driver
 
 from colvi_edge.bundle import Bundle
+from colvi_edge.engines.base import USUAL_PATCHES, blank_planes
 from colvi_edge.engines.cuda_graph import CudaGraph, CudaGraphError
 from colvi_edge.engines.cuda_memory import DeviceMemory, HostMemory
 from colvi_edge.engines.tensorrt_build import MAX_BATCH
@@ -26,8 +27,7 @@ from colvi_edge.kernels.choose import choose, variant_for
 from colvi_edge.kernels.launch import Kernel
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: TensorRT's own work on the default stream does not wait for it
-_WARM_UP_PATCHES = 16
-"""Rows and columns of a 1024 x 1024 image."""
+_WARM_UP_PATCHES = USUAL_PATCHES
 
 
 class Steps:
@@ -48,7 +48,7 @@ class Steps:
         Raises:
             EngineUnavailableError: the GPU runs none of the bundle's kernels, or not the network.
         """
-        config = bundle.config
+        config = self._config = bundle.config
         used = [number for number, role in enumerate(config.channels) if role != "empty"]
         self._used = used
         self._source = [used.index(n) if n in used else -1 for n in range(len(config.channels))]
@@ -75,9 +75,7 @@ class Steps:
 
     def warm_up(self) -> None:
         """Judge blank images of the usual size until nothing is done for the first time."""
-        side = _WARM_UP_PATCHES * self._patch_px
-        dtype = np.dtype(self._normalisation.dtype or np.uint16)
-        blank = np.zeros((1, len(self._source), side, side), dtype)
+        blank = blank_planes(self._config, _WARM_UP_PATCHES)
         for _ in range(3):  # plain, recorded, and as it was recorded
             self.probabilities(blank, _WARM_UP_PATCHES, _WARM_UP_PATCHES)
         self._network.keep_compiled()

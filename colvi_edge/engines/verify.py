@@ -4,9 +4,7 @@ A bundle carries raw patches with the probabilities that the FP32 network in tor
 are run through the engine as an image would be, and compared by what matters: the votes.
 """
 
-import io
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,16 +101,19 @@ def compare(
 
 
 def verify(engine: Engine, bundle: Bundle) -> None:
-    """Run the bundle's verification patches through an engine, as one image.
+    """Run the bundle's verification patches through an engine, as one image; a blank one where it has none.
 
     Raises:
         ParityError: more votes differ from the trained network's than the gate allows. The
             patches were chosen for clear votes, so that rounding alone changes none.
     """
-    if bundle.config.verification is None:
+    verification = bundle.verification_set()
+    if verification is None:
+        config = bundle.config
+        dtype = config.normalisation.dtype or "uint16"
+        engine.probabilities(np.zeros((1, len(config.channels), config.patch_px, config.patch_px), dtype))
         return
-    patches = _array(bundle, bundle.config.verification.patches)
-    expected = _array(bundle, bundle.config.verification.probabilities)
+    patches, expected = verification
     rows, cols = 1, len(patches)
     found = engine.probabilities(paste(patches, rows, cols)[np.newaxis])
     faults = compare([expected.reshape(rows, cols, 2)], [found], Tolerance()).faults(Tolerance())
@@ -121,8 +122,3 @@ def verify(engine: Engine, bundle: Bundle) -> None:
             f"{engine.info.precision} on {engine.info.runtime} {engine.info.version} does not decide as the "
             f"trained network does: {'; '.join(faults)}; use --precision fp32, or export for this machine"
         )
-
-
-def _array(bundle: Bundle, name: str) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(io.BytesIO(bundle.read(name)), allow_pickle=False)
-    return array

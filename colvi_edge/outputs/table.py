@@ -4,7 +4,9 @@ The patch table is read by spreadsheets, by napari (any CSV whose header holds a
 opens as points, one at the centre of each patch, every other column as a property) and by
 tools for WSInfer's results, which look for minx, miny, width, height and prob_*.
 
-RFC 4180 with newlines for line ends, UTF-8, decimal points.
+RFC 4180 with newlines for line ends, UTF-8, decimal points. No cell holds a control character. Cells of text
+from outside (names of files and models) are kept from being taken for formulas, except in OMERO's table the
+two by which an image is found; numbers are left alone.
 """
 
 import csv
@@ -15,6 +17,7 @@ from typing import NamedTuple
 from colvi_edge.diagnosis import Vote
 from colvi_edge.outputs.names import image_label, series_name
 from colvi_edge.outputs.sidecar import BandName, Sidecar, Votes
+from colvi_edge.printable import printable_name
 
 PATCH_COLUMNS = (
     "index", "image", "row", "col", "minx", "miny", "width", "height",
@@ -135,7 +138,7 @@ def _omero_row(path: str, sidecar: Sidecar) -> tuple[object, ...]:
         votes.tie,
         sidecar.coverage,
         " ".join(flag.words for flag in sidecar.quality),
-        f"{sidecar.model.name} {sidecar.model.version}",
+        _text(f"{sidecar.model.name} {sidecar.model.version}"),
         sidecar.model.sha256,
         sidecar.result_id,
         sidecar.intended_use,
@@ -155,12 +158,13 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    for row in rows:
+        writer.writerow([printable_name(cell) if isinstance(cell, str) else cell for cell in row])
     return lines.getvalue().encode("utf-8", "backslashreplace")
 
 
 def _text(name: str) -> str:
     """Keep a spreadsheet from taking a name for a formula, which could run commands, or for two rows."""
-    name = name.replace("\r", r"\r")  # csv quotes a line feed, but not a lone carriage return
     # Also before the apostrophes of a name such as '=1.tif, or it would stand as =1.tif does.
-    return "'" + name if name.lstrip("'").startswith(("=", "+", "-", "@", "\t")) else name
+    formula = name.lstrip("'").startswith(("=", "+", "-", "@", "\t"))
+    return printable_name("'" + name if formula else name)

@@ -12,7 +12,6 @@ nearly all of the collagen, which then lies in the cells, as the most severe dis
 wider limit where a part of the field is bare.
 """
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, FamiliarityLimits, MeasureName
 from colvi_edge.errors import BundleError
+from colvi_edge.printable import printable_name
 from colvi_edge.quality.copies import ALIKE
 from colvi_edge.quality.measures import (
     FINE_PX,
@@ -60,6 +60,11 @@ _SOFTENED = 1e-4
 """Keeps the logarithm of an even background finite."""
 
 _TINY = float(np.finfo(np.float64).tiny)
+_MOST_LOGARITHM = 700.0
+"""Whose number float64 still holds: a tiny image may have limits as wide as that."""
+
+_LEAST_VARIANCE = 1e-12
+"""Of what all training images have alike; the least of the demo's is above 1e-3."""
 
 
 class Measured(NamedTuple):
@@ -214,7 +219,7 @@ def whitening(images: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     n, k = images.shape
     covariance = np.cov(images.T) if n > 1 else np.eye(k)
-    spread = np.maximum(np.diag(covariance), _TINY)
+    spread = np.maximum(np.diag(covariance), _LEAST_VARIANCE)
     believed = n / (n + k)
     covariance = believed * covariance + np.diag((1 - believed) * spread)
     return np.linalg.cholesky(np.linalg.inv(covariance))
@@ -251,26 +256,21 @@ class Familiar:
         Raises:
             BundleError: it is not what an export writes.
         """
-        carried = bundle.config.familiarity
-        if carried is None:
+        carried, references = bundle.config.familiarity, bundle.references()
+        if carried is None or references is None:
             return None
-        try:
-            references = np.load(io.BytesIO(bundle.read(carried.references)), allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise BundleError(f"{bundle.path / carried.references} is no .npy; export again") from error
-        if (
-            references.ndim != 2
-            or references.shape[1] != STRUCTURE
-            or references.dtype != np.float32
-            or len(references) < carried.images
-            or not np.isfinite(references).all()
-        ):
-            raise BundleError(
-                f"{bundle.path / carried.references} holds {references.dtype} {references.shape}; expected "
-                f"finite float32 (at least {carried.images}, {STRUCTURE}); export again"
-            )
         wide = references.astype(np.float64)
-        return cls(carried.limits, carried.pixels, wide, whitening(wide[: carried.images]))
+        with np.errstate(all="ignore"):
+            try:
+                whitened_by = whitening(wide[: carried.images])
+            except np.linalg.LinAlgError:
+                whitened_by = np.full((STRUCTURE, STRUCTURE), np.nan)
+        if not np.isfinite(whitened_by).all():
+            file = printable_name(str(bundle.path / carried.references))
+            raise BundleError(
+                f"{file} holds images without a spread; export the model again with its training images"
+            )
+        return cls(carried.limits, carried.pixels, wide, whitened_by)
 
     def compare(self, measured: Measured) -> list[Measure]:
         """Return every measure that could be taken, with its limits for an image of this size."""
@@ -298,12 +298,12 @@ def _compared(name: MeasureName, value: float, limits: FamiliarityLimits, wider:
 
 def to_scale(name: MeasureName, value: float) -> float:
     """Return a measure on the scale on which its spread is even: the logarithm, of some."""
-    return float(np.log(value + _SOFTENED)) if name in LOGARITHMIC else value
+    return float(np.log(max(value + _SOFTENED, _TINY))) if name in LOGARITHMIC else value
 
 
 def from_scale(name: MeasureName, value: float) -> float:
     """Return what `to_scale` was given."""
-    return float(np.exp(value)) - _SOFTENED if name in LOGARITHMIC else value
+    return float(np.exp(min(value, _MOST_LOGARITHM))) - _SOFTENED if name in LOGARITHMIC else value
 
 
 def unfamiliar(measures: Iterable[Measure]) -> list[Measure]:

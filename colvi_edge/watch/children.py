@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from colvi_edge.watch.messages import Line, Message
+from colvi_edge.watch.child import NAMES
+from colvi_edge.watch.journal import names_are_logged
+from colvi_edge.watch.messages import BadMessageError, Line, Message
 
 STUCK_AFTER_S = 2.0  # without ending, once killed
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -34,7 +36,8 @@ class Child:
 
         Args:
             role: what it is.
-            command: is given two more arguments: descriptor of its line, and this process's id.
+            command: is given more arguments: descriptor of its line, this process's id, and `NAMES` where the
+                log may name files.
             settings: the first message.
 
         Raises:
@@ -47,7 +50,7 @@ class Child:
             on_failure.callback(self._line.close)
             # In the watched folder a file named numpy.py would be imported, and it could not be unmounted.
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*command, str(theirs.fileno()), str(os.getpid())],
+                [*command, str(theirs.fileno()), str(os.getpid()), *([NAMES] if names_are_logged() else [])],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 cwd="/",
@@ -79,8 +82,8 @@ class Child:
             return []
         except OSError:  # it ended with messages to it unread
             return None
-        except (ValueError, KeyError, TypeError):  # what a file made of its reader may say anything
-            self.kill("it sent what is no message")
+        except BadMessageError as error:  # what a file made of its reader may say anything
+            self.kill(f"it sent what is no message: {error}")
             return None
         if messages is not None:  # its end is nothing that it said
             self.heard_at = time.monotonic()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from colvi_edge.printable import printable_name
-from colvi_edge.watch.journal import LOGGER, shown
+from colvi_edge.watch.journal import LOGGER, shown, told
 from colvi_edge.watch.ledger import Entry, Ledger
 from colvi_edge.watch.messages import Condemn, Finished, Mount, Ready, Work
 from colvi_edge.watch.metrics import Metrics
@@ -85,11 +85,13 @@ class Desk:
         else:
             self.schedule.offer(ready, now, attempts=entry.attempts)
 
-    def remember(self, mount: Mount) -> None:
-        """Keep where the root is mounted."""
+    def remember(self, mount: Mount, output_dir: str | None = None, results: Mount | None = None) -> None:
+        """Keep where the root is mounted, and where the folder of the results is, if that is another one."""
         with self._writing():
             if mount != self._ledger.mount:
                 self._ledger.mount = mount
+            if output_dir and results and results != self._ledger.results_mount(output_dir):
+                self._ledger.note_results_mount(output_dir, results)
 
     def retry(self, now: float) -> None:
         """Take up all failed and quarantined files again, and let all that back off try at once.
@@ -103,25 +105,33 @@ class Desk:
         self.schedule.hurry(now)
         log.info("retry: %d files are offered again", len(entries), extra={"COLVI_EVENT": "retry"})
 
-    def take(self, mount: Mount, now: float) -> Work | Condemn | None:
+    def take(self, mount: Mount, now: float, results_mount: Mount | None = None) -> Work | Condemn | None:
         """Return what a worker is to be given now; None if there is nothing, or it has enough.
 
         Args:
             mount: of the root.
             now: of the monotonic clock.
+            results_mount: of the folder of the results, where that is another one.
         """
         piece = self.schedule.next(now)
         if piece is None:
             return None
         if piece.sentence:
-            return Condemn(piece.number, piece.path, mount, "killed", piece.sentence)
+            return Condemn(piece.number, piece.path, mount, "killed", piece.sentence, results_mount)
         try:
             piece.attempts = self._ledger.begin(piece.path, piece.signature)
         except sqlite3.OperationalError as error:
             self.schedule.again(piece, now, "ledger", _ledger_words(error), attempts=piece.attempts)
             return None
         return Work(
-            piece.number, piece.path, piece.signature, mount, piece.is_last(now), piece.anew, piece.kind
+            piece.number,
+            piece.path,
+            piece.signature,
+            mount,
+            piece.is_last(now),
+            piece.anew,
+            piece.kind,
+            results_mount,
         )
 
     def finished(self, answer: Finished, now: float) -> None:
@@ -129,7 +139,8 @@ class Desk:
         piece = self.schedule.given.get(answer.number)
         if piece is None:  # of a worker that was given up
             return
-        words = answer.words.removeprefix(f"{printable_name(PurePath(piece.path).name)}: ")
+        prefix = f"{printable_name(PurePath(piece.path).name)}: "
+        words = printable_name(answer.words).removeprefix(prefix)  # SQLite takes no undecodable bytes
         if answer.outcome == "again":
             self._again(piece, answer.kind, words, now)
         elif answer.outcome == "changed":
@@ -175,7 +186,7 @@ class Desk:
                 "%s has to wait: %s: %s",
                 shown(piece.path),
                 kind,
-                words,
+                told(words),
                 extra={"COLVI_EVENT": "again", "COLVI_FILE": shown(piece.path), "COLVI_KIND": kind},
             )
         self.schedule.again(piece, now, kind, words)
@@ -224,7 +235,7 @@ class Desk:
             logging.WARNING if answer.outcome == "error" else logging.INFO,
             "%s: %s (%s)",
             shown(piece.path),
-            words,
+            told(words) if answer.outcome == "error" else words,
             answer.kind or answer.outcome,
             extra={
                 "COLVI_EVENT": "finished",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from colvi_edge.watch.desk import Desk
-from colvi_edge.watch.journal import LOGGER
+from colvi_edge.watch.journal import LOGGER, told
 from colvi_edge.watch.lookout import Lookout
 from colvi_edge.watch.states import States
 from colvi_edge.watch.workers import Workers
@@ -57,7 +57,9 @@ class Drain:
             return True
         if any(child.is_stuck for part in (self._workers, self._lookout) for child in part):
             return True
-        if scanned is None or any(piece.number or piece.failures < TRIES for piece in self._desk.schedule):
+        schedule = self._desk.schedule
+        untried = (piece for piece in schedule if piece.failures < TRIES and not schedule.is_parked(piece))
+        if scanned is None or schedule.given or next(untried, None):
             return False
         if now - self._moved_at > PATIENCE_S:
             return True
@@ -79,7 +81,7 @@ class Drain:
             self._desk.answers,
             self._desk.errors,
             self.left,
-            "".join(f"; {state.name}: {state.why}" for state in self._states),
+            "".join(f"; {words}" for words in self._states.words(told)),
             extra={"COLVI_EVENT": "drained"},
         )
         return int(faulty)

@@ -80,7 +80,11 @@ def install_service(
     file = prefix / f"etc/colvi-edge{folder}.env"
     lines += _write_environment(file, settings)
     settings = read_environment(file.read_text())
-    lines += _write(units / f"{service}.d" / "folder.conf", drop_in(_mount_unit(folder), _outputs(settings)))
+    apart = settings.get("COLVI_EDGE_OUTPUT_DIR")
+    folders = [folder, Path(apart)] if apart else [folder]
+    lines += _write(
+        units / f"{service}.d" / "folder.conf", drop_in(_mount_units(folders), _outputs(settings))
+    )
     if here:
         subprocess.run(["systemctl", "daemon-reload"], check=True)  # noqa: S607 # root's own PATH
         for place in (folder, *_outputs(settings)):
@@ -159,9 +163,10 @@ def _group(user: str) -> str:
         return user
 
 
-def _mount_unit(folder: Path) -> str | None:
-    mount = next(path for path in (folder, *folder.parents) if path.is_mount())
-    return None if mount == Path("/") else _escaped(mount, "--suffix=mount")
+def _mount_units(folders: list[Path]) -> list[str]:
+    """Return the units of the mounts that some folders lie on, each once; the root's is always there."""
+    mounts = [next(path for path in (folder, *folder.parents) if path.is_mount()) for folder in folders]
+    return [_escaped(mount, "--suffix=mount") for mount in dict.fromkeys(mounts) if mount != Path("/")]
 
 
 def _outputs(settings: dict[str, str]) -> list[Path]:

@@ -5,6 +5,10 @@ goes along as a field whose name begins with COLVI_:
 
     log.info("judged %s", shown(path), extra={"COLVI_EVENT": "finished", "COLVI_FILE": shown(path)})
     journalctl COLVI_EVENT=finished
+
+A log is kept, copied and read by many, and the names of raw files, of folders and of images are often those
+of people. So nothing that was made of them reaches it: whatever names a file goes through `shown`, whatever
+was said of one through `told`. A terminal is read by who sits before it, and shows both.
 """
 
 import hashlib
@@ -14,29 +18,43 @@ import socket
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
+from types import TracebackType
 
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import printable_name, printable_traceback
 
 LOGGER = "colvi_edge.watch"
 
 _JOURNAL = "/run/systemd/journal/socket"
 _LONGEST = 16 << 10  # characters of a value, so 64 KiB; the datagram may have 208 (net.core.wmem_default)
 
+_SEE_STATUS = "see: colvi-edge status"
+
 _log_names = False
+_tell_systemd_names = False
 
 
 def set_up(log_names: bool) -> None:
     """Send what is logged from now on to the journal, if stderr ends there, else to stderr.
 
+    The traceback of whatever ends this process goes there, too.
+
     Args:
-        log_names: files are named in full. Names often hold those of people, so that is asked for.
+        log_names: files are named in full, also where stderr is no terminal. Names often hold those of
+            people, so that is asked for.
     """
-    global _log_names
-    _log_names = log_names
+    global _log_names, _tell_systemd_names
+    _log_names, _tell_systemd_names = log_names or os.isatty(2), log_names
     log = logging.getLogger(LOGGER)
     log.setLevel(logging.INFO)
     log.propagate = False
     log.handlers = [_Journal() if _stderr_is_journal() else _Lines()]
+    sys.excepthook = _bug
+    sys.unraisablehook = lambda raised: _bug(raised.exc_type, raised.exc_value, raised.exc_traceback)
+
+
+def names_are_logged() -> bool:
+    """Return whether names of files may stand in the log."""
+    return _log_names
 
 
 def shown(path: str | Path) -> str:
@@ -47,6 +65,19 @@ def shown(path: str | Path) -> str:
     if _log_names:
         return printable_name(str(path))
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+
+
+def told(words: str) -> str:
+    """Return what the log tells of words that were said of a file: only where they stand, if names do not.
+
+    They may hold its name, that of an image in it, or of a channel: whatever its maker wrote.
+    """
+    return words if _log_names else _SEE_STATUS
+
+
+def told_to_systemd(words: str) -> str:
+    """Return what STATUS tells of such words; who asks systemd does not sit before our terminal."""
+    return words if _tell_systemd_names else _SEE_STATUS
 
 
 class _Lines(logging.StreamHandler):  # type: ignore[type-arg] # generic for the type checker only
@@ -89,10 +120,16 @@ def _text(record: logging.LogRecord) -> str:
     Indented, because the words of an exception may hold a file's name, and that a line break.
     """
     text = printable_name(record.getMessage())
-    if record.exc_info:
-        trace = logging.Formatter().formatException(record.exc_info)
-        text += "".join(f"\n    {printable_name(line)}" for line in trace.splitlines())
+    if record.exc_info and record.exc_info[1]:
+        trace = printable_traceback(record.exc_info[1], words=_log_names)
+        text += "".join(f"\n    {line}" for line in trace.split("\n"))
     return text
+
+
+def _bug(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """Log what nobody caught."""
+    if error and not isinstance(error, KeyboardInterrupt):
+        logging.getLogger(LOGGER).critical("a bug ends this process", exc_info=(kind, error, trace))
 
 
 def _priority(level: int) -> int:

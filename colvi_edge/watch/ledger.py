@@ -25,6 +25,7 @@ State = Literal["pending", "done", "failed", "quarantined"]
 """pending: begun, without a final answer. done: has its sidecar. failed: has an error record. quarantined:
 ended the worker too often; not read any more until it changes or the operator says `colvi-edge retry`."""
 
+_LARGEST_INTEGER = 2**63 - 1  # that SQLite stores; a larger one would be an OverflowError
 _VERSION = 1  # of the tables; a ledger of another version is made anew
 _TABLES = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -215,7 +216,7 @@ class Ledger(LedgerReader):
         self._update(
             path,
             "attempts = 0, state = ?, kind = ?, words = ?, sha256 = ?, revision = ?, recheck_s = ?, at = ?",
-            *(state, kind, words, sha256, revision, recheck_s),
+            *(state, kind, words, sha256, min(revision, _LARGEST_INTEGER), recheck_s),
             datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
         )
 
@@ -256,6 +257,20 @@ class Ledger(LedgerReader):
     @mount.setter
     def mount(self, mount: Mount) -> None:
         self._connection.execute("REPLACE INTO meta VALUES ('mount', ?)", (json.dumps(asdict(mount)),))
+
+    def results_mount(self, folder: str) -> Mount | None:
+        """Return the mount of the folder of the results when it was last seen; None before that."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'results mount'").fetchone()
+        try:
+            kept = json_of(row[0]) if row else {}
+            return made(Mount, kept["mount"]) if kept.get("folder") == folder else None
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+    def note_results_mount(self, folder: str, mount: Mount) -> None:
+        """Keep the mount of the folder of the results, of the last such folder."""
+        kept = json.dumps({"folder": folder, "mount": asdict(mount)})
+        self._connection.execute("REPLACE INTO meta VALUES ('results mount', ?)", (kept,))
 
     def _drop_unsound(self) -> int:
         with self.explained():

@@ -2,15 +2,21 @@
 
 The lock may vanish with the server that keeps it. That is no danger, as results are the same whoever writes
 them, and whole or absent; it only spares the work of doing everything twice.
+
+It is read by whoever reads the share, so it holds no name of a host or process, only the mark of the machine
+whose daemon took it last: `colvi-edge 3f2a9c1b5d6e`. By that the waiting daemon says whether it waits for one
+of its own machine, and `colvi-edge doctor`, asked on each of the others, which of them it is. Locks of
+earlier versions, `HOST PROCESS`, are understood.
 """
 
 import errno
 import fcntl
 import os
-import socket
+import re
 import stat
+from contextlib import suppress
 
-from colvi_edge.printable import printable_name
+from colvi_edge.machine import machine_mark
 from colvi_edge.watch.root import PinnedRoot
 
 LOCK_NAME = ".colvi-edge.lock"
@@ -40,7 +46,7 @@ class FolderLock:
                 raise OSError(errno.EINVAL, f"{LOCK_NAME} is no file")
             self._take()
         except BaseException:
-            os.close(self._file)
+            self.close()
             raise
 
     def is_held(self) -> bool:
@@ -52,7 +58,8 @@ class FolderLock:
 
     def close(self) -> None:
         """Let go of the lock."""
-        os.close(self._file)
+        with suppress(OSError):  # a server that is away; the descriptor is closed all the same
+            os.close(self._file)
 
     def _take(self) -> None:
         try:
@@ -63,7 +70,7 @@ class FolderLock:
             raise
         try:
             os.ftruncate(self._file, 0)
-            os.pwrite(self._file, f"{socket.gethostname()} {os.getpid()}\n".encode(), 0)
+            os.pwrite(self._file, f"colvi-edge {machine_mark()}\n".encode(), 0)
         except OSError:  # another user's, or a full disk: the lock holds without words
             pass
 
@@ -81,7 +88,15 @@ def _open(results: PinnedRoot) -> int:
 
 def _holder(file: int) -> str:
     try:
-        host, process = os.pread(file, 300, 0).decode().split()
-    except (OSError, ValueError):  # on CIFS a locked file cannot be read; or its holder died while writing
-        return "another colvi-edge"
-    return f"colvi-edge on {printable_name(host)}, process {printable_name(process)},"
+        words = os.pread(file, 300, 0)
+    except OSError:  # on CIFS a locked file cannot be read
+        words = b""
+    # Everything else is no word of ours: its holder died while writing, or somebody wrote what they liked.
+    if marked := re.fullmatch(rb"colvi-edge ([0-9a-f]{12})\n", words):
+        mark = marked[1].decode()
+        if mark == machine_mark():
+            return "another colvi-edge of this machine"
+        return f"the colvi-edge of the machine {mark}, as 'colvi-edge doctor' calls it there,"
+    if named := re.fullmatch(rb"([A-Za-z0-9._-]{1,253}) (\d{1,10})\n", words):
+        return f"colvi-edge on {named[1].decode()}, process {named[2].decode()},"
+    return "another colvi-edge"

@@ -7,11 +7,12 @@ from colvi_edge.watch.children import Child
 from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.journal import LOGGER
 from colvi_edge.watch.messages import Degraded, Mount, Rescan, Root, Scanned
-from colvi_edge.watch.schedule import backoff_s
+from colvi_edge.watch.schedule import MOST_PATIENCE, backoff_s, patience_s
 from colvi_edge.watch.states import States
 
-SILENT_AFTER_S = 10.0  # a soft NFS mount answers after 6 to 12 s with an error
-SILENCE_LIMIT_S = 20.0
+SILENT_AFTER_S = 20.0  # soft mounts answer with an error before that: CIFS after 10 s, NFS after 15
+SILENCE_LIMIT_S = 60.0  # to end it earlier would help nobody: the next one would wait for the same server
+FIRST_WORD_LIMIT_S = 60.0  # it touches no share before it, but a slow machine loads it slowly
 
 log = logging.getLogger(LOGGER)
 
@@ -24,7 +25,8 @@ class Lookout:
         root: what the scanner that runs said of the folder; None before it has, and while none runs.
         scanned: of its last whole scan; None before the first.
         scanned_at: when that came.
-        failures: scanners that ended since the last whole scan.
+        failures: scanners that ended since the last whole scan, without those that were slow to begin, as
+            long as the next one has more time.
     """
 
     def __init__(self, start: Callable[[], Child], states: States) -> None:
@@ -42,6 +44,10 @@ class Lookout:
         self._start = start
         self._start_at = 0.0
         self._states = states
+        self._began = False  # the scanner has said a word
+        self._late = 0  # scanners that had not when their time was up
+        self._stuck = False  # it fell silent, and nothing was reported of the folder since
+        self._away = False  # what was reported last is that the folder is not there
         self._told: set[str] = set()  # suffixes of formats that are not read
 
     def __iter__(self) -> Iterator[Child]:
@@ -51,40 +57,66 @@ class Lookout:
 
     def mount(self, now: float) -> Mount | None:
         """Return the folder's mount if it is there and answers; else nothing may be read or written."""
-        here = self.root is not None and self.root.state == "here" and not self._is_silent(now)
-        return self.root.mount if self.root and here else None
+        silent = self._stuck or self._is_silent(now)
+        return self.root.mount if self.root and self.root.state == "here" and not silent else None
 
     def tick(self, now: float) -> None:
         """Start and end scanners as it is time."""
         if self.scanner is None:
             if now >= self._start_at:
                 self._begin(now)
-        elif now - self.scanner.heard_at > SILENCE_LIMIT_S:
+            return
+        silent_s = now - self.scanner.heard_at
+        if not self._began:
+            limit_s = patience_s(FIRST_WORD_LIMIT_S, self._late)
+            if silent_s > limit_s:
+                self.scanner.kill(f"it did not begin within {limit_s:g} s")
+            elif silent_s > SILENT_AFTER_S and not self._stuck:
+                why = "the scanner is slow to begin; nothing is judged before it has"
+                self._states.hold("scanner", "degraded", why)
+        elif silent_s > SILENCE_LIMIT_S:
             self.scanner.kill(f"it said nothing for {SILENCE_LIMIT_S:g} s")
         if self._is_silent(now):
-            self._states.hold(
-                "scanner", "stuck", "the folder does not answer; nothing is judged before it does"
-            )
+            self._stuck = True
+            if not self._away:  # else the reason is known and told
+                self._states.hold(
+                    "scanner", "stuck", "the folder does not answer; nothing is judged before it does"
+                )
 
     def heard(self) -> None:
-        """Note that the scanner said something, whatever it was."""
-        self._states.end("scanner")
+        """Note that the scanner said something, whatever it was.
 
-    def said(self, message: Root | Scanned | Degraded, now: float) -> None:
-        """Take what the scanner says of the folder as a whole."""
+        That is no news of the folder: it says that it is alive before it touches that.
+        """
+        self._began = True
+        if not self._stuck and self.failures < 2:  # one that ends again and again is told until a whole scan
+            self._states.end("scanner")
+
+    def said(self, message: Root | Scanned | Degraded, now: float) -> bool:
+        """Take what the scanner says of the folder; return whether that is back, moved, or answers again."""
+        was_here = self.root is not None and self.root.state == "here" and not self._stuck
+        moved = isinstance(message, Root) and message != self.root
         if isinstance(message, Root):
             self.root = message
+            self._away = message.state != "here"
             if message.state == "here":
                 self._states.end("root")
             else:
                 self._states.hold("root", message.state, message.why)
+            if self._stuck:
+                self._stuck = False
+                self._states.end("scanner")
         elif isinstance(message, Scanned):
             self.scanned, self.scanned_at, self.failures = message, now, 0
+            self._stuck = False
+            self._states.end("scanner")
             self._tell_unread(message.not_read)
+            self._states.hold_barred("folder not readable", message.barred)
         elif message.why:
             self._states.hold("looking", "degraded", message.why)
         else:
             self._states.end("looking")
+        return self.mount(now) is not None and (moved or not was_here)
 
     def rescan(self) -> None:
         """Have the folder looked through now."""
@@ -95,9 +127,13 @@ class Lookout:
         """Take note that the scanner ended."""
         assert self.scanner is not None  # noqa: S101 # it did not end otherwise
         log.error("the scanner ended: %s", self.scanner.end, extra={"COLVI_EVENT": "scanner ended"})
-        if not self.scanner.is_killed:  # else it was stuck, and that is what is said
+        if not self._stuck:  # else that is what is said, until something is reported of the folder
             self._states.hold("scanner", "degraded", f"the scanner ended: {self.scanner.end}")
-        self._lose(now)
+        if self.scanner.is_killed and not self._began and self._late < MOST_PATIENCE:
+            self._late += 1
+            self._forget()
+        else:
+            self._lose(now)
 
     def _tell_unread(self, not_read: Mapping[str, int]) -> None:
         """Log a format that is not read when its first files are seen; later ones are in the status."""
@@ -107,17 +143,21 @@ class Lookout:
             log.warning("%s", unread_words(suffix, not_read[suffix]), extra=extra)
 
     def _is_silent(self, now: float) -> bool:
-        return self.scanner is not None and now - self.scanner.heard_at > SILENT_AFTER_S
+        return self.scanner is not None and self._began and now - self.scanner.heard_at > SILENT_AFTER_S
 
     def _begin(self, now: float) -> None:
+        self._began = False
         try:
             self.scanner = self._start()
         except OSError as error:
             self._states.hold("scanner", "degraded", f"no scanner can be started: {error.strerror}")
             self._lose(now)
 
-    def _lose(self, now: float) -> None:
+    def _forget(self) -> None:
         self.scanner = None
         self.root = None  # without a scanner nobody knows
+
+    def _lose(self, now: float) -> None:
+        self._forget()
         self.failures += 1
         self._start_at = now + backoff_s(self.failures)

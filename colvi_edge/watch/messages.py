@@ -7,11 +7,28 @@ which all processes of a machine share.
 
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
+
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.typed import WrongTypeError, made
+
+LINE_BYTES = 1 << 20
+"""Of a message at most. A text of 65,536 characters, each escaped as JSON does it, takes 786,432."""
+
+LONGEST_WORDS = 4000  # characters: an error may quote the file that it is about
+
+Sha256 = Annotated[str, re.compile("([0-9a-f]{64})?")]
+Kind = Annotated[str, re.compile("[a-z0-9_ -]{0,40}")]
+"""Of an error, as in `errors`, or of what a folder suffers from."""
+
+
+class BadMessageError(ValueError):
+    """What came is no message: no JSON, of no known kind, of wrong types, out of bounds, or endless."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,7 @@ class ScannerSettings:
         output_dir: mirrors the results; None leaves them beside the raw files.
         ledger: SQLite file, which the scanner only reads: what is done is not looked at twice.
         mount: the root's when it was last seen; None at the first start.
+        results_mount: the same of `output_dir`.
         poll: scan only, without events.
         interval_s: between scans; None is 15 on local disks, 5 on others.
         marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
@@ -71,6 +89,7 @@ class ScannerSettings:
     poll: bool
     interval_s: float | None
     marker: str | None
+    results_mount: Mount | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +129,7 @@ class Scanned:
         seconds: that it took.
         missed: new files that no event had announced, on a folder with events.
         not_read: files in image formats that are not read, by suffix; see `formats`.
+        barred: folders that may not be listed, a number of them at most; "" is the root.
     """
 
     files: int
@@ -117,6 +137,7 @@ class Scanned:
     seconds: float
     missed: int
     not_read: dict[str, int] = field(default_factory=dict)
+    barred: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -128,11 +149,13 @@ class Root:
             user's daemon holds the folder's lock.
         why: in words.
         mount: while it is here.
+        results_mount: the same of the folder of the results, where that is another one.
     """
 
     state: Literal["here", "share away", "taken"]
     why: str
     mount: Mount | None
+    results_mount: Mount | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +203,7 @@ class Work:
         path: of the raw file.
         signature: the state in which it must be found.
         mount: of the root; elsewhere nothing is read or written.
+        results_mount: of the folder of the results, where that is another one; elsewhere nothing is written.
         last: an incomplete file has been waited for long enough and gets its error record now.
         anew: judge it although a result for this content is there.
         kind: of the error that made it wait at the look before this one; "" if there was none.
@@ -192,17 +216,19 @@ class Work:
     last: bool
     anew: bool
     kind: str = ""
+    results_mount: Mount | None = None
 
 
 @dataclass(frozen=True)
 class Condemn:
-    """Write the error record of a file that must not be read again."""
+    """Write the error record of a file that must not be read again; the mounts are as in `Work`."""
 
     number: int
     path: str
     mount: Mount
     kind: str
     message: str
+    results_mount: Mount | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +241,9 @@ class Finish:
 
 Result = Literal["ok", "rejected", "same", "error", "again", "changed"]
 
+NOT_WRITABLE = "folder not writable"
+"""Kind of an answer "again": the folder of this file's results is closed to the daemon."""
+
 
 @dataclass(frozen=True)
 class Started:
@@ -224,23 +253,25 @@ class Started:
         bundle: where it is opened from now on: the copy, if one was kept.
         model, model_sha256: of the bundle.
         runtime, precision, device, reason: of the engine.
+        not_kept: why there is no copy of the bundle, in words; "" if there is one, or none was asked for.
     """
 
     bundle: str
     model: str
-    model_sha256: str
+    model_sha256: Sha256
     runtime: str
     precision: str
     device: str
     reason: str
+    not_kept: str = ""
 
 
 @dataclass(frozen=True)
 class Refused:
     """The worker cannot start, for a reason that the operator can put right."""
 
-    exit_code: int
-    kind: str
+    exit_code: Annotated[int, range(1, 256)]
+    kind: Kind
     message: str
 
 
@@ -257,16 +288,16 @@ class Finished:
         revision: of the sidecar.
         words: the diagnosis and score, or the sentence of what went wrong.
         kind: of an error, as in `errors`; "disk full", "share away" or "read-only" for what the whole
-            folder suffers from.
+            folder suffers from, `NOT_WRITABLE` for what its own does.
         took_ms: from reading to the renamed sidecar.
     """
 
     number: int
     outcome: Result
-    sha256: str
-    revision: int
+    sha256: Sha256
+    revision: Annotated[int, range(2**63)]
     words: str
-    kind: str
+    kind: Kind
     took_ms: float
 
 
@@ -293,9 +324,10 @@ class PublisherSettings:
 
 @dataclass(frozen=True)
 class Publish:
-    """Write the page; the mount is the root's, elsewhere nothing is read or written."""
+    """Write the page; the mounts are as in `Work`."""
 
     mount: Mount
+    results_mount: Mount | None = None
 
 
 # --- publisher -> supervisor
@@ -343,7 +375,6 @@ Message = (
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}
-_PARTS: dict[str, type[Any]] = {"signature": Signature, "mount": Mount}
 
 
 def encode(message: Message) -> bytes:
@@ -352,13 +383,32 @@ def encode(message: Message) -> bytes:
 
 
 def decode(line: bytes) -> Message:
-    """Return the message of a line."""
-    fields = json.loads(line)
-    kind = _KINDS[fields.pop("say")]
-    for name, part in _PARTS.items():
-        if fields.get(name) is not None:
-            fields[name] = part(**fields[name])
-    return kind(**fields)
+    """Return the message of a line.
+
+    Raises:
+        BadMessageError: it is none; the words tell nothing of what it holds.
+    """
+    try:
+        values = json.loads(line, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BadMessageError("it is no JSON") from error
+    say = values.pop("say", None) if isinstance(values, dict) else None
+    if not isinstance(say, str) or say not in _KINDS:
+        raise BadMessageError("it is of no known kind")
+    try:
+        message: Message = made(_KINDS[say], values)
+    except WrongTypeError as error:
+        raise BadMessageError(str(error)) from error
+    return message
+
+
+def as_words(text: object) -> str:
+    """Return a text, such as an error's, as one that every message takes: printable, and not endless."""
+    return printable_name(str(text))[:LONGEST_WORDS]
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 class Line:
@@ -388,9 +438,12 @@ class Line:
 
         Raises:
             EOFError: the other side ended without one.
+            BadMessageError: it is none.
         """
         line = b""
         while not line.endswith(b"\n"):
+            if len(line) > LINE_BYTES:
+                raise BadMessageError("it has no end")
             byte = self._end.recv(1)
             if not byte:
                 raise EOFError("the line ended before its first message")
@@ -398,11 +451,18 @@ class Line:
         return decode(line)
 
     def receive(self) -> list[Message] | None:
-        """Return the messages that have come, after waiting for at least a part of one; None at the end."""
+        """Return the messages that have come, after waiting for at least a part of one; None at the end.
+
+        Raises:
+            BadMessageError: one of them is none; what the line brings later has no meaning.
+        """
         data = self._end.recv(1 << 16)
         if not data:
             return None
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > LINE_BYTES:
+            self._rest = b""
+            raise BadMessageError("it has no end")
         return [decode(line) for line in lines]
 
     def __iter__(self) -> Iterator[Message]:

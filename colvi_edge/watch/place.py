@@ -1,10 +1,12 @@
 """Where the scanner works while it may: the root and the folder of the results, there, mounted and locked."""
 
+import errno
 import os
 from contextlib import ExitStack
 from pathlib import Path
 
 from colvi_edge.printable import printable_name
+from colvi_edge.watch.away import AwayError, away, is_of_share
 from colvi_edge.watch.lock import FolderLock, FolderTakenError
 from colvi_edge.watch.messages import Mount
 from colvi_edge.watch.mounts import is_away
@@ -12,10 +14,6 @@ from colvi_edge.watch.root import PinnedRoot
 
 # Made by the file system or by Windows, and closed to all but the administrator.
 _SYSTEM_FOLDERS = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}
-
-
-class AwayError(Exception):
-    """A folder is not there, or its share is not mounted; the words say which."""
 
 
 class Place:
@@ -42,22 +40,23 @@ class Place:
             results_mount: the same of the folder of the results.
 
         Raises:
-            AwayError: one of them is not there, or not mounted.
+            AwayError: one of them is not there, not mounted, stale, or its server does not answer.
             FolderTakenError: another daemon holds the lock.
         """
         self._opened = ExitStack()
         self._lock: FolderLock | None = None
         self.unlocked = ""
         try:
-            self.root, self.mount = self._pin(root, mount)
-            self.results, self.results_mount = (
-                (self.root, self.mount) if output_dir is None else self._pin(output_dir, results_mount)
+            pinned = self._pin(root, mount)
+            self.root, self.mount, status = pinned
+            self.results, self.results_mount, results_status = (
+                pinned if output_dir is None else self._pin(output_dir, results_mount)
             )
             self._keep_lock()
         except BaseException:
             self.close()
             raise
-        self.apart = not os.path.samestat(os.fstat(self.root.fileno()), os.fstat(self.results.fileno()))
+        self.apart = not os.path.samestat(status, results_status)
         self._results_within = _within(self.root, self.results) if self.apart else None
 
     def is_walked(self, folder: str) -> bool:
@@ -70,9 +69,17 @@ class Place:
         return self._results_within is None or not f"{folder}/".startswith(f"{self._results_within}/")
 
     def is_ours(self) -> bool:
-        """Return whether both still are there and ours; a lock that was lost is taken again if it can be."""
-        if not (self.root.is_current() and self.results.is_current()):
-            return False
+        """Return whether both still are there and ours; a lock that was lost is taken again if it can be.
+
+        Raises:
+            AwayError: the server of one of them does not answer.
+        """
+        for folder in (self.root, self.results) if self.apart else (self.root,):
+            try:
+                if not folder.is_current():
+                    return False
+            except OSError as error:
+                raise away(printable_name(str(folder.path)), error) from error
         try:
             self._keep_lock()
         except FolderTakenError:
@@ -85,17 +92,18 @@ class Place:
             self._lock.close()
         self._opened.close()
 
-    def _pin(self, path: str, remembered: Mount | None) -> tuple[PinnedRoot, Mount]:
-        shown = printable_name(path)
+    def _pin(self, path: str, remembered: Mount | None) -> tuple[PinnedRoot, Mount, os.stat_result]:
         try:
             folder = self._opened.enter_context(PinnedRoot(Path(path)))
-            mount = folder.mount()
+            mount, status = folder.mount(), os.fstat(folder.fileno())
+            if not folder.is_current():  # a share may open a folder that it calls stale when asked for it
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         except OSError as error:
-            raise AwayError(f"{shown} cannot be opened: {error.strerror}; make or mount it") from error
+            raise away(printable_name(path), error) from error
         if remembered and is_away(mount, remembered):
             source, point = printable_name(remembered.source), printable_name(remembered.point)
             raise AwayError(f"{source} is not mounted on {point} any more; mount it again")
-        return folder, mount
+        return folder, mount, status
 
     def _keep_lock(self) -> None:
         if self._lock and not self._lock.is_held():
@@ -106,7 +114,28 @@ class Place:
                 self._lock = FolderLock(self.results)
                 self.unlocked = ""
             except OSError as error:
+                if is_of_share(error):
+                    raise away(printable_name(str(self.results.path)), error) from error
                 self.unlocked = f"the folder of the results cannot be locked: {error.strerror}"
+
+
+def make_results(folder: Path, remembered: Mount | None) -> None:
+    """Make the folder of the results if it is missing, but never in the place of a share that is away.
+
+    Args:
+        folder: to be made.
+        remembered: its mount when it was last seen; None before that.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if there == folder:
+        return
+    with PinnedRoot(there) as above:
+        if remembered and is_away(above.mount(), remembered):
+            return
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _within(root: PinnedRoot, folder: PinnedRoot) -> str | None:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from colvi_edge.errors import ColviEdgeError
@@ -18,7 +19,14 @@ from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained, open_results
 from colvi_edge.report.report import Report
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.messages import Line, Message, Mount, Publish, Published, PublisherSettings
+from colvi_edge.watch.messages import (
+    Line,
+    Message,
+    Publish,
+    Published,
+    PublisherSettings,
+    as_words,
+)
 from colvi_edge.watch.watched_file import Places
 
 _LEAST_URGENT = 19
@@ -42,17 +50,17 @@ class Publisher:
         for message in messages:
             if isinstance(message, Publish):
                 begin = time.monotonic()
-                why = self._publish(message.mount)
-                self._line.send(Published(why, round(time.monotonic() - begin, 3)))
+                why = self._publish(message)
+                self._line.send(Published(as_words(why), round(time.monotonic() - begin, 3)))
 
-    def _publish(self, mount: Mount) -> str:
+    def _publish(self, wanted: Publish) -> str:
         """Write the page; return why that was not possible, or ""."""
         try:
             if self._places is None:
                 self._places = Places(self._settings.root, self._settings.output_dir)
-            with self._places.results(mount) as results:
+            with self._places.results(wanted) as results:
                 page, _ = self._report.render(results.fileno())
-            with self._parent(self._places, mount) as parent:
+            with self._parent(self._places, wanted) as parent:
                 write_atomically(parent, self._page.name, page, _confirm)
         except ColviEdgeError as error:
             return str(error)
@@ -61,12 +69,13 @@ class Publisher:
         return ""
 
     @contextmanager
-    def _parent(self, places: Places, mount: Mount) -> Iterator[int]:
+    def _parent(self, places: Places, wanted: Publish) -> Iterator[int]:
         """Hold the folder of the page open, made if need be."""
-        for folder, pinned in ((self._results, places.results), (self._root, places.root)):
+        results, root = partial(places.results, wanted), partial(places.root, wanted.mount)
+        for folder, pinned in ((self._results, results), (self._root, root)):
             if self._page.is_relative_to(folder):
                 below = "/".join(self._page.parent.relative_to(folder).parts)
-                with explained(str(self._page.parent)), pinned(mount) as top:
+                with explained(str(self._page.parent)), pinned() as top:
                     parent = top.open_folder(below, create=True)
                     try:
                         yield parent

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.messages import Mount, Publish, Published
-from colvi_edge.watch.schedule import backoff_s
+from colvi_edge.watch.schedule import backoff_s, patience_s
 from colvi_edge.watch.states import States
 
 PAUSE_S = 3.0  # between two pages, at least
 REST = 10.0  # as many times as long as the page took
 AT_LEAST_EVERY_S = 600.0  # also without news: a page that was not written for longer says so itself
-LIMIT_S = 120.0  # for one page; each new picture takes 40 ms
+LIMIT_S = 120.0  # for one page, more after each failure; each new picture takes 40 ms
 MEMORY_LIMIT_BYTES = 2 << 30
 
 
@@ -46,13 +46,14 @@ class Publishing:
         if self._child:
             yield self._child
 
-    def tick(self, answers: int, mount: Mount | None, now: float) -> None:
+    def tick(self, answers: int, mount: Mount | None, now: float, results_mount: Mount | None = None) -> None:
         """Ask for a page if it is time, and end a publisher that takes too much.
 
         Args:
             answers: how many results there have been.
             mount: of the root; None while it is not there or does not answer.
             now: of the monotonic clock.
+            results_mount: of the folder of the results, where that is another one.
         """
         if self._start is None:
             return
@@ -63,7 +64,7 @@ class Publishing:
         possible = mount is not None and not self._failures
         self.is_behind = self._asked_at is not None or (news and possible)
         if news and mount and self._asked_at is None and now >= self._due_at:
-            self._ask(mount, answers, now)
+            self._ask(Publish(mount, results_mount), answers, now)
 
     def hurry(self) -> None:
         """Let the next page come without a pause."""
@@ -73,7 +74,7 @@ class Publishing:
     def said(self, message: Published, now: float) -> None:
         """Take what became of the page that was asked for."""
         if message.why:
-            self._fail(message.why, now)
+            self._fail(message.why, now, of_files=True)
             return
         self._asked_at = None
         self._failures = 0
@@ -87,7 +88,7 @@ class Publishing:
         end, self._child = self._child.end, None
         self._fail(f"the publisher ended: {end}", now)
 
-    def _ask(self, mount: Mount, answers: int, now: float) -> None:
+    def _ask(self, message: Publish, answers: int, now: float) -> None:
         if self._child is None:
             try:
                 self._child = self._start() if self._start else None
@@ -95,19 +96,20 @@ class Publishing:
                 self._fail(f"no publisher can be started: {error.strerror}", now)
         if self._child and not self._child.is_killed:
             self._answers, self._asked_at = answers, now
-            self._child.send(Publish(mount))
+            self._child.send(message)
 
     def _limit(self, child: Child, asked_at: float, now: float) -> None:
         if child.is_killed:
             return
-        if now - max(asked_at, child.heard_at) > LIMIT_S:  # it was heard, too, after this process stood still
-            child.kill(f"the time limit of {LIMIT_S:g} s ran out")
+        limit_s = patience_s(LIMIT_S, self._failures)
+        if now - max(asked_at, child.heard_at) > limit_s:  # it was heard, too, after this process stood still
+            child.kill(f"the time limit of {limit_s:g} s ran out")
         elif child.resident_bytes() > MEMORY_LIMIT_BYTES:
             child.kill(f"the memory limit of {MEMORY_LIMIT_BYTES >> 30} GiB was passed")
 
-    def _fail(self, why: str, now: float) -> None:
+    def _fail(self, why: str, now: float, *, of_files: bool = False) -> None:
         self._asked_at = None
         self._answers = -1
         self._failures += 1
         self._due_at = now + backoff_s(self._failures)
-        self._states.hold("report", "degraded", f"the report is not written: {why}")
+        self._states.hold("report", "degraded", f"the report is not written: {why}", of_files=of_files)

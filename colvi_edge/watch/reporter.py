@@ -10,7 +10,7 @@ from pathlib import Path
 
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.desk import Desk
-from colvi_edge.watch.journal import LOGGER
+from colvi_edge.watch.journal import LOGGER, told_to_systemd
 from colvi_edge.watch.ledger import Ledger
 from colvi_edge.watch.lookout import Lookout
 from colvi_edge.watch.metrics import Metrics
@@ -126,14 +126,17 @@ class Reporter:
         )
 
     def _words(self, status: Status) -> str:
-        states = [f"{state.name}: {state.why}" for state in status.states]
         try:
             counts = [f"{count} {what}" for what, count in self._ledger.counts().items() if what != "pending"]
         except sqlite3.OperationalError:  # its disk is full or gone; the state above says so
             counts = []
         waiting = [f"{status.pending} pending", f"{status.settling} settling"]
         what = "watching" if status.ready else "starting"
-        last = [f"last: {status.last.words}"] if status.last else []
+        last = []
+        if status.last:
+            words, failed = status.last.words, status.last.outcome == "error"
+            last = [f"last: {told_to_systemd(words) if failed else words}"]
+        states = self._states.words(told_to_systemd)
         return "; ".join([*states, f"{what}: {', '.join([*counts, *waiting])}", *last])
 
 

@@ -17,6 +17,7 @@ from colvi_edge.watch.mounts import mount_of
 
 _RAW = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}  # to open it anew tells what it is now
 _THROUGH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # needs no right to list the folder
 
 
@@ -61,11 +62,17 @@ class PinnedRoot:
         return mount_of(self._descriptor)
 
     def is_current(self) -> bool:
-        """Return whether the path still leads to this very folder: not so after a remount or `rm -r`."""
+        """Return whether the path still leads to this very folder: not so after a remount or `rm -r`.
+
+        Raises:
+            OSError: that cannot be told, as the server does not answer.
+        """
         try:
             return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno in _GONE:
+                return False
+            raise
 
     def open_raw(self, relative: str) -> int:
         """Open a raw file for reading, and nothing that is not a regular file.

@@ -7,6 +7,7 @@ link.
 
 import os
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from itertools import islice
 
 from colvi_edge.acquisition import is_raw_name
 from colvi_edge.outputs.names import OutputKind, is_temporary_name, output_name
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.away import away, is_unanswered
 from colvi_edge.watch.formats import unread_suffix
 from colvi_edge.watch.messages import Signature
 from colvi_edge.watch.place import Place
@@ -62,7 +65,8 @@ class Scan:
         files: raw files seen so far.
         not_read: files in other image formats, by suffix; their names are all that is looked at.
         bare: raw files in their known state that have neither sidecar nor error record.
-        unread: why folders or files could not be looked at, a few words for each.
+        barred: folders whose entries, or those of whose results, this process may not see.
+        unread: why other folders or files could not be looked at, a few words for each.
     """
 
     def __init__(self, place: Place, known: Mapping[str, Signature], marker: str | None) -> None:
@@ -76,12 +80,25 @@ class Scan:
         self.files = 0
         self.not_read: Counter[str] = Counter()
         self.bare: list[Found] = []
+        self.barred: set[str] = set()
         self.unread: list[str] = []
         self._place = place
         self._known = known
         self._marker = marker
+        self._asked_at = 0.0  # when the file system was first asked for what comes next
 
     def __iter__(self) -> Iterator[Found | Leftover | None]:
+        """Walk.
+
+        Raises:
+            AwayError: the server does not answer.
+        """
+        self._asked_at = time.monotonic()
+        for item in self._tree():
+            yield item
+            self._asked_at = time.monotonic()
+
+    def _tree(self) -> Iterator[Found | Leftover | None]:
         folders = [""]
         while folders:
             path = folders.pop()
@@ -90,7 +107,16 @@ class Scan:
             except FileNotFoundError:  # removed since it was listed
                 continue
             except OSError as error:
-                self.unread.append(error.strerror or str(error))
+                self._note(path, error)
+
+    def _note(self, folder: str, error: OSError) -> None:
+        """Note that a folder, or something in it, could not be looked at."""
+        if is_unanswered(error, time.monotonic() - self._asked_at):
+            raise away(printable_name(str(self._place.root.path)), error) from error
+        if isinstance(error, PermissionError):
+            self.barred.add(folder)
+        else:
+            self.unread.append(error.strerror or str(error))
 
     def _walk(self, path: str, folders: list[str]) -> Iterator[Found | Leftover | None]:
         folder = self._place.root.open_folder(path)
@@ -136,7 +162,7 @@ class Scan:
         except FileNotFoundError:
             return set()
         except OSError as error:
-            self.unread.append(error.strerror or str(error))
+            self._note(path, error)
             return None
 
     def _judge(
@@ -152,7 +178,7 @@ class Scan:
             except FileNotFoundError:
                 continue
             except OSError as error:
-                self.unread.append(error.strerror or str(error))
+                self._note(path, error)
                 continue
             self.files += 1
             name = entry.name
@@ -173,6 +199,9 @@ class Scan:
             try:
                 status = self._place.results.status(where)
             except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._note(path, error)
                 continue
             if stat.S_ISREG(status.st_mode):
                 yield Leftover(where, Signature.of(status))

@@ -12,11 +12,12 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
+from colvi_edge.watch.away import AwayError
 from colvi_edge.watch.child import join_supervisor
 from colvi_edge.watch.ledger import LedgerReader
 from colvi_edge.watch.lock import FolderTakenError
-from colvi_edge.watch.messages import Alive, Degraded, Line, Mount, Rescan, Root, ScannerSettings
-from colvi_edge.watch.place import AwayError, Place
+from colvi_edge.watch.messages import Alive, Degraded, Line, Rescan, Root, ScannerSettings
+from colvi_edge.watch.place import Place, make_results
 from colvi_edge.watch.watching import Watching
 
 _ALIVE_S = 1.0
@@ -33,11 +34,13 @@ class Scanner:
         self._ledger = LedgerReader(Path(settings.ledger))
         self._known = dict(self._ledger.judged())
         self._mount = settings.mount
-        self._results_mount: Mount | None = None
+        self._results_mount = settings.results_mount
         self._place: Place | None = None
+        self._entered = False
         self._watching: Watching | None = None
         self._root = Root("share away", "", None)
         self._degraded = ""
+        self._alive_at = self._place_at = -math.inf
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def run(self) -> None:
@@ -45,20 +48,18 @@ class Scanner:
         selector = selectors.DefaultSelector()
         selector.register(self._line, selectors.EVENT_READ)
         selector.register(self._bell, selectors.EVENT_READ)
-        alive_at = place_at = -math.inf
         while True:
-            now = time.monotonic()
-            if now >= alive_at:
-                self._line.send(Alive())
-                alive_at = now + _ALIVE_S
-            if now >= place_at:
-                self._keep_place()
-                place_at = time.monotonic() + _PLACE_S
-            wake_at = min(alive_at, place_at)
-            if self._watching:
-                self._watching.step()
-                wake_at = min(wake_at, self._watching.wake_at())
+            for act in (self._keep_place, self._step):
+                self._say_alive()  # before each, as each may be held up by a server
+                try:
+                    act()
+                except AwayError as error:
+                    self._say_root(Root("share away", str(error), None))
+                    self._leave()  # only now: to let go of a lock asks the server, too
             self._say_degraded()
+            wake_at = min(self._alive_at, self._place_at)
+            if self._watching:
+                wake_at = min(wake_at, self._watching.wake_at())
             for key, _ in selector.select(max(0.0, wake_at - time.monotonic())):
                 if key.fd == self._bell:
                     os.eventfd_read(self._bell)
@@ -75,27 +76,34 @@ class Scanner:
         return True
 
     def _keep_place(self) -> None:
-        """Enter the folder, leave it or enter it anew, and say so if that changes something."""
+        """Enter the folder, leave it or enter it anew if it is time, and say what changes by that."""
+        if time.monotonic() < self._place_at:
+            return
         try:
             if self._place and not self._place.is_ours():
                 self._leave()  # without a word: a folder that was made anew is entered at once
             if not self._place:
                 self._enter()
-        except AwayError as error:
-            self._say_root(Root("share away", str(error), None))
+            apart = self._results_mount if self._settings.output_dir else None
+            self._say_root(Root("here", "", self._mount, apart))
         except FolderTakenError as error:
             self._say_root(Root("taken", str(error), None))
-        else:
-            self._say_root(Root("here", "", self._mount))
+        finally:
+            self._place_at = time.monotonic() + _PLACE_S
+
+    def _step(self) -> None:
+        """Do what is due in the folder."""
+        if self._watching:
+            self._watching.step()
 
     def _enter(self) -> None:
         settings = self._settings
-        if self._mount is None and settings.output_dir:
-            # At the first start; later, a missing one is a share that is away.
+        if settings.output_dir and not self._entered:  # later, a missing one is a share that is away
             with suppress(OSError):
-                Path(settings.output_dir).mkdir(parents=True, exist_ok=True)
+                make_results(Path(settings.output_dir), self._results_mount)
         self._place = Place(settings.root, settings.output_dir, self._mount, self._results_mount)
         self._mount, self._results_mount = self._place.mount, self._place.results_mount
+        self._entered = True
         self._watching = Watching(
             self._place, settings, self._known, self._ledger, self._line.send, self._ring
         )
@@ -109,6 +117,12 @@ class Scanner:
 
     def _ring(self) -> None:
         os.eventfd_write(self._bell, 1)
+
+    def _say_alive(self) -> None:
+        now = time.monotonic()
+        if now >= self._alive_at:
+            self._line.send(Alive())
+            self._alive_at = now + _ALIVE_S
 
     def _say_root(self, root: Root) -> None:
         if root != self._root:

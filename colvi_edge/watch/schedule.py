@@ -12,11 +12,14 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import islice
 
-from colvi_edge.watch.messages import Ready, Signature
+from colvi_edge.watch.messages import NOT_WRITABLE, Ready, Signature
 
 OUTSTANDING = 2  # so that the next file is read while this one is judged
 LONGEST_BACKOFF_S = 60.0
+BARRED_TOLD = 20  # of the folders that are closed to the daemon; there may be thousands
+MOST_PATIENCE = 4
 INCOMPLETE_S = 3600.0  # how long an incomplete file may stay as it is before it gets its error record
 TROUBLES = ("share away", "disk full", "read-only", "stuck", "ledger")
 """What a whole folder suffers from: while one lasts, a single file at a time tries whether it has ended."""
@@ -27,6 +30,14 @@ def backoff_s(failures: int) -> float:
     """Return how long to wait after so many failures in a row: 1, 2, 4 ... 60 s, a fifth more or less."""
     wait_s = min(2.0 ** min(failures - 1, 6), LONGEST_BACKOFF_S)
     return wait_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
+
+
+def patience_s(limit_s: float, failures: int) -> float:
+    """Return how long a process may take that was too slow so many times: doubled each time, to the 16-fold.
+
+    On a slow machine a fixed limit would end each next one, too.
+    """
+    return limit_s * 2.0 ** min(failures, MOST_PATIENCE)
 
 
 class Turn(IntEnum):
@@ -110,6 +121,7 @@ class Schedule:
         self._queues: dict[Turn, list[tuple[float, int, Piece]]] = {turn: [] for turn in Turn}
         self._tickets = 0  # number of a piece, and the order of pieces that are due at once
         self._suffering: dict[str, None] = {}  # paths, first come first
+        self._barred: dict[str, dict[str, None]] = {}  # folders, and which paths wait for each, likewise
         self._probe_at = 0.0
         self._probes = 0
 
@@ -126,6 +138,16 @@ class Schedule:
     def trouble(self) -> Piece | None:
         """A file that shows what the whole folder suffers from; None while nothing is known to be wrong."""
         return self._pieces[next(iter(self._suffering))] if self._suffering else None
+
+    @property
+    def barred(self) -> list[str]:
+        """Folders that could not be written to, and what waits for them; a number of them at most."""
+        return list(islice(self._barred, BARRED_TOLD))
+
+    def is_parked(self, piece: Piece) -> bool:
+        """Return whether a piece waits until another one could be written into its folder."""
+        waiting = self._barred.get(_folder(piece))
+        return waiting is not None and piece.path != next(iter(waiting))
 
     def wake_at(self, now: float) -> float | None:
         """Return when the next of those that wait for their time will be due; None if none does."""
@@ -170,8 +192,7 @@ class Schedule:
         if self._suffering:
             piece = self.trouble if not given and self._probe_at <= now else None
         else:
-            tops = (self._top(turn) for turn in Turn)
-            piece = next((top for top in tops if top and top.due <= now), None)
+            piece = next(filter(None, (self._first_due(turn, now) for turn in Turn)), None)
         if piece is None or (piece.attempts and given):
             return None
         piece.alone = piece.attempts > 0
@@ -186,6 +207,7 @@ class Schedule:
     def done(self, piece: Piece, now: float, *, wrote: bool) -> None:
         """Take a final answer; `wrote` says that something was written for it, so that no disk is full."""
         self._answered(piece, now, wrote=wrote)
+        self._unbar(piece, now, wrote=wrote)
         check = replace(piece, check=True, attempts=0, anew=False, failures=0, kind="")
         check.due = piece.closed_at + piece.quiet_s
         self._take_back(piece, now, check if piece.early and not piece.check else None)
@@ -193,6 +215,7 @@ class Schedule:
     def drop(self, piece: Piece, now: float) -> None:
         """Forget a piece that is not any more what was given."""
         self._answered(piece, now, wrote=False)
+        self._unbar(piece, now, wrote=False)
         self._take_back(piece, now, None)
 
     def again(self, piece: Piece, now: float, kind: str, words: str, *, attempts: int = 0) -> None:
@@ -205,6 +228,10 @@ class Schedule:
             self._probe_at = now + backoff_s(self._probes)
         else:
             self._answered(piece, now, wrote=False)
+        if kind == NOT_WRITABLE:
+            self._barred.setdefault(_folder(piece), {})[piece.path] = None
+        else:
+            self._unbar(piece, now, wrote=False)
         self._take_back(
             piece, now, replace(piece, due=due, attempts=attempts, failures=failures, kind=kind, words=words)
         )
@@ -234,6 +261,27 @@ class Schedule:
             heapq.heappop(queue)
         return queue[0][2] if queue else None
 
+    def _first_due(self, turn: Turn, now: float) -> Piece | None:
+        """Return the first of a class that is due; what waits for another's try is parked."""
+        while (top := self._top(turn)) and top.due <= now:
+            if not self.is_parked(top):
+                return top
+            self._barred[_folder(top)][top.path] = None
+            heapq.heappop(self._queues[turn])
+        return None
+
+    def _unbar(self, piece: Piece, now: float, *, wrote: bool) -> None:
+        """Let all that waits for a folder go on if something was written there, else the next of them try."""
+        waiting = self._barred.get(_folder(piece), {})
+        tried = next(iter(waiting), None) == piece.path
+        waiting.pop(piece.path, None)
+        released = list(waiting) if wrote else list(waiting)[:tried]
+        if wrote or not waiting:
+            self._barred.pop(_folder(piece), None)
+        for path in released:
+            if not self._pieces[path].number:
+                self._wait(replace(self._pieces[path], due=now))
+
     def _wait(self, piece: Piece) -> None:
         """Put a piece into its queue; what was queued for that path before is passed over there."""
         self._pieces[piece.path] = piece
@@ -258,3 +306,7 @@ class Schedule:
                 self._wait(replace(self._pieces[path], due=now))
         elif suffered:
             self._probe_at = now
+
+
+def _folder(piece: Piece) -> str:
+    return piece.path.rpartition("/")[0]

@@ -74,8 +74,10 @@ class WatchSettings:
         bundle = self.bundle if self.bundle == "demo" else str(_absolute(Path(self.bundle)))
         return replace(self, root=root, output_dir=output_dir, metrics=metrics, report=report, bundle=bundle)
 
-    def for_scanner(self, state: StateFolder, mount: Mount | None) -> ScannerSettings:
-        """Return what a scanner is told; `mount` is the root's when it was last seen."""
+    def for_scanner(
+        self, state: StateFolder, mount: Mount | None, results_mount: Mount | None
+    ) -> ScannerSettings:
+        """Return what a scanner is told; the mounts are those of root and results when last seen."""
         return ScannerSettings(
             root=str(self.root),
             output_dir=None if self.output_dir is None else str(self.output_dir),
@@ -84,6 +86,7 @@ class WatchSettings:
             poll=self.poll,
             interval_s=self.interval_s,
             marker=self.marker,
+            results_mount=results_mount,
         )
 
     def for_worker(self, state: StateFolder, bundle: str) -> WorkerSettings:

@@ -1,6 +1,7 @@
 """What a daemon keeps of one watched folder, and that only one daemon does.
 
-It lies on a local disk, in STATE/watch/<the folder's name>-<hash of its path>/:
+It lies on a local disk, in STATE/watch/<the folder's name>-<hash of its path>/, and names files in full, so
+nobody but the daemon's own user and root may look into it:
 
     ledger.sqlite   what is done
     status.json     what the daemon said last
@@ -48,7 +49,11 @@ class StateFolder:
         """
         folder = cls(_within(state_directory(), root))
         try:
-            folder.bundles.mkdir(0o750, parents=True, exist_ok=True)
+            folder.path.parent.mkdir(0o750, parents=True, exist_ok=True)
+            folder.path.mkdir(0o700, exist_ok=True)
+            if folder.path.stat().st_mode & 0o077:  # of an earlier version
+                folder.path.chmod(0o700)
+            folder.bundles.mkdir(0o750, exist_ok=True)
         except OSError as error:
             raise OutputError(
                 f"{folder.path} cannot be made: {error.strerror}; check permissions, or set STATE_DIRECTORY"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.reading import json_of, read_bounded
-from colvi_edge.printable import printable_name, unambiguous_name
+from colvi_edge.printable import printable_json, printable_name, unambiguous_name
 from colvi_edge.watch.desk import Last
 from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.ledger import Entry, LedgerReader
@@ -113,7 +113,7 @@ def show_status(folder: Path, as_json: bool) -> int:
     with closing(LedgerReader(state.ledger)) as ledger, ledger.explained():
         if as_json:
             plain = _as_plain(folder, status, running, silent_s, ledger)
-            print(json.dumps(plain))  # noqa: T201 - data for a pipe
+            print(printable_json(json.dumps(plain)))  # noqa: T201 - data for a pipe
         else:
             _print(folder, status, running, silent_s, ledger)
     return int(not running or status is None or bool(status.states) or silent_s > SILENT_AFTER_S)
@@ -149,12 +149,10 @@ def _entry(entry: Entry) -> dict[str, str]:
 
 
 def _print(folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader) -> None:
-    from rich.markup import escape
-
-    from colvi_edge.terminal import wide_console
+    from colvi_edge.terminal import shown, wide_console
 
     console = wide_console()
-    name = escape(printable_name(str(folder.absolute())))
+    name = shown(str(folder.absolute()))
     if not running:
         last = f"; its last word was at {_time(status.said)}" if status else ""
         console.print(f"{name}: [red]the daemon is not running[/]{last}")
@@ -165,17 +163,18 @@ def _print(folder: Path, status: Status | None, running: bool, silent_s: float, 
     else:
         console.print(f"{name}: [green]watching[/] since {_time(status.started)}")
     for state in status.states if status else ():
-        console.print(f"[red]{state.name}[/] since {_time(state.since)}: {escape(printable_name(state.why))}")
+        console.print(f"[red]{shown(state.name)}[/] since {_time(state.since)}: {shown(state.why)}")
+        if state.folder:
+            console.print("    " + shown(unambiguous_name(str(folder.absolute() / state.folder))))
     counts = _counts(status, ledger)
     console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
     for suffix, count in sorted(status.not_read.items()) if status else ():
-        console.print(escape(printable_name(unread_words(suffix, count))))
+        console.print(shown(unread_words(suffix, count)))
     if status and status.model:
         model = status.model
-        words = f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"
-        console.print(escape(printable_name(words)))
+        console.print(shown(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
     if status and status.last:
-        words = escape(printable_name(f"{status.last.path}: {status.last.words}"))
+        words = shown(f"{status.last.path}: {status.last.words}")
         at = _time(_utc(status.last.at))
         console.print(f"last: {words}, at {at}, {status.last.latency_ms:.0f} ms after its close")
     _print_files(console, "failed", ledger.in_state("failed"))
@@ -184,8 +183,9 @@ def _print(folder: Path, status: Status | None, running: bool, silent_s: float, 
 
 
 def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting]) -> None:
-    from rich.markup import escape
     from rich.table import Table
+
+    from colvi_edge.terminal import shown
 
     rows = list(files)
     if not rows:
@@ -195,8 +195,7 @@ def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting
     table.add_column("kind")
     table.add_column("why", overflow="fold")
     for row in rows[:_LISTED]:
-        words = map(printable_name, (row.kind, row.words))
-        table.add_row(*map(escape, (unambiguous_name(row.path), *words)))
+        table.add_row(*map(shown, (unambiguous_name(row.path), row.kind, row.words)))
     console.print()
     console.print(table)
     if len(rows) > _LISTED:

@@ -26,6 +26,7 @@ from colvi_edge.errors import UsageError
 from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.printable import printable_name
 from colvi_edge.watch import journal
+from colvi_edge.watch.child import leave_no_core
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.desk import Desk
 from colvi_edge.watch.drain import Drain
@@ -87,6 +88,7 @@ def watch(settings: WatchSettings, commands: Mapping[str, Sequence[str]] = COMMA
         ColviEdgeError: the worker cannot start, or the state folder cannot be used.
     """
     faulthandler.enable(2)  # where systemd's watchdog ends this process, it says what it was doing
+    leave_no_core()
     journal.set_up(settings.log_names)
     settings = settings.absolute()
     folder = StateFolder.of(settings.root)
@@ -134,6 +136,9 @@ class Supervisor:
         self._exit_code: int | None = None
         self._stopping = self._reloading = False
         self._late_root = False  # the folder was not there when this process began
+        self._output_dir = str(settings.output_dir) if settings.output_dir else None
+        self._mount = ledger.mount  # of the folder when it was last seen
+        self._results_mount = ledger.results_mount(self._output_dir) if self._output_dir else None
         self._round_at = now
         if ledger.set_aside:
             why = f"the ledger was damaged, is now {ledger.set_aside}, and is made anew from what is found"
@@ -197,7 +202,7 @@ class Supervisor:
             self._give(now)
             if self._drain and self._drain.is_over(now):
                 self._exit_code = 0
-        self._publishing.tick(self._desk.answers, mount, now)
+        self._publishing.tick(self._desk.answers, mount, now, self._results_mount)
         self._name_trouble()
         self._reporter.tick(now)
         if self._reloading and not self._workers.is_reloading:
@@ -221,7 +226,8 @@ class Supervisor:
     # --- children
 
     def _start_scanner(self) -> Child:
-        return self._listen_to("scanner", self._settings.for_scanner(self._folder, self._ledger.mount))
+        settings = self._settings.for_scanner(self._folder, self._mount, self._results_mount)
+        return self._listen_to("scanner", settings)
 
     def _start_worker(self, bundle: str) -> Child:
         return self._listen_to("worker", self._settings.for_worker(self._folder, bundle))
@@ -247,8 +253,9 @@ class Supervisor:
         for message in messages:
             if child is self._lookout.scanner:
                 self._scanner_said(message, now)
-            elif isinstance(message, Published):
-                self._publishing.said(message, now)
+            elif child in self._publishing:
+                if isinstance(message, Published):
+                    self._publishing.said(message, now)
             else:
                 self._worker_said(child, message, now)
         return True
@@ -277,20 +284,19 @@ class Supervisor:
         if isinstance(message, Ready):
             self._desk.offer(message, now)
         elif isinstance(message, Root | Scanned | Degraded):
-            before = self._lookout.root
-            self._lookout.said(message, now)
+            if self._lookout.said(message, now):
+                self._desk.schedule.hurry(now)
             if isinstance(message, Root):
-                self._note_root(message, before, now)
+                self._note_root(message)
             elif isinstance(message, Scanned):
                 self._states.end("rebuilding")
 
-    def _note_root(self, root: Root, before: Root | None, now: float) -> None:
+    def _note_root(self, root: Root) -> None:
         if root.mount:
-            self._desk.remember(root.mount)
+            self._desk.remember(root.mount, self._output_dir, root.results_mount)
+            self._mount, self._results_mount = root.mount, root.results_mount
         if root.state != "here":
             self._late_root |= self._lookout.scanned is None
-        elif before is None or before.state != "here":
-            self._desk.schedule.hurry(now)
 
     def _worker_said(self, child: Child, message: Message, now: float) -> None:
         if isinstance(message, Started | Refused):
@@ -309,7 +315,7 @@ class Supervisor:
         worker, mount = self._workers.current, self._lookout.mount(now)
         if worker is None or not self._workers.may_be_given or mount is None:
             return
-        while message := self._desk.take(mount, now):
+        while message := self._desk.take(mount, now, self._results_mount):
             if len(self._desk.schedule.given) == 1:
                 self._workers.moved_at = now
             worker.send(message)
@@ -327,9 +333,10 @@ class Supervisor:
     def _name_trouble(self) -> None:
         trouble = self._desk.schedule.trouble
         if trouble:
-            self._states.hold("folder", cast(StateName, trouble.kind), trouble.words)
+            self._states.hold("folder", cast(StateName, trouble.kind), trouble.words, of_files=True)
         else:
             self._states.end("folder")
+        self._states.hold_barred("folder not writable", self._desk.schedule.barred)
         stuck = [child.role for child in self._children() if child.is_stuck]
         if stuck:
             self._states.hold("stuck", "stuck", f"the {stuck[0]} hangs in the share and cannot be ended")

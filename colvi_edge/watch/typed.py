@@ -10,7 +10,7 @@ import types
 from collections.abc import Hashable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 LONGEST_TEXT = 1 << 16
 """Characters of a text: of the longest path, 64 folders deep, there are 16,000."""
@@ -36,7 +36,7 @@ def made(kind: type[Made], values: Any) -> Made:
     """
     if not isinstance(values, dict):
         raise WrongTypeError(f"{kind.__name__} is no object")
-    annotations, required = _fields(kind)
+    annotations, required = _fields(cast(Hashable, kind))
     if not required <= values.keys() <= annotations.keys():
         raise WrongTypeError(f"{kind.__name__} has not the fields that it should have")
     given = {name: _checked(f"{kind.__name__}.{name}", annotations[name], values[name]) for name in values}

@@ -15,16 +15,17 @@ def unit(command: Path, user: str, group: str) -> str:
     return _set(_set(text, "User", user), "Group", group)
 
 
-def drop_in(mount_unit: str | None, writable: Sequence[Path]) -> str:
+def drop_in(mount_units: Sequence[str], writable: Sequence[Path]) -> str:
     """Return what the template cannot say about a folder.
 
     Args:
-        mount_unit: name of the unit that mounts it, if it has one.
+        mount_units: names of those that mount it and the folder of its results, where they have one.
         writable: other folders that its service writes to.
     """
     lines = ["# Written by colvi-edge install-service."]
-    if mount_unit:
-        lines += ["[Unit]", f"Wants={mount_unit}", f"After={mount_unit}"]
+    if mount_units:
+        names = " ".join(mount_units)
+        lines += ["[Unit]", f"Wants={names}", f"After={names}"]
     if writable:
         lines += ["[Service]", *(f"ReadWritePaths={_word(f'-{path}')}" for path in writable)]
     return "".join(f"{line}\n" for line in lines)

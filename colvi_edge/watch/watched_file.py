@@ -16,7 +16,7 @@ from colvi_edge.errors import (
 )
 from colvi_edge.outputs.folder import explained
 from colvi_edge.watch.child import supervisor_lives
-from colvi_edge.watch.messages import Condemn, Mount, Signature, Work
+from colvi_edge.watch.messages import Condemn, Mount, Publish, Signature, Work
 from colvi_edge.watch.root import PinnedRoot
 
 PERMANENT = {
@@ -86,7 +86,7 @@ class WatchedFile:
     @contextmanager
     def results(self) -> Iterator[int]:
         """Hold the folder of the results open."""
-        with explained("the folder of the results"), self._places.results(self.work.mount) as top:
+        with explained("the folder of the results"), self._places.results(self.work) as top:
             folder = top.open_folder(self._folder, create=self._places.apart)
             try:
                 yield folder
@@ -138,35 +138,33 @@ class Places:
     """The root, and where the results go; each is opened anew for every use, and only on its mount."""
 
     def __init__(self, root: str, output_dir: str | None) -> None:
-        """Remember both; a folder for the results is made now."""
+        """Remember both. The scanner makes the folder of the results, who alone knows on which mount."""
         self._root = Path(root)
         self.apart = output_dir is not None
         self._results = Path(output_dir or root)
-        self._results_mount: Mount | None = None
-        if self.apart:
-            with explained(str(self._results)):
-                self._results.mkdir(parents=True, exist_ok=True)
-            with pinned(self._results, None) as results:
-                self._results_mount = results.mount()
 
     def root(self, mount: Mount) -> AbstractContextManager[PinnedRoot]:
         """Hold the root open, on the mount on which the file was found."""
         return pinned(self._root, mount)
 
-    def results(self, mount: Mount) -> AbstractContextManager[PinnedRoot]:
-        """Hold the top folder of the results open."""
-        return pinned(self._results, self._results_mount or mount)
+    def results(self, work: Work | Condemn | Publish) -> AbstractContextManager[PinnedRoot]:
+        """Hold the top folder of the results open, on the mount on which the scanner has it."""
+        if not self.apart:
+            return pinned(self._results, work.mount)
+        if work.results_mount is None:
+            raise ShareAwayError(f"{self._results} is not known to be mounted; it will be tried again")
+        return pinned(self._results, work.results_mount)
 
 
 @contextmanager
-def pinned(path: Path, mount: Mount | None) -> Iterator[PinnedRoot]:
+def pinned(path: Path, mount: Mount) -> Iterator[PinnedRoot]:
     """Hold a folder open; raise ShareAwayError if it is not there, or on another mount than it was."""
     try:
         root = PinnedRoot(path)
     except OSError as error:
         raise ShareAwayError(f"{path} is not there: {error.strerror}; mount it again") from error
     try:
-        if mount is not None and root.mount() != mount:
+        if root.mount() != mount:
             raise ShareAwayError(f"{path} is not on {mount.source} any more; mount it again")
         yield root
     finally:

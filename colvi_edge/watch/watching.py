@@ -6,12 +6,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.away import away, is_unanswered
 from colvi_edge.watch.events import Observation, Trust
 from colvi_edge.watch.ledger import LedgerReader
 from colvi_edge.watch.messages import Message, Scanned, ScannerSettings, Signature
 from colvi_edge.watch.mounts import is_share
 from colvi_edge.watch.place import Place
 from colvi_edge.watch.scan import Found, Leftover, Scan, result_paths
+from colvi_edge.watch.schedule import BARRED_TOLD
 from colvi_edge.watch.settle import Settling
 from colvi_edge.watch.sweep import STALE_S, Sweep
 
@@ -84,7 +87,11 @@ class Watching:
         self._ask()
 
     def step(self) -> None:
-        """Do what is due, for some milliseconds at most."""
+        """Do what is due, for some milliseconds at most if the folder answers.
+
+        Raises:
+            AwayError: its server does not.
+        """
         if not self._polls:
             self._listen(time.monotonic())
         self._scan_at = min(self._scan_at, time.monotonic() + self._pause_s)
@@ -161,24 +168,28 @@ class Watching:
                     self._miss(now)
 
     def _state(self, path: str) -> Signature | None:
-        """Return a file's state; None while its writer holds it, or the share does not answer.
+        """Return a file's state; None while its writer holds it.
 
         Raises:
             FileNotFoundError: it is gone, or its marker is.
+            AwayError: the server does not answer.
         """
         root = self._place.root
         if self._settings.marker and not root.exists(path + self._settings.marker):
             raise FileNotFoundError
+        began = time.monotonic()
         try:
             raw = root.open_raw(path)
+            try:
+                return Signature.of(os.fstat(raw))
+            finally:
+                os.close(raw)
         except OSError as error:
             if error.errno in _GONE:
                 raise FileNotFoundError from error
+            if is_unanswered(error, time.monotonic() - began):
+                raise away(printable_name(str(root.path)), error) from error
             return self._unopened_state(path) if error.errno in _NOT_OPENED else None
-        try:
-            return Signature.of(os.fstat(raw))
-        finally:
-            os.close(raw)
 
     def _unopened_state(self, path: str) -> Signature | None:
         try:
@@ -235,7 +246,16 @@ class Watching:
         self._sweep.scan_ended()
         self._unread = scan.unread
         self._took_s = time.monotonic() - began
-        self._say(Scanned(scan.files, len(self._settling), self._took_s, self._missed, dict(scan.not_read)))
+        self._say(
+            Scanned(
+                scan.files,
+                len(self._settling),
+                self._took_s,
+                self._missed,
+                dict(scan.not_read),
+                sorted(scan.barred)[:BARRED_TOLD],
+            )
+        )
         self._missed = 0
         if not self._asked:
             self._excused = False

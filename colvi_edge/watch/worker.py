@@ -11,20 +11,14 @@ import errno
 import hashlib
 import os
 import select
-import shutil
 import sys
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import numpy as np
 
 from colvi_edge.acquisition import Limits
-from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.choices import OverlayChoice
-from colvi_edge.engines import Engine, open_engine
+from colvi_edge.engines import blank_planes, open_engine
 from colvi_edge.errors import (
     AcquisitionError,
     ColviEdgeError,
@@ -32,11 +26,13 @@ from colvi_edge.errors import (
     IncompleteFileError,
     OutputError,
 )
-from colvi_edge.outputs.folder import explained, intact_result
+from colvi_edge.outputs.folder import intact_result
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Outcome, process
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
+from colvi_edge.watch.kept_bundles import kept_bundle
 from colvi_edge.watch.messages import (
+    NOT_WRITABLE,
     Alive,
     Condemn,
     Finish,
@@ -47,6 +43,7 @@ from colvi_edge.watch.messages import (
     Started,
     Work,
     WorkerSettings,
+    as_words,
 )
 from colvi_edge.watch.watched_file import (
     GONE,
@@ -55,6 +52,7 @@ from colvi_edge.watch.watched_file import (
     ChangedFileError,
     CondemnedError,
     Places,
+    ShareAwayError,
     WatchedFile,
     error_number,
 )
@@ -63,7 +61,6 @@ ALIVE_EVERY_S = 2.0
 NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
 
-_KEPT_BUNDLES = 3
 _CHUNK = 1 << 20
 
 _FOLDER_WIDE = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full", errno.EROFS: "read-only"}
@@ -82,15 +79,17 @@ class Worker:
         """Work until told to finish, or the supervisor ends."""
         settings = self._settings
         try:
-            bundle = kept_bundle(settings.bundle, settings.keep)
+            bundle, not_kept = kept_bundle(settings.bundle, settings.keep)
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
             places = Places(settings.root, settings.output_dir)
             diagnoser = Diagnoser(bundle, engine, settings.channels, limits, OverlayChoice(settings.overlay))
+            engine.probabilities(
+                blank_planes(bundle.config)
+            )  # so that the first real image is not the slow one
         except ColviEdgeError as error:
-            self._line.send(Refused(error.exit_code, error.kind, str(error)))
+            self._line.send(Refused(error.exit_code, error.kind, as_words(error)))
             return
-        warm_up(engine, bundle)
         info = engine.info
         self._line.send(
             Started(
@@ -101,6 +100,7 @@ class Worker:
                 precision=info.precision,
                 device=info.device,
                 reason=info.reason,
+                not_kept=not_kept,
             )
         )
         try:
@@ -165,11 +165,11 @@ class Worker:
             self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
             return
         code = error_number(result)
-        if isinstance(result, ChangedFileError) or (isinstance(result, AcquisitionError) and code in GONE):
+        if isinstance(result, ChangedFileError) or (_is_of_file(result) and code in GONE):
             self._say(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"
-            self._say(number, done, words=str(result), kind=_FOLDER_WIDE.get(code or 0, result.kind))
+            self._say(number, done, words=str(result), kind=output_kind(result))
         elif file.is_final(result):
             self._say(number, "error", words=str(result), kind=result.kind)
         else:
@@ -194,30 +194,21 @@ class Worker:
             )
         if isinstance(result, Sidecar):
             revision = result.revision
-        self._line.send(Finished(number, outcome, sha256, revision, words, kind, took_ms))
+        self._line.send(Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms))
 
 
-def kept_bundle(where: str, keep: str) -> Bundle:
-    """Return a bundle, opened; from a copy that is made of it in the folder `keep`, if that is named."""
-    bundle = open_bundle(where)
-    if not keep:
-        return bundle
-    copy = Path(keep) / bundle.sha256[:16]
-    with explained(keep):
-        if not copy.exists():
-            draft = Path(keep) / f".{bundle.sha256[:16]}.{os.getpid()}"
-            shutil.copytree(bundle.path, draft)
-            draft.rename(copy)
-        copies = sorted((path for path in Path(keep).iterdir() if path != copy), key=os.path.getmtime)
-        for old in copies[: -_KEPT_BUNDLES + 1]:
-            shutil.rmtree(old)
-        os.utime(copy)
-    return open_bundle(copy)
+def output_kind(error: OutputError) -> str:
+    """Return the kind of an error of writing: what suffers from it, if more than the one file does."""
+    cause = error.__cause__
+    # A rename is also refused where somebody has the older result open.
+    if isinstance(cause, PermissionError) and cause.filename2 is None:
+        return NOT_WRITABLE
+    return _FOLDER_WIDE.get(error_number(error) or 0, error.kind)
 
 
-def warm_up(engine: Engine, bundle: Bundle) -> None:
-    """Let the engine judge one image of the usual size, so that the first real one is not the slow one."""
-    engine.probabilities(np.zeros((1, len(bundle.config.channels), 1024, 1024), np.uint16))
+def _is_of_file(error: ColviEdgeError) -> bool:
+    """Return whether an error is about the raw file itself, and not about the folder that it lies in."""
+    return isinstance(error, AcquisitionError) and not isinstance(error, ShareAwayError)
 
 
 def verdict(result: Sidecar | Index) -> str:
@@ -248,8 +239,7 @@ def main() -> None:
         Worker(line, settings).run()
     except BaseException:  # noqa: BLE001 - printed, and the end
         if supervisor_lives():
-            traceback.print_exc()
-            sys.stderr.flush()
+            sys.excepthook(*sys.exc_info())
         os._exit(1)  # the reading thread waits for work, and an ordinary exit would wait for it
 
 

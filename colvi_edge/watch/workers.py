@@ -9,13 +9,14 @@ place when that has no work outstanding. A bundle that is refused changes nothin
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 
-from colvi_edge.errors import ColviEdgeError
+from colvi_edge.errors import BundleError, ColviEdgeError
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.journal import LOGGER
 from colvi_edge.watch.messages import Finish, Refused, Started
-from colvi_edge.watch.schedule import backoff_s
+from colvi_edge.watch.schedule import backoff_s, patience_s
 from colvi_edge.watch.states import States
 
 WORK_LIMIT_S = 30.0  # from the last answer, or from the begin of what is first in turn, to the next answer
@@ -23,8 +24,9 @@ SLOWEST_BYTES_PER_S = 4e6  # prolongs it: a container may hold hundreds of image
 SILENCE_LIMIT_S = 20.0  # of an idle worker
 MEMORY_LIMIT_BYTES = 4 << 30
 RECYCLE_AFTER = 500  # answers; a bad file may leave 2.6 kB behind
-START_LIMIT_S = 1800.0  # an engine may have to be built first
+START_LIMIT_S = 1800.0  # an engine may have to be built first; more after each failure
 LEAVE_LIMIT_S = 10.0
+KEEP_AGAIN_S = 600.0  # after a worker that could keep no copy of the bundle, until another one tries
 
 log = logging.getLogger(LOGGER)
 
@@ -72,6 +74,7 @@ class Workers:
         self._leaving: dict[Child, float] = {}  # and when their time is up
         self._answers = 0
         self._start_at = 0.0
+        self._keep_again_at = math.inf
 
     def __iter__(self) -> Iterator[Child]:
         """Yield every worker that has not ended."""
@@ -95,9 +98,10 @@ class Workers:
                 child.kill(f"it did not end within {LEAVE_LIMIT_S:g} s")
         if self._next_started and (idle or self.current is None):
             self._replace(now)
-        if self._next and self._next_started is None and now - self._next.started_at > START_LIMIT_S:
-            self._next.kill(f"it was not ready within {START_LIMIT_S:g} s")
-        wanted = self.current is None or (self._answers >= RECYCLE_AFTER and not self.current.is_killed)
+        limit_s = patience_s(START_LIMIT_S, self.failures)
+        if self._next and self._next_started is None and now - self._next.started_at > limit_s:
+            self._next.kill(f"it was not ready within {limit_s:g} s")
+        wanted = self.current is None or (self._is_old(now) and not self.current.is_killed)
         if wanted and self._next is None and now >= self._start_at and not self._is_stuck():
             self._begin(self._bundle, now)
 
@@ -157,6 +161,8 @@ class Workers:
             raise WorkerRefusedError(message)
         else:
             self._leaving[child] = now + LEAVE_LIMIT_S
+            if message.kind == BundleError.kind and not self._reloading:
+                self._bundle = self._named  # the copy is damaged or gone; begin as a daemon does that starts
             self._lose(message.message, now)
 
     def leave(self, now: float) -> None:
@@ -192,6 +198,11 @@ class Workers:
         assert self.started is not None  # noqa: S101 # said by the caller
         self._bundle = self.started.bundle
         self._answers = 0
+        self._keep_again_at = now + KEEP_AGAIN_S if self.started.not_kept else math.inf
+        if self.started.not_kept:
+            self._states.hold("bundle", "degraded", self.started.not_kept)
+        else:
+            self._states.end("bundle")
         if self._reloading:
             self._reloading = False
             self._states.end("reload")
@@ -222,6 +233,9 @@ class Workers:
         self.failures += 1
         self._start_at = now + backoff_s(self.failures)
         self._states.hold("worker", "degraded", why)
+
+    def _is_old(self, now: float) -> bool:
+        return self._answers >= RECYCLE_AFTER or now >= self._keep_again_at
 
     def _is_stuck(self) -> bool:
         return any(child.is_stuck for child in self)

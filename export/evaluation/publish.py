@@ -4,6 +4,7 @@ from pathlib import Path
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.outputs.folder import write_file
+from colvi_edge.printable import printable_json, printable_name
 from colvi_edge.terminal import wide_console
 
 from . import comparison_page, page
@@ -26,12 +27,12 @@ def publish(record: EvaluationRecord | ComparisonRecord, *, as_json: bool, html:
         )
         write_file(html, shown.encode())
     if as_json:
-        print(to_json(record).decode(), end="")  # noqa: T201 - data for a pipe
+        print(printable_json(to_json(record).decode()), end="")  # noqa: T201 - data for a pipe
         return
     console = wide_console()
     console.print(as_table(record, with_spread=console.width >= WIDE_COLUMNS))
     if isinstance(record, EvaluationRecord):
         model, error = record.model, figure(record.calibration_error)
         words = f"{model.name}, {model.precision}, {model.runtime}; calibration error of patches {error}"
-        console.print(words, markup=False, soft_wrap=True)
+        console.print(printable_name(words), markup=False, soft_wrap=True)
     console.print(RESEARCH_USE_ONLY, style="dim")

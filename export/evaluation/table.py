@@ -1,7 +1,8 @@
 """What `colvi-edge evaluate` prints."""
 
-from rich.markup import escape
 from rich.table import Table
+
+from colvi_edge.terminal import shown
 
 from .record import HEADINGS, METRICS, ComparisonRecord, Evaluation, figure
 
@@ -26,5 +27,5 @@ def as_table(record: Evaluation | ComparisonRecord, *, with_spread: bool = True)
                 f"{figure(mean)} ± {figure(sd)}" if with_spread and sd is not None else figure(mean)
                 for mean, sd in spread
             ]
-            table.add_row(escape(method.name), name, *cells)
+            table.add_row(shown(method.name), name, *cells)
     return table

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from colvi_edge.outputs.sidecar import Image, Sidecar
-from colvi_edge.outputs.table import Listed, render, result_csv
+from colvi_edge.outputs.table import Listed, omero_csv, render, result_csv
+from colvi_edge.printable import printable_name
 
 MakeSidecar = Callable[..., Sidecar]
 
@@ -52,11 +53,11 @@ def test_votes_and_bands_are_those_of_the_sidecar(make_sidecar: MakeSidecar) -> 
     ["a,b.tif", 'say "hi".tif', "two\nlines.tif", "M\u00fcller \u7d30\u80de.tif", "plain-1.tif", " .tif"],
 )
 def test_any_name_is_read_back(make_sidecar: MakeSidecar, name: str) -> None:
-    """Commas, quotes, line breaks and letters of any script survive."""
+    """Commas, quotes and letters of any script survive; a line break is told, and breaks no line."""
     sidecar = make_sidecar([[0.9], [0.1]], image=named(name))
 
-    assert {row[1] for row in read(render(sidecar))[1:]} == {name}
-    assert [row[0] for row in read(result_csv([Listed(name, sidecar)]))[1:]] == [name]
+    assert {row[1] for row in read(render(sidecar))[1:]} == {printable_name(name)}
+    assert [row[0] for row in read(result_csv([Listed(name, sidecar)]))[1:]] == [printable_name(name)]
 
 
 @pytest.mark.parametrize("first", "=+-@\t")
@@ -66,7 +67,19 @@ def test_a_name_is_never_a_formula(make_sidecar: MakeSidecar, first: str) -> Non
     sidecar = make_sidecar([[0.9]], image=named(name))
 
     for table in (render(sidecar), result_csv([Listed(name, sidecar)])):
-        assert any(cell.startswith("'" + first) for cell in read(table)[1])
+        assert any(cell.startswith("'" + printable_name(first)) for cell in read(table)[1])
+
+
+@pytest.mark.parametrize("first", "=+-@")
+def test_a_model_is_never_a_formula(make_sidecar: MakeSidecar, first: str) -> None:
+    """It is a stranger's word, and OMERO finds nothing by it; by the image's name it does."""
+    sidecar = make_sidecar([[0.9]], image=named(first + "x.tif"))
+    model = sidecar.model.model_copy(update={"name": first + "cmd|' /C calc'!A0\x1b\x9b\u202e"})
+    _, columns, row = read(omero_csv([Listed("x.tif", sidecar.model_copy(update={"model": model}))]))
+
+    cells = dict(zip(columns, row, strict=True))
+    assert cells["Image Name"] == first + "x.tif"
+    assert cells["model"].startswith(f"'{first}cmd|' /C calc'!A0\\x1b\\x9b\\u202e ")
 
 
 def test_a_name_that_is_not_text_is_escaped(make_sidecar: MakeSidecar) -> None:

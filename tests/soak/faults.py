@@ -197,6 +197,34 @@ def apart(scene: Scene) -> None:
         scene.faults += [f"{path.name} lies beside the raw files" for path in share.glob("*colvi*")]
 
 
+def results_late(scene: Scene) -> None:
+    """The share of the results comes after the daemon: unknown at the first start, known at the second."""
+    disk, scene.results = scene.place / "disk", scene.place / "results"
+    for folder in (disk, scene.results):
+        folder.mkdir()
+    mount(disk, "size=64m")
+    with scene.daemon() as daemon:
+        bind(disk, scene.results)
+        scene.arrive(5)
+        say(f"    on the share that came {scene.wait_recorded():.1f} s after the files")
+        daemon.is_well(RECOVERED_S)
+    umount(scene.results)
+    before = sorted(path.name for path in scene.results.iterdir())
+    daemon = Daemon(scene.root, scene.place / "state", "--output-dir", str(scene.results))
+    with daemon.ended():
+        daemon.start(ready=False)
+        visible_s = daemon.ails(VISIBLE_S, "share away")
+        scene.arrive(3)
+        time.sleep(5)
+        after = sorted(path.name for path in scene.results.iterdir())
+        if after != before:
+            scene.faults.append(f"the bare mount point held {before}, and holds {after}")
+        bind(disk, scene.results)
+        recorded_s = scene.wait_recorded()
+        daemon.is_well(RECOVERED_S)
+        say(f"    'share away' told after {visible_s:.1f} s; done {recorded_s:.1f} s after the share came")
+
+
 def other_device(scene: Scene) -> None:
     """The share comes back with another device number and other inodes: it is the same, by its content."""
     old, new = scene.place / "old", scene.place / "new"
@@ -347,6 +375,7 @@ SCENARIOS: dict[str, Callable[[Scene], None]] = {
         read_only,
         unmounted,
         apart,
+        results_late,
         other_device,
         recreated,
         overflow,

@@ -22,7 +22,7 @@ SCRIPTS = {
     "latency": "latency --files 4 --burst 20 --pixels 512 --limit-ms 10000 --ratio 0.1",
     "disks": "faults disk_full read_only",
     "state": "faults state_full",
-    "mounts": "faults unmounted apart --rounds 1",
+    "mounts": "faults unmounted apart results_late --rounds 1",
     "folders": "faults other_device recreated",
     "events": "faults overflow no_instances --decoys 12500 --images 20",
     "watches": "faults few_watches",

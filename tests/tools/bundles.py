@@ -4,9 +4,13 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import yaml
+from numpy.typing import NDArray
 
 from colvi_edge.bundle import MANIFEST, SUMS
+from colvi_edge.patches import Normalisation, normalise
 
 
 def reseal(bundle: Path) -> None:
@@ -23,3 +27,39 @@ def edit_config(bundle: Path, **changes: Any) -> None:
     manifest["config"]["colvi_edge"].update(changes)
     (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
     reseal(bundle)
+
+
+def renormalise(bundle: Path, stored_as: str, **normalisation: Any) -> None:
+    """Make a copy of the demo's bundle one that takes other numbers; what it then decides is of no meaning.
+
+    Its verification set follows, by the oracle of `patches` and ONNX Runtime. What it knows of its training
+    images is left out.
+
+    Args:
+        bundle: its folder.
+        stored_as: dtype of the images that it is for.
+        normalisation: kind and parameters.
+    """
+    patches = in_dtype(np.load(bundle / "verification_patches.npy"), stored_as)
+    np.save(bundle / "verification_patches.npy", patches)
+    found = network_of(bundle, normalise(_wide(patches), Normalisation(**normalisation)))
+    np.save(bundle / "verification_probabilities.npy", found)
+    edit_config(bundle, normalisation=normalisation, familiarity=None)
+
+
+def in_dtype(counts: NDArray[np.uint16], dtype: str) -> NDArray[Any]:
+    """Return counts of 12 bit as another camera would store them: 8 bit, or 0..1 as float32."""
+    if dtype == "float32":
+        return (counts / np.float32(4095)).astype(np.float32)
+    return (counts >> 4).astype(np.uint8) if dtype == "uint8" else counts
+
+
+def network_of(bundle: Path, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (N, 2) of a bundle's FP32 network for normalised patches, by ONNX Runtime alone."""
+    session = onnxruntime.InferenceSession(bundle / "fp32.onnx", providers=["CPUExecutionProvider"])
+    found: NDArray[np.float32] = session.run(None, {session.get_inputs()[0].name: patches})[0]
+    return found
+
+
+def _wide(patches: NDArray[Any]) -> NDArray[Any]:
+    return patches.astype(np.float64 if patches.dtype == np.float32 else np.int64)

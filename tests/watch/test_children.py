@@ -109,14 +109,30 @@ def test_the_end_of_a_child_is_nothing_that_it_said(start: Callable[[str], Child
     assert child.heard_at == before
 
 
-@pytest.mark.parametrize("nonsense", [b"not json\n", b'{"say": "Unknown"}\n', b'{"say": "Work"}\n', b"[]\n"])
-def test_nonsense_ends_a_child(start: Callable[[str], Child], nonsense: bytes) -> None:
+@pytest.mark.parametrize(
+    ("nonsense", "why"),
+    [
+        (b"not json\n", "it is no JSON"),
+        (b"\xff\n", "it is no JSON"),
+        (b"[" * 200_000 + b"\n", "it is no JSON"),
+        (b'{"say": "Unknown"}\n', "it is of no known kind"),
+        (b'{"say": []}\n', "it is of no known kind"),
+        (b'{"say": "Work"}\n', "Work has not the fields that it should have"),
+        (b"[]\n", "it is of no known kind"),
+        (b'{"say": "Degraded", "why": null}\n', "Degraded.why is not a bounded str"),
+        (b"x" * (3 << 20), "it has no end"),
+    ],
+    ids=range(9),
+)
+def test_nonsense_ends_a_child(start: Callable[[str], Child], nonsense: bytes, why: str) -> None:
     """A reader that a file has taken over may say anything."""
-    child = start(f"line.sendall({nonsense!r}); time.sleep(99)")
+    repeated = f"{nonsense[:1]!r} * {len(nonsense) - 1} + {nonsense[-1:]!r}"
+    said = repr(nonsense) if len(nonsense) < 100 else repeated
+    child = start(f"line.sendall({said}); time.sleep(99)")
 
     assert heard(child) == []
     wait_until(child.reap)
-    assert child.end == "it sent what is no message"
+    assert child.end == f"it sent what is no message: {why}"
 
 
 def test_a_child_that_reads_nothing_holds_up_nobody(start: Callable[[str], Child]) -> None:

@@ -145,6 +145,21 @@ def test_a_mounted_folder_waits_for_its_mount(prefix: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("folder_of_results", "units"),
+    [("dev/shm/results", "proc.mount dev-shm.mount"), ("proc", "proc.mount"), ("", "proc.mount")],
+)
+def test_the_mount_of_the_results_is_waited_for_too(prefix: Path, folder_of_results: str, units: str) -> None:
+    """Each mount once, and the root's never; also where the folder is not made yet."""
+    for _ in range(2):  # the second call reads it from the environment file
+        install_service(
+            Path("/proc/sys"), bundle="demo", output_dir=Path("/", folder_of_results), prefix=prefix
+        )
+
+    text = written(prefix)["etc/systemd/system/colvi-edge@proc-sys.service.d/folder.conf"]
+    assert f"[Unit]\nWants={units}\nAfter={units}\n" in text
+
+
+@pytest.mark.parametrize(
     ("devices", "expected"),
     [([], set()), (["nvidiactl"], {"gpu.conf"}), (["nvidiactl", "nvmap"], {"jetson.conf"})],
 )

@@ -131,11 +131,15 @@ def test_a_name_cannot_forge_a_line(journalled: Callable[..., tuple[list[Fields]
 
 
 def test_a_bug_keeps_its_traceback(journalled: Callable[..., tuple[list[Fields], str]]) -> None:
-    """What nobody expected is told with the place where it happened."""
-    (_, _, bug), _ = journalled()
+    """What nobody expected is told with where it happened, its words only where names may be told."""
+    (_, _, hidden), _ = journalled()
+    (_, _, full), _ = journalled(log_names=True)
 
-    assert bug["MESSAGE"].startswith("a bug\n    Traceback (most recent call last):\n")
-    assert "ValueError: found Frau Müller" in bug["MESSAGE"]
+    for bug in (hidden, full):
+        assert bug["MESSAGE"].startswith("a bug\n    Traceback (most recent call last):\n")
+        assert '  File "<string>", line 16, in <module>\n    ValueError: ' in bug["MESSAGE"]
+    assert "ValueError: found Frau Müller" in full["MESSAGE"]
+    assert "Frau" not in hidden["MESSAGE"]
 
 
 @pytest.mark.parametrize("length", [10_000, 300_000, 3_000_000])

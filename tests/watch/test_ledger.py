@@ -179,6 +179,22 @@ def test_the_mount_is_remembered(path: Path, ledger: Ledger) -> None:
     again.close()
 
 
+def test_the_mount_of_the_results_is_remembered_for_their_folder(path: Path, ledger: Ledger) -> None:
+    """Of the last folder only: what an operator names anew was never seen."""
+    mount = Mount("/mnt/\udcfc", "cifs", "//server/results", "/")
+    assert ledger.results_mount("/mnt/\udcfc/a") is None
+    ledger.note_results_mount("/mnt/\udcfc/a", mount)
+    ledger.close()
+
+    again = Ledger(path)
+    assert again.results_mount("/mnt/\udcfc/a") == mount
+    assert again.results_mount("/mnt/b") is None
+    assert again.mount is None
+    again.note_results_mount("/mnt/b", mount)
+    assert again.results_mount("/mnt/\udcfc/a") is None
+    again.close()
+
+
 def test_the_last_success_is_that_of_a_sidecar(ledger: Ledger) -> None:
     """An error record is none."""
     ledger.begin("a.tif", ONE)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from colvi_edge.machine import machine_mark
 from colvi_edge.watch.lock import LOCK_NAME, FolderLock, FolderTakenError
 from colvi_edge.watch.root import PinnedRoot
 
@@ -23,7 +25,7 @@ def results(tmp_path: Path) -> Iterator[PinnedRoot]:
 
 
 def test_the_second_is_told_who_has_it(results: PinnedRoot) -> None:
-    """By host and process, and gets it when the first has ended."""
+    """One of this machine, and gets it when that has ended; no name of host or process lies on the share."""
     script = (
         "import sys, pathlib\n"
         "from colvi_edge.watch.lock import FolderLock\n"
@@ -36,14 +38,37 @@ def test_the_second_is_told_who_has_it(results: PinnedRoot) -> None:
     ) as first:
         assert first.stdout
         assert first.stdout.readline() == b"locked\n"
-        expected = f"colvi-edge on {socket.gethostname()}, process {first.pid}, watches this folder"
-        with pytest.raises(FolderTakenError, match=f"^{expected}$"):
+        with pytest.raises(FolderTakenError, match=r"^another colvi-edge of this machine watches"):
             FolderLock(results)
+        written = (results.path / LOCK_NAME).read_text()
+        assert written == f"colvi-edge {machine_mark()}\n"
+        assert socket.gethostname() not in written
+        assert f" {first.pid}" not in written
         first.kill()
     FolderLock(results).close()
 
 
-@pytest.mark.parametrize("written", [b"", b"\xff\xfe garbage", b"one-word", b"a b c"])
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (b"colvi-edge 0123456789ab\n", "the colvi-edge of the machine 0123456789ab, as 'colvi-edge doctor' "),
+        (b"lsm880-pc.lab 4711\n", "colvi-edge on lsm880-pc.lab, process 4711, watches"),
+    ],
+)
+def test_the_holder_on_another_machine(results: PinnedRoot, written: bytes, words: str) -> None:
+    """Is called by its mark, which doctor tells there; by earlier versions by host and process."""
+    held = os.open(results.path / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    os.write(held, written)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(FolderTakenError, match=f"^{re.escape(words)}"):
+        FolderLock(results)
+    os.close(held)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [b"", b"\xff\xfe garbage", b"one-word", b"a b c", b"colvi-edge 0123456789abc\n", b"M\xc3\xbcller 1\n"],
+)
 def test_a_lock_without_a_name(results: PinnedRoot, written: bytes) -> None:
     """What is written in it may be unreadable; the lock holds all the same."""
     held = os.open(results.path / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)

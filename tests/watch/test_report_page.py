@@ -329,6 +329,24 @@ def test_a_publisher_that_fails_is_ended_told_once_and_followed(
     assert list(one.states) == []
 
 
+def test_a_publisher_that_is_slow_is_given_more_time(
+    bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of many results would never be written if each one had the same limit."""
+    monkeypatch.setattr(publishing, "LIMIT_S", 100.0)
+    one = bench("time.sleep(99)")
+    now = time.monotonic()
+    for limit_s in (100.0, 200.0, 400.0):
+        one.part.tick(1, MOUNT, now)
+        (child,) = one.part
+        one.part.tick(1, MOUNT, now + limit_s - 1)
+        assert child.ended_for == ""
+        one.part.tick(1, MOUNT, now + limit_s + 1)
+        assert child.ended_for == f"the time limit of {limit_s:g} s ran out"
+        one.bury(now + limit_s + 1)
+        now += 1000.0
+
+
 def test_no_report_no_process() -> None:
     """Who wants no page gets no publisher."""
     part = Publishing(None, States())

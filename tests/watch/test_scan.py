@@ -201,11 +201,16 @@ def test_leftovers(root: Path, tmp_path: Path) -> None:
     assert apart == [Leftover(f"a/{temporary}", Signature.of((results / "a" / temporary).stat()))]
 
 
-def test_a_folder_that_may_not_be_listed(root: Path) -> None:
-    """Is told, and the others are searched."""
+@pytest.mark.parametrize("mode", [0, 0o444])
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_folder_that_may_not_be_looked_into(root: Path, tmp_path: Path, mode: int, apart: bool) -> None:
+    """Neither listed nor entered, the raw files' or the results': it is told, and the others are searched."""
     make(root, "a/1.tif", "b/2.tif")
-    (root / "a").chmod(0)
-    place = Place(str(root), None, None, None)
+    results = tmp_path / "results" if apart else root
+    (results / "a").mkdir(parents=True, exist_ok=True)
+    (results / "a/.colvi-1-0123456789abcdef.tmp").touch()
+    (results / "a").chmod(mode)
+    place = Place(str(root), str(results), None, None)
     walk = Scan(place, {}, None)
     user = os.geteuid()
     if user == 0:  # who may list every folder
@@ -214,11 +219,12 @@ def test_a_folder_that_may_not_be_listed(root: Path) -> None:
         found = [item.path for item in walk if isinstance(item, Found)]
     finally:
         os.seteuid(user)
-    (root / "a").chmod(0o755)
+    (results / "a").chmod(0o755)
     place.close()
 
-    assert found == ["b/2.tif"]
-    assert walk.unread == ["Permission denied"]
+    assert sorted(found) == (["a/1.tif", "b/2.tif"] if apart else ["b/2.tif"])
+    assert walk.barred == {"a"}
+    assert not walk.unread
 
 
 def test_depth_is_bounded(root: Path) -> None:

@@ -1,5 +1,6 @@
 """The scanner as its supervisor sees it: a real process on real folders, whose waiting times are short."""
 
+import errno
 import os
 import shutil
 import signal
@@ -31,12 +32,33 @@ from colvi_edge.watch.messages import (
 )
 
 HURRIED = """
-from colvi_edge.watch import scanner, settle, sweep, watching
+from colvi_edge.watch import away, scanner, settle, sweep, watching
 settle.AFTER_CLOSE_S, settle.LOCAL_S, settle.SHARE_S = 0.1, 0.3, 0.8
 watching.LOCAL_INTERVAL_S, watching.SHARE_INTERVAL_S = 3.0, 0.3
 watching.STALE_S = sweep.STALE_S = 0.3
 scanner._PLACE_S = 0.1
+away._LATE_S = 0.5
 scanner.main()
+"""
+# A share that fails: while a file says so, a function of the scanner's process answers with an error.
+FAULTY = """
+import importlib, os, time
+def spoil(module, name, flag):
+    owner = importlib.import_module(module)
+    *inner, name = name.split(".")
+    for part in inner:
+        owner = getattr(owner, part)
+    sound = getattr(owner, name)
+    called = [name]  # and held up, once
+    def faulty(*arguments, **named):
+        if os.access(flag, os.F_OK):
+            with open(flag) as file:
+                number, held_up_s = file.read().split()
+            time.sleep(float(held_up_s) * len(called))
+            called.clear()
+            raise OSError(int(number), os.strerror(int(number)))
+        return sound(*arguments, **named)
+    setattr(owner, name, faulty)
 """
 UNSHARED = ["unshare", "--user", "--map-root-user", "--mount"]
 can_unshare = pytest.mark.skipif(
@@ -48,13 +70,13 @@ can_unshare = pytest.mark.skipif(
 class Supervisor:
     """The scanner's other side: starts it, and keeps all that it says."""
 
-    def __init__(self, root: Path, state: Path, *prefix: str, **settings: Any) -> None:
+    def __init__(self, root: Path, state: Path, *prefix: str, before: str = "", **settings: Any) -> None:
         given = {"output_dir": None, "mount": None, "poll": False, "interval_s": None, "marker": None}
         self.root = root
         self.said: list[Message] = []
         self._more = threading.Condition()
         ours, theirs = socket.socketpair()
-        command = [*prefix, sys.executable, "-c", HURRIED, str(theirs.fileno()), str(os.getpid())]
+        command = [*prefix, sys.executable, "-c", before + HURRIED, str(theirs.fileno()), str(os.getpid())]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
         self._line = Line(ours)
@@ -299,7 +321,7 @@ def test_markers(poll: bool, root: Path, start: Callable[..., Supervisor]) -> No
 
 
 def test_results_apart(root: Path, tmp_path: Path, start: Callable[..., Supervisor]) -> None:
-    """Their folder is made at the first start, locked, and not made again when it is gone."""
+    """Their folder is made at the start, locked, and not made again while the scanner runs."""
     results = tmp_path / "new" / "results"
     scanner = start(output_dir=str(results))
     assert (results / LOCK_NAME).exists()
@@ -308,6 +330,14 @@ def test_results_apart(root: Path, tmp_path: Path, start: Callable[..., Supervis
     assert str(results) in scanner.wait_root("share away").why
     results.mkdir()
     scanner.wait_root("here")
+    seen = scanner.last(Root)
+    assert seen.results_mount is not None
+
+    scanner.process.kill()
+    scanner.process.wait()
+    shutil.rmtree(results)
+    again = start(output_dir=str(results), mount=seen.mount, results_mount=seen.results_mount)
+    assert again.last(Root) == seen
 
 
 def test_a_stale_temporary_file_is_removed(root: Path, start: Callable[..., Supervisor]) -> None:
@@ -359,6 +389,113 @@ def test_a_folder_that_is_swapped_at_once(
     assert {message.state for message in scanner.said if isinstance(message, Root)} == {"here"}
 
 
+@pytest.fixture
+def fault(tmp_path: Path) -> Path:
+    """Return the path of the file that makes a share fail, outside it."""
+    return tmp_path / "fault"
+
+
+def spoilt(fault: Path, module: str, name: str) -> str:
+    """Return the code that makes a function of the scanner's process fail while `fault` says so."""
+    return f"{FAULTY}\nspoil({module!r}, {name!r}, {str(fault)!r})\n"
+
+
+STALE = (errno.ESTALE, "Stale file handle; unmount and mount it again")
+DOWN = (errno.EHOSTDOWN, "Host is down; the server, or the disk, does not answer")
+BROKEN = (errno.EIO, "Input/output error; the server, or the disk, does not answer")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "number", "remedy", "apart"),
+    [
+        ("os", "fstat", *STALE, False),
+        ("os", "fstat", *DOWN, True),
+        ("os", "open", *DOWN, False),
+        ("os", "stat", *STALE, False),
+        ("pathlib", "Path.stat", *STALE, True),
+        ("pathlib", "Path.stat", *BROKEN, False),
+        ("fcntl", "flock", *STALE, True),
+        ("fcntl", "flock", *BROKEN, False),
+        ("colvi_edge.watch.root", "mount_of", *STALE, False),
+    ],
+)
+def test_each_error_at_claiming_the_folder_is_the_shares(
+    root: Path,
+    tmp_path: Path,
+    fault: Path,
+    start: Callable[..., Supervisor],
+    module: str,
+    name: str,
+    number: int,
+    remedy: str,
+    apart: bool,
+) -> None:
+    """Whatever was asked; the scanner says so with the remedy, lives, and goes on when that has ended."""
+    fault.write_text(f"{number} 0")
+    output_dir = str(tmp_path / "results") if apart else None
+    scanner = start(wait=False, before=spoilt(fault, module, name), output_dir=output_dir)
+    folder = tmp_path / "results" if apart and name == "flock" else root
+    assert scanner.wait_root("share away").why == f"{folder} cannot be opened: {remedy}"
+    (root / "a.tif").write_text("pixels")
+    time.sleep(0.3)
+    assert not scanner.ready()
+    fault.unlink()
+    scanner.wait_root("here")
+    scanner.wait_ready("a.tif")
+
+    assert scanner.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("pathlib", "Path.stat"),
+        ("os", "scandir"),
+        ("os", "listdir"),
+        ("colvi_edge.watch.root", "PinnedRoot.open_raw"),
+        ("colvi_edge.watch.root", "PinnedRoot.open_folder"),
+    ],
+)
+@pytest.mark.parametrize(("number", "held_up_s"), [(errno.EHOSTDOWN, 0.0), (errno.EIO, 0.6)])
+def test_a_server_that_stops_to_answer_is_told_at_the_first_error(
+    root: Path,
+    tmp_path: Path,
+    fault: Path,
+    start: Callable[..., Supervisor],
+    module: str,
+    name: str,
+    number: int,
+    held_up_s: float,
+) -> None:
+    """Whatever the scanner was about: it does not go on asking, each time for seconds in vain."""
+    results = str(tmp_path / "results")
+    scanner = start(before=spoilt(fault, module, name), interval_s=0.2, poll=True, output_dir=results)
+    scanner.wait_root("here")
+    (root / "a.tif").write_text("pixels")  # at which is looked meanwhile
+    fault.write_text(f"{number} {held_up_s}")
+    assert "the server, or the disk, does not answer" in scanner.wait_root("share away").why
+    fault.unlink()
+    scanner.wait_root("here")
+    scanner.wait_ready("a.tif")
+
+    assert scanner.process.poll() is None
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_the_shares_fault(
+    root: Path, fault: Path, start: Callable[..., Supervisor]
+) -> None:
+    """An error at once may be a bad sector; the folder stays, and the others of its files are found."""
+    scanner = start(before=spoilt(fault, "colvi_edge.watch.root", "PinnedRoot.open_raw"), poll=True)
+    fault.write_text(f"{errno.EIO} 0")
+    (root / "bad.tif").write_text("pixels")
+    time.sleep(2)
+    assert not scanner.ready()
+    fault.unlink()
+    scanner.wait_ready("bad.tif")
+
+    assert {message.state for message in scanner.said if isinstance(message, Root)} == {"here"}
+
+
 def test_two_daemons(root: Path, start: Callable[..., Supervisor]) -> None:
     """The second says who has the folder, scans nothing, and takes over when the first is gone."""
     first = start()
@@ -367,7 +504,7 @@ def test_two_daemons(root: Path, start: Callable[..., Supervisor]) -> None:
     (root / "a.tif").write_text("pixels")
     first.wait_ready("a.tif")
 
-    assert f"process {first.process.pid}, watches this folder" in why
+    assert "another colvi-edge of this machine watches this folder" in why
     assert not second.ready()
     first.process.kill()
     second.wait_root("here")
@@ -395,6 +532,20 @@ def test_what_cannot_be_looked_at_is_told(root: Path, start: Callable[..., Super
     shutil.rmtree(root / "d")
     scanner.rescan()
     scanner.wait_last(Degraded(""))
+
+
+def test_folders_that_may_not_be_listed_are_told(
+    root: Path, fault: Path, start: Callable[..., Supervisor]
+) -> None:
+    """With each scan, as long as it is so; the folder itself is not away by that."""
+    scanner = start(before=spoilt(fault, "colvi_edge.watch.root", "PinnedRoot.open_folder"))
+    fault.write_text(f"{errno.EACCES} 0")
+    assert scanner.rescan().barred == [""]
+    fault.unlink()
+    assert scanner.rescan().barred == []
+
+    assert scanner.wait_root("here")
+    assert scanner.last(Degraded) is None
 
 
 def test_it_ends_with_its_supervisor(start: Callable[..., Supervisor]) -> None:
@@ -490,6 +641,48 @@ def test_results_on_a_share_that_goes(
     assert not list(results.iterdir())
     sh(enter, f"mount -t tmpfs nas {results}")
     scanner.wait_root("here")
+
+
+@can_unshare
+def test_a_start_without_the_share_of_the_results(
+    root: Path, tmp_path: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """Its bare mount point is neither written to nor given folders; when it comes it is used at once."""
+    enter = inside()
+    point = tmp_path / "nas"
+    point.mkdir()
+    results = point / "lab" / "results"
+    (root / "a.tif").write_text("pixels")
+    share = Mount(str(point), "tmpfs", "nas", "/")
+    scanner = start(*enter, wait=False, output_dir=str(results), results_mount=share)
+    scanner.wait_root("share away")
+    time.sleep(0.5)
+    assert list(point.iterdir()) == []
+    assert not scanner.ready()
+
+    sh(enter, f"mount -t tmpfs nas {point}; mkdir -p {results}")
+    assert scanner.wait_root("here").results_mount == share
+    scanner.wait_ready("a.tif")
+    sh(enter, f"test -e {results}/{LOCK_NAME}")
+    assert list(point.iterdir()) == []
+
+
+@can_unshare
+def test_a_share_of_the_results_that_comes_is_used_at_once(
+    root: Path, tmp_path: Path, inside: Callable[..., list[str]], start: Callable[..., Supervisor]
+) -> None:
+    """As nobody could know of it before; what it has no results of is offered once more."""
+    enter = inside()
+    results = tmp_path / "results"
+    results.mkdir()
+    scanner = start(*enter, output_dir=str(results))
+    bare = scanner.wait_root("here").results_mount
+    sh(enter, f"mount -t tmpfs nas {results}")
+    scanner.wait(lambda: scanner.last(Root).results_mount != bare, "the share's mount")
+
+    assert scanner.last(Root).state == "here"
+    assert scanner.last(Root).results_mount == Mount(str(results), "tmpfs", "nas", "/")
+    sh(enter, f"test -e {results}/{LOCK_NAME}")
 
 
 @can_unshare

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colvi_edge.watch.messages import Ready, Signature
-from colvi_edge.watch.schedule import TROUBLES, Piece, Schedule, backoff_s
+from colvi_edge.watch.messages import NOT_WRITABLE, Ready, Signature
+from colvi_edge.watch.schedule import BARRED_TOLD, TROUBLES, Piece, Schedule, backoff_s, patience_s
 
 
 def ready(path: str, version: int = 0, closed_at: float = 0.0, early: bool = False) -> Ready:
@@ -215,6 +215,82 @@ def test_a_full_disk_is_not_over_because_nothing_had_to_be_written(schedule: Sch
     assert take(schedule, 10.0) == ["c"]
 
 
+def close_folder(schedule: Schedule, *paths: str, now: float = 0.0) -> None:
+    """Let the results of pieces that were given be refused by their folder."""
+    for path in paths:
+        schedule.again(given_piece(schedule, path), now, NOT_WRITABLE, "Permission denied")
+
+
+def test_one_at_a_time_tries_whether_a_closed_folder_is_open(schedule: Schedule) -> None:
+    """Its other files are not judged for nothing, and those of other folders go on meanwhile."""
+    for number in range(50):
+        schedule.offer(ready(f"closed/{number}"), 0.0)
+    assert take(schedule, 0.0) == ["closed/0", "closed/1"]
+    close_folder(schedule, "closed/0", "closed/1")
+    schedule.offer(ready("open/a"), 0.1)
+    schedule.offer(ready("closed/sub/b"), 0.1)
+    assert schedule.barred == ["closed"]
+    assert take(schedule, 0.1) == ["open/a", "closed/sub/b"]
+    for path in ("open/a", "closed/sub/b"):
+        schedule.done(given_piece(schedule, path), 0.2, wrote=True)
+    now = 0.2
+    tries: list[str] = []
+    while len(tries) < 6:
+        later = schedule.wake_at(now)
+        assert later is not None
+        assert later - now <= 72
+        now = later
+        tried = take(schedule, now)
+        close_folder(schedule, *tried, now=now)
+        tries += tried
+    assert tries == ["closed/0"] * 6
+    assert schedule.pending == 50
+
+    now += 100
+    take(schedule, now)
+    schedule.done(given_piece(schedule, "closed/0"), now, wrote=True)
+    assert schedule.barred == []
+    done = 1
+    while piece := schedule.next(now):
+        schedule.done(piece, now, wrote=True)
+        done += 1
+    assert done == 50
+
+
+def test_a_closed_folder_is_not_open_because_nothing_had_to_be_written(schedule: Schedule) -> None:
+    """The next of its files tries; with the last of them the folder is nobody's trouble any more."""
+    for name in ("f/a", "f/b", "f/c"):
+        schedule.offer(ready(name), 0.0)
+    take(schedule, 0.0)
+    close_folder(schedule, "f/a", "f/b")
+    assert take(schedule, 100.0) == ["f/a"]
+    schedule.done(given_piece(schedule, "f/a"), 100.0, wrote=False)
+    assert schedule.barred == ["f"]
+    assert take(schedule, 100.0) == ["f/b"]
+    schedule.drop(given_piece(schedule, "f/b"), 100.0)
+    assert schedule.barred == ["f"]
+    assert take(schedule, 100.0) == ["f/c"]
+    schedule.again(given_piece(schedule, "f/c"), 100.0, "incomplete", "cut off")
+
+    assert schedule.barred == []
+    assert take(schedule, 200.0) == ["f/c"]
+
+
+def test_some_closed_folders_are_named(schedule: Schedule) -> None:
+    """There may be thousands; a status has room for some."""
+    for number in range(100):
+        schedule.offer(ready(f"{number}/a"), 0.0)
+        take(schedule, 0.0)
+        close_folder(schedule, f"{number}/a")
+
+    assert schedule.barred == [f"{number}" for number in range(BARRED_TOLD)]
+
+
+def test_patience_grows_to_an_end() -> None:
+    """Twice as long after each time; a process that hangs is ended in the end."""
+    assert [patience_s(60.0, failures) for failures in range(7)] == [60, 120, 240, 480, 960, 960, 960]
+
+
 def test_hurry_tries_what_backs_off_at_once(schedule: Schedule) -> None:
     """The share is back: nobody waits out the minute."""
     schedule.offer(ready("a"), 0.0)
@@ -295,6 +371,7 @@ class Folder:
         self.judged: dict[str, int] = {}
         self.condemned: set[str] = set()
         self.full = False
+        self.closed: set[str] = set()
         self.now = 0.0
 
     def step(self) -> None:
@@ -319,6 +396,9 @@ class Folder:
             elif self.full:
                 self.attempts[piece.path, version] = 0
                 self.schedule.again(piece, self.now, "disk full", "")
+            elif piece.path.partition("/")[0] in self.closed:
+                self.attempts[piece.path, version] = 0
+                self.schedule.again(piece, self.now, NOT_WRITABLE, "")
             else:
                 self.attempts[piece.path, version] = 0
                 self.judged[piece.path] = version
@@ -330,8 +410,8 @@ class Folder:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["offer", "change", "wait", "full", "empty"]),
-            st.sampled_from(["a.tif", "b.tif", "c.tif", "bomb1.tif", "bomb2.tif"]),
+            st.sampled_from(["offer", "change", "wait", "full", "empty", "close", "open"]),
+            st.sampled_from(["a.tif", "b.tif", "f/c.tif", "f/d.tif", "f/bomb1.tif", "bomb2.tif"]),
             st.booleans(),
         ),
         max_size=60,
@@ -339,7 +419,7 @@ class Folder:
 )
 def test_each_file_is_judged_or_condemned_in_its_last_state(steps: list[tuple[str, str, bool]]) -> None:
     """Whatever happens in whatever order; and only what kills the worker is condemned, after three times."""
-    folder = Folder({"bomb1.tif", "bomb2.tif"})
+    folder = Folder({"f/bomb1.tif", "bomb2.tif"})
     for what, path, early in steps:
         if what in ("offer", "change"):
             folder.version[path] += what == "change" or not folder.version[path]
@@ -347,14 +427,18 @@ def test_each_file_is_judged_or_condemned_in_its_last_state(steps: list[tuple[st
         elif what == "wait":
             folder.now += 0.3
             folder.step()
+        elif what in ("close", "open"):
+            folder.closed = {"f"} if what == "close" else set()
         else:
             folder.full = what == "full"
     folder.full = False
+    folder.closed = set()
     for _ in range(300):
         folder.now += 1.0
         folder.step()
 
     assert list(folder.schedule) == []
+    assert folder.schedule.barred == []
     assert folder.judged == dict(folder.version)
     assert folder.condemned == set(folder.version) & folder.deadly
 

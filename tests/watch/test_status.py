@@ -129,6 +129,21 @@ def test_what_ails_it_is_shown(shown: Callable[[], tuple[int, str, dict[str, Any
     assert plain["states"][0]["name"] == "share away"
 
 
+def test_a_folder_that_a_state_is_about_is_shown(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
+) -> None:
+    """By its path, which the words of the state do not have; and as it can be printed."""
+    since = "2026-11-21T08:30:00+00:00"
+    words = "folder 3f2a is closed to the user of this daemon"
+    place.say(states=[State("folder not readable", words, since, "day\x1b[2J 1")])
+    code, text, plain = shown()
+
+    assert code == 1
+    assert f"folder not readable since 2026-11-21 08:30:00 UTC: {words}" in text
+    assert rf"{place.root}/day\x1b[2J 1" in text
+    assert plain["states"][0]["folder"] == "day\x1b[2J 1"
+
+
 def test_a_daemon_that_does_not_run(
     shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
 ) -> None:

@@ -5,8 +5,11 @@ write, what became of it from the ledger and status.json, and what systemd hears
 """
 
 import contextlib
+import hashlib
+import itertools
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -68,6 +71,9 @@ log(say="start", bundle=getattr(settings, "bundle", ""), mount=repr(getattr(sett
 SCANNER = (
     CHILD
     + """
+if os.path.exists(f"{here}/slow"):
+    time.sleep(float(open(f"{here}/slow").read()))
+line.send(Alive())
 file, rest = open(f"{here}/scanner.in"), ""
 alive = 0.0
 while True:
@@ -91,7 +97,10 @@ while True:
         if text == "be silent":
             open(f"{here}/silence", "w").close()
             break
-        line.send(decode(text.encode()))
+        if text.startswith("raw "):
+            line._end.sendall(text[4:].encode() + b"\\n")
+        else:
+            line.send(decode(text.encode()))
 """
 )
 
@@ -106,11 +115,13 @@ if what == "crash":
     os.kill(os.getpid(), signal.SIGSEGV)
 if what == "slow":
     time.sleep(1)
-line.send(Started(settings.bundle, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked"))
+opened = f"{here}/copy" if what == "copied" else settings.bundle
+not_kept = "no room for a copy" if what == "unkept" else ""
+line.send(Started(opened, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked", not_kept))
 def answer(work, outcome, words="control, score 90.0", kind=""):
     line.send(Finished(work.number, outcome, "cd" * 32, 1, words, kind, 1.0))
 def judge(work):
-    name = work.path.partition(".")[0].rstrip("0123456789")
+    name = os.path.basename(work.path).partition(".")[0].rstrip("0123456789")
     log(say=type(work).__name__, path=work.path, kind=getattr(work, "kind", ""))
     if isinstance(work, Condemn):
         answer(work, "error", work.message, work.kind)
@@ -129,8 +140,15 @@ def judge(work):
         while True: hoard.append(os.urandom(1 << 20) * 20); time.sleep(0.02)
     elif name == "full" and os.path.exists(f"{here}/full"):
         answer(work, "again", "No space left on device", "disk full")
+    elif name == "closed" and os.path.exists(f"{here}/closed"):
+        answer(work, "again", "Permission denied", "folder not writable")
     elif name == "readonly":
         answer(work, "again", "Read-only file system", "read-only")
+    elif name == "lie":
+        line._end.sendall(open(f"{here}/{work.path}").read().encode() + b"\\n")
+        time.sleep(99)
+    elif name == "endless":
+        while True: line._end.sendall(b"x" * 4096)
     elif name == "cut":
         answer(work, "again", "cut off", "incomplete")
     elif name == "bad":
@@ -443,6 +461,90 @@ def test_a_crash_costs_the_file_and_nothing_else(daemon: Daemon) -> None:
     assert "SIGSEGV" in daemon.rows()["crash.tif"]["words"]
 
 
+LIES: tuple[dict[str, Any], ...] = (
+    {"outcome": "nonsense"},
+    {"outcome": None},
+    {"sha256": []},
+    {"sha256": "\ud83d"},
+    {"revision": 2**63},
+    {"revision": 2**64 - 1},
+    {"revision": -1},
+    {"revision": 1e300},
+    {"revision": True},
+    {"words": None},
+    {"words": "\ud83d"},
+    {"words": "x" * 70_000},
+    {"kind": {}},
+    {"kind": "\udce4"},
+    {"took_ms": float("nan")},
+    {"took_ms": float("inf")},
+    {"took_ms": 10**400},
+    {"number": 2**64},
+    {"number": "1"},
+)
+
+
+def test_a_worker_may_say_anything(daemon: Daemon) -> None:
+    """Whoever sends values of wrong types or beyond all bounds is ended; the supervisor goes on."""
+    answer = {"say": "Finished", "number": 1, "outcome": "ok", "sha256": "", "revision": 1}
+    answer |= {"words": "", "kind": "", "took_ms": 1.0}
+    lies = [json.dumps({**answer, **lie}) for lie in LIES] + ["[" * 200_000, '{"say": {}}', "{", "9" * 5000]
+    names = [f"lie{number}.tif" for number in range(len(lies))]
+    for name, lie in zip(names, lies, strict=True):
+        (daemon.here / name).write_text(lie)
+    daemon.ready(*names, "good.tif")
+    wait_until(lambda: daemon.in_state("good.tif") and daemon.in_state(*names, state="quarantined"), 120)
+
+    assert daemon.stderr().count("the worker ended: it sent what is no message") >= 3 * len(lies)
+    assert daemon.process.poll() is None
+    assert "Traceback" not in daemon.stderr()
+
+
+def test_a_scanner_may_say_anything(daemon: Daemon) -> None:
+    """It is started again each time, and what it finds then is judged."""
+    ready = {"say": "Ready", "path": "a.tif", "closed_at": 1.0, "early": False, "quiet_s": 0.6}
+    ready["signature"] = {"inode": 1, "bytes": 1, "mtime_ns": 1, "ctime_ns": 1}
+    lies = [
+        {**ready, "path": None},
+        {**ready, "path": "\ud83d.tif"},
+        {**ready, "closed_at": float("inf")},
+        {**ready, "signature": {**ready["signature"], "inode": 2**64}},  # type: ignore[dict-item]
+        {**ready, "signature": {**ready["signature"], "inode": [1]}},  # type: ignore[dict-item]
+        {**ready, "signature": "1:1:1:1"},
+        {**ready, "more": 1},
+        {**HERE, "state": "elsewhere"},
+        {**HERE, "mount": {"point": "/data"}},
+        {**SCANNED, "files": 2**63},
+        {**SCANNED, "seconds": "long"},
+        {**SCANNED, "not_read": {".nd2": None}},
+        {**SCANNED, "not_read": [1]},
+        {"say": "Ready"},
+    ]
+    for number, lie in enumerate(lies):
+        daemon.scanner(f"raw {json.dumps(lie)}")
+        wait_until(lambda: daemon.stderr().count("it sent what is no message") > number)  # noqa: B023
+        (daemon.here / "scanner.in").write_text("")
+        daemon.scanner(HERE, SCANNED)
+        daemon.ready(f"good{number}.tif")
+        wait_until(lambda: daemon.in_state(f"good{number}.tif"))  # noqa: B023
+
+    assert daemon.process.poll() is None
+    assert "Traceback" not in daemon.stderr()
+
+
+def test_a_line_without_an_end_ends_its_child(daemon: Daemon) -> None:
+    """The process that must not fall keeps no more of it than a mebibyte."""
+    before = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    daemon.ready("endless.tif")
+    wait_until(lambda: daemon.in_state("endless.tif", state="quarantined"))
+    daemon.ready("a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+
+    assert "it sent what is no message: it has no end" in daemon.stderr()
+    after = int(Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1])
+    assert (after - before) * os.sysconf("SC_PAGE_SIZE") < 16 << 20
+
+
 def test_a_hang_ends_at_the_time_limit(start: Callable[..., Daemon]) -> None:
     """A file that loops for ever is ended, three times; the next one is diagnosed."""
     daemon = start(workers={"WORK_LIMIT_S": 0.5})
@@ -517,12 +619,227 @@ def test_a_silent_scanner_stops_work_and_is_replaced(start: Callable[..., Daemon
     wait_until(lambda: daemon.heard().count("WATCHDOG=1") > pings)
     (daemon.here / "scanner.in").write_text("")
     (daemon.here / "silence").unlink()
-    wait_until(lambda: "stuck" not in daemon.ails())
-    time.sleep(0.3)
-    assert len(daemon.given()) == 2  # the new scanner has not said yet that the folder is there
+    time.sleep(1.0)  # the new scanner says that it is alive, and not yet that the folder is there
+    assert daemon.ails() == ["stuck"]
+    assert len(daemon.given()) == 2
     daemon.scanner(HERE)
     wait_until(lambda: daemon.in_state(*names))
+    wait_until(lambda: daemon.ails() == [])
     assert repr(MOUNT["source"]) in daemon.log("scanner")[-1]["mount"]
+
+
+class Samples(threading.Thread):
+    """Looks at status.json a few times in each tick of its daemon, until it is told to end."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        super().__init__()
+        self.watched = daemon
+        self.seen: list[list[tuple[str, str]]] = []
+        self.over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        """Look."""
+        while not self.over.wait(0.04):
+            states = self.watched.status()["states"]
+            self.seen.append([(state["name"], state["since"]) for state in states])
+
+    def runs(self) -> list[list[str]]:
+        """End; return what was seen, each once as long as it was the same, also of the same time."""
+        self.over.set()
+        self.join()
+        return [[name for name, _ in states] for states, _ in itertools.groupby(self.seen)]
+
+
+# A twentieth of the real times, so that six seconds are an outage of two minutes.
+OUTAGE_S = 6.0
+HURRIED = {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 3.0}
+KILLED_OFTEN = {"SILENT_AFTER_S": 0.3, "SILENCE_LIMIT_S": 0.6}
+
+
+@pytest.mark.parametrize("limits", [HURRIED, KILLED_OFTEN])
+def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, float]) -> None:
+    """Whoever looks at the status sees it from its begin to its end, and the log tells of it once.
+
+    Scanners that are started meanwhile say that they are alive, and then hang as the one before them.
+    """
+    daemon = start(lookout=limits)
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    samples = Samples(daemon)
+    time.sleep(0.3)
+    began = time.monotonic()
+    daemon.ready("ok.tif", then="be silent")
+    killed = len(daemon.log("scanner"))
+    wait_until(lambda: time.monotonic() - began > OUTAGE_S and len(daemon.log("scanner")) > killed)
+    (daemon.here / "scanner.in").write_text("")
+    (daemon.here / "silence").unlink()
+    daemon.scanner(HERE, SCANNED)
+    wait_until(lambda: daemon.ails() == [])
+    time.sleep(0.3)
+
+    assert samples.runs() == [[], ["stuck"], []]
+    assert daemon.stderr().count("WARNING stuck: ") == daemon.stderr().count("over: stuck") == 1
+    daemon.ready("ok2.tif")
+    wait_until(lambda: daemon.in_state("ok.tif", "ok2.tif"))
+
+
+def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callable[..., Daemon]) -> None:
+    """The reason is known and told; that the next question is not answered either is no other state."""
+    daemon = start(lookout=KILLED_OFTEN)
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    samples = Samples(daemon)
+    time.sleep(0.3)
+    daemon.scanner(AWAY, "be silent")
+    wait_until(lambda: len(daemon.log("scanner")) >= 3)
+    (daemon.here / "scanner.in").write_text("")
+    (daemon.here / "silence").unlink()
+    time.sleep(0.5)
+    daemon.scanner(HERE, SCANNED)
+    wait_until(lambda: daemon.ails() == [])
+
+    assert samples.runs() == [[], ["share away"], []]
+
+
+def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> None:
+    """First the folder does not answer, then the scanner knows why; at no time all seems well."""
+    daemon = start(lookout=KILLED_OFTEN)
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    samples = Samples(daemon)
+    time.sleep(0.3)
+    daemon.scanner("be silent")
+    wait_until(lambda: len(daemon.log("scanner")) >= 2)
+    (daemon.here / "scanner.in").write_text("")
+    (daemon.here / "silence").unlink()
+    daemon.scanner(AWAY)
+    wait_until(lambda: daemon.ails() == ["share away"])
+    daemon.scanner(HERE, SCANNED)
+    wait_until(lambda: daemon.ails() == [])
+
+    assert samples.runs() == [[], ["stuck"], ["share away"], []]
+
+
+def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> None:
+    """It has nothing new to say of the root; that it has seen the whole folder ends the silence."""
+    daemon = start(lookout={"SILENT_AFTER_S": 0.4, "SILENCE_LIMIT_S": 60.0})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.scanner("be silent")
+    wait_until(lambda: daemon.ails() == ["stuck"])
+    (daemon.here / "silence").unlink()
+    daemon.ready("ok.tif")
+    time.sleep(0.5)
+    assert daemon.ails() == ["stuck"]
+    assert daemon.given() == []
+    daemon.scanner(SCANNED)
+    wait_until(lambda: daemon.in_state("ok.tif"))
+    wait_until(lambda: daemon.ails() == [])
+    assert len(daemon.log("scanner")) == 1
+
+
+def test_a_slow_machine_gives_the_scanner_more_time(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """One that has not begun is ended and told, and is not taken for a folder that does not answer."""
+    (tmp_path / "slow").write_text("1.5")
+    daemon = start(lookout={"SILENT_AFTER_S": 0.2, "SILENCE_LIMIT_S": 9.0, "FIRST_WORD_LIMIT_S": 0.5})
+    samples = Samples(daemon)
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    wait_until(lambda: daemon.ails() == [])
+
+    assert {name for names in samples.runs() for name in names} == {"degraded"}
+    limits = re.findall(r"the scanner ended: it did not begin within ([0-9.]+) s", daemon.stderr())
+    assert limits[:2] == ["0.5", "1"]
+    assert [float(limit) for limit in limits] == [0.5 * 2**number for number in range(len(limits))]
+
+
+def test_a_worker_that_is_slow_to_start_is_given_more_time(
+    start: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    """It would never be ready if each had the same limit."""
+    (tmp_path / "bundle").write_text("slow")
+    daemon = start(workers={"START_LIMIT_S": 0.4})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+
+    assert "it was not ready within 0.4 s" in daemon.stderr()
+    assert daemon.bundle.read_text() == "slow"
+
+
+def test_a_scanner_that_ends_again_and_again_is_told_throughout(start: Callable[..., Daemon]) -> None:
+    """Not taken back each time that another one begins, but when a whole scan has come to its end."""
+    daemon = start()
+    daemon.scanner("exit")
+    wait_until(lambda: daemon.stderr().count("it exited with code 5") >= 3)
+    samples = Samples(daemon)
+    wait_until(lambda: daemon.stderr().count("it exited with code 5") >= 6)
+    assert samples.runs() == [["degraded"]]
+    (daemon.here / "scanner.in").write_text("")
+    daemon.scanner(HERE)
+    time.sleep(0.5)
+    assert daemon.ails() == ["degraded"]
+    daemon.scanner(SCANNED)
+    wait_until(lambda: daemon.ails() == [])
+
+
+def test_folders_that_may_not_be_listed_are_states(start: Callable[..., Daemon]) -> None:
+    """Each by the hash of its path, as files are; the path itself is in the status alone."""
+    daemon = start(log_names=False)
+    daemon.scanner(HERE, {**SCANNED, "barred": ["Meier", "Huber/day 2"]})
+    wait_until(lambda: daemon.ails() == ["folder not readable"] * 2)
+    wait_until(lambda: any("folder not readable: " in text for text in daemon.heard()))
+    states = {state["folder"]: state["why"] for state in daemon.status()["states"]}
+    hashes = {path: hashlib.sha256(path.encode()).hexdigest()[:12] for path in ("Meier", "Huber/day 2")}
+    for path, name in hashes.items():
+        assert states[path].startswith(f"folder {name} is closed to the user of this daemon; ")
+    daemon.ready("ok.tif")
+    wait_until(lambda: daemon.in_state("ok.tif"))
+    daemon.scanner({**SCANNED, "barred": ["Meier"]})
+    wait_until(lambda: [state["folder"] for state in daemon.status()["states"]] == ["Meier"])
+    daemon.scanner(SCANNED)
+    wait_until(lambda: daemon.ails() == [])
+
+    told = daemon.stderr() + "".join(daemon.heard()) + "".join(states.values())
+    for path, name in hashes.items():
+        assert daemon.stderr().count(f"WARNING folder not readable: folder {name} ") == 1
+        assert daemon.stderr().count(f"INFO over: folder not readable: folder {name}") == 1
+        assert path not in told
+
+
+def test_a_folder_that_may_not_be_written_to_is_a_state(start: Callable[..., Daemon]) -> None:
+    """While one of its files tries, all others go on; when that could be written, so do the rest."""
+    daemon = start(log_names=False)
+    daemon.scanner(HERE, SCANNED)
+    (daemon.here / "closed").touch()
+    names = [f"Meier/closed{number}.tif" for number in range(20)]
+    daemon.ready(*names, "ok1.tif", "Huber/ok2.tif")
+    wait_until(lambda: daemon.in_state("ok1.tif", "Huber/ok2.tif"))
+    wait_until(lambda: daemon.ails() == ["folder not writable"])
+    (state,) = daemon.status()["states"]
+    name = hashlib.sha256(b"Meier").hexdigest()[:12]
+    assert (state["folder"], f"folder {name} is closed" in state["why"]) == ("Meier", True)
+    time.sleep(1.0)
+    assert len({note["path"] for note in daemon.given(*names)}) <= 2
+    assert daemon.ails() == ["folder not writable"]
+    (daemon.here / "closed").unlink()
+    wait_until(lambda: daemon.in_state(*names))
+    wait_until(lambda: daemon.ails() == [])
+
+    assert daemon.stderr().count("WARNING folder not writable: ") == 1
+    assert "Meier" not in daemon.stderr() + "".join(daemon.heard())
+
+
+def test_once_ends_with_a_folder_that_may_not_be_written_to(start: Callable[..., Daemon]) -> None:
+    """What waits for another file's try does not wait for ever."""
+    daemon = start(once=True, drain={"PATIENCE_S": 1.0})
+    (daemon.here / "closed").touch()
+    daemon.scanner(HERE)
+    daemon.ready(*(f"f/closed{number}.tif" for number in range(9)), "ok.tif")
+    daemon.scanner(SCANNED)
+
+    assert daemon.process.wait(60) == 1
+    assert "1 files answered, 0 of them with an error; 9 left; folder not writable: " in daemon.stderr()
 
 
 def test_a_scanner_that_ends_is_started_again(daemon: Daemon) -> None:
@@ -616,6 +933,59 @@ def test_a_bad_bundle_keeps_the_old_one(daemon: Daemon, bundle: str, why: str) -
     daemon.bundle.write_text("third")
     daemon.process.send_signal(signal.SIGHUP)
     wait_until(lambda: daemon.ails() == [] and daemon.status()["model"]["model"] == "third")
+
+
+def test_a_kept_copy_that_is_damaged_is_not_the_end(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """The next worker opens what the operator named, as a daemon does that starts."""
+    (tmp_path / "bundle").write_text("copied")
+    (tmp_path / "copy").write_text("bad")
+    daemon = start()
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.ready("crash.tif", then="")
+    wait_until(lambda: len([note for note in daemon.log("worker") if note["say"] == "start"]) >= 3)
+    daemon.ready("a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+
+    opened = [Path(note["bundle"]).name for note in daemon.log("worker") if note["say"] == "start"]
+    assert opened[:3] == ["bundle", "copy", "bundle"]
+    wait_until(lambda: daemon.ails() == [])
+
+
+def test_a_damaged_copy_does_not_bring_a_refused_bundle_into_use(
+    start: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    """After a reload that was refused, workers go on with the copy."""
+    (tmp_path / "bundle").write_text("copied")
+    (tmp_path / "copy").write_text("first")
+    daemon = start()
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    daemon.bundle.write_text("bad")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.ails() == ["reload failed"])
+    daemon.ready("crash.tif", "a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+
+    opened = [Path(note["bundle"]).name for note in daemon.log("worker") if note["say"] == "start"]
+    assert opened[:3] == ["bundle", "bundle", "copy"]
+    assert "bundle" not in opened[3:]
+
+
+def test_that_no_copy_is_kept_is_said_and_tried_again(start: Callable[..., Daemon], tmp_path: Path) -> None:
+    """It works on; the next worker that can keep one ends the state."""
+    (tmp_path / "bundle").write_text("unkept")
+    daemon = start(workers={"KEEP_AGAIN_S": 0.5})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    wait_until(lambda: [s["why"] for s in daemon.status()["states"]] == ["no room for a copy"])
+    daemon.ready("a.tif")
+    wait_until(lambda: daemon.in_state("a.tif"))
+    daemon.bundle.write_text("first")
+    wait_until(lambda: daemon.ails() == [])
+    count = len(daemon.log("worker"))
+    time.sleep(1.2)
+    assert len(daemon.log("worker")) == count, "workers are replaced for no reason"
 
 
 def test_two_reloads_end_with_the_last_bundle(daemon: Daemon) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from colvi_edge.errors import OutputError
+from colvi_edge.outputs.atomic import write_atomically
+from colvi_edge.outputs.folder import explained
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.messages import (
+    NOT_WRITABLE,
     Condemn,
     Finish,
     Finished,
@@ -33,6 +38,7 @@ from colvi_edge.watch.messages import (
 )
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.watched_file import ChangedFileError, Places, WatchedFile
+from colvi_edge.watch.worker import output_kind
 from tests.tools.bundles import reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
@@ -61,10 +67,18 @@ class Supervised:
         raise EOFError("the worker ended")
 
     def work(
-        self, root: Path, path: str, *, last: bool = False, anew: bool = False, kind: str = ""
+        self,
+        root: Path,
+        path: str,
+        *,
+        last: bool = False,
+        anew: bool = False,
+        kind: str = "",
+        results_mount: Mount | None = None,
     ) -> Finished:
         """Give a file as it is now, and return the answer."""
-        return self.do(Work(next(self._numbers), path, signature(root / path), mount(root), last, anew, kind))
+        state, number = signature(root / path), next(self._numbers)
+        return self.do(Work(number, path, state, mount(root), last, anew, kind, results_mount))
 
     def do(self, work: Work | Condemn) -> Finished:
         """Return the answer to a piece of work."""
@@ -263,20 +277,74 @@ def test_a_condemned_file_gets_its_record_unread(worker: Supervised, root: Path)
     assert record["error"] == {"kind": "killed", "message": "killer.tif: ended three workers"}
 
 
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be a user with no rights to what others have."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("what", ["folder", "mirrored folder", "older result"])
+def test_what_may_not_be_written_suffers_by_itself_or_with_its_folder(tmp_path: Path, what: str) -> None:
+    """A closed folder is the trouble of all its files; a result that somebody holds is its own."""
+    if what == "older result":  # a third user's, where all may write: as one that a viewer holds on a share
+        (tmp_path / "x.json").touch()
+        if os.geteuid() == 0:
+            os.chown(tmp_path / "x.json", 65533, -1)
+    tmp_path.chmod(0o1777 if what == "older result" else 0o555)
+
+    def write(root: PinnedRoot) -> None:
+        with explained("the folder of the results"):
+            if what == "mirrored folder":
+                root.open_folder("day", create=True)
+            write_atomically(root.fileno(), "x.json", b"{}")
+
+    with PinnedRoot(tmp_path) as root, as_nobody(), pytest.raises(OutputError) as refused:
+        write(root)
+
+    assert output_kind(refused.value) == ("output" if what == "older result" else NOT_WRITABLE)
+
+
 def test_results_go_to_their_own_tree(tmp_path: Path, culture: NDArray[np.uint16]) -> None:
     """With --output-dir folders are mirrored, and nothing appears beside the raw file."""
     raw = tmp_path / "raw"
     (raw / "a" / "b").mkdir(parents=True)
     write_imagej(raw / "a" / "b" / "x.tif", culture)
 
-    with Supervised(settings_for(raw, output_dir=str(tmp_path / "results"))) as supervised:
+    results = tmp_path / "results"
+    with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
         supervised.answer(Started)
-        assert supervised.work(raw, "a/b/x.tif").outcome == "ok"
+        results.mkdir()
+        assert supervised.work(raw, "a/b/x.tif", results_mount=mount(results)).outcome == "ok"
         supervised.line.send(Finish())
         assert supervised.process.wait(30) == 0
 
     assert [path.name for path in (raw / "a" / "b").iterdir()] == ["x.tif"]
     assert (tmp_path / "results" / "a" / "b" / "x.tif.colvi.json").exists()
+
+
+def test_results_go_to_the_mount_on_which_the_scanner_has_their_folder(
+    tmp_path: Path, culture: NDArray[np.uint16]
+) -> None:
+    """Not to another one, not to one that is not known, and a missing folder is not made."""
+    raw, results = tmp_path / "raw", tmp_path / "results"
+    write_imagej(raw / "x.tif", culture)
+    with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
+        supervised.answer(Started)
+        share = Mount("/mnt/results", "cifs", "//server/results", "/")
+        for results_mount in (None, share):
+            answer = supervised.work(raw, "x.tif", results_mount=results_mount)
+            assert (answer.outcome, answer.kind) == ("again", "share away")
+        assert not results.exists()
+        results.mkdir()
+        assert supervised.work(raw, "x.tif", results_mount=share).kind == "share away"
+        assert list(results.iterdir()) == []
+        assert supervised.work(raw, "x.tif", results_mount=mount(results)).outcome == "ok"
 
 
 def test_the_bundle_is_kept(tmp_path: Path, copied_bundle: Path) -> None:

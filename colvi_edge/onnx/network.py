@@ -1,0 +1,198 @@
+"""Is an ONNX file a network as bundles hold them: plain, harmless to load, of the shapes that it promises?
+
+A file of some bytes can ask for terabytes: a pixel convolved into a million channels, a tensor forty times
+behind itself, pads and scales without end. So the shape of every tensor is worked out as a runtime would,
+for one patch and for a large batch, and so are the numbers that shapes are made of (by Shape, Gather,
+Concat, ...). What then remains is in proportion to the patch.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from colvi_edge.onnx import layers, shapes
+from colvi_edge.onnx.arrays import Array, Given, UnfitError
+from colvi_edge.onnx.protobuf import DamagedError
+from colvi_edge.onnx.reading import MOST_DIMENSIONS, Declared, Graph, NetworkError, Node, read_graph, shown
+
+MOST_IMAGES = 256
+"""Largest batch of any engine."""
+
+SMALLEST_PATCH = 64 * 64
+"""A smaller patch may have as much as one of so many pixels."""
+
+MOST_OF_A_TENSOR = 2**10
+"""Numbers for each pixel of a patch: 4 MB of a patch of 64 pixels would be 256. The paper's network has
+128, ResNets, DenseNets and U-Nets 16 to 128."""
+
+MOST_OF_ALL_TENSORS = 2**14
+"""The same of all tensors together: 330 in the paper's network, up to 1,610 in others (ConvNeXt)."""
+
+MOST_WORK = 2**22
+"""Multiplications for each pixel: 22 thousand in the paper's network, up to 91 thousand in others. An image
+of 1024 x 1024 pixels with the most of them takes a minute or so."""
+
+Rule = Callable[[Node, Given], list[Array]]
+
+_ALIKE = (
+    *("Relu", "LeakyRelu", "Elu", "Selu", "Celu", "ThresholdedRelu", "HardSigmoid", "HardSwish", "Sigmoid"),
+    *("Tanh", "Erf", "Softplus", "Softsign", "Exp", "Log", "Sqrt", "Reciprocal"),
+)
+
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(_ALIKE, layers.same),
+    "Identity": partial(layers.same, function=np.asarray),
+    "Abs": partial(layers.same, function=np.abs),
+    "Neg": partial(layers.same, function=np.negative),
+    "Floor": partial(layers.same, function=np.floor),
+    "Ceil": partial(layers.same, function=np.ceil),
+    "Add": partial(layers.elementwise, function=np.add),
+    "Sub": partial(layers.elementwise, function=np.subtract),
+    "Mul": partial(layers.elementwise, function=np.multiply),
+    "Div": partial(layers.elementwise, function=layers.divided),
+    "Pow": partial(layers.elementwise, function=np.power),
+    "Max": partial(layers.elementwise, function=np.maximum),
+    "Min": partial(layers.elementwise, function=np.minimum),
+    "Equal": partial(layers.elementwise, function=np.equal, dtype="bool"),
+    "Clip": layers.clip,
+    "PRelu": layers.slope,
+    "BatchNormalization": layers.per_channel,
+    "InstanceNormalization": layers.per_channel,
+    "LayerNormalization": layers.layer_normalisation,
+    "Softmax": layers.softmax,
+    "LogSoftmax": layers.softmax,
+    "Conv": layers.convolution,
+    "ConvTranspose": layers.transposed_convolution,
+    "MaxPool": layers.pool,
+    "AveragePool": layers.pool,
+    "GlobalAveragePool": layers.global_pool,
+    "GlobalMaxPool": layers.global_pool,
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2"), layers.reduce),
+    "Resize": layers.resize,
+    "Pad": layers.pad,
+    "Gemm": layers.gemm,
+    "MatMul": layers.matmul,
+    "QuantizeLinear": layers.quantise,
+    "DequantizeLinear": layers.dequantise,
+    "Cast": shapes.cast,
+    "Concat": shapes.concat,
+    "Constant": shapes.constant,
+    "ConstantOfShape": shapes.filled,
+    "DepthToSpace": shapes.depth_to_space,
+    "Expand": shapes.expand,
+    "Flatten": shapes.flatten,
+    "Gather": shapes.gather,
+    "Reshape": shapes.reshape,
+    "Shape": shapes.shape,
+    "Slice": shapes.slice_,
+    "SpaceToDepth": shapes.space_to_depth,
+    "Split": shapes.split,
+    "Squeeze": shapes.squeeze,
+    "Transpose": shapes.transpose,
+    "Unsqueeze": shapes.unsqueeze,
+    "Where": shapes.where,
+}
+"""What each operator that is taken makes of shapes: those to which our own networks and the usual ones
+(ResNet, DenseNet, U-Net and others of torchvision) are exported, and their like."""
+
+
+def check_network(data: bytes, channels: int, patch_px: int, dtype: str = "float32") -> None:
+    """Raise unless a file is a network (N, channels, P, P) of a dtype -> (N, 2) float32, N free.
+
+    Args:
+        data: the ONNX file.
+        channels: of a patch.
+        patch_px: P.
+        dtype: of its input, float32 or float16.
+
+    Raises:
+        NetworkError: it is another one, damaged, too large, or holds what is not taken.
+    """
+    graph = read_graph(data, RULES)
+    _check_ends(graph, (None, channels, patch_px, patch_px), np.dtype(dtype))
+    try:
+        tensors = {name: Array.of(tensor) for name, tensor in graph.initializers.items()}
+        for images in (1, MOST_IMAGES):
+            given = Array((images, channels, patch_px, patch_px), np.dtype(dtype))
+            follow(graph, {**tensors, graph.inputs[0].name: given}, images)
+    except DamagedError as error:
+        raise NetworkError(str(error)) from error
+
+
+def _check_ends(graph: Graph, expected: tuple[int | None, ...], dtype: "np.dtype[Any]") -> None:
+    """Raise unless a graph says that it has one input and one output, of the expected shapes."""
+    for what, declared, sides, number in (
+        ("input", graph.inputs, expected, dtype),
+        ("output", graph.outputs, (None, 2), np.dtype(np.float32)),
+    ):
+        if len(declared) != 1:
+            raise NetworkError(f"has {len(declared)} {what}s, expected one")
+        if not _agrees(declared[0], sides) or declared[0].dtype != number:
+            found = f"{_sides(declared[0].dims)} {declared[0].dtype}"
+            raise NetworkError(f"has the {what} {found}, expected {_sides(sides)} {number}")
+
+
+def _agrees(declared: Declared, sides: tuple[int | None, ...]) -> bool:
+    """Return whether a shape is the expected one, as far as it says."""
+    if len(declared.dims) != len(sides) or declared.dims[0] is not None:
+        return False
+    return all(found in (None, side) for found, side in zip(declared.dims, sides, strict=True))
+
+
+def follow(graph: Graph, arrays: dict[str, Array], images: int) -> None:
+    """Work out every tensor of a batch.
+
+    Args:
+        graph: the network.
+        arrays: its initializers and its input, by name; every other tensor is added.
+        images: of the batch.
+    """
+    pixels = images * max(SMALLEST_PATCH, math.prod(arrays[graph.inputs[0].name].shape[2:]))
+    numbers = work = 0
+    for node in graph.nodes:
+        try:
+            made = _apply(node, [arrays[name] if name else None for name in node.inputs])
+        except KeyError as error:
+            raise NetworkError(f"uses {shown(str(error.args[0]))} before it is there") from None
+        except UnfitError as error:
+            raise NetworkError(f"has a node {node.operator} that {error}") from error
+        for name, array in zip(node.outputs, made, strict=False):
+            count = math.prod(array.shape)
+            numbers += count
+            work += count * array.work
+            if count > pixels * MOST_OF_A_TENSOR:
+                raise NetworkError(f"has a node {node.operator} whose output is {_sides(array.shape)}")
+            if name in arrays:
+                raise NetworkError(f"has {shown(name)} twice")
+            if name:
+                arrays[name] = array
+        if numbers > pixels * MOST_OF_ALL_TENSORS or work > pixels * MOST_WORK:
+            raise NetworkError("computes more for a patch than any network here")
+    result = arrays.get(graph.outputs[0].name)
+    if result is None or result.shape != (images, 2) or result.dtype != np.float32:
+        found = f"{_sides(result.shape)} {result.dtype}" if result else "nothing"
+        raise NetworkError(f"gives {found} for {images} patches, expected {images} x 2 float32")
+
+
+def _apply(node: Node, given: Given) -> list[Array]:
+    """Return what a node makes of arrays."""
+    try:
+        made = RULES[node.operator](node, given)
+    except (UnfitError, NetworkError, DamagedError):
+        raise
+    except (ArithmeticError, IndexError, TypeError, ValueError) as error:
+        raise UnfitError("does not fit what it is given") from error
+    if not 1 <= len(node.outputs) <= len(made):
+        raise UnfitError("has another number of outputs")
+    if any(len(array.shape) > MOST_DIMENSIONS for array in made):
+        raise UnfitError("gives more dimensions than any network here has")
+    if any(length < (array.values is None) for array in made for length in array.shape):
+        raise UnfitError("leaves nothing of what it is given")
+    return made
+
+
+def _sides(dims: tuple[int | None, ...]) -> str:
+    return " x ".join("N" if side is None else str(side) for side in dims) or "a number"
