@@ -35,8 +35,8 @@ HOSTILE = {
     "separators": "a\u2028forged\u2029b",
     "c1": "\x9b31m\x9d0;OWNED\x9c\x85",
     "bytes": "\udcff\udc9b",
-    "tab": "a\tb\x7f\x08",
     "markup": "[red]x [link=file:x]y \\[ [bold",
+    "tab": "a\tb\x7f\x08",
     "emoji": ":warning:",
     "formula": "=cmd|' !A0",
 }
