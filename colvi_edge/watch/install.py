@@ -11,19 +11,40 @@ FOLDER is the path as systemd-escape writes it.
 import grp
 import os
 import pwd
+import re
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from colvi_edge.bundle import open_bundle
 from colvi_edge.errors import UsageError
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.as_user import closed_to, may, run_as
 from colvi_edge.watch.unit_files import SOURCES, drop_in, environment, read_environment, unit
 
 _HIDDEN = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")  # noqa: S108 # refused, not used
 _GPUS = {"dev/nvmap": "jetson.conf", "dev/nvidiactl": "gpu.conf"}
 _LONGEST_UNIT_NAME = 255
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?")
+
+_IMPORTED = "imported"
+_PARTS = ("colvi_edge", "colvi_edge.kernels", "numpy", "yaml", "pydantic", "tifffile", "openvino")
+"""Packages whose folders are looked at where the program does not start; they may lie in several places."""
+_TRIAL = f"""
+import sys
+from colvi_edge.watch import publisher, scanner, supervisor, worker
+from colvi_edge.acquisition import tiff
+from colvi_edge.engines import openvino
+print({_IMPORTED!r}, flush=True)
+from colvi_edge.bundle import open_bundle
+open_bundle(sys.argv[1])
+"""
+"""All that the service's processes load, and the bundle."""
 
 
 def install_service(
@@ -56,11 +77,12 @@ def install_service(
     here = prefix == Path("/")
     _check_system(here)
     _check_folder(folder)
-    open_bundle(bundle)
     command = Path(sysconfig.get_path("scripts")) / "colvi-edge"
     settings = {"COLVI_EDGE_BUNDLE": bundle if bundle == "demo" else str(Path(bundle).absolute())}
     if output_dir:
         settings["COLVI_EDGE_OUTPUT_DIR"] = str(output_dir.absolute())
+    _check_words(user, command, settings)
+    open_bundle(bundle)
     service = f"colvi-edge@{_escaped(folder)}.service"
     if len(service) > _LONGEST_UNIT_NAME:
         raise UsageError(
@@ -115,6 +137,23 @@ def _check_folder(folder: Path) -> None:
         )
 
 
+def _check_words(user: str, command: Path, settings: Mapping[str, str]) -> None:
+    """Refuse what could end a line of a unit or of its settings, and so begin another."""
+    options = {name.removeprefix("COLVI_EDGE_").lower(): words for name, words in settings.items()}
+    given = {f"--{name.replace('_', '-')}": words for name, words in options.items()}
+    for name, words in {**given, "this program": str(command)}.items():
+        if not words.isprintable():
+            raise UsageError(
+                f"{name}: found {printable_name(words)}, expected printable characters in UTF-8, as systemd "
+                "reads no others; rename it"
+            )
+    if not _USER.fullmatch(user):
+        raise UsageError(
+            f"--user: found {printable_name(user)}, expected the name of a user: letters, digits and any of "
+            "_ . @ -, no digit first"
+        )
+
+
 def _escaped(path: Path, *options: str) -> str:
     command = ["systemd-escape", "--path", *options, str(path)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
@@ -140,20 +179,29 @@ def _make_user(user: str) -> list[str]:
 
 
 def _check_readable(user: str, command: Path, bundle: str) -> None:
-    if not _may(user, str(command), "--version"):
+    """Refuse a program or a bundle that the service's user cannot open: by trying, as that user."""
+    interpreter = Path(sys.executable)
+    parts = [Path(spec.origin) for name in _PARTS if (spec := find_spec(name)) and spec.origin]
+    program = [command, interpreter, interpreter.resolve(), Path(sysconfig.get_path("stdlib")), *parts]
+    try:
+        tried = run_as(user, [str(command), "--version"])
+        if tried.returncode == 0:
+            tried = run_as(user, [sys.executable, "-I", "-c", _TRIAL, bundle])
+        imported, why = tried.stdout.startswith(_IMPORTED), tried.stderr
+    except OSError as error:
+        tried, imported, why = None, False, error.strerror or ""
+    if tried and imported and tried.returncode == 0:
+        return
+    place = closed_to(user, program if not imported else [Path(bundle), *sorted(Path(bundle).glob("*"))])
+    said = f"{place} is closed to it" if place else printable_name(why.strip().rpartition("\n")[2])
+    if imported:
         raise UsageError(
-            f"{user} cannot run {command}; install colvi-edge where every user may read it, "
-            "such as an environment in /opt/colvi-edge"
+            f"{user} cannot read {bundle}: {said}; put it where every user may read it, such as /srv"
         )
-    if bundle != "demo" and not _may(user, "test", "-r", f"{bundle}/SHA256SUMS"):
-        raise UsageError(f"{user} cannot read {bundle}; put it where every user may read it, such as /srv")
-
-
-def _may(user: str, *command: str) -> bool:
-    """Return whether a command succeeds when that user calls it."""
-    as_user = ["setpriv", f"--reuid={user}", f"--regid={_group(user)}", "--init-groups", "--"]
-    done = subprocess.run([*as_user, *command], cwd="/", capture_output=True, check=False)  # noqa: S603
-    return done.returncode == 0
+    raise UsageError(
+        f"{user} cannot run {command}: {said}; install colvi-edge where every user may read it, "
+        "such as an environment in /opt/colvi-edge"
+    )
 
 
 def _group(user: str) -> str:
@@ -201,10 +249,13 @@ def _write_environment(path: Path, settings: dict[str, str]) -> list[str]:
 
 
 def _missing_permissions(folder: Path, user: str, wanted: str) -> list[str]:
-    if all(_may(user, "test", f"-{right}", str(folder)) for right in wanted):
+    on_the_way = closed_to(user, [folder.parent])
+    if not on_the_way and all(may(user, right, folder) for right in wanted):
         return []
+    enter = [f"    setfacl --modify u:{user}:x {shlex.quote(str(on_the_way))}"] if on_the_way else []
     return [
         f"{user} has not the rights {wanted} in {folder}, so the service will wait. Give them with",
+        *enter,
         f"    setfacl --recursive --modify u:{user}:rwX,d:u:{user}:rwX {shlex.quote(str(folder))}",
         f"    or, on a share, by mounting it with uid={user}",
     ]

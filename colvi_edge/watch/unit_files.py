@@ -12,7 +12,7 @@ def unit(command: Path, user: str, group: str) -> str:
     """Return the template unit, for a command of this installation and the user that runs it."""
     text = (SOURCES / "colvi-edge@.service").read_text()
     text = _set(text, "ExecStart", f":{_word(str(command))} watch %f")
-    return _set(_set(text, "User", user), "Group", group)
+    return _set(_set(text, "User", user), "Group", group.replace("%", "%%"))
 
 
 def drop_in(mount_units: Sequence[str], writable: Sequence[Path]) -> str:

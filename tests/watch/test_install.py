@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -204,6 +205,60 @@ def test_a_name_that_systemd_cannot_bear_is_refused(
         install_service(tmp_path / name, bundle="demo", prefix=prefix)
 
     assert written(prefix) == {}
+
+
+@pytest.mark.parametrize(
+    "odd", ["\n[Service]\nExecStartPre=/bin/evil", "\r", "\x1b]0;OWNED\x07", "\x85", "\u2028", "\udcff"]
+)
+@pytest.mark.parametrize("option", ["user", "output_dir", "bundle"])
+def test_a_word_that_would_end_a_line_is_refused_by_name(
+    option: str, odd: str, folder: Path, prefix: Path, copied_bundle: Path
+) -> None:
+    """It could begin another line of the unit, which root's systemd obeys; nor is the sentence forged."""
+    bundle = copied_bundle.rename(copied_bundle.with_name(f"b{odd.replace('/', '-')}"))
+    given = {"user": f"u{odd}", "output_dir": Path(f"/srv/x{odd}"), "bundle": str(bundle)}
+    settings: dict[str, Any] = {"bundle": "demo", option: given[option]}
+
+    with pytest.raises(UsageError, match=f"^--{option.replace('_', '-')}: found ") as refused:
+        install_service(folder, prefix=prefix, **settings)
+
+    assert str(refused.value).isprintable()
+    assert written(prefix) == {}
+
+
+@pytest.mark.parametrize(
+    "user", ["", "u ser", "%h", "0day", "-u", "a:b", "a/b", "a=b", "$(id)", "a" * 300]
+)
+def test_what_is_no_user_is_refused(user: str, folder: Path, prefix: Path) -> None:
+    """Systemd would read other things into it, such as a home folder into %h."""
+    with pytest.raises(UsageError, match=r"^--user: found "):
+        install_service(folder, bundle="demo", user=user, prefix=prefix)
+
+    assert written(prefix) == {}
+
+
+@pytest.mark.parametrize("user", ["colvi", "_lab", "lab.user", "svc-colvi@lab.example", "machine$"])
+def test_users_of_directories_are_taken(user: str, folder: Path, prefix: Path) -> None:
+    """Names that come from LDAP or Active Directory."""
+    install_service(folder, bundle="demo", user=user, prefix=prefix)
+
+    assert f"\nUser={user}\n" in written(prefix)["etc/systemd/system/colvi-edge@.service"]
+
+
+def test_percent_signs_and_quotes_mean_themselves(folder: Path, prefix: Path, copied_bundle: Path) -> None:
+    """Systemd's own reader finds the paths that were given; none of its specifiers is expanded."""
+    bundle = copied_bundle.rename(copied_bundle.with_name("100%h %n \"q\" 'a' \\ $HOME; b"))
+    results = Path('/srv/50%u %% "q"; # x')
+
+    install_service(folder, bundle=str(bundle), output_dir=results, prefix=prefix)
+
+    files = written(prefix)
+    settings = read_environment(files[f"etc/colvi-edge{folder}.env"])
+    assert settings["COLVI_EDGE_BUNDLE"] == str(bundle)
+    drop = files[f"etc/systemd/system/colvi-edge@{escaped(folder)}.service.d/folder.conf"]
+    (line,) = re.findall(r"(?m)^ReadWritePaths=(.*)$", drop)
+    assert shlex.split(line.replace("%%", "%")) == [f"-{results}"]
+    assert not re.search(r"(?<!%)(%%)*%(?!%)", line)
 
 
 def test_a_broken_bundle_is_refused(folder: Path, prefix: Path, copied_bundle: Path) -> None:
