@@ -1,5 +1,5 @@
 # What .ci/run and a developer call; needs the environment of README's test command.
-.PHONY: test lint types demo-bundle
+.PHONY: test lint types floors demo-bundle
 
 test:
 	pytest
@@ -10,6 +10,15 @@ lint:
 
 types:
 	mypy
+
+# The runtime's tests with the oldest versions that pyproject.toml allows, without torch: docs/dependencies.md.
+floors:
+	rm -rf build/floors
+	python -m venv build/floors
+	python -m tests.tools.floors > build/floors/constraints.txt
+	build/floors/bin/pip install --quiet --constraint build/floors/constraints.txt --editable '.[onnxruntime]' \
+		hypothesis jsonschema ome-types pytest roifile xmlschema
+	build/floors/bin/pytest $(FLOORS_TESTS)
 
 # Draws, trains and exports the shipped model again, to the same weights on the same kind of machine: some
 # twenty minutes on two cores.
