@@ -1,5 +1,5 @@
 # What .ci/run and a developer call; needs the environment of README's test command.
-.PHONY: test lint types demo-bundle
+.PHONY: test lint types floors demo-bundle
 
 test:
 	pytest
@@ -10,6 +10,23 @@ lint:
 
 types:
 	mypy
+
+# What runs without torch and shows each dependency of the runtime at its work.
+FLOORS_TESTS = tests/acquisition tests/outputs tests/report/test_report.py tests/test_bundle.py \
+	tests/test_diagnosis.py tests/test_doctor_image.py tests/test_light_imports.py tests/test_patches.py \
+	tests/test_run.py tests/test_run_lif.py tests/test_state.py tests/test_terminal.py \
+	tests/engines/test_compiled.py tests/engines/test_engine_cache.py tests/engines/test_unfold.py \
+	tests/engines/test_verify.py tests/watch/test_daemon.py tests/watch/test_events.py \
+	tests/watch/test_supervisor.py tests/watch/test_worker.py
+
+# The runtime's tests with the oldest versions that pyproject.toml allows, without torch: docs/dependencies.md.
+floors:
+	rm -rf build/floors
+	python -m venv build/floors
+	python -m tests.tools.floors > build/floors/constraints.txt
+	build/floors/bin/pip install --quiet --constraint build/floors/constraints.txt --editable '.[onnxruntime]' \
+		hypothesis jsonschema ome-types pytest roifile xmlschema
+	build/floors/bin/pytest $(FLOORS_TESTS)
 
 # Draws, trains and exports the shipped model again, to the same weights on the same kind of machine: some
 # twenty minutes on two cores.

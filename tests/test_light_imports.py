@@ -75,15 +75,16 @@ def test_auto_falls_back_to_onnxruntime_and_says_so() -> None:
     modules_after(code)
 
 
-def test_export_without_torch_says_what_to_install() -> None:
-    """The runtime is installed without torch; asking it to export is exit code 3 and one sentence."""
+@pytest.mark.parametrize("missing", ["torch", "onnx", "scipy"])
+def test_export_without_its_extra_says_what_to_install(missing: str) -> None:
+    """The runtime is installed without them; asking it to export is exit code 3 and one sentence."""
     code = (
         "import sys\n"
-        "class WithoutTorch:\n"  # None in sys.modules would trip SciPy, which looks there for it
+        "class Without:\n"  # None in sys.modules would trip SciPy, which looks there for torch
         "    def find_spec(name, path, target=None):\n"
-        "        if name == 'torch':\n"
-        "            raise ModuleNotFoundError('No module named torch', name='torch')\n"
-        "sys.meta_path.insert(0, WithoutTorch)\n"
+        f"        if name == '{missing}':\n"
+        f"            raise ModuleNotFoundError('No module named {missing}', name='{missing}')\n"
+        "sys.meta_path.insert(0, Without)\n"
         "sys.argv = ['colvi-edge', 'export', 'model.pt', '-o', 'x.colvi']\n"
         "from colvi_edge.cli import main\n"
         "main()\n"

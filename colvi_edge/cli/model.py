@@ -281,13 +281,16 @@ def build(
             typer.echo(printable_name(f"decides as the trained network does: {running.info.reason}"))
 
 
+_BROUGHT_BY_EXPORT = ("torch", "onnx", "onnxruntime", "h5py", "scipy", "sklearn", "skimage", "matplotlib")
+
+
 @contextmanager
 def needs_torch(what: str) -> Iterator[None]:
     """Say how to install what only the extra `export` brings."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "onnx", "onnxruntime", "h5py", "sklearn", "skimage", "matplotlib"):
+        if error.name not in _BROUGHT_BY_EXPORT:
             raise
         raise EngineUnavailableError(
             f"{error.name} is not installed, which {what} needs; run: pip install 'colvi-edge[export]'"
