@@ -107,7 +107,7 @@ def _software() -> Iterator[Finding]:
 
 
 def _confinement() -> Finding:
-    """Tell what holds a foreign model file, which export, evaluate and explain try out in a child process."""
+    """Tell what holds a model file of others, which export, evaluate and explain try out in a child."""
     kernel = offered()
     held = [
         *(["no file changes but drafts"] if kernel.landlock else []),

@@ -85,12 +85,10 @@ def gather(folder: Path) -> dict[str, bytes]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             continue
-        opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(opened, "rb") as file:
-            status = os.fstat(opened)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-                raise ModelError(f"{printable_name(path.name)} is no plain file; the model made it so")
-            found[path.name] = file.read(_MOST_BYTES)
+        status = path.lstat()  # the child has ended: nobody exchanges it now
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+            raise ModelError(f"{printable_name(path.name)} is no plain file; the model made it so")
+        found[path.name] = path.read_bytes()
     return found
 
 

@@ -9,12 +9,18 @@ import os
 import pickle
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 from colvi_edge.cli.model import needs_torch
 from colvi_edge.confinement import MEMORY_BYTES, confine, end_with_parent, limit_memory
 from colvi_edge.errors import ColviEdgeError, ModelError
+from colvi_edge.printable import printable_name
+
+_LONGEST_WARNING = 300  # characters
+_MOST_WARNINGS = 20
 
 
 def main() -> None:
@@ -22,6 +28,7 @@ def main() -> None:
     line, parent, draft = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # it reaches the parent, too, which says what is to be said
+    warnings.showwarning = _Warnings().show
     sys.path.remove(str(draft))
     folder, body, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our parent
     confine(draft)  # before the first thread: those of numerical libraries start when they are imported
@@ -36,6 +43,28 @@ def main() -> None:
         word = {"kind": ModelError.kind, "message": words}
     sys.stdout.flush()
     os.write(line, json.dumps(word).encode())
+
+
+class _Warnings:
+    """Shows each warning once, printable: a graph may warn at each patch, in words that a terminal obeys."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+
+    def show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Take what `warnings` shows."""
+        text = printable_name(f"{category.__name__}: {message}")[:_LONGEST_WARNING]
+        if text not in self._shown and len(self._shown) < _MOST_WARNINGS:
+            self._shown.add(text)
+            print(text, file=sys.stderr)  # noqa: T201 - the child is a command
 
 
 def _imported(body: str) -> Callable[..., object]:
