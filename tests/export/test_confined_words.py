@@ -28,7 +28,7 @@ def test_a_warning_of_a_graph_is_shown_once_in_one_line(tmp_path: Path) -> None:
     model = tmp_path / "talkative.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.script(Talkative().eval()).save(str(model))
+        torch.jit.script(Talkative().eval()).save(str(model))  # type: ignore[no-untyped-call]
     words = ("--classes", "control,patient", "--activation", "softmax", "-o", str(tmp_path / "bundle.colvi"))
 
     ended = subprocess.run(
