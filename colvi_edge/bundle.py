@@ -47,6 +47,7 @@ from colvi_edge.printable import printable_name
 __all__ = [
     "DEMO",
     "MANIFEST",
+    "STRUCTURE",
     "SUMS",
     "Bundle",
     "ChannelSlot",
