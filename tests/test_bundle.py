@@ -12,6 +12,7 @@ import pytest
 
 from colvi_edge.bundle import MANIFEST, STRUCTURE, SUMS, Bundle, demo_path, open_bundle
 from colvi_edge.errors import BundleError
+from colvi_edge.manifest import MOST_BYTES
 from colvi_edge.quality.familiarity import STRUCTURE as QUALITY_STRUCTURE
 from tests.tools.bundles import edit_config, reseal
 
@@ -152,7 +153,10 @@ def test_a_name_in_the_sums_cannot_lead_outside(copied_bundle: Path, tmp_path: P
         ({"precisions": {"fp32": {"file": "fp32.onnx", "purpose": "x\x1b[31m"}}}, "control characters"),
         ({"precisions": {"fp32": {"file": "fp32.onnx", "purpose": "x" * 501}}}, "precisions.fp32.purpose"),
         ({"seen": ["x\n"]}, "seen.0"),
-        ({"kernels": [{"file": "x", "target": "sm_75"}] * 101}, "kernels"),
+        (
+            {"kernels": [{"file": "x", "target": "sm_75"} for _ in range(101)]},
+            r"kernels: .* at most 100 items",
+        ),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused(
@@ -172,6 +176,22 @@ def test_a_manifest_that_is_none_is_refused(copied_bundle: Path, content: str) -
     reseal(copied_bundle)
 
     with pytest.raises(BundleError, match=MANIFEST):
+        open_bundle(copied_bundle)
+
+
+def test_a_manifest_has_a_length(copied_bundle: Path) -> None:
+    """One of a mebibyte is read, one byte more is not looked at."""
+    manifest = copied_bundle / MANIFEST
+    text = manifest.read_bytes()
+    line = b"# " + b"x" * 1021 + b"\n"
+    long = text + line * ((MOST_BYTES - len(text)) // len(line))
+    for length in (MOST_BYTES, MOST_BYTES + 1):
+        manifest.write_bytes(long.ljust(length, b"\n"))
+        reseal(copied_bundle)
+        if length == MOST_BYTES:
+            open_bundle(copied_bundle)
+
+    with pytest.raises(BundleError, match="is not a plain file of at most 1 MiB"):
         open_bundle(copied_bundle)
 
 
