@@ -47,6 +47,7 @@ from colvi_edge.printable import printable_name
 __all__ = [
     "DEMO",
     "MANIFEST",
+    "STRUCTURE",
     "SUMS",
     "Bundle",
     "ChannelSlot",
@@ -312,10 +313,13 @@ def _read_bounded(file: Path, most_bytes: int) -> bytes:
     """Return the content of a plain file; a link is not followed, a pipe not waited for."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as opened:
+        try:
             found = os.fstat(handle)
             if stat.S_ISREG(found.st_mode) and found.st_size <= most_bytes:
-                return opened.read(most_bytes)
+                with os.fdopen(handle, "rb", closefd=False) as opened:
+                    return opened.read(most_bytes)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from colvi_edge.bundle import MANIFEST, SUMS, Bundle, demo_path, open_bundle
+from colvi_edge.bundle import MANIFEST, STRUCTURE, SUMS, Bundle, demo_path, open_bundle
 from colvi_edge.errors import BundleError
+from colvi_edge.manifest import MOST_BYTES
+from colvi_edge.quality.familiarity import STRUCTURE as QUALITY_STRUCTURE
 from tests.tools.bundles import edit_config, reseal
 
 DEMO_FILES = sorted(entry.name for entry in demo_path().iterdir())
@@ -136,6 +138,25 @@ def test_a_name_in_the_sums_cannot_lead_outside(copied_bundle: Path, tmp_path: P
         ({"kernels": [{"file": "fp32.onnx", "target": "gfx90"}]}, "target"),
         ({"verification": {"patches": "gone.npy", "probabilities": "gone.npy"}}, "gone.npy"),
         ({"colour": "red"}, "colour"),
+        ({"patch_px": 1025}, "patch_px"),
+        ({"patch_px": 2**70}, "patch_px"),
+        ({"expected": {"pixel_size_um": float("inf")}}, "expected.pixel_size_um"),
+        ({"expected": {"pixel_size_um": float("nan")}}, "expected.pixel_size_um"),
+        ({"expected": {"planes": 2**64 - 1}}, "expected.planes"),
+        ({"expected": {"patches_at_least": 2**64 - 1}}, "expected.patches_at_least"),
+        ({"normalisation": {"kind": "scale", "divisor": 1e300, "dtype": "uint8"}}, "normalisation.divisor"),
+        ({"normalisation": {"kind": "scale", "divisor": 1e-300, "dtype": "uint8"}}, "normalisation"),
+        ({"normalisation": {"kind": "scale", "divisor": 1, "dtype": "object"}}, "normalisation.dtype"),
+        ({"normalisation": {"kind": "fixed", "mean": [0, 0], "std": [1, 1e-300]}}, "normalisation.std"),
+        ({"normalisation": {"kind": "fixed", "mean": [0] * 99, "std": [1] * 99}}, "normalisation.mean"),
+        ({"precisions": {"fp32": {"file": "../fp32.onnx", "purpose": "x"}}}, "precisions.fp32.file"),
+        ({"precisions": {"fp32": {"file": "fp32.onnx", "purpose": "x\x1b[31m"}}}, "control characters"),
+        ({"precisions": {"fp32": {"file": "fp32.onnx", "purpose": "x" * 501}}}, "precisions.fp32.purpose"),
+        ({"seen": ["x\n"]}, "seen.0"),
+        (
+            {"kernels": [{"file": "x", "target": "sm_75"} for _ in range(101)]},
+            r"kernels: .* at most 100 items",
+        ),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused(
@@ -156,6 +177,31 @@ def test_a_manifest_that_is_none_is_refused(copied_bundle: Path, content: str) -
 
     with pytest.raises(BundleError, match=MANIFEST):
         open_bundle(copied_bundle)
+
+
+def test_a_manifest_has_a_length(copied_bundle: Path) -> None:
+    """One of a mebibyte is read, one byte more is not looked at."""
+    manifest = copied_bundle / MANIFEST
+    text = manifest.read_bytes()
+    line = b"# " + b"x" * 1021 + b"\n"
+    long = text + line * ((MOST_BYTES - len(text)) // len(line))
+    for length in (MOST_BYTES, MOST_BYTES + 1):
+        manifest.write_bytes(long.ljust(length, b"\n"))
+        reseal(copied_bundle)
+        if length == MOST_BYTES:
+            open_bundle(copied_bundle)
+
+    with pytest.raises(BundleError, match="is not a plain file of at most 1 MiB"):
+        open_bundle(copied_bundle)
+
+
+def test_what_the_references_are_is_one_number(demo_bundle: Bundle) -> None:
+    """The bundle says how many numbers describe an image, quality how they are made."""
+    references = demo_bundle.references()
+
+    assert STRUCTURE == QUALITY_STRUCTURE
+    assert references is not None
+    assert references.shape[1] == STRUCTURE
 
 
 def test_a_folder_without_sums_is_no_bundle(tmp_path: Path) -> None:

@@ -69,3 +69,44 @@ def test_a_series_is_found_by_what_it_is(make_record: Callable[..., Record]) -> 
     assert found("openvino fp32", "read", "LZW") == ("openvino fp32", "LZW", "continuous", "read")
     assert found("openvino fp32", "network", "LZW") == ("openvino fp32", "", "continuous", "network")
     assert found("openvino fp16", "read", "") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[" * 100_000, "recursion limit"),
+        ('{"a": ' * 100_000, "recursion limit"),
+        ('{"schema": NaN}', "expected value"),
+        ('{"schema": ' + "9" * 100_000 + "}", "no record|a number that nothing has"),
+        ('{"schema": 1e999}', "no record|a number"),
+        ("[" + "1," * 10_001 + "1]", "a list of 10002, at most 10000 are compared"),
+        ('"\\ud800"', "no record"),
+        ("\ufeff{}", "no record"),
+        ('{"\\u001b]0;X\\u0007": 1}', "no record"),
+        ("", "no record"),
+    ],
+)
+def test_json_without_bounds_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    """Depth, numbers, lists and texts that no bench writes: one printable line, and exit code 2."""
+    (tmp_path / "old.json").write_text(text)
+
+    with pytest.raises(UsageError, match=complaint) as refusal:
+        read(tmp_path / "old.json")
+
+    assert str(refusal.value).isprintable()
+    assert len(str(refusal.value)) < 1000
+
+
+def test_a_file_without_end_is_not_read_to_it() -> None:
+    """A device, given by mistake."""
+    with pytest.raises(UsageError, match="more than 16 MiB"):
+        read(Path("/dev/zero"))
+
+
+def test_texts_of_another_are_printable(tmp_path: Path, make_record: Callable[..., Record]) -> None:
+    """What another machine is called is printed when two are compared."""
+    plain = orjson.loads(to_json(make_record()))
+    plain["machine"]["cpu"] = "fast\x1b]0;OWNED\x07\nforged"
+    (tmp_path / "old.json").write_bytes(orjson.dumps(plain))
+
+    assert read(tmp_path / "old.json").machine.cpu == r"fast\x1b]0;OWNED\x07\nforged"
