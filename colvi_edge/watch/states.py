@@ -9,13 +9,22 @@ from typing import Literal, get_args
 from colvi_edge.watch.journal import LOGGER
 
 StateName = Literal[
-    "share away", "taken", "stuck", "disk full", "read-only", "ledger", "reload failed", "degraded"
+    "share away",
+    "taken",
+    "stuck",
+    "disk full",
+    "read-only",
+    "blocked output",
+    "ledger",
+    "reload failed",
+    "degraded",
 ]
 STATES: tuple[StateName, ...] = get_args(StateName)
 """share away: the folder, or its mount, is gone. taken: another machine's daemon has the folder. stuck: what
-was asked of the share does not come back. disk full, read-only: results cannot be written. ledger: the state
-folder cannot be written. reload failed: the bundle that SIGHUP asked for was refused; the old one goes on.
-degraded: it works, less well than it should."""
+was asked of the share does not come back. disk full, read-only: results cannot be written. blocked output:
+folders have the names of a file's result and error record. ledger: the state folder cannot be written. reload
+failed: the bundle that SIGHUP asked for was refused; the old one goes on. degraded: it works, less well than
+it should."""
 
 log = logging.getLogger(LOGGER)
 

@@ -134,6 +134,8 @@ def judge(work):
         while True: hoard.append(os.urandom(1 << 20) * 20); time.sleep(0.02)
     elif name == "full" and os.path.exists(f"{here}/full"):
         answer(work, "again", "No space left on device", "disk full")
+    elif name == "blocked" and os.path.exists(f"{here}/blocked"):
+        answer(work, "again", "a folder is in the way", "blocked_record")
     elif name == "readonly":
         answer(work, "again", "Read-only file system", "read-only")
     elif name == "lie":
