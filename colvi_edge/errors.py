@@ -123,6 +123,18 @@ class OutputError(ColviEdgeError):
     kind = "output"
 
 
+class BlockedOutputError(OutputError):
+    """A folder has the name of a file that is to be written. No later try can help before it is gone."""
+
+    kind = "blocked_output"
+
+
+class BlockedRecordError(BlockedOutputError):
+    """Another one has that of the error record, so that nothing beside the raw file tells of it."""
+
+    kind = "blocked_record"
+
+
 class ModelError(ColviEdgeError):
     """A model file cannot be exported: of no known kind, unsafe to open, or not the network it should be."""
 

@@ -7,7 +7,7 @@ holds several, each image goes its own way, and the index comes last.
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,7 +21,13 @@ from colvi_edge.choices import OverlayChoice
 from colvi_edge.clock import Clock
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
-from colvi_edge.errors import AcquisitionError, ColviEdgeError, ImageTooLargeError
+from colvi_edge.errors import (
+    AcquisitionError,
+    BlockedOutputError,
+    BlockedRecordError,
+    ColviEdgeError,
+    ImageTooLargeError,
+)
 from colvi_edge.outputs import folder
 from colvi_edge.outputs.sidecar import MAX_PATCHES, ErrorRecord, Index, Sidecar
 from colvi_edge.patches import grid_shape, project
@@ -175,6 +181,7 @@ class Diagnoser:
         """Write the files of a result, the sidecar last; return the sidecar as written.
 
         Raises:
+            BlockedOutputError: a folder has the name of one of them; nothing was touched.
             OutputError: a file cannot be written.
         """
         with job.results() as folder_fd:
@@ -194,12 +201,52 @@ class Diagnoser:
         """Write why a raw file, or one image of it, has no result; return the record.
 
         Raises:
+            BlockedRecordError: a folder has its name.
             OutputError: the record cannot be written.
         """
         key, source = (refused.image_key, refused.provenance) if refused else ("", None)
-        record = error_record(job.name, error, key, source)
+        return self._record(error_record(job.name, error, key, source), job)
+
+    def write_blocked(self, error: BlockedOutputError, judged: Judged, job: RawFile) -> Sidecar | ErrorRecord:
+        """Write that a folder is in the way of a result; return the record that now is there.
+
+        It is no error record where a whole result of this very content stands, which it would end.
+
+        Raises:
+            BlockedRecordError: a folder has its name, too.
+            OutputError: the record cannot be written.
+        """
+        image = judged.sidecar.image
         with job.results() as folder_fd:
-            folder.write_error(folder_fd, job.name, record, job.confirm)
+            before = folder.intact_sidecar(folder_fd, job.name, image.key)
+        if before and before.image.sha256 == image.sha256:
+            return before
+        return self._record(error_record(job.name, error, image.key, image), job)
+
+    def write_blocked_index(
+        self,
+        error: BlockedOutputError,
+        records: Sequence[Sidecar | ErrorRecord],
+        provenance: Provenance,
+        job: RawFile,
+    ) -> ErrorRecord:
+        """Write that a folder is in the way of an index, or of what it would list; return the record.
+
+        What became of each image stays.
+
+        Raises:
+            BlockedRecordError: a folder has its name, too.
+            OutputError: the record cannot be written.
+        """
+        keys = {record.image.key for record in records}
+        return self._record(error_record(job.name, error, "", provenance), job, keys)
+
+    def _record(self, record: ErrorRecord, job: RawFile, keep: Set[str] = frozenset()) -> ErrorRecord:
+        try:
+            with job.results() as folder_fd:
+                folder.write_error(folder_fd, job.name, record, job.confirm, keep)
+        except BlockedOutputError as error:
+            raise BlockedRecordError(str(error)) from error
         return record
 
     def write_index(
@@ -304,14 +351,28 @@ class _Writing(Generic[File]):
         self._records, self._trouble = [], None
         try:
             if isinstance(done, End):
-                if trouble is not None:
-                    return Outcome(job, trouble)
-                return Outcome(job, self._diagnoser.write_index(records, done.provenance, job))
+                return Outcome(job, self._index(trouble, records, done.provenance, job))
             if job.is_final(done):
                 self._diagnoser.write_error(done, job)
         except ColviEdgeError as error:
             return Outcome(job, error)
         return Outcome(job, done)
+
+    def _index(
+        self,
+        trouble: ColviEdgeError | None,
+        records: Sequence[Sidecar | ErrorRecord],
+        provenance: Provenance,
+        job: File,
+    ) -> Index | ColviEdgeError:
+        if trouble is None:
+            try:
+                return self._diagnoser.write_index(records, provenance, job)
+            except BlockedOutputError as error:
+                trouble = error
+        if isinstance(trouble, BlockedOutputError) and not isinstance(trouble, BlockedRecordError):
+            self._diagnoser.write_blocked_index(trouble, records, provenance, job)
+        return trouble
 
     def _image(self, job: File, done: Judged | Refused) -> Outcome[File]:
         result: Sidecar | ColviEdgeError
@@ -321,9 +382,14 @@ class _Writing(Generic[File]):
                 self._records.append(self._diagnoser.write_error(result, job, done))
             else:
                 key = done.sidecar.image.key
-                result = self._diagnoser.write(done, job)
+                record: Sidecar | ErrorRecord
+                try:
+                    record = result = self._diagnoser.write(done, job)
+                except BlockedOutputError as error:
+                    record, result = self._diagnoser.write_blocked(error, done, job), error
+                    self._trouble = error if key else None
                 if key:
-                    self._records.append(result)
+                    self._records.append(record)
         except ColviEdgeError as error:
             result = error
             if key:

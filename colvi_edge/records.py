@@ -93,7 +93,7 @@ def result_record(
 
 
 def error_record(
-    raw_name: str, error: ColviEdgeError, image_key: str = "", source: Provenance | None = None
+    raw_name: str, error: ColviEdgeError, image_key: str = "", source: Provenance | Image | None = None
 ) -> ErrorRecord:
     """Return the record of a file, or of one image of it, that could not be read or judged."""
     return ErrorRecord(
@@ -125,7 +125,7 @@ def index_record(raw_name: str, source: Provenance, records: Sequence[Sidecar | 
     )
 
 
-def _image(raw_name: str, source: Provenance | None, image_key: str = "") -> Image:
+def _image(raw_name: str, source: Provenance | Image | None, image_key: str = "") -> Image:
     name = printable_name(raw_name)
     if source is None:
         return Image(name=name, key=image_key)

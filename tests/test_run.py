@@ -405,6 +405,39 @@ def test_a_folder_that_cannot_be_written_is_an_error_without_a_traceback(
     assert "Traceback" not in out + err
 
 
+@pytest.mark.parametrize("kind", ["png", "csv", "geojson", "rois.zip", "json", "error.json"])
+def test_a_folder_in_the_way_is_named(
+    tmp_path: Path,
+    run: Callable[..., tuple[int, str, str]],
+    cultures: dict[str, NDArray[np.uint16]],
+    kind: str,
+) -> None:
+    """With exit code 1 and an error record, or a result where nothing of that was in the way."""
+    write_imagej(tmp_path / "x.tif", cultures["control"])
+    write_imagej(tmp_path / "y.tif", cultures["control"])
+    folder = tmp_path / f"x.tif.colvi.{kind}"
+    folder.mkdir()
+
+    code, out, _ = run("run", tmp_path, "--bundle", "demo", "--json")
+
+    records = {record["path"]: record for record in map(json.loads, out.splitlines())}
+    assert records["y.tif"]["status"] == "ok"
+    if kind == "error.json":
+        assert (code, records["x.tif"]["status"]) == (0, "ok")
+        return
+    assert code == 1
+    told = records["x.tif"]["error"]
+    assert told["kind"] == "blocked_output"
+    assert f"{tmp_path}: a folder named {folder.name} is in the way" in told["message"]
+    written = json.loads((tmp_path / "x.tif.colvi.error.json").read_bytes())
+    assert written["error"] == told
+    (tmp_path / "x.tif.colvi.error.json").unlink()
+    (tmp_path / "x.tif.colvi.error.json").mkdir()
+    code, out, _ = run("run", tmp_path / "x.tif", "--bundle", "demo")
+    assert code == 1
+    assert "x.tif.colvi.error.json is in the way" in " ".join(out.split())
+
+
 def test_a_name_that_is_no_text_is_judged_like_any_other(
     tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
 ) -> None:

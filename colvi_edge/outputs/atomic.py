@@ -7,8 +7,10 @@ Everything goes through the descriptor of the folder, so that a folder that is s
 link after it was opened cannot send the file elsewhere.
 """
 
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -102,10 +104,22 @@ def write_atomically(
 
 
 def remove(folder_fd: int, name: str) -> None:
-    """Remove a file (or a link, not its target) from a folder, if it is there."""
-    with suppress(FileNotFoundError):
+    """Remove a file (or a link, not its target) from a folder, if it is there; a folder of its name stays."""
+    with suppress(FileNotFoundError, IsADirectoryError):
         os.unlink(name, dir_fd=folder_fd)
         os.fsync(folder_fd)
+
+
+def refuse_blocked(folder_fd: int, names: Iterable[str]) -> None:
+    """Find out whether files can have their names, before anything of what they replace is touched.
+
+    Raises:
+        IsADirectoryError: a folder has one of the names, which it tells.
+    """
+    for name in names:
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
 
 
 def _write_all(file_fd: int, data: bytes) -> None:

@@ -6,7 +6,7 @@ several images.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from colvi_edge.choices import OverlayChoice
 from colvi_edge.clock import Clock
-from colvi_edge.errors import OutputError
+from colvi_edge.errors import BlockedOutputError, OutputError
 from colvi_edge.outputs import geojson, overlay, rois, table
-from colvi_edge.outputs.atomic import Drafts, open_folder, remove, write_atomically
+from colvi_edge.outputs.atomic import Drafts, open_folder, refuse_blocked, remove, write_atomically
 from colvi_edge.outputs.names import OutputKind, output_name, record_label
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.reading import sha256_bounded
@@ -70,6 +70,7 @@ def write_result(
             sidecar.
     """
     names = {kind: output_name(raw_name, kind, sidecar.image.key) for kind in OutputKind}
+    refuse_blocked(folder_fd, (names[kind] for kind in _kinds_of(sidecar, overlay_choice)))
     previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
     spoilt = previous is None and _is_there(names[OutputKind.SIDECAR], folder_fd)
     clock = Clock()
@@ -100,6 +101,13 @@ def write_result(
     if spoilt:
         note(REPLACED)
     return written
+
+
+def _kinds_of(sidecar: Sidecar, overlay_choice: OverlayChoice) -> list[OutputKind]:
+    """Return which files a result consists of."""
+    tables = list(_TABLES) if sidecar.status == "ok" else []
+    picture = [OutputKind.OME_TIFF] if overlay_choice is OverlayChoice.OME_TIFF else []
+    return [OutputKind.SIDECAR, OutputKind.OVERLAY, *tables, *picture]
 
 
 def _draft_views(
@@ -140,8 +148,21 @@ def _draft_views(
         return {OutputKind.OVERLAY: drafting.result(), **hashes}
 
 
-def write_error(folder_fd: int, raw_name: str, record: ErrorRecord, confirm: Callable[[], None]) -> None:
+def write_error(
+    folder_fd: int,
+    raw_name: str,
+    record: ErrorRecord,
+    confirm: Callable[[], None],
+    keep: Set[str] = frozenset(),
+) -> None:
     """Write why a raw file, or one image of it, has no result, and remove the result that it had before.
+
+    Args:
+        folder_fd: from `open_results`.
+        raw_name: of the raw file, without folders.
+        record: to be written.
+        confirm: as for `write_result`.
+        keep: keys of the images whose results stay: they are right, though the file has no index of them.
 
     Raises:
         OSError: the record cannot be written.
@@ -153,7 +174,7 @@ def write_error(folder_fd: int, raw_name: str, record: ErrorRecord, confirm: Cal
         if kind is not OutputKind.ERROR:
             remove(folder_fd, output_name(raw_name, kind, key))
     if not key and raw_name.lower().endswith(".lif"):
-        _remove_images(folder_fd, raw_name, set())
+        _remove_images(folder_fd, raw_name, keep)
     write_atomically(folder_fd, output_name(raw_name, OutputKind.ERROR, key), to_json(record), confirm)
 
 
@@ -163,6 +184,7 @@ def write_index(folder_fd: int, raw_name: str, index: Index, confirm: Callable[[
     Raises:
         OSError: the index cannot be written.
     """
+    refuse_blocked(folder_fd, [output_name(raw_name, OutputKind.SIDECAR)])
     confirm()
     _remove_images(folder_fd, raw_name, {entry.key for entry in index.images})
     for kind in OutputKind:
@@ -181,7 +203,7 @@ def _remove_index(folder_fd: int, raw_name: str, key: str) -> bool:
     return spoilt
 
 
-def _remove_images(folder_fd: int, raw_name: str, but: set[str]) -> None:
+def _remove_images(folder_fd: int, raw_name: str, but: Set[str]) -> None:
     """Remove the outputs of all images of a file but those of some keys."""
     records = (OutputKind.SIDECAR.value, OutputKind.ERROR.value)
     for name in os.listdir(folder_fd):
@@ -309,10 +331,23 @@ def open_results(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def explained(folder: str) -> Iterator[None]:
-    """Turn what the file system says against writing into a folder into an OutputError."""
+def explained(folder: str, *, names: bool = True) -> Iterator[None]:
+    """Turn what the file system says against writing into a folder into an OutputError.
+
+    Args:
+        folder: how it is called.
+        names: what is in the way is named in full, and not by its end only, which says nothing of people.
+    """
     try:
         yield
+    except IsADirectoryError as error:
+        name = os.fsdecode(error.filename2 or error.filename)
+        if not names:
+            name = f"*{next((kind.value for kind in OutputKind if name.endswith(kind.value)), '')}"
+        raise BlockedOutputError(
+            f"cannot write results into {folder}: a folder named {printable_name(name)} is in the way; "
+            "rename or remove it, and try again"
+        ) from error
     except OSError as error:
         raise OutputError(
             f"cannot write results into {folder}: {error.strerror}; make room, make the folder "

@@ -61,10 +61,11 @@ def _refuse(constant: str) -> NoReturn:
 @contextmanager
 def _opened(name: str | Path, most_bytes: int, folder_fd: int | None) -> Iterator[tuple[IO[bytes], int]]:
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)  # of a folder, `fdopen` would not
+        raise OSError(errno.EINVAL, "no file")
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "no file")
         if found.st_size > most_bytes:
             raise OSError(errno.EFBIG, f"{found.st_size} bytes, expected at most {most_bytes}")
         yield file, found.st_size

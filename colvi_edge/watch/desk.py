@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from colvi_edge.errors import BlockedRecordError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.journal import LOGGER, shown, told
 from colvi_edge.watch.ledger import Entry, Ledger
@@ -65,6 +66,7 @@ class Desk:
         self.last: Last | None = None
         self.answers = self.errors = self.moves = 0
         self.damage = ""
+        self._blocked: set[str] = set()  # files with neither result nor error record
         self._is_unwritten = False  # the ledger could not be written, or read, and was not written since
         self._ledger = ledger
         self._metrics = metrics
@@ -145,6 +147,9 @@ class Desk:
         if piece is None:  # of a worker that was given up
             return
         prefix = f"{printable_name(PurePath(piece.path).name)}: "
+        is_blocked = answer.outcome == "again" and answer.kind == BlockedRecordError.kind
+        (self._blocked.add if is_blocked else self._blocked.discard)(piece.path)
+        self._tell_blocked()
         words = printable_name(answer.words).removeprefix(prefix)  # SQLite takes no undecodable bytes
         if answer.outcome == "again":
             self._again(piece, answer.kind, words, now)
@@ -231,6 +236,15 @@ class Desk:
         if news:
             self._tell(piece, answer, words, latency_s)
         self.schedule.done(piece, now, wrote=answer.outcome != "same")
+
+    def _tell_blocked(self) -> None:
+        count = len(self._blocked)
+        if count:
+            files = f"{count} files have" if count > 1 else "1 file has"
+            why = f"{files} neither result nor error record: folders have their names; rename or remove these"
+            self._states.hold("blocked", "blocked output", why)
+        else:
+            self._states.end("blocked")
 
     def _is_known(self, path: str, answer: Finished, words: str) -> bool:
         """Return whether a check found what was found before; an error record has no content to compare."""

@@ -16,6 +16,7 @@ StateName = Literal[
     "read-only",
     "folder not readable",
     "folder not writable",
+    "blocked output",
     "ledger",
     "reload failed",
     "degraded",
@@ -23,9 +24,10 @@ StateName = Literal[
 STATES: tuple[StateName, ...] = get_args(StateName)
 """share away: the folder, or its mount, is gone. taken: another machine's daemon has the folder. stuck: what
 was asked of the share does not come back. disk full, read-only: results cannot be written. folder not
-readable, folder not writable: one folder is closed to the daemon, the others go on. ledger: the state folder
-cannot be written. reload failed: the bundle that SIGHUP asked for was refused; the old one goes on. degraded:
-it works, less well than it should."""
+readable, folder not writable: one folder is closed to the daemon, the others go on. blocked output: folders
+have the names of a file's result and error record. ledger: the state folder cannot be written. reload failed:
+the bundle that SIGHUP asked for was refused; the old one goes on. degraded: it works, less well than it
+should."""
 
 _REMEDIES: dict[StateName, str] = {
     "folder not readable": "let that user list and enter it",

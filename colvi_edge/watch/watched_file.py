@@ -86,7 +86,7 @@ class WatchedFile:
     @contextmanager
     def results(self) -> Iterator[int]:
         """Hold the folder of the results open."""
-        with explained("the folder of the results"), self._places.results(self.work) as top:
+        with explained("the folder of the results", names=False), self._places.results(self.work) as top:
             folder = top.open_folder(self._folder, create=self._places.apart)
             try:
                 yield folder

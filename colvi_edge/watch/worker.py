@@ -21,6 +21,8 @@ from colvi_edge.choices import OverlayChoice
 from colvi_edge.engines import blank_planes, open_engine
 from colvi_edge.errors import (
     AcquisitionError,
+    BlockedOutputError,
+    BlockedRecordError,
     ColviEdgeError,
     EngineLostError,
     IncompleteFileError,
@@ -167,6 +169,9 @@ class Worker:
         code = error_number(result)
         if isinstance(result, ChangedFileError) or (_is_of_file(result) and code in GONE):
             self._say(number, "changed", words=str(result), kind=result.kind)
+        elif isinstance(result, BlockedOutputError):
+            neither = isinstance(result, BlockedRecordError)
+            self._say(number, "again" if neither else "error", words=str(result), kind=result.kind)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"
             self._say(number, done, words=str(result), kind=output_kind(result))

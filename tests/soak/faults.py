@@ -115,10 +115,11 @@ def state_full(scene: Scene) -> None:
     with scene.daemon() as daemon:
         scene.arrive(2)
         scene.wait_recorded()
-        for fault, repair in (
+        faults: list[tuple[Callable[[], object], Callable[[], object]]] = [
             (lambda: fill(state / "ballast.bin"), (state / "ballast.bin").unlink),
             (lambda: shadow_read_only(state), lambda: umount(state)),
-        ):
+        ]
+        for fault, repair in faults:
             fault()
             began = time.monotonic()
             scene.arrive(5)
@@ -140,15 +141,13 @@ def state_lost(scene: Scene) -> None:
         supervisor = daemon.pid("supervisor")
         (state,) = (scene.place / "state").glob("colvi-edge/watch/*")
         ledger, lock = state / "ledger.sqlite", state / "lock"
-        for number, (what, lose) in enumerate(
-            (
-                ("folder deleted", lambda: shutil.rmtree(state)),
-                ("ledger deleted", ledger.unlink),
-                ("ledger emptied", lambda: os.truncate(ledger, 0)),
-                ("lock deleted", lock.unlink),
-            ),
-            1,
-        ):
+        losses: list[tuple[str, Callable[[], object]]] = [
+            ("folder deleted", lambda: remove(state)),
+            ("ledger deleted", ledger.unlink),
+            ("ledger emptied", lambda: os.truncate(ledger, 0)),
+            ("lock deleted", lock.unlink),
+        ]
+        for number, (what, lose) in enumerate(losses, 1):
             before = {path: path.stat().st_ino for path in scene.root.glob("*.colvi.json")}
             scene.arrive(3)
             lose()
@@ -440,6 +439,12 @@ def remount(where: Path, options: str) -> None:
 def bind(what: Path, where: Path) -> None:
     """Mount a folder in a second place."""
     subprocess.run(["mount", "--bind", str(what), str(where)], check=True)
+
+
+def remove(folder: Path) -> None:
+    """Delete a folder, again if somebody writes into it meanwhile."""
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def shadow_read_only(where: Path) -> None:

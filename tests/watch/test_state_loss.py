@@ -21,7 +21,7 @@ from tests.tools.watching import wait_until
 from tests.watch.test_supervisor import HERE, QUICKER, SCANNED, Daemon
 
 TOLD_S = 1.5
-QUICK = {"supervisor": {**QUICKER["supervisor"], "STATE_EVERY_S": 0.2, "TOLD_S": TOLD_S}}
+QUICK: dict[str, Any] = {"supervisor": {**QUICKER["supervisor"], "STATE_EVERY_S": 0.2, "TOLD_S": TOLD_S}}
 SAID_WITHIN_S = 30.0
 
 

@@ -142,6 +142,8 @@ def judge(work):
         answer(work, "again", "No space left on device", "disk full")
     elif name == "closed" and os.path.exists(f"{here}/closed"):
         answer(work, "again", "Permission denied", "folder not writable")
+    elif name == "blocked" and os.path.exists(f"{here}/blocked"):
+        answer(work, "again", "a folder is in the way", "blocked_record")
     elif name == "readonly":
         answer(work, "again", "Read-only file system", "read-only")
     elif name == "lie":

@@ -80,6 +80,10 @@ class Supervised:
         state, number = signature(root / path), next(self._numbers)
         return self.do(Work(number, path, state, mount(root), last, anew, kind, results_mount))
 
+    def condemned(self, root: Path, path: str) -> Finished:
+        """Give a file that must not be read, and return the answer."""
+        return self.do(Condemn(next(self._numbers), path, mount(root), "killed", "ended three workers"))
+
     def do(self, work: Work | Condemn) -> Finished:
         """Return the answer to a piece of work."""
         self.line.send(work)
