@@ -1,5 +1,6 @@
 """Of several daemons that share a folder of results, one works."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from colvi_edge.watch import away
 from colvi_edge.watch.lock import LOCK_NAME, FolderLock, FolderTakenError
 from colvi_edge.watch.root import PinnedRoot
 
@@ -41,6 +43,27 @@ def test_the_second_is_told_who_has_it(results: PinnedRoot) -> None:
             FolderLock(results)
         first.kill()
     FolderLock(results).close()
+
+
+@pytest.mark.parametrize(
+    ("number", "late"), [(errno.EHOSTDOWN, False), (errno.EIO, True), (errno.ESTALE, True)]
+)
+def test_whether_it_holds_is_not_told_by_a_server_that_does_not_answer(
+    results: PinnedRoot, monkeypatch: pytest.MonkeyPatch, number: int, late: bool
+) -> None:
+    """To take it again would ask the same server; a handle that is stale at once is a lock that was removed."""
+    lock = FolderLock(results)
+    monkeypatch.setattr(away, "_LATE_S", 0.0 if late else 3600.0)
+
+    def refuse(_: str) -> os.stat_result:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(results, "status", refuse)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        lock.is_held()
+    monkeypatch.setattr(away, "_LATE_S", 3600.0)
+    assert number == errno.EHOSTDOWN or not lock.is_held()
+    lock.close()
 
 
 @pytest.mark.parametrize("written", [b"", b"\xff\xfe garbage", b"one-word", b"a b c"])
