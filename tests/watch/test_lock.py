@@ -51,7 +51,7 @@ def test_the_second_is_told_who_has_it(results: PinnedRoot) -> None:
 def test_whether_it_holds_is_not_told_by_a_server_that_does_not_answer(
     results: PinnedRoot, monkeypatch: pytest.MonkeyPatch, number: int, late: bool
 ) -> None:
-    """To take it again would ask the same server; a handle that is stale at once is of a lock that is gone."""
+    """To take it again would ask the same server; a handle that is stale at once is of a removed lock."""
     lock = FolderLock(results)
     monkeypatch.setattr(away, "_LATE_S", 0.0 if late else 3600.0)
 
