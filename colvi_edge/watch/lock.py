@@ -14,9 +14,11 @@ import fcntl
 import os
 import re
 import stat
+import time
 from contextlib import suppress
 
 from colvi_edge.machine import machine_mark
+from colvi_edge.watch.away import is_unanswered
 from colvi_edge.watch.root import PinnedRoot
 
 LOCK_NAME = ".colvi-edge.lock"
@@ -50,10 +52,17 @@ class FolderLock:
             raise
 
     def is_held(self) -> bool:
-        """Return whether the locked file still is the one in the folder: not so if somebody removed it."""
+        """Return whether the locked file still is the one in the folder: not so if somebody removed it.
+
+        Raises:
+            OSError: that cannot be told, as the server does not answer.
+        """
+        began = time.monotonic()
         try:
             return os.path.samestat(os.fstat(self._file), self._results.status(LOCK_NAME))
-        except OSError:
+        except OSError as error:
+            if is_unanswered(error, time.monotonic() - began):
+                raise  # to lock it anew, the same server would have to be asked
             return False
 
     def close(self) -> None:

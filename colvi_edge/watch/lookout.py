@@ -55,6 +55,11 @@ class Lookout:
         if self.scanner:
             yield self.scanner
 
+    @property
+    def tells_outage(self) -> bool:
+        """Whether it is said that the folder is not there, or does not answer."""
+        return self._away or self._stuck
+
     def mount(self, now: float) -> Mount | None:
         """Return the folder's mount if it is there and answers; else nothing may be read or written."""
         silent = self._stuck or self._is_silent(now)

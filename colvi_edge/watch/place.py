@@ -103,9 +103,10 @@ class Place:
         return folder, mount, status
 
     def _keep_lock(self) -> None:
-        if self._lock and not self._lock.is_held():
-            self._lock.close()
-            self._lock = None
+        with claiming(str(self.results.path)):
+            if self._lock and not self._lock.is_held():
+                self._lock.close()
+                self._lock = None
         if self._lock is None:
             began = time.monotonic()
             try:

@@ -8,10 +8,12 @@ path is the operator's.
 import errno
 import os
 import stat
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from colvi_edge.watch.away import is_unanswered
 from colvi_edge.watch.messages import Mount
 from colvi_edge.watch.mounts import mount_of
 
@@ -67,12 +69,13 @@ class PinnedRoot:
         Raises:
             OSError: that cannot be told, as the server does not answer.
         """
+        began = time.monotonic()
         try:
             return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
         except OSError as error:
-            if error.errno in _GONE:
-                return False
-            raise
+            if error.errno not in _GONE or is_unanswered(error, time.monotonic() - began):
+                raise
+            return False
 
     def open_raw(self, relative: str) -> int:
         """Open a raw file for reading, and nothing that is not a regular file.

@@ -23,6 +23,8 @@ MOST_PATIENCE = 4
 INCOMPLETE_S = 3600.0  # how long an incomplete file may stay as it is before it gets its error record
 TROUBLES = ("share away", "disk full", "read-only", "stuck", "ledger")
 """What a whole folder suffers from: while one lasts, a single file at a time tries whether it has ended."""
+OUTAGES = ("share away", "stuck")
+"""Those of them that end when the folder is seen to be back."""
 _ENDED_BY_WRITING = ("disk full", "read-only")
 
 
@@ -248,6 +250,7 @@ class Schedule:
 
     def hurry(self, now: float) -> None:
         """Let all that back off try at once: what they wait for may have ended."""
+        self._suffering = {path: None for path in self._suffering if self._pieces[path].kind not in OUTAGES}
         self._probe_at, self._probes = now, 0
         for piece in list(self):
             if piece.failures and not piece.number:

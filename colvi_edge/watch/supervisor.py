@@ -49,6 +49,7 @@ from colvi_edge.watch.metrics import Metrics
 from colvi_edge.watch.notify import notify
 from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.reporter import Reporter
+from colvi_edge.watch.schedule import OUTAGES
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.signals import Signals
 from colvi_edge.watch.states import StateName, States
@@ -366,7 +367,7 @@ class Supervisor:
 
     def _name_trouble(self) -> None:
         trouble = self._desk.schedule.trouble
-        if trouble:
+        if trouble and not (trouble.kind in OUTAGES and self._lookout.tells_outage):
             self._states.hold("folder", cast(StateName, trouble.kind), trouble.words, of_files=True)
         else:
             self._states.end("folder")

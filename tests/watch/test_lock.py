@@ -1,5 +1,6 @@
 """Of several daemons that share a folder of results, one works."""
 
+import errno
 import fcntl
 import os
 import re
@@ -11,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
+<<<<<<< HEAD
 from colvi_edge.machine import machine_mark
+=======
+from colvi_edge.watch import away
+>>>>>>> shares
 from colvi_edge.watch.lock import LOCK_NAME, FolderLock, FolderTakenError
 from colvi_edge.watch.root import PinnedRoot
 
@@ -49,6 +54,7 @@ def test_the_second_is_told_who_has_it(results: PinnedRoot) -> None:
 
 
 @pytest.mark.parametrize(
+<<<<<<< HEAD
     ("written", "words"),
     [
         (b"colvi-edge 0123456789ab\n", "the colvi-edge of the machine 0123456789ab, as 'colvi-edge doctor' "),
@@ -69,6 +75,29 @@ def test_the_holder_on_another_machine(results: PinnedRoot, written: bytes, word
     "written",
     [b"", b"\xff\xfe garbage", b"one-word", b"a b c", b"colvi-edge 0123456789abc\n", b"M\xc3\xbcller 1\n"],
 )
+=======
+    ("number", "late"), [(errno.EHOSTDOWN, False), (errno.EIO, True), (errno.ESTALE, True)]
+)
+def test_whether_it_holds_is_not_told_by_a_server_that_does_not_answer(
+    results: PinnedRoot, monkeypatch: pytest.MonkeyPatch, number: int, late: bool
+) -> None:
+    """To take it again would ask the same server; a handle that is stale at once is of a removed lock."""
+    lock = FolderLock(results)
+    monkeypatch.setattr(away, "_LATE_S", 0.0 if late else 3600.0)
+
+    def refuse(_: str) -> os.stat_result:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(results, "status", refuse)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        lock.is_held()
+    monkeypatch.setattr(away, "_LATE_S", 3600.0)
+    assert number == errno.EHOSTDOWN or not lock.is_held()
+    lock.close()
+
+
+@pytest.mark.parametrize("written", [b"", b"\xff\xfe garbage", b"one-word", b"a b c"])
+>>>>>>> shares
 def test_a_lock_without_a_name(results: PinnedRoot, written: bytes) -> None:
     """What is written in it may be unreadable; the lock holds all the same."""
     held = os.open(results.path / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)

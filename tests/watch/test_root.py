@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from colvi_edge.watch import away
 from colvi_edge.watch.root import PinnedRoot, open_below
 
 
@@ -198,3 +199,25 @@ def test_names_that_are_no_text(root: Path) -> None:
     (root / name).write_text("pixels")
     with PinnedRoot(root) as pinned:
         assert read(pinned.open_raw(name)) == "pixels"
+
+
+@pytest.mark.parametrize("number", [errno.EHOSTDOWN, errno.EIO, errno.ESTALE, errno.ENOENT])
+def test_a_server_that_does_not_answer_leaves_open_what_is_current(
+    root: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Only what it says at once of the folder tells that this is another one now."""
+    with PinnedRoot(root) as pinned:
+
+        def refuse(_: Path) -> os.stat_result:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(Path, "stat", refuse)
+        monkeypatch.setattr(away, "_LATE_S", 0.0)
+        if number == errno.ENOENT:
+            assert not pinned.is_current()
+            return
+        with pytest.raises(OSError, match=os.strerror(number)):
+            pinned.is_current()
+        monkeypatch.setattr(away, "_LATE_S", 3600.0)
+        if number == errno.ESTALE:
+            assert not pinned.is_current()

@@ -215,6 +215,22 @@ def test_a_full_disk_is_not_over_because_nothing_had_to_be_written(schedule: Sch
     assert take(schedule, 10.0) == ["c"]
 
 
+@pytest.mark.parametrize(("kind", "over"), [("share away", True), ("stuck", True), ("disk full", False)])
+def test_a_share_that_is_back_ends_what_was_suffered_from_it(
+    schedule: Schedule, kind: str, over: bool
+) -> None:
+    """All go on at once; whether a disk is full is still tried by one."""
+    for name in "abcd":
+        schedule.offer(ready(name), 0.0)
+    take(schedule, 0.0)
+    for name in "ab":
+        schedule.again(given_piece(schedule, name), 0.0, kind, "")
+    schedule.hurry(0.1)
+
+    assert suffers(schedule) is not over
+    assert len(take(schedule, 0.1)) == (2 if over else 1)
+
+
 def close_folder(schedule: Schedule, *paths: str, now: float = 0.0) -> None:
     """Let the results of pieces that were given be refused by their folder."""
     for path in paths:

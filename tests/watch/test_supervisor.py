@@ -144,6 +144,8 @@ def judge(work):
         answer(work, "again", "Permission denied", "folder not writable")
     elif name == "blocked" and os.path.exists(f"{here}/blocked"):
         answer(work, "again", "a folder is in the way", "blocked_record")
+    elif name == "away" and os.path.exists(f"{here}/away"):
+        answer(work, "again", "/data is not there", "share away")
     elif name == "readonly":
         answer(work, "again", "Read-only file system", "read-only")
     elif name == "lie":
@@ -641,8 +643,10 @@ class Samples(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        """Look."""
-        while not self.over.wait(0.04):
+        """Look, and once more after the end was asked for."""
+        over = False
+        while not over:
+            over = self.over.wait(0.04)
             states = self.watched.status()["states"]
             self.seen.append([(state["name"], state["since"]) for state in states])
 
@@ -702,6 +706,26 @@ def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callab
     wait_until(lambda: daemon.ails() == [])
 
     assert samples.runs() == [[], ["share away"], []]
+
+
+@pytest.mark.parametrize("state", ["share away", "stuck"])
+def test_worker_and_scanner_tell_of_one_outage(start: Callable[..., Daemon], state: str) -> None:
+    """What a file suffers from is no second state beside what the scanner says, and ends with that."""
+    daemon = start(lookout={"SILENT_AFTER_S": 0.4, "SILENCE_LIMIT_S": 60.0})
+    daemon.scanner(HERE, SCANNED)
+    wait_until(daemon.is_ready)
+    (daemon.here / "away").touch()
+    daemon.ready("away1.tif", "away2.tif")
+    wait_until(lambda: daemon.ails() == ["share away"])
+    assert daemon.status()["states"][0]["why"] == "/data is not there"
+    daemon.scanner(AWAY if state == "share away" else "be silent")
+    wait_until(lambda: [held["name"] for held in daemon.status()["states"]] == [state])
+    wait_until(lambda: daemon.status()["states"][0]["why"] != "/data is not there")
+    (daemon.here / "away").unlink()
+    (daemon.here / "silence").unlink(missing_ok=True)
+    daemon.scanner(HERE, SCANNED)
+    wait_until(lambda: daemon.in_state("away1.tif", "away2.tif"))
+    wait_until(lambda: daemon.ails() == [])
 
 
 def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> None:
