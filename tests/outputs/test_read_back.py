@@ -152,7 +152,7 @@ def test_each_extreme_in_each_place(name: str) -> None:
     assert refused > used > 0
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(TREES)).flatmap(lambda name: some(TREES[name])))
 def test_whatever_stands_in_a_record(text: bytes) -> None:
     """Random values, keys that come twice, cut and changed bytes."""
@@ -202,6 +202,17 @@ def test_whatever_stands_in_a_record(text: bytes) -> None:
 def test_what_is_out_of_its_bound_is_no_record(place: tuple[str | int, ...], fragment: str) -> None:
     """Each bound by itself: the rest of the record is as it was written."""
     assert parsed(Sidecar, spoilt(TREES["control.tif.colvi.json"], place, fragment)) is None
+
+
+def test_more_patches_than_are_recorded_are_none(make_sidecar: MakeSidecar) -> None:
+    """Also where neither their rows nor their columns are too many."""
+    tree = as_plain(make_sidecar([[0.9]]))
+    patches = tree["patches"]
+    for rows, allowed in ((MAX_PATCHES // 512, True), (MAX_PATCHES // 512 + 1, False)):
+        grids = {key: [patches[key][0] * 512] * rows for key in ("p_control", "p_patient", "vote", "band")}
+        votes = {"control": rows * 512, "patient": 0, "tie": 0}
+        wide = tree | {"patches": {**patches, **grids, "rows": rows, "cols": 512}, "votes": votes}
+        assert (parsed(Sidecar, json.dumps(wide).encode()) is not None) == allowed
 
 
 @pytest.mark.parametrize("place", ["images", "status"])
