@@ -206,12 +206,15 @@ def test_what_is_out_of_its_bound_is_no_record(place: tuple[str | int, ...], fra
 
 def test_more_patches_than_are_recorded_are_none(make_sidecar: MakeSidecar) -> None:
     """Also where neither their rows nor their columns are too many."""
-    tree = as_plain(make_sidecar([[0.9]]))
+    tree = as_plain(make_sidecar([[0.9], [0.1]]))
     patches = tree["patches"]
-    for rows, allowed in ((MAX_PATCHES // 512, True), (MAX_PATCHES // 512 + 1, False)):
-        grids = {key: [patches[key][0] * 512] * rows for key in ("p_control", "p_patient", "vote", "band")}
-        votes = {"control": rows * 512, "patient": 0, "tie": 0}
-        wide = tree | {"patches": {**patches, **grids, "rows": rows, "cols": 512}, "votes": votes}
+    for half, allowed in ((MAX_PATCHES // 1024, True), (MAX_PATCHES // 1024 + 1, False)):
+        grids = {
+            key: [[value] * 512 for (value,) in patches[key] for _ in range(half)]
+            for key in ("p_control", "p_patient", "vote", "band")
+        }
+        votes = {"control": half * 512, "patient": half * 512, "tie": 0}
+        wide = tree | {"patches": {**patches, **grids, "rows": 2 * half, "cols": 512}, "votes": votes}
         assert (parsed(Sidecar, json.dumps(wide).encode()) is not None) == allowed
 
 
