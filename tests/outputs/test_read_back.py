@@ -205,6 +205,14 @@ def test_what_is_out_of_its_bound_is_no_record(place: tuple[str | int, ...], fra
     assert parsed(Sidecar, spoilt(TREES["control.tif.colvi.json"], place, fragment)) is None
 
 
+def test_what_is_ok_has_a_diagnosis() -> None:
+    """A record without one is of a rejected image, or none."""
+    tree = TREES["rejected.tif.colvi.json"]
+
+    assert parsed(Sidecar, spoilt(tree, ("status",), '"rejected"')) is not None
+    assert parsed(Sidecar, spoilt(tree, ("status",), '"ok"')) is None
+
+
 def test_more_patches_than_are_recorded_are_none(
     make_sidecar: MakeSidecar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
