@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from colvi_edge.outputs import read_back, table
+from colvi_edge.outputs import sidecar as sidecar_models
 from colvi_edge.outputs.folder import intact_result, open_results, read_sidecar, write_result, write_table
 from colvi_edge.outputs.read_back import MAX_RECORD_BYTES, MAX_VALUES, parsed, read_record
 from colvi_edge.outputs.sidecar import (
@@ -152,7 +153,7 @@ def test_each_extreme_in_each_place(name: str) -> None:
     assert refused > used > 0
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(TREES)).flatmap(lambda name: some(TREES[name])))
 def test_whatever_stands_in_a_record(text: bytes) -> None:
     """Random values, keys that come twice, cut and changed bytes."""
@@ -202,6 +203,25 @@ def test_whatever_stands_in_a_record(text: bytes) -> None:
 def test_what_is_out_of_its_bound_is_no_record(place: tuple[str | int, ...], fragment: str) -> None:
     """Each bound by itself: the rest of the record is as it was written."""
     assert parsed(Sidecar, spoilt(TREES["control.tif.colvi.json"], place, fragment)) is None
+
+
+def test_what_is_ok_has_a_diagnosis() -> None:
+    """A record without one is of a rejected image, or none."""
+    tree = TREES["rejected.tif.colvi.json"]
+
+    assert parsed(Sidecar, spoilt(tree, ("status",), '"rejected"')) is not None
+    assert parsed(Sidecar, spoilt(tree, ("status",), '"ok"')) is None
+
+
+def test_more_patches_than_are_recorded_are_none(
+    make_sidecar: MakeSidecar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where neither their rows nor their columns are too many."""
+    text = to_json(make_sidecar([[0.9, 0.1], [0.9, 0.1]]))
+    assert parsed(Sidecar, text) is not None
+
+    monkeypatch.setattr(sidecar_models, "MAX_PATCHES", 3)
+    assert parsed(Sidecar, text) is None
 
 
 @pytest.mark.parametrize("place", ["images", "status"])
