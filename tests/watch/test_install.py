@@ -211,9 +211,7 @@ def test_a_word_that_would_end_a_line_is_refused_by_name(
     assert written(prefix) == {}
 
 
-@pytest.mark.parametrize(
-    "user", ["", "u ser", "%h", "0day", "-u", "a:b", "a/b", "a=b", "$(id)", "a" * 300]
-)
+@pytest.mark.parametrize("user", ["", "u ser", "%h", "0day", "-u", "a:b", "a/b", "a=b", "$(id)", "a" * 300])
 def test_what_is_no_user_is_refused(user: str, folder: Path, prefix: Path) -> None:
     """Systemd would read other things into it, such as a home folder into %h."""
     with pytest.raises(UsageError, match=r"^--user: found "):
