@@ -235,6 +235,8 @@ def test_a_terminal(scope: Path, tmp_path: Path) -> None:
     # Colours, and what a progress bar moves and hides; as the terminal writes a line's end.
     text = re.sub(rb"\x1b\[(\d[\d;]*m|\d*A|2K|\?25[lh])", b"", b"".join(seen)).replace(b"\r", b"")
     assert b"\x1b[1;1H" not in text
+    assert b"Diagnosing" in text
+    assert rb"\x1b[2KDiagnosing" not in text  # our own are not escaped
     told = check(text)
     assert r"\x1b]0;OWNED\x07" in told
     assert "[red]x" in told
