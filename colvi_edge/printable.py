@@ -55,8 +55,8 @@ class PrintableStream(io.TextIOBase):
     libraries end. Whoever prints names says itself which line feeds are its own, see `printable_name`.
 
     Attributes:
-        rich_proxied_file: the stream behind, by the name by which rich finds it. What rich writes to a
-            terminal has colours, and is made printable before, by `terminal`.
+        rich_proxied_file: the stream behind, by rich's name for that. What rich writes to a terminal has
+            colours, and is made printable before, by `terminal`.
     """
 
     def __init__(self, behind: TextIO) -> None:

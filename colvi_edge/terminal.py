@@ -7,11 +7,12 @@ nothing is left that a terminal would obey but their own colours and line feeds.
 are put into what is printed by `shown`, so that they neither begin a line nor are taken for markup.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -57,13 +58,20 @@ class _Console(Console):
 
 def wide_console() -> Console:
     """Return a console on standard output that does not fold tables at 80 columns in a pipe."""
-    console = _Console(highlight=False, emoji=False)
-    return console if console.is_terminal else _Console(highlight=False, emoji=False, width=_PIPE_COLUMNS)
+    file = _behind(sys.stdout)
+    return _Console(file=file, highlight=False, emoji=False, width=None if file.isatty() else _PIPE_COLUMNS)
 
 
 def error_console() -> Console:
     """Return a console on standard error."""
-    return _Console(stderr=True, highlight=False, emoji=False)
+    return _Console(file=_behind(sys.stderr), highlight=False, emoji=False)
+
+
+def _behind(stream: TextIO) -> TextIO:
+    """Return the stream that colours are written to: behind ours, and behind rich's while a bar is shown."""
+    while behind := getattr(stream, "rich_proxied_file", None):
+        stream = behind
+    return stream
 
 
 def shown(words: str) -> str:

@@ -58,14 +58,14 @@ def _show_engine(console: Console, record: Record, row: figures.Overview) -> Non
     console.print(shown(f"{used.version} on {used.device}: {used.reason}"), style="dim")
     table = _table("ms", *figures.COLUMNS, "of")
     for name, series in figures.ways(record, row):
-        table.add_row(name, *_summary(series))
+        table.add_row(shown(name), *_summary(series))
     table.add_row()
     for stage in figures.stages(record, row.engine, record.inputs[0]):
         name = f"{'  ' if stage.within else ''}{stage.name}"
         if stage.series:
-            table.add_row(name, *_summary(stage.series))
+            table.add_row(shown(name), *_summary(stage.series))
         else:
-            table.add_row(f"{name} *", three_digits(stage.median_ms))
+            table.add_row(shown(f"{name} *"), three_digits(stage.median_ms))
     console.print(table)
     console.print(
         f"Throughput in bursts: {_rate(row)}; {row.outside:.0%} of {END_TO_END} is not the network."
@@ -77,7 +77,7 @@ def _show_engine(console: Console, record: Record, row: figures.Overview) -> Non
 
 def _show_peers(console: Console, record: Record) -> None:
     first = figures.overview(record)[0]
-    table = _table("the network alone, ms", "p50", "p95", "min", "of", f"x {first.engine}")
+    table = _table("the network alone, ms", "p50", "p95", "min", "of", shown(f"x {first.engine}"))
     _add_peer(table, f"colvi-edge, {first.engine}", first.network, "1")
     for peer in figures.peer_ratios(record):
         label = f"{peer.name} ({peer.version}, batch {peer.batch})"

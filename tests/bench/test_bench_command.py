@@ -1,5 +1,6 @@
 """The whole bench on a small image: what it prints, what it leaves, how it ends."""
 
+import json
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from colvi_edge.bench.check import check_engines
 from colvi_edge.bench.command import bench
 from colvi_edge.bench.measure import Wishes
 from colvi_edge.bench.record import Check, Record, read, to_json
+from colvi_edge.bench.table import show
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
@@ -219,3 +221,31 @@ def loaded_by(code: str, *modules: str) -> list[str]:
     probe = f"{code}; import sys; print(*({set(modules)} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True, text=True)
     return done.stdout.split()
+
+
+def test_a_record_of_hostile_words(
+    make_record: Callable[..., Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One to compare with may come from a stranger: its words do nothing, and are no markup."""
+    odd = "\x1b]0;OWNED\x07[/] [red \x9b\u202e\nforged"
+    plain = make_record().model_dump_json()
+    words = (
+        "openvino int8-cpu",
+        "openvino fp32",
+        "colvi-edge 0.0.0",
+        "a model",
+        "it was asked for",
+        "A CPU",
+        "Debian",
+    )
+    for word in words:
+        plain = plain.replace(f'"{word}', f'"{word}' + json.dumps(odd)[1:-1])
+    record = Record.model_validate_json(plain)
+
+    show(record, old=record, budget_ms=1000)
+
+    printed = capsys.readouterr().out
+    assert "OWNED[" not in printed  # the bell before it is told
+    assert r"\x1b]0;OWNED\x07[/] [red \x9b\u202e\nforged" in printed
+    assert printed.replace("\n", "").isprintable()
+    assert not re.search(r"(?m)^\s*forged", printed)

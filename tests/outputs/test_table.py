@@ -73,12 +73,12 @@ def test_a_name_is_never_a_formula(make_sidecar: MakeSidecar, first: str) -> Non
 @pytest.mark.parametrize("first", "=+-@")
 def test_a_model_is_never_a_formula(make_sidecar: MakeSidecar, first: str) -> None:
     """It is a stranger's word, and OMERO finds nothing by it; by the image's name it does."""
-    sidecar = make_sidecar([[0.9]], image=named(first + "x.tif"))
+    sidecar = make_sidecar([[0.9]], image=named(first + "x\x1b\x85.tif"))
     model = sidecar.model.model_copy(update={"name": first + "cmd|' /C calc'!A0\x1b\x9b\u202e"})
     _, columns, row = read(omero_csv([Listed("x.tif", sidecar.model_copy(update={"model": model}))]))
 
     cells = dict(zip(columns, row, strict=True))
-    assert cells["Image Name"] == first + "x.tif"
+    assert cells["Image Name"] == first + r"x\x1b\x85.tif"
     assert cells["model"].startswith(f"'{first}cmd|' /C calc'!A0\\x1b\\x9b\\u202e ")
 
 

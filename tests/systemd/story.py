@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -166,7 +167,14 @@ def test_install_service_refuses_what_could_not_run(tmp_path: Path) -> None:
     Path("/opt/colvi-edge").chmod(0o700)
     said = refused(*install, good, "--bundle", "demo")
     Path("/opt/colvi-edge").chmod(0o755)
-    assert "colvi cannot run /opt" in said
+    assert "colvi cannot run /opt/colvi-edge/bin/colvi-edge: /opt/colvi-edge is closed to it" in said
+    home = Path(sys.base_prefix)  # of the interpreter that the installation links to
+    if not home.is_relative_to("/usr"):
+        mode = home.stat().st_mode
+        home.chmod(0o700)
+        said = refused(*install, good, "--bundle", "demo")
+        home.chmod(mode)
+        assert f"colvi cannot run /opt/colvi-edge/bin/colvi-edge: {home} is closed to it" in said
     assert not list(Path("/etc/systemd/system").glob("colvi-edge@*"))
 
 
