@@ -20,7 +20,7 @@ from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 from colvi_edge.export.kinds import is_foreign
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release
-from colvi_edge.simulate import Label, simulate_projection, write_imagej
+from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
 from tests.export.test_keras import layers, write_keras
 
 Run = Callable[..., tuple[int, str, str]]
@@ -125,7 +125,7 @@ def test_a_bundle_is_replaced_and_its_worst_patches_are_beside_it(
     """Calibrated on blank images INT8 fails its gate; what an earlier export left is gone."""
     site.write_text(WITHOUT_KERNELS)
     for number in range(8):
-        label: Label = ("control", "patient")[number % 2]  # type: ignore[assignment]
+        label = LABELS[number % 2]
         (tmp_path / "images" / label).mkdir(parents=True, exist_ok=True)
         pixels = simulate_projection(label, number, size_px=192)
         held_out = number // 2 == 2  # the third of each
@@ -148,7 +148,7 @@ def test_a_bundle_is_replaced_and_its_worst_patches_are_beside_it(
 def test_keras_weights_are_evaluated_in_a_child(command: Run, tmp_path: Path) -> None:
     """Its page and its table come out as those of any model."""
     for number in range(4):
-        label = ("control", "patient")[number % 2]
+        label = LABELS[number % 2]
         folder = tmp_path / "images" / label
         folder.mkdir(parents=True, exist_ok=True)
         pixels = simulate_projection(label, number, size_px=128)
