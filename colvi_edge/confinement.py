@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MEMORY_BYTES = 2**33
-"""That a confined process may take, beside what its imports took: an export of a ResNet-50 takes 1.6 GiB."""
+"""That a confined process may take, beside what its imports took."""
 
 PROCESSOR_S = 3600
 """Of each core: a backstop, where nothing else ends what goes on for ever."""

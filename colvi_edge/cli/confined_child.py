@@ -35,7 +35,8 @@ def main() -> None:
     os.chdir(folder)
     word: dict[str, object]
     try:
-        word = {"exit_code": _imported(body)(**arguments)}
+        came = _imported(body)(**arguments)
+        word = {"exit_code": came if isinstance(came, int) else 0}
     except ColviEdgeError as error:
         word = {"kind": error.kind, "message": str(error)}
     except MemoryError:

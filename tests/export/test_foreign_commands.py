@@ -1,0 +1,292 @@
+"""`export`, `evaluate` and `explain` on models of others, from the outside: a child does the work."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from colvi_edge.bundle import demo_path, open_bundle
+from colvi_edge.cli import main
+from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, load_checkpoint
+from colvi_edge.export.kinds import is_foreign
+from colvi_edge.kernels.compile import compile_kernels
+from colvi_edge.kernels.nvrtc import Release
+from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
+from tests.export.test_keras import layers, write_keras
+
+Run = Callable[..., tuple[int, str, str]]
+
+TOLD = ("--classes", "control,patient", "--activation", "softmax")
+
+
+WITHOUT_KERNELS = """
+import colvi_edge.kernels.compile as kernels
+from colvi_edge.kernels.nvrtc import Release
+kernels.RELEASES = (Release("no-such-package", "13.", ("sm_120",)),)
+"""
+"""Compiling for nine kinds of GPU is most of an export, and is tested elsewhere."""
+
+IN_A_HURRY = """
+import colvi_edge.confinement as confinement
+within = confinement.time_limit
+confinement.time_limit = lambda seconds: within(5)
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where temporary files are made."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file of what a child does when it starts."""
+    (tmp_path / "site").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    return tmp_path / "site" / "sitecustomize.py"
+
+
+@pytest.fixture
+def command(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, temporary: Path
+) -> Iterator[Run]:
+    """Return a function that runs the command line, and gives what its child prints, too."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["colvi-edge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capfd.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    yield call
+    assert list(temporary.iterdir()) == []
+
+
+def scripted(network: nn.Module, path: Path) -> Path:
+    """Save as TorchScript."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(network.eval()).save(path)  # type: ignore[no-untyped-call]
+    return path
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the shipped network as TorchScript."""
+    return scripted(load_checkpoint(DEMO_CHECKPOINT).network, tmp_path_factory.mktemp("models") / "demo.pt")
+
+
+def test_the_same_bundle_as_without_a_child(
+    command: Run, script: Path, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child changes where the work is done, not what comes of it: byte for byte, and word for word."""
+    site.write_text(WITHOUT_KERNELS)
+    monkeypatch.setattr(
+        "colvi_edge.kernels.compile.RELEASES", (Release("no-such-package", "13.", ("sm_120",)),)
+    )
+    compile_kernels.cache_clear()
+    there = tmp_path / "new" / "there.colvi"
+    options = ("--precision", "fp32", "--name", "of a lab")
+    code, out, err = command("export", script, "-o", there, *TOLD, *options)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == f"{there}: fp32"
+    assert [path.name for path in there.parent.iterdir()] == [there.name]
+    assert {path.stat().st_mode & 0o777 for path in there.iterdir()} == {0o644}
+
+    monkeypatch.setattr("colvi_edge.cli.model.is_foreign", lambda path: False)
+    here = tmp_path / "here.colvi"
+    assert command("export", script, "-o", here, *TOLD, *options) == (
+        0,
+        out.replace(str(there), str(here)),
+        "",
+    )
+    found, expected = ({path.name: path.read_bytes() for path in place.iterdir()} for place in (there, here))
+    assert found == expected
+
+
+def test_a_bundle_is_replaced_and_its_worst_patches_are_beside_it(
+    command: Run, script: Path, tmp_path: Path, site: Path
+) -> None:
+    """Calibrated on blank images INT8 fails its gate; what an earlier export left is gone."""
+    site.write_text(WITHOUT_KERNELS)
+    for number in range(8):
+        label = LABELS[number % 2]
+        (tmp_path / "images" / label).mkdir(parents=True, exist_ok=True)
+        pixels = simulate_projection(label, number, size_px=192)
+        held_out = number // 2 == 2  # the third of each
+        write_imagej(tmp_path / "images" / label / f"{number}.tif", pixels if held_out else pixels * 0 + 300)
+    bundle = Path(shutil.copytree(demo_path(), tmp_path / "lab.colvi"))
+    for precision in ("fp32", "fp16"):
+        (tmp_path / f"lab.worst-{precision}.tif").write_text("of an earlier export")
+    options = ("--precision", "int8", "--calibration", tmp_path / "images")
+    code, out, _ = command("export", script, "-o", bundle, *TOLD, *options)
+
+    assert code == 5
+    assert list(open_bundle(bundle).config.precisions) == ["fp32", "int8-trt", "int8-cpu"]
+    worst = [tmp_path / f"lab.worst-{precision}.tif" for precision in ("int8-trt", "int8-cpu")]
+    assert all(f"The patches that moved most: {path}" in out for path in worst)
+    assert all(path.read_bytes().startswith(b"II*") for path in worst)
+    beside = {path.name for path in tmp_path.glob("lab*")}
+    assert beside == {bundle.name, *(path.name for path in worst), "lab.worst-fp16.tif"}
+
+
+def test_keras_weights_are_evaluated_in_a_child(command: Run, tmp_path: Path) -> None:
+    """Its page and its table come out as those of any model."""
+    for number in range(4):
+        label = LABELS[number % 2]
+        folder = tmp_path / "images" / label
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = simulate_projection(label, number, size_px=128)
+        write_imagej(folder / f"{number}.tif", (pixels / 257).astype("uint8"))
+    write_keras(tmp_path / "weights.h5", layers(), whole=True)
+    page = tmp_path / "page.html"
+    code, out, err = command("evaluate", tmp_path / "weights.h5", tmp_path / "images", "--html", page)
+
+    assert code == 0, err
+    assert "weights, fp32, torch" in out
+    assert "<html" in page.read_text()[:200]
+
+
+def test_a_script_is_explained_in_a_child(command: Run, script: Path, tmp_path: Path) -> None:
+    """The pictures lie where they would lie, and are named."""
+    raw = tmp_path / "0.tif"
+    write_imagej(raw, simulate_projection("control", 0, size_px=192))
+    code, out, err = command("explain", raw, "--model", script, *TOLD, "--output-dir", tmp_path / "out")
+
+    assert (code, err) == (0, "")
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "0.tif.colvi.saliency.png" in written
+    assert len(written) == 2
+    assert {Path(line) for line in out.splitlines()} == {tmp_path / "out" / name for name in written}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "does not tell the order of its outputs; name --classes control,patient"),
+        ((*TOLD, "--precision", "fp32,int4"), "--precision fp32,int4: expected some of"),
+        ((*TOLD, "--network", "paper"), "holds its network; leave --network out"),
+    ],
+)
+def test_errors_of_the_child_are_one_sentence(
+    arguments: tuple[str, ...], sentence: str, command: Run, script: Path, tmp_path: Path
+) -> None:
+    """Said by the parent, with the exit code that they have without a child."""
+    code, out, err = command("export", script, "-o", tmp_path / "lab.colvi", *arguments)
+
+    assert (code, out) == (2, "")
+    assert err.startswith("colvi-edge: error: ")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "lab.colvi").exists()
+
+
+def test_what_is_no_bundle_is_not_replaced(command: Run, script: Path, tmp_path: Path) -> None:
+    """Refused before the work, though the child could not touch it anyway."""
+    (tmp_path / "precious").mkdir()
+    code, _, err = command("export", script, "-o", tmp_path / "precious", *TOLD)
+
+    assert code == 2
+    assert "exists and is no bundle" in err
+
+
+class Greedy(nn.Module):
+    """Passes every check, and asks for 64 GB."""
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return logits."""
+        return patches.mean((2, 3)) + torch.zeros([4000000000, 4]).sum()
+
+
+class Slow(nn.Module):
+    """Passes every check: each loop is short, four of them within each other are not."""
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return logits, in some days."""
+        k = 0
+        for _ in range(1000):
+            for _ in range(1000):
+                for _ in range(1000):
+                    for _ in range(1000):
+                        k = (k + 3) % 7
+        return patches.mean((2, 3)) + k
+
+
+def test_a_greedy_network_is_one_sentence(command: Run, tmp_path: Path) -> None:
+    """Its memory is not given to it; nothing else on the machine suffers."""
+    path = scripted(Greedy(), tmp_path / "greedy.pt")
+    code, _, err = command(
+        "export", path, "-o", tmp_path / "lab.colvi", *TOLD, "--channels", "collagen,nuclei"
+    )
+
+    assert code == 2
+    assert "the network takes more than 8 GiB of memory for a few patches; take another" in err
+    assert err.count("\n") == 1
+
+
+def test_a_slow_network_is_ended(command: Run, tmp_path: Path, site: Path) -> None:
+    """By the clock, in the middle of the C++ that runs it."""
+    site.write_text(IN_A_HURRY)
+    path = scripted(Slow(), tmp_path / "slow.pt")
+    code, _, err = command(
+        "export", path, "-o", tmp_path / "lab.colvi", *TOLD, "--channels", "collagen,nuclei"
+    )
+
+    assert code == 2
+    assert (
+        "slow.pt did not survive a trial in a process of its own: it took longer than a network needs" in err
+    )
+
+
+def test_ctrl_c_ends_both(tmp_path: Path, temporary: Path) -> None:
+    """With 130, no traceback, and no child or draft left behind."""
+    path = scripted(Slow(), tmp_path / "slow.pt")
+    code = "from colvi_edge.cli import main; import sys; sys.argv[0] = 'colvi-edge'; main()"
+    options = ["export", str(path), "-o", str(tmp_path / "lab.colvi"), *TOLD, "--channels", "collagen,nuclei"]
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, *options], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    child = _child_of(command.pid)
+    time.sleep(3)
+    os.killpg(command.pid, signal.SIGINT)
+    _, err = command.communicate(timeout=60)
+
+    assert command.returncode == 130
+    assert "Traceback" not in err
+    assert not Path(f"/proc/{child}").exists()
+    assert list(temporary.iterdir()) == []
+
+
+def _child_of(process: int) -> int:
+    for _ in range(600):
+        if found := Path(f"/proc/{process}/task/{process}/children").read_text().split():
+            return int(found[0])
+        time.sleep(0.1)
+    raise AssertionError("the child never began")
+
+
+def test_our_own_checkpoints_need_no_child(tmp_path: Path) -> None:
+    """Pickles of tensors and plain values are read where they always were; other models are not."""
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "weights.pt")
+    (tmp_path / "text.pt").write_text("no model")
+    write_keras(tmp_path / "weights.h5", layers(), whole=False)
+    scripted(Greedy(), tmp_path / "script.pt")
+
+    names = ("weights.pt", "text.pt", "missing.pt", "weights.h5", "script.pt")
+    assert [is_foreign(tmp_path / name) for name in names] == [False, False, False, True, True]
+    assert not is_foreign(DEMO_CHECKPOINT)
