@@ -12,11 +12,8 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
 from colvi_edge.machine import machine_mark
-=======
 from colvi_edge.watch import away
->>>>>>> shares
 from colvi_edge.watch.lock import LOCK_NAME, FolderLock, FolderTakenError
 from colvi_edge.watch.root import PinnedRoot
 
@@ -54,7 +51,6 @@ def test_the_second_is_told_who_has_it(results: PinnedRoot) -> None:
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
     ("written", "words"),
     [
         (b"colvi-edge 0123456789ab\n", "the colvi-edge of the machine 0123456789ab, as 'colvi-edge doctor' "),
@@ -72,10 +68,6 @@ def test_the_holder_on_another_machine(results: PinnedRoot, written: bytes, word
 
 
 @pytest.mark.parametrize(
-    "written",
-    [b"", b"\xff\xfe garbage", b"one-word", b"a b c", b"colvi-edge 0123456789abc\n", b"M\xc3\xbcller 1\n"],
-)
-=======
     ("number", "late"), [(errno.EHOSTDOWN, False), (errno.EIO, True), (errno.ESTALE, True)]
 )
 def test_whether_it_holds_is_not_told_by_a_server_that_does_not_answer(
@@ -96,8 +88,10 @@ def test_whether_it_holds_is_not_told_by_a_server_that_does_not_answer(
     lock.close()
 
 
-@pytest.mark.parametrize("written", [b"", b"\xff\xfe garbage", b"one-word", b"a b c"])
->>>>>>> shares
+@pytest.mark.parametrize(
+    "written",
+    [b"", b"\xff\xfe garbage", b"one-word", b"a b c", b"colvi-edge 0123456789abc\n", b"M\xc3\xbcller 1\n"],
+)
 def test_a_lock_without_a_name(results: PinnedRoot, written: bytes) -> None:
     """What is written in it may be unreadable; the lock holds all the same."""
     held = os.open(results.path / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
