@@ -35,7 +35,7 @@ def read_npy(data: bytes, dtypes: tuple[str, ...], shape: tuple[int | None, ...]
     length = int.from_bytes(data[8:10], "little")
     header = _HEADER.fullmatch(data, 10, 10 + length)
     if not data.startswith(_MAGIC) or header is None:
-        raise ArrayError("is no .npy of plain numbers")
+        raise ArrayError("is no .npy")
     dtype = np.dtype(header["dtype"].decode())
     sides = tuple(int(side) for side in header["shape"].split(b",") if side)
     found = f"holds {dtype} ({', '.join(map(str, sides))})"

@@ -34,6 +34,7 @@ from colvi_edge.engines.verify import Tolerance
 from colvi_edge.errors import EngineUnavailableError, ModelError, UsageError
 from colvi_edge.kernels.choose import variant_for
 from colvi_edge.kernels.compile import Binary, compile_kernels
+from colvi_edge.onnx import NetworkError, check_network
 from colvi_edge.patches import Normalisation, network_input, project, tile
 
 from .bundle_folder import worst_of
@@ -125,7 +126,8 @@ def package(
 
     Raises:
         UsageError: the labels say that the classes are swapped, or INT8 lacks its images.
-        ModelError: the network cannot be written as ONNX, or gives no probabilities.
+        ModelError: the network cannot be written as ONNX, is none that bundles take, or gives no
+            probabilities.
         OutputError: the bundle cannot be written.
     """
     images = (calibration or simulated_calibration(checkpoint.channels, checkpoint.normalisation)).held_out
@@ -168,6 +170,12 @@ def _networks(
     channels = len(checkpoint.channels)
     progress("FP32")
     networks: dict[Precision, bytes] = {"fp32": to_onnx(checkpoint.probabilities(), channels, PATCH_PX)}
+    try:
+        check_network(networks["fp32"], channels, PATCH_PX)
+    except NetworkError as error:
+        raise ModelError(
+            f"the network as ONNX {error}; save one of the usual layers (as of ResNet, DenseNet or U-Net)"
+        ) from error
     if "fp16" in settings.precisions:
         progress("FP16")
         try:

@@ -2,7 +2,8 @@
 
 import math
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import onnx
@@ -13,12 +14,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from colvi_edge.bundle import Bundle, Precision
+from colvi_edge.errors import ModelError
+from colvi_edge.export.checkpoint import Checkpoint
+from colvi_edge.export.manifest import Description
 from colvi_edge.export.networks import NETWORKS, Activation, Probabilities, Turned, build_network
 from colvi_edge.export.onnx import to_onnx
+from colvi_edge.export.package import Settings, package
+from colvi_edge.export.quantise import Target, quantise
 from colvi_edge.onnx import check_network
 from colvi_edge.onnx.arrays import Array
 from colvi_edge.onnx.network import RULES, follow
 from colvi_edge.onnx.reading import read_graph
+from colvi_edge.patches import Normalisation
 from tests.tools.networks import ARCHITECTURES
 
 pytestmark = [  # torch warns of InstanceNorm
@@ -57,6 +64,28 @@ def test_every_activation_is_taken(activation: Activation) -> None:
 def test_every_precision_of_the_demo_is_taken(demo_bundle: Bundle, precision: Precision) -> None:
     """The quantised ones too, which ONNX Runtime's tools rewrote."""
     check_network(demo_bundle.network(precision), 2, 64, "float16" if precision == "fp16" else "float32")
+
+
+@pytest.mark.parametrize("target", get_args(Target))
+@pytest.mark.parametrize("name", ["resnet", "unet, size, batch"])
+def test_what_is_quantised_is_taken(name: str, target: Target) -> None:
+    """Sums, shortcuts and interpolation between quantised layers, too."""
+    noise = np.random.default_rng(0).standard_normal((32, 2, 64, 64)).astype(np.float32)
+
+    check_network(quantise(exported(name), noise, target, "min-max"), 2, 64)
+
+
+def test_what_bundles_do_not_take_is_said_before_it_is_packed() -> None:
+    """By the operator's name, as a fault of the model: exit code 2."""
+
+    class Sorted(nn.Module):
+        def forward(self, patches: torch.Tensor) -> torch.Tensor:
+            return patches.flatten(1).topk(2).values
+
+    channels = ("collagen", "nuclei")
+    checkpoint = Checkpoint(Sorted().eval(), "sorted", channels, "softmax", 1.0, Normalisation(), {})
+    with pytest.raises(ModelError, match="the network as ONNX has the operator 'TopK', which is not taken"):
+        package(checkpoint, Path("never.colvi"), Description("n", "1", "s", "d"), Settings(("fp32",)))
 
 
 @pytest.mark.parametrize("name", [*NETWORKS, *ARCHITECTURES, "int8-trt", "int8-cpu"])
