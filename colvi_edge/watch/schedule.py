@@ -18,7 +18,7 @@ from colvi_edge.watch.messages import Ready, Signature
 OUTSTANDING = 2  # so that the next file is read while this one is judged
 LONGEST_BACKOFF_S = 60.0
 INCOMPLETE_S = 3600.0  # how long an incomplete file may stay as it is before it gets its error record
-TROUBLES = ("share away", "disk full", "read-only", "stuck", "ledger")
+TROUBLES = ("share away", "disk full", "read-only", "stuck")
 """What a whole folder suffers from: while one lasts, a single file at a time tries whether it has ended."""
 _ENDED_BY_WRITING = ("disk full", "read-only")
 
