@@ -428,7 +428,7 @@ def test_a_folder_in_the_way_is_named(
     assert code == 1
     told = records["x.tif"]["error"]
     assert told["kind"] == "blocked_output"
-    assert f"{tmp_path}: a folder named {folder.name} is in the way" in told["message"]
+    assert f"{tmp_path}: Is a directory; a folder named {folder.name} is in the way" in told["message"]
     written = json.loads((tmp_path / "x.tif.colvi.error.json").read_bytes())
     assert written["error"] == told
     (tmp_path / "x.tif.colvi.error.json").unlink()

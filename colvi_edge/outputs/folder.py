@@ -345,8 +345,8 @@ def explained(folder: str, *, names: bool = True) -> Iterator[None]:
         if not names:
             name = f"*{next((kind.value for kind in OutputKind if name.endswith(kind.value)), '')}"
         raise BlockedOutputError(
-            f"cannot write results into {folder}: a folder named {printable_name(name)} is in the way; "
-            "rename or remove it, and try again"
+            f"cannot write results into {folder}: {error.strerror}; a folder named {printable_name(name)} "
+            "is in the way, rename or remove it"
         ) from error
     except OSError as error:
         raise OutputError(

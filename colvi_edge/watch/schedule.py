@@ -21,7 +21,7 @@ LONGEST_BACKOFF_S = 60.0
 BARRED_TOLD = 20  # of the folders that are closed to the daemon; there may be thousands
 MOST_PATIENCE = 4
 INCOMPLETE_S = 3600.0  # how long an incomplete file may stay as it is before it gets its error record
-TROUBLES = ("share away", "disk full", "read-only", "stuck", "ledger")
+TROUBLES = ("share away", "disk full", "read-only", "stuck")
 """What a whole folder suffers from: while one lasts, a single file at a time tries whether it has ended."""
 OUTAGES = ("share away", "stuck")
 """Those of them that end when the folder is seen to be back."""

@@ -70,8 +70,8 @@ def test_any_output_in_the_way_is_an_error_record(
 
     assert (answer.outcome, answer.kind) == ("error", "blocked_output")
     assert answer.words == (
-        f"cannot write results into the folder of the results: a folder named *{kind.value} is in the way; "
-        "rename or remove it, and try again"
+        "cannot write results into the folder of the results: Is a directory; "
+        f"a folder named *{kind.value} is in the way, rename or remove it"
     )
     assert files(outputs) == {OutputKind.ERROR}
     record = json.loads(outputs[OutputKind.ERROR].read_bytes())
