@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -35,6 +36,7 @@ def version(
     show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Print the version, or go on to the command."""
+    sys.excepthook = _bug  # set here, as typer sets its own before; the daemon sets one that names no file
     if show:
         typer.echo(f"colvi-edge {__version__}")
         raise typer.Exit
@@ -49,6 +51,11 @@ for _command in (
     app.command(no_args_is_help=_command not in _ALONE)(_command)
 
 
+def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of a bug."""
+    typer.echo(printable_traceback(error), err=True)
+
+
 def main() -> None:
     """Run the command line; an error that the operator can put right is one line and an exit code.
 
@@ -61,6 +68,3 @@ def main() -> None:
             words = " ".join(line.strip() for line in str(error).split("\n"))
             typer.echo(f"colvi-edge: error: {printable_name(words)}", err=True)
             raise SystemExit(error.exit_code) from None
-        except Exception as error:  # noqa: BLE001 - a bug
-            typer.echo(printable_traceback(error), err=True)
-            raise SystemExit(1) from None

@@ -36,11 +36,11 @@ _IMPORTED = "imported"
 _PARTS = ("colvi_edge", "colvi_edge.kernels", "numpy", "yaml", "pydantic", "tifffile", "openvino")
 """Packages whose folders are looked at where the program does not start; they may lie in several places."""
 _TRIAL = f"""
-import sys
+import os, sys
 from colvi_edge.watch import publisher, scanner, supervisor, worker
 from colvi_edge.acquisition import tiff
 from colvi_edge.engines import openvino
-print({_IMPORTED!r}, flush=True)
+os.write(1, {_IMPORTED.encode()!r})
 from colvi_edge.bundle import open_bundle
 open_bundle(sys.argv[1])
 """

@@ -346,6 +346,37 @@ def test_a_terminal_shows_names_and_systemd_none(watch: Watch) -> None:
     assert MARK not in f"{told.systemd}{told.metrics}".lower()
 
 
+def test_a_bug_of_the_supervisor_names_nobody(tmp_path: Path) -> None:
+    """What nobody catches is logged by line and class of exception, as long as names are not asked for."""
+    code = (
+        "import sys\n"
+        "from colvi_edge.watch import supervisor\n"
+        "def fail(self):\n"
+        "    try:\n"
+        "        open(sys.argv[2] + '/MARK' + 'file')\n"
+        "    except OSError as error:\n"
+        "        raise RuntimeError('MARK' + 'folder') from error\n"
+        "supervisor.Supervisor._round = fail\n"
+        "from colvi_edge.cli import main\n"
+        "main()"
+    )
+    (tmp_path / "scope").mkdir()
+    command = (sys.executable, "-c", code, "watch", str(tmp_path / "scope"), "--bundle", "demo")
+    environment = os.environ | {"STATE_DIRECTORY": str(tmp_path / "state")}
+    bare, full = (
+        subprocess.run([*command, *names], env=environment, capture_output=True, text=True, check=False)
+        for names in ((), ("--log-names",))
+    )
+
+    for done in (bare, full):
+        assert done.returncode == 1
+        assert "CRITICAL a bug ends this process\n    Traceback (most recent call last):\n" in done.stderr
+        assert done.stderr.count("Traceback") == 2
+    assert "MARKfolder" in full.stderr
+    assert "MARKfile" in full.stderr
+    assert "MARKf" not in bare.stderr
+
+
 def test_no_process_leaves_a_core_dump(tmp_path: Path) -> None:
     """Neither by its limit, nor, where a program takes dumps whatever the limit, with memory in them."""
     (tmp_path / "scope").mkdir()
