@@ -366,8 +366,19 @@ def test_members_are_known_and_bounded(
         read_model(tmp_path / "model.pt", **TOLD)
 
 
+def as_weights(network: nn.Module, path: Path) -> None:
+    """Save the weights alone."""
+    torch.save(network.state_dict(), path)
+
+
 @pytest.mark.parametrize(
-    ("save", "name"), [(as_script, "data/0"), (as_program, "data/weights/weight_0"), (as_script, "data/77")]
+    ("save", "name"),
+    [
+        (as_script, "data/0"),
+        (as_script, "data/77"),
+        (as_program, "data/weights/weight_0"),
+        (as_weights, "data/0"),
+    ],
 )
 def test_bombs_are_not_unpacked(
     save: Callable[[nn.Module, Path], None], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
