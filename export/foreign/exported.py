@@ -35,6 +35,9 @@ _SIZE_EXPRESSION = re.compile(r"([\s\d,()'=+*-]|\b(Symbol|Integer|Add|Mul|positi
 """Sizes such as Symbol('s31', positive=True, integer=True); torch evaluates them as Python."""
 
 _LONGEST_EXPRESSION, _LONGEST_TEXT = 1000, 10_000
+_ANY_NUMBER = 2**20
+"""Of patches: an image has some hundred."""
+
 _MOST_JSON_BYTES = 2**26
 _TREES = ("in_spec", "out_spec")
 _BRANCHES = frozenset(["builtins.tuple", "builtins.list", "builtins.dict", None])
@@ -85,6 +88,12 @@ def read_exported(path: Path) -> nn.Module:
         raise ModelError(
             f"{path} takes {len(inputs)} inputs or a fixed batch; export it with one input of free N: "
             "torch.export.export(model, (patches,), dynamic_shapes=({0: torch.export.Dim('N')},))"
+        )
+    limits = program.range_constraints.get(inputs[0].meta["val"].shape[0].node.expr)
+    if limits is not None and limits.upper < _ANY_NUMBER:
+        raise ModelError(
+            f"{path} takes at most {limits.upper} patches at once, expected any number; export it without a "
+            "maximum: torch.export.Dim('N')"
         )
     return _scripted(module, path)
 

@@ -473,6 +473,16 @@ def test_programs_say_what_they_do(change: Callable[[Members], Any], sentence: s
         read_model(tmp_path / "model.pt2", **TOLD)
 
 
+def test_a_largest_batch_is_not_ignored(tmp_path: Path) -> None:
+    """A program says for how many patches it was made; a bundle's network is for any number."""
+    shapes = ({0: torch.export.Dim("N", max=64)},)
+    program = torch.export.export(small(), (torch.randn(2, 2, 64, 64),), dynamic_shapes=shapes)
+    with (tmp_path / "model.pt2").open("wb") as file:
+        torch.export.save(program, file)
+    with pytest.raises(ModelError, match=r"at most 64 patches at once, .* without a maximum"):
+        read_model(tmp_path / "model.pt2", **TOLD)
+
+
 def renamed(value: Any, old: str, new: str) -> Any:
     """Return a description in which every text and key of one name has another."""
     if isinstance(value, dict):
