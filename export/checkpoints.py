@@ -25,6 +25,7 @@ from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.patches import Normalisation
 
 from .checkpoint import Checkpoint, checkpoint_from
+from .foreign.archive import refuse_bombs
 from .foreign.exported import HOW_TO_SAVE, read_exported, unsafe
 from .foreign.torchscript import read_torchscript
 from .foreign.words import last_line
@@ -137,6 +138,7 @@ def _read(
 
 
 def _load_tensors(path: Path) -> Any:
+    refuse_bombs(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -12,6 +12,7 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def run_confined(body: str, read: str | Path, draft: Path, **arguments: Any) -> 
             os.close(theirs)
         try:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
-            with process.stdin as job:
+            with suppress(BrokenPipeError), process.stdin as job:  # it may not even have started
                 pickle.dump((Path.cwd(), body, arguments), job)
             said = line.read(_LONGEST_WORD)
             code = process.wait()

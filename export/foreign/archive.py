@@ -44,6 +44,13 @@ def read_members(path: Path, known: re.Pattern[str], remedy: str) -> dict[str, b
         raise ModelError(f"{path} is damaged ({error}); copy or save it again") from error
 
 
+def refuse_bombs(path: Path) -> None:
+    """Raise ModelError if a file is an archive that unpacks to far more; torch packs no tensors."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _refuse_bombs(path, archive.infolist())
+
+
 def rebuilt(members: Mapping[str, bytes]) -> io.BytesIO:
     """Return an archive of checked members for torch."""
     buffer = io.BytesIO()

@@ -147,6 +147,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Constant(self, node: ast.Constant) -> None:
         if not isinstance(node.value, (str, int, float, type(None))):
             raise ValueError(f"a constant of {type(node.value).__name__}")
+        if isinstance(node.value, str) and not node.value.replace("\n", "").isprintable():
+            raise ValueError("text with control characters")  # torch.warn would send it to a terminal
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         words = _words(node)

@@ -34,11 +34,24 @@ _MEMBERS = re.compile(
 _SIZE_EXPRESSION = re.compile(r"([\s\d,()'=+*-]|\b(Symbol|Integer|Add|Mul|positive|integer|True|[su]\d+)\b)*")
 """Sizes such as Symbol('s31', positive=True, integer=True); torch evaluates them as Python."""
 
-_LONGEST_EXPRESSION = 1000
+_LONGEST_EXPRESSION, _LONGEST_TEXT = 1000, 10_000
+_ANY_NUMBER = 2**20
+"""Of patches: an image has some hundred."""
+
 _MOST_JSON_BYTES = 2**26
 _TREES = ("in_spec", "out_spec")
 _BRANCHES = frozenset(["builtins.tuple", "builtins.list", "builtins.dict", None])
 """What inputs and outputs are packed in; a defaultdict would have torch import a module by name."""
+
+_NAME = re.compile(r"[\w.]*")
+"""Every key and text, but those below: torch writes names into source that it runs, input=... as well."""
+
+_OTHER_TEXTS = {
+    "as_string": re.compile(r"[\w .:,-]*"),
+    "torch_version": re.compile(r"[\w.+-]*"),
+    "expr_str": _SIZE_EXPRESSION,
+    **dict.fromkeys(_TREES, re.compile(r"""[\w\s.:,"\\{}\[\]]*""")),
+}
 
 _MORE_THAN_OPERATORS = frozenset(["as_graph", "as_custom_obj", "as_operator"])
 
@@ -76,6 +89,12 @@ def read_exported(path: Path) -> nn.Module:
             f"{path} takes {len(inputs)} inputs or a fixed batch; export it with one input of free N: "
             "torch.export.export(model, (patches,), dynamic_shapes=({0: torch.export.Dim('N')},))"
         )
+    limits = program.range_constraints.get(inputs[0].meta["val"].shape[0].node.expr)
+    if limits is not None and limits.upper < _ANY_NUMBER:
+        raise ModelError(
+            f"{path} takes at most {limits.upper} patches at once, expected any number; export it without a "
+            "maximum: torch.export.Dim('N')"
+        )
     return _scripted(module, path)
 
 
@@ -94,6 +113,7 @@ def _checked(path: Path, data: bytes) -> Any:
         content = json.loads(data)
         for part in _parts(content):
             _refuse(path, part)
+            _refuse_texts(path, part)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} has a damaged description ({last_line(error)}); save it again") from error
     return content
@@ -109,6 +129,15 @@ def _parts(value: Any) -> Iterator[dict[str, Any]]:
             waiting += part.values()
         elif isinstance(part, list):
             waiting += part
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield a text, or every one in lists; those in tables are the tables' own."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
 
 
 def _refuse(path: Path, part: dict[str, Any]) -> None:
@@ -135,6 +164,15 @@ def _refuse(path: Path, part: dict[str, Any]) -> None:
         part["metadata"] = {}  # names that torch looks up, for people only
     if "guards_code" in part:
         part["guards_code"] = []
+
+
+def _refuse_texts(path: Path, part: dict[str, Any]) -> None:
+    """Refuse a key or text that is more than a name: torch writes these into Python that it runs."""
+    for key, value in part.items():
+        known = _OTHER_TEXTS.get(key, _NAME)
+        for text, form in ((key, _NAME), *((text, known) for text in _texts(value))):
+            if len(text) > _LONGEST_TEXT or not form.fullmatch(text):
+                raise ModelError(f"{path} holds '{printable_name(text)[:100]}' for a name; {HOW_TO_SAVE}")
 
 
 def _scripted(module: Any, path: Path) -> nn.Module:

@@ -267,6 +267,7 @@ LINES = {
     "brackets": (f"_9 = {'(' * 150}1{')' * 150}", "code with brackets 100 deep"),
     "minus": (f"_9 = {'-' * 100_000}1", "code (that is not TorchScript's|that is nested too deeply)"),
     "no syntax": ("_9 = = 1", "code that is not TorchScript's"),
+    "escapes": (r'torch.warn("\x1b[2J")', "text with control characters"),
     "bytes": ('_9 = b"x"', "a constant of bytes"),
 }
 
@@ -366,8 +367,19 @@ def test_members_are_known_and_bounded(
         read_model(tmp_path / "model.pt", **TOLD)
 
 
+def as_weights(network: nn.Module, path: Path) -> None:
+    """Save the weights alone."""
+    torch.save(network.state_dict(), path)
+
+
 @pytest.mark.parametrize(
-    ("save", "name"), [(as_script, "data/0"), (as_program, "data/weights/weight_0"), (as_script, "data/77")]
+    ("save", "name"),
+    [
+        (as_script, "data/0"),
+        (as_script, "data/77"),
+        (as_program, "data/weights/weight_0"),
+        (as_weights, "data/0"),
+    ],
 )
 def test_bombs_are_not_unpacked(
     save: Callable[[nn.Module, Path], None], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -445,6 +457,7 @@ def packed(members: Members) -> None:
             "holds as_graph, more than",
         ),
         (packed, "packs its inputs in objects"),
+        (lambda m: node(m, lambda n: n.update(of=[[["x()"]]])), r"holds 'x\(\)' for a name"),
         (deep, "a damaged description"),
         (
             lambda m: m.update({"extra/classes.txt": b"patient,control"}),
@@ -458,6 +471,45 @@ def test_programs_say_what_they_do(change: Callable[[Members], Any], sentence: s
     rewritten(tmp_path / "model.pt2", change)
     with pytest.raises(ModelError, match=sentence):
         read_model(tmp_path / "model.pt2", **TOLD)
+
+
+def test_a_largest_batch_is_not_ignored(tmp_path: Path) -> None:
+    """A program says for how many patches it was made; a bundle's network is for any number."""
+    shapes = ({0: torch.export.Dim("N", max=64)},)
+    program = torch.export.export(small(), (torch.randn(2, 2, 64, 64),), dynamic_shapes=shapes)
+    with (tmp_path / "model.pt2").open("wb") as file:
+        torch.export.save(program, file)
+    with pytest.raises(ModelError, match=r"at most 64 patches at once, .* without a maximum"):
+        read_model(tmp_path / "model.pt2", **TOLD)
+
+
+def renamed(value: Any, old: str, new: str) -> Any:
+    """Return a description in which every text and key of one name has another."""
+    if isinstance(value, dict):
+        return {new if key == old else key: renamed(part, old, new) for key, part in value.items()}
+    if isinstance(value, list):
+        return [renamed(part, old, new) for part in value]
+    return new if value == old else value
+
+
+@pytest.mark.parametrize("old", ["input", "2.weight", "linear"])
+def test_names_are_not_run(old: str, tmp_path: Path) -> None:
+    """Torch writes the names of inputs, weights and results into source: `input=os.mkdir(...)` would run."""
+    place = tmp_path / "made by the model"
+    new = f"{old}=__import__('os').mkdir({str(place)!r})"
+    if old == "2.weight":
+        new = f'2.w"), __import__("os").mkdir({str(place)!r}), ("'
+    as_program(small(), tmp_path / "model.pt2")
+
+    def change(members: Members) -> None:
+        for name in members:
+            if name.endswith(".json"):
+                members[name] = json.dumps(renamed(json.loads(members[name]), old, new)).encode()
+
+    rewritten(tmp_path / "model.pt2", change)
+    with pytest.raises(ModelError, match=r"holds '.*' for a name"):
+        read_model(tmp_path / "model.pt2", **TOLD)
+    assert not place.exists()
 
 
 def test_torch_opens_the_bytes_that_were_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -325,3 +325,78 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     change(inflate)
     with pytest.raises(ModelError, match="has more than 256 MiB of numbers, up to /dense_1/dense_1/kernel:0"):
         read_model(path)
+
+
+def redescribed(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change what a whole model says of itself."""
+    with h5py.File(path, "a") as file:
+        model = json.loads(file.attrs["model_config"])
+        change(model)
+        file.attrs["model_config"] = json.dumps(model)
+
+
+def as_chain(model: dict[str, Any]) -> None:
+    """Describe the same layers as Keras 2 does those of a functional model."""
+    entries = model["config"]["layers"]
+    entries.insert(0, {"class_name": "InputLayer", "config": {"name": "input_1"}})
+    before = None
+    for entry in entries:
+        entry["name"] = entry["config"]["name"]
+        entry["inbound_nodes"] = [[[before, 0, 0, {}]]] if before else []
+        before = entry["name"]
+    model["class_name"] = "Functional"
+    model["config"]["output_layers"] = [[before, 0, 0]]
+
+
+def as_branch(model: dict[str, Any]) -> None:
+    """Let the last layer take what the first convolution gives."""
+    as_chain(model)
+    model["config"]["layers"][-1]["inbound_nodes"] = [[["conv2d_1", 0, 0, {}]]]
+
+
+def shaped(*shape: int) -> Callable[[dict[str, Any]], None]:
+    """Return a change of the shape that the first layer says it takes."""
+    return lambda model: model["config"]["layers"][0]["config"].update(batch_input_shape=[None, *shape])
+
+
+@pytest.mark.parametrize("change", [as_chain, shaped(64, 64, 3)])
+def test_what_a_description_says_in_other_words(change: Callable[[Any], None], tmp_path: Path) -> None:
+    """A functional model that is a chain, and the shape of its patches: the same network."""
+    write_keras(tmp_path / "model.h5", layers(), whole=True)
+    before = read_keras(tmp_path / "model.h5").network.state_dict()
+    redescribed(tmp_path / "model.h5", change)
+    after = read_keras(tmp_path / "model.h5").network.state_dict()
+
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (as_branch, "is no chain of layers, or Keras 3 describes it; rebuild it as a Sequential"),
+        (lambda model: model.update(class_name="Functional"), "damaged or not of Keras"),
+        (shaped(32, 32, 3), "is made for 32 x 32 x 3 patches, expected 64 x 64 x 3; train it on those"),
+        (shaped(64, 64, 2), "is made for 64 x 64 x 2 patches, expected 64 x 64 x 3"),
+        (lambda model: model["config"]["layers"][1]["config"].update(groups=2), "conv 3x3 128 same strided"),
+        (lambda model: model["config"].update(name="x" * 2**20), "describes its layers in 10"),
+        (lambda model: model.update(config=[]), "damaged or not of Keras"),
+        (lambda model: model.update(config="layers"), "damaged or not of Keras"),
+    ],
+)
+def test_what_a_description_says_is_not_ignored(
+    change: Callable[[Any], None], sentence: str, tmp_path: Path
+) -> None:
+    """Branches, other patches, grouped filters: said in the description alone, and not done here."""
+    write_keras(tmp_path / "model.h5", layers(), whole=True)
+    redescribed(tmp_path / "model.h5", change)
+    with pytest.raises(ModelError, match=sentence):
+        read_keras(tmp_path / "model.h5")
+
+
+def test_maps_are_flattened_before_the_dense_layer(tmp_path: Path) -> None:
+    """Weights in another order of layers would be taken for others without a word."""
+    write_keras(tmp_path / "weights.h5", layers(), whole=False)
+    with h5py.File(tmp_path / "weights.h5", "a") as file:
+        file.attrs["layer_names"] = file.attrs["layer_names"][::-1]
+    with pytest.raises(ModelError, match="names its dense layer before its convolutions"):
+        read_keras(tmp_path / "weights.h5", "published")
