@@ -13,11 +13,20 @@ and what a sidecar says of its diagnosis must agree: votes, score and diagnosis 
 from collections import Counter
 from datetime import datetime, timezone
 from itertools import chain
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    TypeAdapter,
+    model_validator,
+)
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.diagnosis import VOTES, Verdict, Vote
@@ -59,6 +68,9 @@ Label = Annotated[str, AfterValidator(_short), Field(json_schema_extra={"maxLeng
 FileName = Annotated[str, Field(max_length=_LONGEST_NAME, pattern=_FILE_NAME)]
 Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
 BandName = Literal["cyan", "steelblue", "yellow", "orange", "red"]
+Item = TypeVar("Item")
+Grid = Annotated[list[Annotated[list[Item], FailFast()]], FailFast()]
+"""[row][col]; the first value that is none ends the reading, as the errors of 2^21 took a gigabyte."""
 
 
 class Record(BaseModel):
@@ -83,10 +95,10 @@ class Patches(Record):
     size_px: int = Field(gt=0, le=2**31 - 1, description="Edge of one square patch, pixels.")
     rows: int = Field(gt=0, le=MAX_PATCHES)
     cols: int = Field(gt=0, le=MAX_PATCHES)
-    p_control: list[list[Probability]]
-    p_patient: list[list[Probability]]
-    vote: list[list[Vote]]
-    band: list[list[BandName]] = Field(description="Colour of p_control, decided once in float32.")
+    p_control: Grid[Probability]
+    p_patient: Grid[Probability]
+    vote: Grid[Vote]
+    band: Grid[BandName] = Field(description="Colour of p_control, decided once in float32.")
 
     @model_validator(mode="after")
     def _agree(self) -> "Patches":

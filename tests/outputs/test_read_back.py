@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from colvi_edge.outputs import read_back, table
 from colvi_edge.outputs import sidecar as sidecar_models
 from colvi_edge.outputs.folder import intact_result, open_results, read_sidecar, write_result, write_table
-from colvi_edge.outputs.read_back import MAX_RECORD_BYTES, MAX_VALUES, parsed, read_record
+from colvi_edge.outputs.read_back import MAX_PARTS, MAX_RECORD_BYTES, MAX_VALUES, parsed, read_record
 from colvi_edge.outputs.sidecar import (
     MAX_PATCHES,
     MAX_REVISION,
@@ -241,11 +241,20 @@ def test_a_flood_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert read_record(Sidecar, long) is None
 
     tree = TREES["control.tif.colvi.json"] | {"later": "@"}
-    flood = json.dumps(tree).replace('"@"', f"[{MAX_VALUES * '0,'}0]").encode()
-    assert len(flood) < MAX_RECORD_BYTES
-    assert parsed(Sidecar, flood) is None
-    monkeypatch.setattr(read_back, "MAX_VALUES", 2 * MAX_VALUES)
-    assert parsed(Sidecar, flood) is not None
+    floods = (
+        ("MAX_VALUES", f"[{MAX_VALUES * '0,'}0]"),
+        ("MAX_PARTS", f"[{MAX_PARTS * '[],'}0]"),
+        ("MAX_PARTS", f"[{MAX_PARTS // 8 * '[[[[[[[[]]]]]]]],'}0]"),
+        ("MAX_PARTS", "{" + ",".join(f'"{number}":0' for number in range(MAX_PARTS)) + "}"),
+        ("MAX_PARTS", f"[{MAX_PARTS * '{},'}0]"),
+    )
+    for bound, flood in floods:
+        text = json.dumps(tree).replace('"@"', flood).encode()
+        assert len(text) < MAX_RECORD_BYTES
+        assert parsed(Sidecar, text) is None
+        with monkeypatch.context() as patch:
+            patch.setattr(read_back, bound, MAX_RECORD_BYTES)
+            assert parsed(Sidecar, text) is not None
 
 
 # --- the folder
@@ -312,6 +321,7 @@ def test_the_largest_record_is_within_its_bounds(make_sidecar: MakeSidecar) -> N
 
     assert MAX_RECORD_BYTES / 2 < len(text) < MAX_RECORD_BYTES
     assert MAX_VALUES / 4 < text.count(b",") < MAX_VALUES
+    assert MAX_PARTS / 8 < text.count(b"[") < MAX_PARTS / 2
     assert parsed(Sidecar, text) is not None
 
 
