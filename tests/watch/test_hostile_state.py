@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -207,6 +207,17 @@ def test_a_status_that_is_no_file_or_a_flood(watched: StateFolder) -> None:
     watched.status.unlink()
     watched.status.mkdir()
     assert read_status(watched.status) is None
+
+
+def test_an_answer_after_the_year_9999(
+    watched: StateFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no such time; the rest is shown."""
+    last = Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, at=1e14)
+    write_status(watched.status, replace(STATUS, last=last))
+    show_status(tmp_path / "scope", as_json=False)
+
+    assert "last: a.tif: control, score 90.0, at an unknown time" in capsys.readouterr().out
 
 
 # --- the ledger
