@@ -660,7 +660,7 @@ class Samples(threading.Thread):
 # A twentieth of the real times, so that six seconds are an outage of two minutes.
 OUTAGE_S = 6.0
 HURRIED = {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 3.0}
-KILLED_OFTEN = {"SILENT_AFTER_S": 0.3, "SILENCE_LIMIT_S": 0.6}
+KILLED_OFTEN = {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 1.6}
 
 
 @pytest.mark.parametrize("limits", [HURRIED, KILLED_OFTEN])
@@ -711,7 +711,7 @@ def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callab
 @pytest.mark.parametrize("state", ["share away", "stuck"])
 def test_worker_and_scanner_tell_of_one_outage(start: Callable[..., Daemon], state: str) -> None:
     """What a file suffers from is no second state beside what the scanner says, and ends with that."""
-    daemon = start(lookout={"SILENT_AFTER_S": 0.4, "SILENCE_LIMIT_S": 60.0})
+    daemon = start(lookout={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (daemon.here / "away").touch()
@@ -749,7 +749,7 @@ def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> No
 
 def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> None:
     """It has nothing new to say of the root; that it has seen the whole folder ends the silence."""
-    daemon = start(lookout={"SILENT_AFTER_S": 0.4, "SILENCE_LIMIT_S": 60.0})
+    daemon = start(lookout={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.scanner("be silent")
@@ -768,14 +768,14 @@ def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> Non
 def test_a_slow_machine_gives_the_scanner_more_time(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """One that has not begun is ended and told, and is not taken for a folder that does not answer."""
     (tmp_path / "slow").write_text("1.5")
-    daemon = start(lookout={"SILENT_AFTER_S": 0.2, "SILENCE_LIMIT_S": 9.0, "FIRST_WORD_LIMIT_S": 0.5})
+    daemon = start(lookout={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 9.0, "FIRST_WORD_LIMIT_S": 0.5})
     samples = Samples(daemon)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     wait_until(lambda: daemon.ails() == [])
 
     assert {name for names in samples.runs() for name in names} == {"degraded"}
-    limits = re.findall(r"the scanner ended: it did not begin within ([0-9.]+) s", daemon.stderr())
+    limits = re.findall(r"ERROR the scanner ended: it did not begin within ([0-9.]+) s", daemon.stderr())
     assert limits[:2] == ["0.5", "1"]
     assert [float(limit) for limit in limits] == [0.5 * 2**number for number in range(len(limits))]
 
@@ -797,9 +797,10 @@ def test_a_scanner_that_ends_again_and_again_is_told_throughout(start: Callable[
     """Not taken back each time that another one begins, but when a whole scan has come to its end."""
     daemon = start()
     daemon.scanner("exit")
-    wait_until(lambda: daemon.stderr().count("it exited with code 5") >= 3)
+    ended = "ERROR the scanner ended: it exited with code 5"
+    wait_until(lambda: daemon.stderr().count(ended) >= 3)
     samples = Samples(daemon)
-    wait_until(lambda: daemon.stderr().count("it exited with code 5") >= 6)
+    wait_until(lambda: daemon.stderr().count(ended) >= 6)
     assert samples.runs() == [["degraded"]]
     (daemon.here / "scanner.in").write_text("")
     daemon.scanner(HERE)
