@@ -48,7 +48,7 @@ Count = Annotated[int, Field(ge=1, le=MOST)]
 Counted = Annotated[int, Field(ge=0, le=MOST)]
 Level = Annotated[float, Field(ge=-1e12, le=1e12)]
 Spread = Annotated[float, Field(ge=1e-12, le=1e12)]
-Measured = Annotated[float, Field(ge=0, le=1e6)]
+Measured = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class Part(BaseModel):
@@ -99,7 +99,10 @@ MeasureName = Literal[
 
 
 class FamiliarityLimits(Part):
-    """Between what a measure of an image of the assay lies, in the measure's own unit."""
+    """Between what a measure of an image of the assay lies, in the measure's own unit.
+
+    The measures are positive; `low` of a wide spread is below what any image has.
+    """
 
     low: Measured
     typical: Measured

@@ -61,6 +61,7 @@ def plain(**changed: Any) -> Content:
 
 
 counts = st.integers(0, 2**53)
+tested = st.integers(0, 10**9)  # images and patches, as a bundle bounds them
 shares = st.floats(0, 1)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 channel_lists = st.integers(0, 4).flatmap(
@@ -79,11 +80,11 @@ trainings = st.fixed_dictionaries(
         "pixel_size_um": st.none() | st.floats(0.001, 1000),
         "test": st.fixed_dictionaries(
             {
-                "dataset": st.text(max_size=30),
-                "images": st.integers(1, 2**53),
+                "dataset": st.text(max_size=30).filter(str.isprintable),
+                "images": st.integers(1, 10**9),
                 "image_accuracy": shares,
                 "patch_accuracy": shares,
-                "confusion": st.lists(st.lists(counts, min_size=2, max_size=2), min_size=2, max_size=2),
+                "confusion": st.lists(st.lists(tested, min_size=2, max_size=2), min_size=2, max_size=2),
                 "expected_calibration_error": shares,
             }
         ),
@@ -171,9 +172,12 @@ LIES: dict[str, tuple[Content, str]] = {
     "normalisation": ({"normalisation": {"kind": "zscore"}}, "normalisation.kind"),
     "divisor": (
         {"normalisation": {"kind": "scale", "divisor": 1e-300, "dtype": "uint8"}},
-        "divisors, between",
+        "the divisor of normalisation 'scale' is too small",
     ),
-    "dtype": ({"normalisation": {"kind": "scale", "divisor": 1.0, "dtype": "x"}}, "found dtype x, expected"),
+    "dtype": (
+        {"normalisation": {"kind": "scale", "divisor": 1.0, "dtype": "x"}},
+        "normalisation.dtype: Input should be '', 'uint8', 'uint16' or 'float32'",
+    ),
     "means": ({"normalisation": {"kind": "fixed", "mean": [1.0], "std": [1.0]}}, "each of 2 channels"),
     "a key of its own": ({"\x1b[2Jhelp": 1}, r"\\x1b\[2Jhelp: Extra inputs"),
     "weights": ({"state_dict": {"0.weight": 3}}, "state_dict.0.weight"),
