@@ -1,7 +1,7 @@
 """Takes away from this process, for good, what computing does not need: new files, network, programs, memory.
 
     Landlock    Linux 5.13 (network 6.7, signals 6.12)    files appear and change in one folder only
-    seccomp     Linux 3.17, x86-64 and aarch64            no socket is opened and no program started
+    seccomp     Linux 3.17, x86-64 and aarch64            no socket, no program, no other owner or mode
     limits      everywhere                                memory, processor time, size of a file, no core
 
 Only system calls: neither root nor a library is needed. What the kernel does not offer is left out, and
@@ -50,12 +50,19 @@ class _Processor(NamedTuple):
     audit: int
     seccomp: int
     refused: tuple[int, ...]
-    """socket, execve, execveat, ptrace, process_vm_writev, io_uring_setup (which opens sockets, too)."""
+    """socket, execve, execveat, ptrace, process_vm_writev, io_uring_setup (which opens sockets, too).
+
+    And what Landlock lets pass: chmod, fchmod, fchmodat, fchmodat2, chown, fchown, lchown, fchownat, setxattr,
+    lsetxattr, fsetxattr. (chmod, chown and lchown are x86-64's alone.)
+    """
 
 
 _PROCESSORS = {
-    "x86_64": _Processor(0xC000003E, 317, (41, 59, 322, 101, 311, 425)),
-    "aarch64": _Processor(0xC00000B7, 277, (198, 221, 281, 117, 271, 425)),
+    "x86_64": _Processor(
+        *(0xC000003E, 317),
+        (41, 59, 322, 101, 311, 425, 90, 91, 268, 452, 92, 93, 94, 260, 188, 189, 190),
+    ),
+    "aarch64": _Processor(0xC00000B7, 277, (198, 221, 281, 117, 271, 425, 52, 53, 452, 55, 54, 5, 6, 7)),
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -39,6 +39,9 @@ def tries(target: Path, folder: Path) -> int:
         "append": _refused(lambda: held.open("a")),
         "truncate": _refused(lambda: os.truncate(held, 0)),
         "remove": _refused(held.unlink),
+        "mode": _refused(lambda: held.chmod(0o777)),
+        "mode of an open file": _refused(lambda: _open_to_all(held)),
+        "owner": _refused(lambda: os.chown(held, os.getuid(), os.getgid())),
         "rename": _refused(lambda: held.rename(target / "other")),
         "rename out of the draft": _refused(lambda: _moved(folder, target)),
         "link": _refused(lambda: os.link(held, target / "linked")),
@@ -62,6 +65,11 @@ def tries(target: Path, folder: Path) -> int:
 def _moved(draft: Path, target: Path) -> None:
     (draft / "moved").write_text("x")
     (draft / "moved").rename(target / "moved")
+
+
+def _open_to_all(held: Path) -> None:
+    with held.open() as file:
+        os.fchmod(file.fileno(), 0o777)
 
 
 def _core_bytes() -> int:
