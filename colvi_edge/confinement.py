@@ -52,8 +52,8 @@ class _Processor(NamedTuple):
     refused: tuple[int, ...]
     """socket, execve, execveat, ptrace, process_vm_writev, io_uring_setup (which opens sockets, too).
 
-    And what Landlock lets pass: chmod, fchmod, fchmodat, fchmodat2, chown, fchown, lchown, fchownat, setxattr,
-    lsetxattr, fsetxattr. (chmod, chown and lchown are x86-64's alone.)
+    And what Landlock lets pass: chmod, fchmod, fchmodat, fchmodat2, chown, fchown, lchown, fchownat,
+    setxattr, lsetxattr, fsetxattr. (chmod, chown and lchown are x86-64's alone.)
     """
 
 
