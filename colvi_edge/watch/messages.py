@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
+from colvi_edge.outputs.reading import json_of
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.typed import WrongTypeError, made
 
@@ -389,8 +390,8 @@ def decode(line: bytes) -> Message:
         BadMessageError: it is none; the words tell nothing of what it holds.
     """
     try:
-        values = json.loads(line, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        values = json_of(line)
+    except ValueError as error:
         raise BadMessageError("it is no JSON") from error
     say = values.pop("say", None) if isinstance(values, dict) else None
     if not isinstance(say, str) or say not in _KINDS:
@@ -405,10 +406,6 @@ def decode(line: bytes) -> Message:
 def as_words(text: object) -> str:
     """Return a text, such as an error's, as one that every message takes: printable, and not endless."""
     return printable_name(str(text))[:LONGEST_WORDS]
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
 
 
 class Line:
