@@ -25,15 +25,15 @@ SMALLEST_PATCH = 64 * 64
 """A smaller patch may have as much as one of so many pixels."""
 
 MOST_OF_A_TENSOR = 2**10
-"""Numbers for each pixel of a patch: 4 MB of a patch of 64 pixels would be 256. The paper's network has
-128, ResNets, DenseNets and U-Nets 16 to 128."""
+"""Numbers for each pixel of a patch: 16 MiB of one of 64 x 64 pixels. The paper's network has 128, ResNets,
+DenseNets and U-Nets 16 to 128."""
 
 MOST_OF_ALL_TENSORS = 2**14
 """The same of all tensors together: 330 in the paper's network, up to 1,610 in others (ConvNeXt)."""
 
 MOST_WORK = 2**22
 """Multiplications for each pixel: 22 thousand in the paper's network, up to 91 thousand in others. An image
-of 1024 x 1024 pixels with the most of them takes a minute or so."""
+of 1024 x 1024 pixels with the most of them takes 4 x 10^12."""
 
 Rule = Callable[[Node, Given], list[Array]]
 
