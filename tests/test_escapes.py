@@ -132,7 +132,7 @@ def test_a_status_of_hostile_words(run: Run, tmp_path: Path, monkeypatch: pytest
     folder.lock.touch()
     Ledger(folder.ledger).close()
     every = "".join(HOSTILE.values())
-    started = Started("b", every, every, every, every, every, every)
+    started = Started("b", every, "ab" * 32, every, every, every, every)
     said = "2026-01-01T00:00:00+00:00"
     state = State("degraded", every, said)
     waiting = [Waiting(every, every, every)]

@@ -65,7 +65,7 @@ class _Warnings:
         text = printable_name(f"{category.__name__}: {message}")[:_LONGEST_WARNING]
         if text not in self._shown and len(self._shown) < _MOST_WARNINGS:
             self._shown.add(text)
-            print(text, file=sys.stderr)  # noqa: T201 - the child is a command
+            print(text, file=sys.stderr)  # noqa: T201 - it is a log, printable
 
 
 def _imported(body: str) -> Callable[..., object]:

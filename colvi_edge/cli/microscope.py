@@ -83,11 +83,11 @@ def run(
     if omero_csv:
         unread = write_table(omero_csv, folders, table.omero_csv)
     if unread:
-        typer.echo(
+        words = (
             f"{unread} records are left out of the table: damaged, or none of this version; diagnose their "
-            "images again",
-            err=True,
+            "images again"
         )
+        typer.echo(printable_name(words), err=True)
     raise typer.Exit(int(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)))
 
 

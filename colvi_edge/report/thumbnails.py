@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import struct
 import warnings
 from typing import NamedTuple
 
@@ -16,9 +15,6 @@ SIDE_PX = 352  # 22 for each of 16 patches; 60 simulated images come to 30 kB ea
 _QUALITY = 60
 _MAX_BYTES = 2**28
 _MAX_PIXELS = 2**26  # 200 MB once decoded
-
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises on PNG files that are none."""
 
 
 class Thumbnail(NamedTuple):
@@ -73,17 +69,23 @@ def _made(folder_fd: int, overlay: Overlay) -> Thumbnail:
         return Thumbnail(b"", "The overlay is not the file that the record lists: it was changed since.")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is stricter
-            picture = Image.open(io.BytesIO(data), formats=["PNG"])
-        width, height = picture.size
-        if width * height > _MAX_PIXELS:
-            return Thumbnail(b"", f"The overlay is too large for a preview: {width} x {height} pixels.")
-        shown = overlay.size_px or picture.size
-        size_px = (min(shown[0], width), min(shown[1], height))
-        small = picture.convert("RGB").crop((0, 0, *size_px))
-        small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        file = io.BytesIO()
-        small.save(file, "WEBP", quality=_QUALITY)
-    except _DAMAGED as error:
+            warnings.simplefilter(
+                "ignore"
+            )  # of its size, to which the limit is stricter; of what is odd in it
+            return _shrunk(data, overlay)
+    except Exception as error:  # noqa: BLE001 - Pillow has no one error: IndexError of an empty iCCP, and others
         return Thumbnail(b"", f"The overlay is damaged: {error}.")
+
+
+def _shrunk(data: bytes, overlay: Overlay) -> Thumbnail:
+    picture = Image.open(io.BytesIO(data), formats=["PNG"])
+    width, height = picture.size
+    if width * height > _MAX_PIXELS:
+        return Thumbnail(b"", f"The overlay is too large for a preview: {width} x {height} pixels.")
+    shown = overlay.size_px or picture.size
+    size_px = (min(shown[0], width), min(shown[1], height))
+    small = picture.convert("RGB").crop((0, 0, *size_px))
+    small.thumbnail((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    file = io.BytesIO()
+    small.save(file, "WEBP", quality=_QUALITY)
     return Thumbnail(file.getvalue(), "", size_px)

@@ -78,15 +78,36 @@ def judged(tmp_path_factory: pytest.TempPathFactory, demo_bundle: Bundle) -> Pat
     return folder
 
 
+def voted(patches: dict[str, Any], control: int, ties: int) -> dict[str, Any]:
+    """Return what a record says where so many of the 25 patches, the first, vote for control."""
+    patient = 25 - control - ties
+    votes = ["control"] * control + ["tie"] * ties + ["patient"] * patient
+    lines = [votes[5 * row : 5 * row + 5] for row in range(5)]
+    p_control = {"control": 0.95, "tie": 0.5, "patient": 0.125}
+    bands = {"control": "cyan", "tie": "yellow", "patient": "red"}
+    grids = {
+        "vote": lines,
+        "p_control": [[p_control[vote] for vote in line] for line in lines],
+        "p_patient": [[1 - p_control[vote] for vote in line] for line in lines],
+        "band": [[bands[vote] for vote in line] for line in lines],
+    }
+    return {
+        "patches": {**patches, **grids},
+        "votes": {"control": control, "patient": patient, "tie": ties},
+        "score": 4.0 * control,
+        "diagnosis": "unsure" if control == patient else "control" if control > patient else "patient",
+    }
+
+
 @pytest.fixture(scope="session")
 def copy_result(judged: Path) -> Callable[..., dict[str, Any]]:
     """Return a function that leaves a judged image's result under another name, everything listed right.
 
     It takes the name of the judged image, the new raw file's path and what is to be changed in the record,
-    which it returns.
+    which it returns: keys of it, or how many of the 25 patches vote for control, and how many are ties.
     """
 
-    def copy(of: str, raw: Path, **changes: Any) -> dict[str, Any]:
+    def copy(of: str, raw: Path, control: int | None = None, ties: int = 0, **changes: Any) -> dict[str, Any]:
         raw.parent.mkdir(parents=True, exist_ok=True)
         if of == "error":
             record = json.loads((judged / "error.tif.colvi.error.json").read_text())
@@ -100,6 +121,8 @@ def copy_result(judged: Path) -> Callable[..., dict[str, Any]]:
         record["outputs"] = [
             {"name": overlay.name, "sha256": hashlib.sha256(overlay.read_bytes()).hexdigest()}
         ]
+        if control is not None:
+            record |= voted(record["patches"], control, ties)
         record |= changes
         Path(f"{raw}.colvi.json").write_text(json.dumps(record))
         return dict(record)

@@ -30,12 +30,12 @@ def plan() -> dict[str, dict[str, Any]]:
         for number in range(5):
             day = 2 if sample == 1 and number < 4 else number
             of = "patient" if number < 3 else "control"
-            score = round(4.0 + 20 * number + 0.5 * sample, 1)
-            images[f"S{sample:02}_{DATES[day]}_{number}.tif"] = {"of": of, "score": score}
+            control = 1 + 5 * number + sample // 6
+            images[f"S{sample:02}_{DATES[day]}_{number}.tif"] = {"of": of, "control": control}
     for name in ("S02_2026-06-09_0.tif", "S03_2026-06-09_0.tif"):
         images[name] = {"of": "rejected"}
     images["S04_2026-06-09_0.tif"] = {"of": "error"}
-    images["S05_2026-06-09_0.tif"] = {"of": "patient", "score": 50.0, "diagnosis": "unsure"}
+    images["S05_2026-06-09_0.tif"] = {"of": "patient", "control": 12, "ties": 1}
     return images
 
 
@@ -187,7 +187,7 @@ def test_a_single_bright_patch_is_where_the_record_has_it(
     chromium: Any, copy_result: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Off the diagonal: rows are not columns."""
-    record = copy_result("control", tmp_path / "one.tif")
+    record = copy_result("control", tmp_path / "one.tif", control=24)
     grid = record["patches"]
     for key, value, usual in (
         ("p_control", 0.125, 0.95),
@@ -195,7 +195,7 @@ def test_a_single_bright_patch_is_where_the_record_has_it(
         ("vote", "patient", "control"),
     ):
         grid[key] = [[value if (row, col) == (1, 3) else usual for col in range(5)] for row in range(5)]
-    copy_result("control", tmp_path / "one.tif", patches=grid)
+    copy_result("control", tmp_path / "one.tif", control=24, patches=grid)
     Report(tmp_path, tmp_path / "report.html").write()
     chromium.resize(**SCREEN)
     chromium.open((tmp_path / "report.html").as_uri())
@@ -258,9 +258,9 @@ def test_the_score_over_time_is_drawn_to_scale(page: Any) -> None:
     assert [gap / sum(gaps) for gap in gaps] == pytest.approx([days / sum(weeks) for days in weeks])
     assert numbers("S00", ".range", "y") == []
     ((top, height),) = numbers("S01", ".range", "y", "height")
-    assert (top + 4, top + height - 4) == pytest.approx((scale(64.5), scale(4.5)))
+    assert (top + 4, top + height - 4) == pytest.approx((scale(64.0), scale(4.0)))
     assert len(numbers("S01", "[data-date='2026-08-04'] circle", "cy")) == 4
-    said = "2026-08-04: 4 images, 4.5 to 64.5; 2026-09-29: 84.5"
+    said = "2026-08-04: 4 images, 4.0 to 64.0; 2026-09-29: 84.0"
     assert (
         page.ask("document.querySelector('[data-sample=S01] svg').getAttribute('aria-label')")
         == f"S01: {said}"
