@@ -9,6 +9,7 @@ from typing import Any, get_args
 import typer
 
 from colvi_edge.cli.confined import gather, run_confined
+from colvi_edge.printable import printable_name
 
 
 def export(model: Path, bundle: Path, **options: Any) -> int:
@@ -69,7 +70,7 @@ def explain(image: Path, model: Path, *, output_dir: Path | None, **options: Any
 
         for name, picture in gather(out).items():
             write_file(folder / name, picture)
-            typer.echo(folder / name)
+            typer.echo(printable_name(str(folder / name)))
 
 
 @contextmanager

@@ -64,7 +64,12 @@ def shown(path: str | Path) -> str:
     """
     if _log_names:
         return printable_name(str(path))
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    return _hash(path)
+
+
+def shown_to_systemd(path: str | Path) -> str:
+    """Return the same for words that also go to STATUS; who asks systemd does not sit before our terminal."""
+    return printable_name(str(path)) if _tell_systemd_names else _hash(path)
 
 
 def told(words: str) -> str:
@@ -78,6 +83,10 @@ def told(words: str) -> str:
 def told_to_systemd(words: str) -> str:
     """Return what STATUS tells of such words; who asks systemd does not sit before our terminal."""
     return words if _tell_systemd_names else _SEE_STATUS
+
+
+def _hash(path: str | Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
 
 
 class _Lines(logging.StreamHandler):  # type: ignore[type-arg] # generic for the type checker only

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal, get_args
 
-from colvi_edge.watch.journal import LOGGER, shown, told
+from colvi_edge.watch.journal import LOGGER, shown_to_systemd, told
 
 StateName = Literal[
     "share away",
@@ -118,4 +118,4 @@ class States:
 
 
 def _named(folder: str) -> str:
-    return "the watched folder" if folder == "." else f"folder {shown(folder)}"
+    return "the watched folder" if folder == "." else f"folder {shown_to_systemd(folder)}"

@@ -288,7 +288,7 @@ def test_no_name_is_told(watch: Watch, names: dict[str, bytes], tmp_path: Path, 
     assert f"{hashes['way']}" in log
     assert "disk full: see: colvi-edge status" in log
     assert "the scanner ended: it exited with code 1" in log
-    assert "Permission denied" in log
+    assert "folder not readable: folder " in log
     # What went wrong is told in lines of code, by whom it ended.
     assert told.stderr.count("Fatal Python error: Segmentation fault") == 3
     assert told.stderr.count("\nOSError: (its words are left out") == 3
