@@ -51,7 +51,7 @@ def spoil(module, name, flag):
     sound = getattr(owner, name)
     called = [name]  # and held up, once
     def faulty(*arguments, **named):
-        if os.access(flag, os.F_OK):
+        if arguments[:1] != (os.devnull,) and os.access(flag, os.F_OK):  # not what a child opens at its start
             with open(flag) as file:
                 number, held_up_s = file.read().split()
             time.sleep(float(held_up_s) * len(called))

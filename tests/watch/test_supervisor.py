@@ -529,7 +529,7 @@ def test_a_scanner_may_say_anything(daemon: Daemon) -> None:
     ]
     for number, lie in enumerate(lies):
         daemon.scanner(f"raw {json.dumps(lie)}")
-        wait_until(lambda: daemon.stderr().count("it sent what is no message") > number)  # noqa: B023
+        wait_until(lambda: daemon.stderr().count("ERROR the scanner ended: it sent what") > number)  # noqa: B023
         (daemon.here / "scanner.in").write_text("")
         daemon.scanner(HERE, SCANNED)
         daemon.ready(f"good{number}.tif")
