@@ -208,17 +208,22 @@ def test_a_precision_that_is_not_there_is_not_replaced(make_bundle: MakeBundle) 
         open_engine(bundle, "openvino", "int8")
 
 
-def test_nothing_is_told_to_anybody(tmp_path: Path) -> None:
-    """Opening an engine asks for no host and writes no home folder, as openvino-telemetry does."""
+QUIET = ("CI", "ORT_DISABLE_TELEMETRY")
+"""Where these are set, the runtimes keep quiet by themselves."""
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_nothing_is_told_to_anybody(tmp_path: Path, engine: str) -> None:
+    """Opening an engine asks for no host and writes no home folder, as both runtimes' telemetry does."""
     script = (
         "import socket\n"
         "def refuse(*arguments, **settings): raise SystemExit(f'asked for {arguments}')\n"
         "socket.getaddrinfo = socket.create_connection = refuse\n"
         "from colvi_edge.bundle import open_bundle\n"
         "from colvi_edge.engines import open_engine\n"
-        "open_engine(open_bundle('demo'), 'openvino').close()\n"
+        f"open_engine(open_bundle('demo'), '{engine}').close()\n"
     )
-    told = {name: value for name, value in os.environ.items() if name != "CI"}  # where it keeps quiet
+    told = {name: value for name, value in os.environ.items() if name not in QUIET}
 
     subprocess.run(
         [sys.executable, "-c", script], check=True, env=told | {"HOME": str(tmp_path)}, timeout=120
