@@ -17,7 +17,7 @@ FLOORS_TESTS = tests/acquisition tests/outputs tests/report/test_report.py tests
 	tests/test_run.py tests/test_run_lif.py tests/test_state.py tests/test_terminal.py \
 	tests/engines/test_compiled.py tests/engines/test_engine_cache.py tests/engines/test_unfold.py \
 	tests/engines/test_verify.py tests/watch/test_daemon.py tests/watch/test_events.py \
-	tests/watch/test_supervisor.py tests/watch/test_worker.py
+	tests/watch/test_worker.py
 
 # The runtime's tests with the oldest versions that pyproject.toml allows, without torch: docs/dependencies.md.
 floors:
