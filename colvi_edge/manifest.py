@@ -46,9 +46,9 @@ Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_without
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Counted = Annotated[int, Field(ge=0, le=MOST)]
-Level = Annotated[float, Field(ge=-1e12, le=1e12)]
-Spread = Annotated[float, Field(ge=1e-12, le=1e12)]
 Measured = Annotated[float, Field(ge=-1e6, le=1e6)]
+PixelSize = Annotated[float, Field(gt=0, le=1000)]
+"""Edge of a pixel, micrometres."""
 
 
 class Part(BaseModel):
@@ -61,16 +61,14 @@ class NormalisationConfig(Part):
     """Kind and parameters of the normalisation; `patches` holds the formulas."""
 
     kind: NormalisationKind = "patch"
-    mean: tuple[Level, ...] = Field(default=(), max_length=MOST_CHANNELS)
-    std: tuple[Spread, ...] = Field(default=(), max_length=MOST_CHANNELS)
-    divisor: float = Field(default=0.0, ge=0, le=1e12)
+    mean: tuple[float, ...] = Field(default=(), max_length=MOST_CHANNELS)
+    std: tuple[float, ...] = Field(default=(), max_length=MOST_CHANNELS)
+    divisor: float = 0.0
     dtype: Literal["", "uint8", "uint16", "float32"] = ""
 
     @model_validator(mode="after")
     def _parameters_fit_the_kind(self) -> "NormalisationConfig":
         self.build()
-        if 0 < self.divisor < 1e-12:
-            raise ValueError("the divisor of normalisation 'scale' is too small")
         return self
 
     def build(self) -> Normalisation:
@@ -81,7 +79,7 @@ class NormalisationConfig(Part):
 class Expected(Part):
     """What the training images were like; other images are flagged, never changed."""
 
-    pixel_size_um: float | None = Field(default=None, gt=0, le=1000)
+    pixel_size_um: PixelSize | None = None
     planes: Count | None = None
     patches_at_least: Count = Field(
         default=16, description="A majority of fewer is that of a corner of the culture; in schema 2."

@@ -26,6 +26,9 @@ from numpy.typing import NDArray
 
 NormalisationKind = Literal["patch", "patch-channel", "fixed", "scale"]
 
+_LARGEST = 1e12
+"""Parameter of a normalisation, and its reciprocal: ten planes of 16 bits sum up to 655,350 counts."""
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -54,6 +57,16 @@ class Normalisation:
             raise ValueError("normalisation parameters must be finite and every std above 0")
         if self.divisor < 0:
             raise ValueError("the divisor of normalisation 'scale' must be above 0")
+        for name, numbers, least in (
+            ("mean", self.mean, 0.0),
+            ("std", self.std, 1 / _LARGEST),
+            ("divisor", (self.divisor or 1.0,), 1 / _LARGEST),
+        ):
+            for number in numbers:
+                if not least <= abs(number) <= _LARGEST:
+                    raise ValueError(
+                        f"normalisation {name}: found {number:g}, expected {least:g} to {_LARGEST:g}"
+                    )
 
 
 def grid_shape(height_px: int, width_px: int, patch_px: int) -> tuple[int, int]:

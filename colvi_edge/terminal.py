@@ -195,7 +195,7 @@ def _print_table(outcomes: list[Outcome[Job]]) -> None:
 
 
 def _print_notes(outcomes: Iterable[Outcome[Job]]) -> None:
-    console = Console(stderr=True, highlight=False)
+    console = error_console()
     for job in dict.fromkeys(outcome.job for outcome in outcomes):
         for note in dict.fromkeys(job.notes):
             console.print(shown(f"{unambiguous_name(job.path)}: {note}"), soft_wrap=True)

@@ -6,23 +6,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, strided
 
-from colvi_edge.bundle import ChannelSlot, Evaluation, Familiarity, NormalisationConfig
+from colvi_edge.bundle import STRUCTURE, ChannelSlot, Evaluation, Familiarity, NormalisationConfig
+from colvi_edge.manifest import PixelSize
 from colvi_edge.printable import printable_name
 
 from .networks import PATCH_PX, Activation, build_network
 from .patch_set import CLASSES
 
-_STRUCTURE = 10
-"""Numbers that the structure of an image's collagen has."""
-
 _OTHER_ORDER = (
     "; a network of that order is exported from its state_dict alone, with --classes patient,control"
 )
-
-_DTYPES = ("", "uint8", "uint16", "float32")
-
-_LARGEST = 1e15
-"""Of the numbers of a normalisation, and their reciprocals: counts of a projection are below 2 ** 53."""
 
 Number = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
@@ -39,7 +32,7 @@ class FamiliarityContent(_Part):
     """What the training images measured, as `familiarity.Fitted.as_plain` writes it."""
 
     limits: Familiarity
-    references: list[Annotated[list[Number], Field(min_length=_STRUCTURE, max_length=_STRUCTURE)]] = Field(
+    references: list[Annotated[list[Number], Field(min_length=STRUCTURE, max_length=STRUCTURE)]] = Field(
         min_length=1, max_length=100_000
     )
 
@@ -69,7 +62,7 @@ class TrainingContent(_Part):
     data: Words = ""
     split: dict[Words, Count] = Field(default={}, max_length=100)
     seen: list[Annotated[str, Field(pattern="^[0-9a-f]{16}$")]] = Field(default=[], max_length=1_000_000)
-    pixel_size_um: Annotated[Number, Field(gt=0, le=1e6)] | None = None
+    pixel_size_um: PixelSize | None = None
     test: Evaluation | None = None
     familiarity: FamiliarityContent | None = None
 
@@ -101,18 +94,6 @@ class CheckpointContent(_Part):
         if patch_px != PATCH_PX:
             raise ValueError(f"found {_short(patch_px)}, expected {PATCH_PX}")
         return patch_px
-
-    @field_validator("normalisation")
-    @classmethod
-    def _can_be_computed(cls, given: NormalisationConfig) -> NormalisationConfig:
-        if given.dtype not in _DTYPES:
-            raise ValueError(f"found dtype {_short(given.dtype)}, expected {', '.join(_DTYPES[1:])}")
-        divisors = [*given.std, given.divisor or 1]
-        if any(abs(mean) > _LARGEST for mean in given.mean) or not all(
-            1 / _LARGEST <= divisor <= _LARGEST for divisor in divisors
-        ):
-            raise ValueError(f"expected numbers, and divisors, between {1 / _LARGEST} and {_LARGEST}")
-        return given
 
     @model_validator(mode="after")
     def _fits_together(self) -> "CheckpointContent":

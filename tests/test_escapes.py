@@ -4,12 +4,10 @@ import csv
 import io
 import json
 import os
-import pty
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +22,7 @@ from colvi_edge.watch.messages import Started
 from colvi_edge.watch.state_folder import StateFolder
 from colvi_edge.watch.states import State
 from colvi_edge.watch.status import Status, Waiting, write_status
+from tests.tools.terminal import read_terminal
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
 HOSTILE = {
@@ -200,37 +199,23 @@ def test_what_is_made_anew(run: Run, tmp_path: Path, image: bytes) -> None:
 
 def test_a_terminal(scope: Path, tmp_path: Path) -> None:
     """There our own colours are, and nothing else of that kind."""
-    ours, theirs = pty.openpty()
-    seen: list[bytes] = []
-
-    def look() -> None:
-        try:
-            while text := os.read(ours, 1 << 16):
-                seen.append(text)
-        except OSError:  # nobody has it open any more
-            pass
-
-    reader = threading.Thread(target=look)
-    reader.start()
     environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state"), "TERM": "xterm-256color"}
     watch = ("watch", scope, "--bundle", "demo", "--once", "--marker", ".tif", "--poll")
-    for words in (
-        ("run", scope, "--bundle", "demo"),
-        watch,
-        ("status", scope),
-        ("run", "--\x1b]0;OWNED\x07"),
-    ):
-        subprocess.run(
-            [*COMMAND, *map(str, words)],
-            env=environment,
-            stdout=theirs,
-            stderr=theirs,
-            check=False,
-            timeout=120,
-        )
-    os.close(theirs)
-    reader.join()
-    os.close(ours)
+    with read_terminal() as (theirs, seen):
+        for words in (
+            ("run", scope, "--bundle", "demo"),
+            watch,
+            ("status", scope),
+            ("run", "--\x1b]0;OWNED\x07"),
+        ):
+            subprocess.run(
+                [*COMMAND, *map(str, words)],
+                env=environment,
+                stdout=theirs,
+                stderr=theirs,
+                check=False,
+                timeout=120,
+            )
 
     # Colours, and what a progress bar moves and hides; as the terminal writes a line's end.
     text = re.sub(rb"\x1b\[(\d[\d;]*m|\d*A|2K|\?25[lh])", b"", b"".join(seen)).replace(b"\r", b"")

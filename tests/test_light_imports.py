@@ -20,6 +20,18 @@ def test_importing_the_package_loads_nothing_else() -> None:
     assert modules_after("import colvi_edge").isdisjoint({*HEAVY, "typer", "rich"})
 
 
+def test_the_command_line_loads_the_export_only_when_asked() -> None:
+    """Whoever watches a folder pays for none of it, nor for what confines foreign models."""
+    code = (
+        "import sys\nimport colvi_edge.cli\n"
+        "found = [name for name in sys.modules if name.startswith('colvi_edge.') and\n"
+        "         name.split('.')[1] in ('export', 'confinement', 'bundle', 'watch')]\n"
+        "assert not found, found\n"
+    )
+
+    modules_after(code)
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["demo", "--help"], ["--version"]])
 def test_help_needs_no_heavy_package(arguments: list[str]) -> None:
     """Help works anywhere and at once."""

@@ -9,7 +9,10 @@ from typing import Any, get_args
 import typer
 
 from colvi_edge.cli.confined import gather, run_confined
+from colvi_edge.export.kinds import is_foreign
 from colvi_edge.printable import printable_name
+
+__all__ = ["evaluate", "explain", "export", "is_foreign"]
 
 
 def export(model: Path, bundle: Path, **options: Any) -> int:

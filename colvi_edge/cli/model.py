@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
-from colvi_edge.cli import foreign
 from colvi_edge.cli.options import (
     ChannelsOption,
     DatasetArgument,
@@ -27,7 +26,6 @@ from colvi_edge.cli.options import (
     words_of,
 )
 from colvi_edge.errors import EngineUnavailableError
-from colvi_edge.export.kinds import is_foreign
 from colvi_edge.printable import printable_name
 
 
@@ -119,7 +117,9 @@ def evaluate(
         "as_json": json,
         "html": html,
     }
-    if is_foreign(Path(model)):
+    from colvi_edge.cli import foreign
+
+    if foreign.is_foreign(Path(model)):
         raise typer.Exit(foreign.evaluate(model, dataset, **options))
     with needs_torch("evaluating a model file"):
         from colvi_edge.export.evaluate_command import evaluate_model
@@ -161,7 +161,9 @@ def explain(
         "classes": words_of(classes),
         "activation": activation,
     }
-    if is_foreign(model):
+    from colvi_edge.cli import foreign
+
+    if foreign.is_foreign(model):
         foreign.explain(image, model, **options)
         return
     with needs_torch("explaining"):
@@ -213,7 +215,7 @@ def export(
     ] = None,
     pixel_size_um: Annotated[
         float | None,
-        option("--pixel-size-um", of="export", min=0.001, help="Of the training images."),
+        option("--pixel-size-um", of="export", min=0.001, max=1000, help="Of the training images."),
     ] = None,
     name: Annotated[
         str | None,
@@ -244,7 +246,9 @@ def export(
         "pixel_size_um": pixel_size_um,
         "name": name,
     }
-    if is_foreign(model):
+    from colvi_edge.cli import foreign
+
+    if foreign.is_foreign(model):
         code = foreign.export(model, bundle, **options)
     else:
         with needs_torch("the export"):

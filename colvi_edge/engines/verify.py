@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle
 from colvi_edge.diagnosis import diagnose
-from colvi_edge.engines.base import Engine
+from colvi_edge.engines.base import Engine, blank_planes
 from colvi_edge.errors import ParityError
 from colvi_edge.patches import paste
 
@@ -109,9 +109,7 @@ def verify(engine: Engine, bundle: Bundle) -> None:
     """
     verification = bundle.verification_set()
     if verification is None:
-        config = bundle.config
-        dtype = config.normalisation.dtype or "uint16"
-        engine.probabilities(np.zeros((1, len(config.channels), config.patch_px, config.patch_px), dtype))
+        engine.probabilities(blank_planes(bundle.config, patches=1))
         return
     patches, expected = verification
     rows, cols = 1, len(patches)

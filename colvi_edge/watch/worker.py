@@ -86,9 +86,8 @@ class Worker:
             limits = Limits.named(settings.limits)
             places = Places(settings.root, settings.output_dir)
             diagnoser = Diagnoser(bundle, engine, settings.channels, limits, OverlayChoice(settings.overlay))
-            engine.probabilities(
-                blank_planes(bundle.config)
-            )  # so that the first real image is not the slow one
+            # So that the first real image is not the slow one.
+            engine.probabilities(blank_planes(bundle.config))
         except ColviEdgeError as error:
             self._line.send(Refused(error.exit_code, error.kind, as_words(error)))
             return
@@ -193,10 +192,8 @@ class Worker:
         took_ms = round(1000 * (time.monotonic() - file.began), 1)
         sha256, revision = "", 0
         if result is not None:
-            sha256, words = (
-                result.image.sha256 or "",
-                ", ".join([verdict(result), *dict.fromkeys(file.notes)]),
-            )
+            sha256 = result.image.sha256 or ""
+            words = ", ".join([verdict(result), *dict.fromkeys(file.notes)])
         if isinstance(result, Sidecar):
             revision = result.revision
         self._line.send(Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms))

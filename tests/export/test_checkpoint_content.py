@@ -158,6 +158,10 @@ LIES: dict[str, tuple[Content, str]] = {
     "training": ({"training": "words"}, "training: Input should be a valid dictionary"),
     "training's key": ({"training": {"schedule": 3}}, r"training\.schedule: Extra inputs are not permitted"),
     "pixel size": ({"training": {"pixel_size_um": -1.0}}, r"training\.pixel_size_um: .*greater than 0"),
+    "pixel size of a map": (
+        {"training": {"pixel_size_um": 5e3}},
+        "pixel_size_um: .*less than or equal to 1000",
+    ),
     "test": ({"training": {"test": {"images": 0}}}, r"training\.test\."),
     "seen": ({"training": {"seen": ["../x"]}}, r"training\.seen\.0: String should match"),
     "familiarity": (
@@ -172,7 +176,7 @@ LIES: dict[str, tuple[Content, str]] = {
     "normalisation": ({"normalisation": {"kind": "zscore"}}, "normalisation.kind"),
     "divisor": (
         {"normalisation": {"kind": "scale", "divisor": 1e-300, "dtype": "uint8"}},
-        "the divisor of normalisation 'scale' is too small",
+        r"normalisation divisor: found 1e-300, expected 1e-12 to 1e\+12",
     ),
     "dtype": (
         {"normalisation": {"kind": "scale", "divisor": 1.0, "dtype": "x"}},

@@ -172,6 +172,14 @@ def test_without_nvrtc_a_line_says_why_there_are_no_kernels(
         (["--normalisation", "fixed:1,1"], "--normalisation fixed:1,1: "),
         (["--normalisation", "scale:255"], "--normalisation scale:255: "),
         (["--normalisation", "scale:0:uint8"], "--normalisation scale:0:uint8: "),
+        (
+            ["--normalisation", "scale:1e20:uint8"],
+            "--normalisation scale:1e20:uint8: normalisation divisor: found 1e+20",
+        ),
+        (
+            ["--normalisation", "fixed:1,1:1e-300,1"],
+            "--normalisation fixed:1,1:1e-300,1: normalisation std: found 1e-300",
+        ),
         (["--normalisation", "scale:255:int7"], "--normalisation scale:255:int7: expected patch"),
         (["--normalisation", "patch:1"], "--normalisation patch:1: expected patch"),
         (["--name", "net"], "--name net: expected 5 to 128 letters"),
@@ -186,6 +194,17 @@ def test_a_wrong_option_is_one_sentence(run: Command, tmp_path: Path, options: l
     assert code == 2
     assert err.startswith(f"colvi-edge: error: {said}")
     assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", ["0", "1e4", "nan"])
+def test_a_pixel_size_that_none_has_is_refused(run: Command, tmp_path: Path, size: str) -> None:
+    """Before any work; a bundle could not hold it."""
+    words = ("--precision", "fp32", "--pixel-size-um", size)
+    code, _, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", *words)
+
+    assert code == 2
+    assert "Invalid value for '--pixel-size-um'" in err
     assert list(tmp_path.iterdir()) == []
 
 

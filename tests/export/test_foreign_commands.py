@@ -108,7 +108,7 @@ def test_the_same_bundle_as_without_a_child(
     assert [path.name for path in there.parent.iterdir()] == [there.name]
     assert {path.stat().st_mode & 0o777 for path in there.iterdir()} == {0o644}
 
-    monkeypatch.setattr("colvi_edge.cli.model.is_foreign", lambda path: False)
+    monkeypatch.setattr("colvi_edge.cli.foreign.is_foreign", lambda path: False)
     here = tmp_path / "here.colvi"
     assert command("export", script, "-o", here, *TOLD, *options) == (
         0,

@@ -7,7 +7,6 @@ goes wrong that can: what is looked for is that word, in everything but the stat
 import io
 import json
 import os
-import pty
 import socket
 import stat
 import subprocess
@@ -24,6 +23,7 @@ import tifffile
 from colvi_edge.simulate import simulate_planes, simulate_projection
 from colvi_edge.watch.journal import shown
 from tests.tools.leica import Series, container
+from tests.tools.terminal import read_terminal
 
 MARK = "mark"
 DYES = ("Leica/DAPI", "Leica/FITC")
@@ -323,22 +323,8 @@ def test_names_are_told_where_they_are_asked_for(watch: Watch) -> None:
 
 def test_a_terminal_shows_names_and_systemd_none(watch: Watch) -> None:
     """It is read by who sits before it; whoever asks systemd for the status need not be the same."""
-    ours, theirs = pty.openpty()
-    seen: list[bytes] = []
-
-    def look() -> None:
-        try:
-            while text := os.read(ours, 1 << 16):
-                seen.append(text)
-        except OSError:  # the last who had it open closed it
-            pass
-
-    reader = threading.Thread(target=look)
-    reader.start()
-    told = watch(to=theirs)
-    os.close(theirs)
-    reader.join()
-    os.close(ours)
+    with read_terminal() as (theirs, seen):
+        told = watch(to=theirs)
 
     terminal = b"".join(seen).decode(errors="replace")
     assert "MARKfolder Meier/MARKfile text.tif" in terminal or "MARKfile text.tif: is no" in terminal
