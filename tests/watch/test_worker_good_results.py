@@ -68,6 +68,9 @@ class Faulty(Supervised):
         super().__init__(settings_for(root, **changes), [str(program)])
         self.answer(Started)
 
+    def __enter__(self) -> "Faulty":
+        return self
+
     def fail(self, step: str, kind: str, at: int = 0) -> None:
         """Let a step fail from now on."""
         self._fault.write_text(json.dumps({"step": step, "kind": kind, "at": at}))
