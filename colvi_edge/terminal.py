@@ -9,7 +9,7 @@ are put into what is printed by `shown`, so that they neither begin a line nor a
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TextIO
@@ -32,7 +32,7 @@ from colvi_edge.doctor import Finding
 from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
-from colvi_edge.pipeline import Outcome
+from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.printable import printable_json, printable_lines, printable_name, unambiguous_name
 from colvi_edge.records import error_record
 
@@ -132,10 +132,7 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
                     continue  # its images were told of
                 if as_json:
                     print_json(_line(outcome))
-                if isinstance(outcome.result, Sidecar):
-                    result = outcome.result.model_copy(update={"patches": None})
-                    outcome = replace(outcome, result=result)
-                done.append(outcome)
+                done.append(_without_patches(outcome))
     except KeyboardInterrupt:
         if not as_json:
             _print_table(done)
@@ -146,6 +143,46 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
         _print_table(done)
     _print_notes(done)
     return done
+
+
+def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
+    """Say what became of results that stood: which were kept, replaced, or outlasted an error.
+
+    Args:
+        outcomes: as `show` returns them.
+        judge: name and version of the model that judged.
+    """
+    kept = Counter(
+        (f"{found.sidecar.model.name} {found.sidecar.model.version}", found.is_other_model)
+        for found in (outcome.result for outcome in outcomes)
+        if isinstance(found, Kept)
+    )
+    console = error_console()
+
+    def say(words: str) -> None:
+        console.print(shown(words), soft_wrap=True)
+
+    for (model, is_other), count in kept.items():
+        results, were, them = (
+            ("1 result is", "was", "it") if count == 1 else (f"{count} results are", "were", "them")
+        )
+        remedy = f"--stale judges {them} anew with {judge}" if is_other else f"--again judges {them}, too"
+        say(f"{results} of model {model} and {were} kept; {remedy}")
+    if replaced := sum(outcome.replaced for outcome in outcomes):
+        one = replaced == 1
+        words = (
+            "1 result was replaced; what it was"
+            if one
+            else f"{replaced} results were replaced; what they were"
+        )
+        say(f"{words} lies beside {'it' if one else 'them'} as .colvi.prev.json")
+    if outlasted := sum(outcome.stands is not None for outcome in outcomes):
+        words = (
+            "1 image that failed now keeps its"
+            if outlasted == 1
+            else f"{outlasted} images that failed now keep their"
+        )
+        say(f"{words} earlier result{'s' * (outlasted > 1)}, of the same content")
 
 
 def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
@@ -161,12 +198,26 @@ def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
     wide_console().print(table)
 
 
+def _without_patches(outcome: Outcome[Job]) -> Outcome[Job]:
+    result = outcome.result
+    if isinstance(result, Kept):
+        return replace(outcome, result=replace(result, sidecar=_short(result.sidecar)))
+    return replace(outcome, result=_short(result)) if isinstance(result, Sidecar) else outcome
+
+
+def _short(sidecar: Sidecar) -> Sidecar:
+    return sidecar.model_copy(update={"patches": None})
+
+
 def _line(outcome: Outcome[Job]) -> dict[str, Any]:
     """Return a record, and before it the raw file's path, which with the image's key says whose it is."""
-    return {"path": unambiguous_name(outcome.job.path), **as_plain(_record(outcome))}
+    kept = {"kept": True} if isinstance(outcome.result, Kept) else {}
+    return {"path": unambiguous_name(outcome.job.path), **kept, **as_plain(_record(outcome))}
 
 
 def _record(outcome: Outcome[Job]) -> Sidecar | Index | ErrorRecord:
+    if isinstance(outcome.result, Kept):
+        return outcome.result.sidecar
     if isinstance(outcome.result, Sidecar | Index):
         return outcome.result
     return error_record(outcome.job.raw.name, outcome.result, outcome.image_key)
@@ -202,12 +253,14 @@ def _print_notes(outcomes: Iterable[Outcome[Job]]) -> None:
 
 
 def _row(outcome: Outcome[Job]) -> tuple[str, list[str]]:
-    if not isinstance(outcome.result, Sidecar):
+    kept = isinstance(outcome.result, Kept)
+    sidecar = outcome.result.sidecar if isinstance(outcome.result, Kept) else outcome.result
+    if not isinstance(sidecar, Sidecar):
         label = image_label(printable_name(outcome.job.raw.name), outcome.image_key)
-        remark = str(outcome.result).removeprefix(f"{label}: ")
+        remark = str(sidecar).removeprefix(f"{label}: ")
         return "failed", ["", "", "", "", remark]
-    sidecar = outcome.result
-    remarks = " ".join(flag.words for flag in sidecar.quality)
+    words = [f"kept, of {sidecar.model.name} {sidecar.model.version}"] if kept else []
+    remarks = " ".join([*words, *(flag.words for flag in sidecar.quality)])
     if sidecar.votes is None:
         return "rejected", ["", "", "", "", remarks]
     votes = [str(n) for n in (sidecar.votes.control, sidecar.votes.patient, sidecar.votes.tie)]

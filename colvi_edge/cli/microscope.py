@@ -8,6 +8,7 @@ import typer
 
 from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.cli.options import (
+    AgainOption,
     BundleOption,
     ChannelsOption,
     EngineOption,
@@ -18,9 +19,12 @@ from colvi_edge.cli.options import (
     OverlayOption,
     PrecisionOption,
     SampleOption,
+    StaleOption,
     numbers_of,
     open_for,
     option,
+    refuse_name,
+    replace_of,
     roles_of,
 )
 from colvi_edge.errors import ColviEdgeError
@@ -53,6 +57,8 @@ def run(
             "--omero-csv", dir_okay=False, help="Also write a table that 'omero metadata populate' takes."
         ),
     ] = None,
+    stale: StaleOption = False,
+    again: AgainOption = False,
     json: JsonOption = False,
 ) -> None:
     """Diagnose images, here and now.
@@ -61,6 +67,9 @@ def run(
 
     Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
     the others; the exit code is then 1.
+
+    Results of another model are kept, unless --stale or --again is given; of what is replaced the JSON stays
+    as X.colvi.prev.json. A failure never touches a result of the same content.
     """
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
@@ -68,14 +77,17 @@ def run(
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import write_table
     from colvi_edge.pipeline import Diagnoser, process
-    from colvi_edge.terminal import show
+    from colvi_edge.terminal import show, show_standing
 
-    roles, limits = roles_of(channels), Limits.named(numbers_of(limit))
+    for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv)):
+        refuse_name(name, path)
+    roles, limits, replace = roles_of(channels), Limits.named(numbers_of(limit)), replace_of(stale, again)
     jobs = find_jobs(images, output_dir)
     opened = open_bundle(bundle)
     with closing(open_for(opened, engine, precision)) as running:
-        diagnoser = Diagnoser(opened, running, roles, limits, overlay)
+        diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace)
         outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
+    show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
     unread = 0
     if result_csv:

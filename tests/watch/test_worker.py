@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -47,11 +47,13 @@ SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
 class Supervised:
     """A worker, and the other end of its line."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(
+        self, settings: WorkerSettings, program: Sequence[str] = ("-m", "colvi_edge.watch.worker")
+    ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "colvi_edge.watch.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, *program, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
             )
         ours.settimeout(60)
