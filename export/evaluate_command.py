@@ -44,7 +44,7 @@ def evaluate_model(
     entries = read_dataset(dataset)
     with open_judge(model, engine, precision) as judge:
         judged, images = _judge(judge, entries, channels, said)
-    evaluation = evaluate(judged, [image.name for image in images])
+    evaluation = evaluate(judged, [image.name for image in images], [image.group for image in images])
     record = evaluation_record(evaluation, judge.model, facts(dataset, entries, images), said.sentences)
     publish(record, as_json=as_json, html=html)
     return said.exit_code

@@ -12,33 +12,47 @@ from .elements import (
     confusion,
     curves,
     facts,
+    how_sure,
     page,
     scores,
     side_by_side,
     table,
+    with_interval,
 )
 from .record import HEADINGS, METRICS, Bin, ComparisonRecord, ImageJudged, Method, figure
+
+_MEAN_CURVE = (
+    "Mean over the folds of the sensitivity at each false positive rate, and of the areas. The diagonal is "
+    "chance."
+)
 
 
 def render(record: ComparisonRecord) -> str:
     """Return the page of a comparison."""
     return page(
         record,
-        "colvi-edge comparison",
+        f"colvi-edge {_kind(record)}",
         [
             _lead(record),
             _figures(record),
             curves(
                 {method.name: method.roc for method in record.methods},
                 {method.name: (method.patch.mean.auc, method.image.mean.auc) for method in record.methods},
-                "Mean over the folds of the sensitivity at each false positive rate, and of the areas. The "
-                "diagonal is chance.",
+                _MEAN_CURVE if len(record.methods[0].folds) > 1 else "The diagonal is chance.",
             ),
             _folds(record),
             _wrong(record),
+            _who(record),
             facts(record, record.methods[0].image, Folds=str(len(record.methods[0].folds))),
         ],
     )
+
+
+def _kind(record: ComparisonRecord) -> str:
+    """Return what it is: only several methods are compared."""
+    if len(record.methods) > 1:
+        return "comparison"
+    return "cross-validation" if len(record.methods[0].folds) > 1 else "training"
 
 
 def _lead(record: ComparisonRecord) -> str:
@@ -54,7 +68,7 @@ def _lead(record: ComparisonRecord) -> str:
 
 
 def _figures(record: ComparisonRecord) -> str:
-    body = ""
+    body, several, folds = "", len(record.methods) > 1, len(record.methods[0].folds)
     for heading, level in (("Patches", "patch"), ("Images, by the majority of their patches", "image")):
         best = {
             name: max((getattr(getattr(method, level).mean, name) or 0.0) for method in record.methods)
@@ -65,17 +79,17 @@ def _figures(record: ComparisonRecord) -> str:
             pooled = getattr(method, level)
             cells = []
             for name in METRICS:
-                mean, sd = getattr(pooled.mean, name), getattr(pooled.sd, name)
-                cell = figure(mean) + (f" <small>± {figure(sd)}</small>" if sd is not None else "")
-                cells.append(f"<b>{cell}</b>" if mean == best[name] else cell)
+                cell, mean = with_interval(pooled.read(name)), getattr(pooled.mean, name)
+                cells.append(f"<b>{cell}</b>" if several and mean == best[name] else cell)
             rows.append([escape(method.name), *cells])
         body += f"<h3>{heading}</h3>" + table(["method", *HEADINGS], rows, "spread")
-    return section(
-        "Methods side by side",
-        "Mean ± standard deviation over the folds, patient being the positive class; the best of each column "
-        "is bold.",
-        body,
-    )
+    words = "Patient is the positive class."
+    if folds > 1:
+        words += " Mean ± standard deviation over the folds, whose images the intervals take together."
+    if several:
+        words += " The best of each column is bold."
+    title = "Methods side by side" if several else "Figures"
+    return section(title, f"{words} {how_sure(record.methods[0].patch)}", body)
 
 
 def _wrong(record: ComparisonRecord) -> str:
@@ -93,12 +107,18 @@ def _wrong(record: ComparisonRecord) -> str:
         cells = [_score(by[method.name]) for method in record.methods]
         rows.append([escape(first.name), first.truth, *cells])
     listed = table(["image", "truth", *(escape(method.name) for method in record.methods)], rows)
+    whose = "By at least one method, with their scores" if len(record.methods) > 1 else "With their scores"
+    every = (
+        "Every method judges every image right."
+        if len(record.methods) > 1
+        else "Every image is judged right."
+    )
     return section(
         "Images judged wrong",
-        "By at least one method, with their scores, the share of control votes in percent; bold if wrong.",
+        f"{whose}, the share of control votes in percent (100 = control); bold if wrong.",
         f"<details><summary><h3>{len(rows)} of {len(judged)}</h3></summary>{listed}</details>"
         if rows
-        else '<p class="good">Every method judges every image right.</p>',
+        else f'<p class="good">{every}</p>',
     )
 
 
@@ -112,14 +132,33 @@ def _folds(record: ComparisonRecord) -> str:
         f"<details{opened}><summary><h3>{escape(method.name)}</h3></summary>{_method(method)}</details>"
         for method in record.methods
     )
-    return section("Fold by fold", "", body)
+    title = "Fold by fold" if len(record.methods[0].folds) > 1 else "The test"
+    return section(title, "", body)
+
+
+def _who(record: ComparisonRecord) -> str:
+    """Return which images were for what."""
+    body = ""
+    for number, division in enumerate(record.divisions, 1):
+        rows = [
+            [words, str(len(names)), escape(", ".join(names))]
+            for words, names in (
+                ("to learn from", division.training),
+                ("to choose the epoch", division.validation),
+                ("to test on", division.test),
+            )
+        ]
+        heading = f"Fold {number}" if len(record.divisions) > 1 else "Names"
+        listed = table(["part", "images", "names"], rows, "names")
+        body += f"<details><summary><h3>{heading}</h3></summary>{listed}</details>"
+    return body and section("Which images were for what", "No subject is in two parts of a fold.", body)
 
 
 def _method(method: Method) -> str:
     rows = [
         [
-            f"fold {number}",
-            *(figure(getattr(fold.patch, name)) for name in METRICS),
+            f"fold {number}" if len(method.folds) > 1 else "figures",
+            *(with_interval(fold.patch.read(name)) for name in METRICS),
             f"{fold.image.right} of {fold.image.n}",
             figure(fold.calibration_error),
         ]
