@@ -35,19 +35,25 @@ def _sentence(
     worse = {of: pair for of, pair in known.items() if pair[1][1] < CHANCE}
     unclear = worse or {of: pair for of, pair in known.items() if pair[1][0] <= CHANCE}
     told = " and ".join(f"{of} {figure(value)} ({between(at)})" for of, (value, at) in unclear.items())
+    images = f"{controls} control and {patients} patient image{'' if patients == 1 else 's'}"
     ways = comb(patients + controls, patients)
+    have = "have 95 % intervals that include" if len(unclear) > 1 else "has a 95 % interval that includes"
     if worse:
         yield (
-            f"{name} is worse than chance on these images: {told}, with its 95 % interval, lies below 0.5; look "
-            "whether the labels are exchanged."
+            f"{name} is worse than chance on these images: {told}, with its 95 % interval, lies below "
+            "0.5; look whether the labels are exchanged."
+        )
+    elif unclear and figures.accuracy == 1:
+        yield (
+            f"{images} are too few to tell {name} from chance, though all are judged right: {told} {have} "
+            "0.5, which is chance."
         )
     elif unclear:
-        have = "have 95 % intervals that include" if len(unclear) > 1 else "has a 95 % interval that includes"
         yield f"{name} is no better than chance on these images: {told} {have} 0.5, which is chance."
     elif ways * _BY_LUCK < 1:
         yield (
-            f"{name} cannot be told from chance on these images: one guess in {ways} puts {controls} control "
-            f"and {patients} patient in the right order; test on more images."
+            f"{images} are too few to tell {name} from chance: one guess in {ways} puts them in the right "
+            "order."
         )
 
 

@@ -43,7 +43,7 @@ def render(record: ComparisonRecord) -> str:
             _folds(record),
             _wrong(record),
             _who(record),
-            facts(record, record.methods[0].image, Folds=str(len(record.methods[0].folds))),
+            facts(record, record.methods[0].image, **_number_of_folds(record)),
         ],
     )
 
@@ -53,6 +53,11 @@ def _kind(record: ComparisonRecord) -> str:
     if len(record.methods) > 1:
         return "comparison"
     return "cross-validation" if len(record.methods[0].folds) > 1 else "training"
+
+
+def _number_of_folds(record: ComparisonRecord) -> dict[str, str]:
+    folds = len(record.methods[0].folds)
+    return {"Folds": str(folds)} if folds > 1 else {}
 
 
 def _lead(record: ComparisonRecord) -> str:
@@ -151,29 +156,37 @@ def _who(record: ComparisonRecord) -> str:
         heading = f"Fold {number}" if len(record.divisions) > 1 else "Names"
         listed = table(["part", "images", "names"], rows, "names")
         body += f"<details><summary><h3>{heading}</h3></summary>{listed}</details>"
-    return body and section("Which images were for what", "No subject is in two parts of a fold.", body)
+    return body and section(
+        "Which images were for what", "No subject, where it is known, and no file is in two parts.", body
+    )
 
 
 def _method(method: Method) -> str:
+    several = len(method.folds) > 1
     rows = [
         [
-            f"fold {number}" if len(method.folds) > 1 else "figures",
+            f"fold {number}",
             *(with_interval(fold.patch.read(name)) for name in METRICS),
             f"{fold.image.right} of {fold.image.n}",
             figure(fold.calibration_error),
         ]
         for number, fold in enumerate(method.folds, 1)
     ]
+    all_folds = " of all folds" if several else ""
     mean, sd = method.calibration_error_mean, method.calibration_error_sd
     error = "This method gives no probabilities."
     if mean is not None:
         error = f"{CALIBRATION} Calibration error {figure(mean)}{'' if sd is None else f' ± {figure(sd)}'}."
     bins = _together([one for fold in method.folds for one in fold.reliability or ()])
     return (
-        table(["patches", *HEADINGS, "images right", "calibration error"], rows)
+        (
+            table(["patches", *HEADINGS, "images right", "calibration error"], rows, "spread")
+            if several
+            else ""
+        )
         + side_by_side(
-            ("Patches of all folds", confusion(method.patch, "patches")),
-            ("Images of all folds", confusion(method.image, "images")),
+            (f"Patches{all_folds}", confusion(method.patch, "patches")),
+            (f"Images{all_folds}", confusion(method.image, "images")),
         )
         + f'<h3>Scores of the images</h3><p class="quiet">{SCORES}</p>'
         + scores([image for fold in method.folds for image in fold.images])

@@ -29,8 +29,8 @@ CALIBRATION = (
     "80 % should be right."
 )
 SCORES = (
-    "Each dot is one image; its score is the share of control votes in percent. Controls belong to the right "
-    "of the middle, patients to the left; rings are judged wrong."
+    "Each dot is one image at its score (100 = control), the share of control votes in percent. Controls "
+    "belong to the right of the middle, patients to the left; rings are judged wrong."
 )
 
 

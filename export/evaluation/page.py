@@ -102,4 +102,4 @@ def _listed(images: Sequence[ImageJudged]) -> str:
         [escape(image.name), image.truth, image.diagnosis, f"{image.score:.1f}"]
         for image in sorted(images, key=lambda image: (abs(image.score - 50), image.name))
     ]
-    return table(["image", "truth", "judged", "score"], rows)
+    return table(["image", "truth", "judged", "score (100 = control)"], rows)

@@ -17,10 +17,10 @@ from .record import (
 )
 
 COUNTS = {
-    "tp": "tp, patients judged patient",
-    "fn": "fn, patients judged otherwise",
-    "tn": "tn, controls judged control",
-    "fp": "fp, controls judged otherwise",
+    "tp": "tp patients right",
+    "fn": "fn patients wrong",
+    "tn": "tn controls right",
+    "fp": "fp controls wrong",
 }
 """The confusion matrix, as people read it."""
 
