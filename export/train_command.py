@@ -60,7 +60,7 @@ def train_model(
     _check_targets(output, folds, html)
     if not teller.console.is_terminal:
         teller.say(f"reading {counted(len(entries), 'file')}")
-    with progress("Reading", len(entries)) as advance:
+    with said.told_at_the_end(), progress("Reading", len(entries)) as advance:
         data = gather(read_images(entries, LAYOUT, channels, said.left_out, advance))
     if off := _pixel_sizes_off(data.images):
         said.note(off)

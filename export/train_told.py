@@ -13,11 +13,9 @@ from colvi_edge.printable import printable_name
 
 from .dataset import SUBJECT, Image
 from .division import Division
+from .evaluate_command import FEW
 from .folds import Finished
 from .training import Epoch, Resumed, Step
-
-FEW = 8
-"""So many names of a part are told; more are in the page and in the JSON."""
 
 PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test": "to test on"}
 """What the parts of a division are for."""

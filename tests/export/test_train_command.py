@@ -295,7 +295,7 @@ def test_an_unreadable_file_costs_itself_and_the_exit_code(dataset: Path, tmp_pa
     code, out, err = run("evaluate", "demo", tmp_path, "--json")
 
     assert code == 1
-    assert "left out: 1.tif" in err
+    assert "left out: patient/1.tif: " in err
     assert len(orjson.loads(out)["images"]) == 3
 
 
@@ -307,7 +307,9 @@ def test_images_of_another_kind_of_number_cost_themselves(
     code, _, err = run("evaluate", bundle.path, dataset)
 
     assert code == 2
-    assert err.count("found uint16 pixels, and the network was made for uint8") == 40
+    assert "left out: 40 files (control/00.tif, patient/01.tif, " in err
+    assert " and 32 more): found uint16 pixels, and the network was made for uint8" in err
+    assert err.count("uint16") == 1
     assert "no image is left to be judged" in err
 
 
@@ -322,18 +324,19 @@ def test_a_model_file_costs_such_images_nothing_more(
     code, _, err = run("evaluate", tmp_path / "eight.pt", dataset)
 
     assert code == 2
-    assert err.count("its pixels are uint16, but the network was trained on uint8") == 40
+    assert err.count("its pixels are uint16, but the network was trained on uint8") == 1
+    assert "left out: 40 files (" in err
 
 
 def test_no_readable_image_is_one_sentence(tmp_path: Path, run: Run) -> None:
-    """Every file is named, and then that nothing is left to learn from."""
+    """The reason once, with every file, and then that nothing is left to learn from."""
     for name in ("control/a.tif", "patient/b.tif"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"no picture")
     code, _, err = run("train", tmp_path, "-o", tmp_path / "model.pt")
 
     assert code == 2
-    assert err.count("left out: ") == 2
+    assert err.count("left out: 2 files (control/a.tif, patient/b.tif): ") == 1
     assert "no image can be read" in err
 
 
