@@ -18,8 +18,8 @@ from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.samples import NamePattern
 
 DEMO_MODEL = "colvi-edge synthetic demo model"
-"""Name of the bundle that is shipped. By it, and not by a hash, results of the demo models of all versions are
-known, and of one that somebody trained anew."""
+"""Name of the bundle that is shipped. By it, and not by a hash, results of the demo models of all versions
+are known, and of one that somebody trained anew."""
 
 _TEXT = 400  # characters
 _FLAGS = 20
