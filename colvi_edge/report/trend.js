@@ -1,6 +1,6 @@
 // --- score over time
 
-const PLOT = { width: 240, height: 132, left: 26, right: 232, top: 22, bottom: 110 };
+const PLOT = { width: 240, height: 135, left: 26, right: 232, top: 22, bottom: 110 };
 const LABEL_WIDTH = 86;  // of 2026-11-20 in the widest of fonts, where the plot is smallest
 const MARKS = [  // of a model: its dashes, and the shape of its points, 1 from the middle to the rim
   [null, "M0-1A1 1 0 1 1 0 1A1 1 0 1 1 0-1Z"],
