@@ -199,9 +199,16 @@ def retry(folder: FolderArgument) -> None:
 def report(
     folder: Annotated[Path, typer.Argument(help="Holds results, in it and below it.", file_okay=False)],
     page: Annotated[
-        Path,
-        option("--output", "-o", of="report", metavar="HTML", dir_okay=False, help="The page, one file."),
-    ],
+        Path | None,
+        option(
+            "--output",
+            "-o",
+            of="report",
+            metavar="HTML",
+            dir_okay=False,
+            help="The page, one file; without it FOLDER/report.html. What is no report is not overwritten.",
+        ),
+    ] = None,
     sample: SampleOption = None,
 ) -> None:
     """Show the results of a folder on one page.
@@ -209,9 +216,12 @@ def report(
     Pictures, scores over time and a table, in one file that needs no network.
     """
     from colvi_edge.report.report import Report
+    from colvi_edge.report.words import closing_lines
 
-    images = Report(folder, page, sample=sample).write()
-    typer.echo(printable_name(f"{images} images: {page}"))
+    page = page or folder / "report.html"
+    made = Report(folder, page, sample=sample)
+    made.write()
+    typer.echo("\n".join(map(printable_name, closing_lines(folder, page, made.contents))))
 
 
 def install_service(

@@ -102,8 +102,8 @@ def test_the_page_follows_the_results(
 ) -> None:
     """It is there before the first result, inside the watched folder, and current after each.
 
-    A publisher that is killed is replaced; a page that cannot be written is said once, and nothing else
-    suffers from either.
+    A publisher that is killed is replaced; a page that cannot be written, or would take the place of somebody
+    else's, is said once, and nothing else suffers from any of it.
     """
     root = tmp_path / "scope"
     root.mkdir()
@@ -126,6 +126,11 @@ def test_the_page_follows_the_results(
     wait_until(lambda: unwritten in log.read_text())
     page.rmdir()
     wait_until(lambda: shown(page) == ["P1.tif", "P2.tif", "P3.tif"])
+    page.write_text("<title>Somebody's own page</title>")
+    shutil.copy(image, root / "P4.tif")
+    foreign = "the report is not written: report.html is no report of colvi-edge and would be overwritten"
+    wait_until(lambda: foreign in log.read_text())
+    assert page.read_text() == "<title>Somebody's own page</title>"
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(20) == 0
     said = log.read_text()
