@@ -1,7 +1,7 @@
 """The variables that mean something to us: the options', read off the commands themselves, and a few others'.
 
 A variable whose name has a slip of the finger sets nothing, and nothing else would say so: the default is
-taken, and the exit code is 0. So whatever begins with COLVI_EDGE_ and is not known is told. Values are not, as
+taken, and the exit code is 0. So whatever begins with COLVI_EDGE_ and is not known is told. Values are not:
 they may be private.
 """
 

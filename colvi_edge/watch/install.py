@@ -1,8 +1,8 @@
 """Makes a folder's service known to systemd: `colvi-edge install-service`. The operator starts it.
 
-First everything is looked at, then all is said, then it is done: `plan_installation` writes nothing, and what it
-returns tells and does. `service` says where which file lies. The template and the drop-ins are ours, and written
-anew at each call; the environment file is the operator's, and written once.
+First everything is looked at, then all is said, then it is done: `plan_installation` writes nothing, and what
+it returns tells and does. `service` says where which file lies. The template and the drop-ins are ours, and
+written anew at each call; the environment file is the operator's, and written once.
 """
 
 import os
@@ -152,11 +152,9 @@ def plan_installation(
     """
     faults = checks.Faults()
     root, command = root.absolute(), _command(root.absolute())
-    given = {
-        "COLVI_EDGE_BUNDLE": bundle,
-        **({"COLVI_EDGE_OUTPUT_DIR": str(output_dir)} if output_dir else {}),
-    }
-    tried = DEMO
+    given, tried, named = {"COLVI_EDGE_BUNDLE": bundle}, DEMO, False
+    if output_dir:
+        given["COLVI_EDGE_OUTPUT_DIR"] = str(output_dir)
     with faults:
         checks.check_system(root)
     with faults:
@@ -166,6 +164,7 @@ def plan_installation(
         checks.check_folder(service)
     with faults:
         checks.check_words(user, command, given)
+        named = True
     with faults:
         given = checks.full_paths(root, given)
         checks.check_bundle(root, given["COLVI_EDGE_BUNDLE"])
@@ -173,14 +172,14 @@ def plan_installation(
     if root == HERE:
         with faults:
             checks.check_visible([folder, command, *map(Path, given.values())])
-        if os.geteuid() == 0:
+        if named and os.geteuid() == 0:
             with faults:
                 checks.check_readable(user, command, tried)
     faults.raise_any()
 
-    named = [service.folder, *(Path(value) for value in given.values() if value != DEMO)]
+    places = [service.folder, *(Path(value) for value in given.values() if value != DEMO)]
     files = [service.template, service.drop_ins, service.environment]
-    checks.check_inside(root, [*files, *map(service.below, named)])
+    checks.check_inside(root, [*files, *map(service.below, places)])
     return _planned(service, command, user, given)
 
 
@@ -224,13 +223,12 @@ def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
     said = []
     if bundle == DEMO:
         said.append(
-            f"the model is '{DEMO}', which was trained on simulated pictures and knows nothing of real cultures: "
-            f"its results mean nothing. Name a bundle of your own as COLVI_EDGE_BUNDLE in {service.environment}"
+            f"'{DEMO}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of real "
+            "cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
+            f"COLVI_EDGE_BUNDLE in {service.environment}"
         )
     elif not bundle:
-        said.append(
-            f"{service.environment} names no COLVI_EDGE_BUNDLE: the service will not start without one"
-        )
+        said.append(f"{service.environment} names no COLVI_EDGE_BUNDLE: without, the service does not start")
     elif bundle != given["COLVI_EDGE_BUNDLE"]:
         try:
             checks.check_bundle(service.root, bundle)
@@ -238,8 +236,8 @@ def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
             said.append(f"the bundle that {service.environment} names cannot be opened: {error}")
     if any(command.is_relative_to(home) for home in _HOMES):
         said.append(
-            f"{command} lies in a home folder, which is a person's to move, close or delete; install colvi-edge "
-            f"in {_USUAL_COMMAND.parents[1]} and call its install-service"
+            f"{command} lies in a home folder, which is a person's to move, close or delete; install "
+            f"colvi-edge in {_USUAL_COMMAND.parents[1]} and call its install-service"
         )
     if not service.below(command).is_file():
         said.append(

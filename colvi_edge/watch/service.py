@@ -6,7 +6,8 @@
     /etc/colvi-edge/srv/scope.env                        the operator's, for /srv/scope
     /var/lib/colvi-edge/watch/scope-.../                 what the daemon keeps of it
 
-FOLDER is the path as systemd-escape writes it. All may lie below the root of another system, such as an image.
+FOLDER is the path as systemd-escape writes it. All may lie below the root of another system, such as an
+image.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What must be true before a service is installed. All that is not is told at once, and nothing is written."""
+"""What must be true before a service is installed. All that is not is told at once."""
 
 import os
 import re
@@ -111,8 +111,8 @@ def check_inside(root: Path, paths: Iterable[Path]) -> None:
     for path in paths:
         if not path.resolve().is_relative_to(real):
             raise UsageError(
-                f"{path}: a link leads out of --prefix {root}, to {path.resolve()}; give the place that it has "
-                "there, or call this in that system"
+                f"{path}: a link leads out of --prefix {root}, to {path.resolve()}; name the folder that it "
+                "stands for there"
             )
 
 

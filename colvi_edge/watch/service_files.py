@@ -68,7 +68,7 @@ class ServiceFile:
             self.path.chmod(0o644)
         except OSError as error:
             raise OutputError(
-                f"{self.path} cannot be written: {error.strerror}; see to that and call this again, which goes on"
+                f"{self.path} cannot be written: {error.strerror}; see to that and call this again"
             ) from error
 
 

@@ -20,10 +20,8 @@ def mount_units(service: Service, folders: Iterable[Path]) -> list[str]:
     if not service.is_here:
         points = list(_fstab(service.root))
     places = [folder.resolve() if service.is_here else folder for folder in folders]
-    mounts = dict.fromkeys(
-        max((HERE, *_above(place, points)), key=lambda p: len(p.parts)) for place in places
-    )
-    return [_unit(mount) for mount in mounts if mount != HERE]
+    mounts = dict.fromkeys(_lies_on(place, points) for place in places)
+    return [f"{escaped(mount)}.mount" for mount in mounts if mount != HERE]
 
 
 def remarks(service: Service, units: Sequence[str]) -> list[str]:
@@ -37,8 +35,8 @@ def remarks(service: Service, units: Sequence[str]) -> list[str]:
     for unit in units:
         if not systemctl("show", "--property=FragmentPath", "--value", unit):
             said.append(
-                f"{unit}: it was mounted by hand, so it will be away after the next start of the machine, and "
-                "the service will wait; give it a line in /etc/fstab"
+                f"{unit}: it was mounted by hand, so it is away after the next start of the machine, and the "
+                "service waits; give it a line in /etc/fstab"
             )
     for mounted in read_mounts(mountinfo()):
         if service.folder in Path(mounted.point).parents and is_share(mounted.kind):
@@ -49,12 +47,9 @@ def remarks(service: Service, units: Sequence[str]) -> list[str]:
     return said
 
 
-def _above(place: Path, points: Iterable[Path]) -> Iterator[Path]:
-    return (point for point in points if place.is_relative_to(point))
-
-
-def _unit(mount: Path) -> str:
-    return f"{escaped(mount)}.mount"
+def _lies_on(place: Path, points: Iterable[Path]) -> Path:
+    above = (point for point in points if place.is_relative_to(point))
+    return max(above, key=lambda point: len(point.parts), default=HERE)
 
 
 def _fstab(root: Path) -> Iterator[Path]:

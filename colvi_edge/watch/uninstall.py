@@ -1,8 +1,8 @@
 """Takes a folder's service away again: `colvi-edge uninstall-service`.
 
-What was written by install-service goes; what is the operator's, or cannot be made again, stays unless it is asked
-for. Whatever is gone already is passed over. Raw files and results are never touched, nor is the user: results
-belong to it, and its number could be given to somebody else.
+What was written by install-service goes; what is the operator's, and what the daemon keeps, stays unless it
+is asked for. Whatever is gone already is passed over. Raw files and results are never touched, nor is the
+user: results belong to it, and its number could be given to somebody else.
 """
 
 import re
@@ -65,7 +65,7 @@ class Removal:
                 _remove_empty(path.parent, self.service)
             except OSError as error:
                 raise OutputError(
-                    f"{path} cannot be removed: {error.strerror}; see to that and call this again, which goes on"
+                    f"{path} cannot be removed: {error.strerror}; see to that and call this again"
                 ) from error
         if self.service.is_here and is_systemd_running():
             systemctl("daemon-reload")
@@ -108,9 +108,9 @@ def plan_removal(folder: Path, *, purge: bool = False, root: Path = HERE, dry_ru
     found.not_ours(service.environment, "your settings")
     found.state_of(service, is_last=not others)
     if not (stop or found.remove or found.settings_or_state):
-        known = f"expected one of {', '.join(others)}" if others else "nor is another"
+        known = f"expected one of {', '.join(others)}" if others else "nor any other"
         raise UsageError(
-            f"{service.folder}: no service of this folder is installed, {known}; give its full path"
+            f"{service.folder}: found no service of this folder, {known}; give the folder as it was installed"
         )
     for place in (service.folder, *_written(settings)):
         if _is_there(service.below(place)):
