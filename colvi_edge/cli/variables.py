@@ -7,6 +7,7 @@ they may be private.
 
 import os
 from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -44,8 +45,6 @@ def unknown(names: Iterable[str], options: Collection[str], reader: str) -> Iter
     for name in sorted(names):
         if not name.upper().startswith(PREFIX) or name in options or name in OTHERS:
             continue
-        from difflib import get_close_matches  # only now: nothing that is right pays for it
-
         ends = {option.removeprefix(PREFIX): option for option in options}
         near = get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)
         remedy = f"did you mean {ends[near[0]]}?" if near else "unset it, or look for its name in the --help"

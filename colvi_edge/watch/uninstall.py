@@ -62,11 +62,13 @@ class Removal:
                     shutil.rmtree(path)
                 else:
                     path.unlink(missing_ok=True)
-                _remove_empty(path.parent, self.service)
             except OSError as error:
                 raise OutputError(
                     f"{path} cannot be removed: {error.strerror}; see to that and call this again"
                 ) from error
+        left = [self.service.environment.parent, self.service.drop_ins, self.service.template_drop_ins]
+        for folder in (*left, *(path.parent for path in self.remove)):
+            _remove_empty(folder, self.service)
         if self.service.is_here and is_systemd_running():
             systemctl("daemon-reload")
             if self.service.activity() == "failed":
@@ -209,6 +211,8 @@ def _remove_empty(folder: Path, service: Service) -> None:
     while folder.is_relative_to(settings) or folder.parent == units:
         try:
             folder.rmdir()
+        except FileNotFoundError:
+            pass
         except OSError:
             return
         folder = folder.parent

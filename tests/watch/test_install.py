@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from colvi_edge.errors import BundleError, OutputError, UsageError
 from colvi_edge.watch.install import plan_installation
-from colvi_edge.watch.service import Service
+from colvi_edge.watch.service import HERE, Service
 from colvi_edge.watch.service import escaped as our_escaped
-from colvi_edge.watch.service_checks import SeveralFaultsError
+from colvi_edge.watch.service_checks import SeveralFaultsError, full_paths
 from colvi_edge.watch.unit_files import environment, read_environment, unit
 from tests.tools.services import COMMAND, contents, escaped, install, make_root
 
@@ -226,6 +226,16 @@ def test_a_path_that_is_not_in_full_is_refused(root: Path, tmp_path: Path) -> No
     for given_one in ({"bundle": "model.colvi"}, {"output_dir": Path("results")}):
         with pytest.raises(UsageError, match="expected its full path"):
             install(FOLDER, root, **given_one)
+
+
+def test_a_relative_path_of_this_system_is_absolute_for_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service has no working folder. The word for the demo model is none, but may be a folder's name."""
+    monkeypatch.chdir(tmp_path)
+    paths = {"COLVI_EDGE_BUNDLE": "demo", "COLVI_EDGE_OUTPUT_DIR": "demo"}
+    assert full_paths(HERE, paths) == {**paths, "COLVI_EDGE_OUTPUT_DIR": f"{tmp_path}/demo"}
+    assert full_paths(HERE, {"COLVI_EDGE_BUNDLE": "a.colvi"}) == {"COLVI_EDGE_BUNDLE": f"{tmp_path}/a.colvi"}
 
 
 def test_a_link_that_leads_out_of_the_other_system_is_refused(root: Path, tmp_path: Path) -> None:
