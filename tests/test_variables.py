@@ -58,14 +58,6 @@ def test_every_variable_that_is_known_besides_is_used() -> None:
         assert any(file.startswith("tests/") for file in found[name]), name
 
 
-def test_every_option_has_a_variable_of_its_own() -> None:
-    """So that each is known; the help names it, too."""
-    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined] # a group of commands
-        for option in command.params:
-            if option.param_type_name == "option" and option.name != "help":
-                assert str(option.envvar).startswith("COLVI_EDGE_"), f"{name} {option.name}"
-
-
 def test_the_nearest_name_is_the_remedy() -> None:
     """By the part that differs: all names begin alike."""
 

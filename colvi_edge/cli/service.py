@@ -69,7 +69,7 @@ def uninstall_service(
         ),
     ],
     purge: Annotated[
-        bool, option("--purge", of="uninstall", help="Also remove your settings, and what the daemon knows.")
+        bool, option("--purge", help="Also remove your settings, and what the daemon knows.")
     ] = False,
     prefix: PrefixOption = Path("/"),
     dry_run: DryRunOption = False,
