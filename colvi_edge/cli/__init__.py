@@ -9,9 +9,11 @@ import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.cli.machine import bench, doctor
-from colvi_edge.cli.microscope import install_service, report, retry, run, status, watch
+from colvi_edge.cli.microscope import report, retry, run, status, watch
 from colvi_edge.cli.model import build, evaluate, explain, export, train
 from colvi_edge.cli.play import demo, simulate
+from colvi_edge.cli.service import install_service, uninstall_service
+from colvi_edge.cli.variables import warn_of_environment
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.printable import PrintableStream, printable_name, printable_traceback
 
@@ -33,6 +35,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def version(
+    context: typer.Context,
     show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Print the version, or go on to the command."""
@@ -40,10 +43,12 @@ def version(
     if show:
         typer.echo(f"colvi-edge {__version__}")
         raise typer.Exit
+    warn_of_environment(context.command)
 
 
 for _command in (
-    *(run, watch, status, retry, report, install_service),
+    *(run, watch, status, retry, report),
+    *(install_service, uninstall_service),
     *(demo, simulate),
     *(train, evaluate, explain, export, build),
     *(bench, doctor),

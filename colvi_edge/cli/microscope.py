@@ -222,27 +222,3 @@ def report(
     made = Report(folder, page, sample=sample)
     made.write()
     typer.echo("\n".join(map(printable_name, closing_lines(folder, page, made.contents))))
-
-
-def install_service(
-    folder: FolderArgument,
-    bundle: BundleOption,
-    output_dir: OutputDirOption = None,
-    user: Annotated[str, option("--user", help="System user that the service runs as; made if missing.")] = (
-        "colvi"
-    ),
-    prefix: Annotated[
-        Path,
-        option(
-            "--prefix", file_okay=False, help="Root of another system, such as an image, to install into."
-        ),
-    ] = Path("/"),
-) -> None:
-    """Have systemd watch a folder.
-
-    Writes the unit, its settings and a user, starts nothing, and says how to.
-    """
-    from colvi_edge.watch.install import install_service as install
-
-    lines = install(folder, bundle=bundle, output_dir=output_dir, user=user, prefix=prefix)
-    typer.echo("\n".join(map(printable_name, lines)))

@@ -18,11 +18,11 @@ from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.watch import publishing
 from colvi_edge.watch.children import Child
-from colvi_edge.watch.install import install_service
 from colvi_edge.watch.messages import Mount, PublisherSettings
 from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.states import States
+from tests.tools.services import install, make_root
 from tests.tools.watching import told, wait_until
 
 DRIVER = """
@@ -185,13 +185,13 @@ def test_what_cannot_be_a_report_is_refused_at_once(
 @pytest.mark.systemd
 def test_a_service_may_write_the_report_that_its_operator_names(tmp_path: Path) -> None:
     """After install-service was called again, as for everything else that lies elsewhere."""
-    folder = tmp_path / "scope"
-    folder.mkdir()
-    install_service(folder, bundle="demo", prefix=tmp_path / "prefix")
-    (settings,) = (tmp_path / "prefix").rglob("*.env")
+    folder = Path("/srv/scope")
+    root = make_root(tmp_path / "image", folder)
+    install(folder, root)
+    (settings,) = root.rglob("*.env")
     settings.write_text(settings.read_text() + "COLVI_EDGE_REPORT=/srv/www/today.html\n")
-    install_service(folder, bundle="demo", prefix=tmp_path / "prefix")
-    (written,) = (tmp_path / "prefix").rglob("folder.conf")
+    install(folder, root)
+    (written,) = root.rglob("folder.conf")
 
     assert "ReadWritePaths=-/srv/www\n" in written.read_text()
 
