@@ -31,7 +31,7 @@ def play(folder: Path, seed: int) -> int:
     bundle = open_bundle(DEMO)
     jobs = find_jobs(raws)
     with closing(open_engine(bundle)) as engine:
-        outcomes = show(process(Diagnoser(bundle, engine), jobs), len(jobs), as_json=False)
+        outcomes = show(process(Diagnoser(bundle, engine), jobs), len(jobs), as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]

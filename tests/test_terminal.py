@@ -23,5 +23,5 @@ def test_an_interruption_shows_what_was_done(capsys: pytest.CaptureFixture[str])
 
     printed = capsys.readouterr()
     assert "is empty (0 bytes)" in printed.out
-    assert "1 image: 1 failed" in printed.out
+    assert "1 image: 1 error" in printed.out
     assert "Interrupted: 1 of 3 files done." in printed.err
