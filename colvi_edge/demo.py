@@ -4,6 +4,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from rich.text import Text
+
 from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.jobs import find_jobs
@@ -12,6 +14,7 @@ from colvi_edge.pipeline import Diagnoser, process
 from colvi_edge.report.report import Report
 from colvi_edge.simulate import image_seed, simulate_folder, simulate_planes, write_imagej
 from colvi_edge.terminal import progress, show, shown, wide_console
+from colvi_edge.terminal_tables import print_words
 
 _PROJECTIONS = 6
 
@@ -40,10 +43,11 @@ def play(folder: Path, seed: int) -> int:
     page = folder / "report.html"
     Report(folder, page).write()
     console = wide_console()
-    console.print(f"\nModel     {bundle.name} {bundle.version}: simulated images, no clinical meaning")
-    console.print(
-        f"Engine    {info.runtime} {info.version}, {info.precision} on {info.device} ({shown(info.reason)})"
-    )
+    model = f"{bundle.name} {bundle.version}: simulated images, no clinical meaning"
+    engine_words = f"{info.runtime} {info.version}, {info.precision} on {info.device} ({info.reason})"
+    console.print()
+    print_words(console, Text(model), 10, Text("Model"))
+    print_words(console, Text(engine_words), 10, Text("Engine"))
     console.print(f"Right     {right} of {len(truths)} simulated cultures")
     console.print(f"Look at   {shown(str(page))}: all of them on one page", soft_wrap=True)
     console.print(f"          {shown(str(example))}.colvi.png", soft_wrap=True)

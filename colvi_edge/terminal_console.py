@@ -47,10 +47,7 @@ class PrintableConsole(Console):
 
     def _write(self, rows: Iterable[list[str]]) -> None:
         """Write rows past rich, which would make spaces of tabs."""
-        try:
-            self.file.writelines("\t".join(cells) + "\n" for cells in rows)
-        except BrokenPipeError:
-            self.on_broken_pipe()
+        self.file.writelines("\t".join(cells) + "\n" for cells in rows)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield what rich would print, made printable."""

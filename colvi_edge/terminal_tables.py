@@ -70,7 +70,7 @@ def print_name(console: PrintableConsole, name: str, before: Text | None = None)
 def print_words(console: PrintableConsole, words: Text, indent: int = 0, mark: Text | None = None) -> None:
     """Print a paragraph, folded between its words; a mark stands before it, within the indent."""
     if console.is_piped or not indent:
-        console.print(words)
+        console.print(_padded(mark, indent, is_right=False) + words if mark else words)
         return
     paragraph = Table.grid()
     paragraph.add_column(width=indent)

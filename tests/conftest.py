@@ -59,8 +59,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what tests leave for later starts out of the home."""
+    """Keep what tests leave for later starts out of the home, and the tester's terminal out of the tests."""
     with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("COLUMNS", raising=False)
         environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 
