@@ -169,7 +169,7 @@ def test_what_changed_is_printed(
 def test_a_bench_fits_80_columns(
     make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """There an engine stands above its changes, each in one line but for the longest; in a pipe it is in each."""
+    """There an engine stands above its changes; in a pipe it is in each row."""
     record = make_record()
     show(record, make_record(seed=1), budget_ms=1.0)
     piped = capsys.readouterr().out.splitlines()
@@ -184,7 +184,6 @@ def test_a_bench_fits_80_columns(
     assert re.match(r"--help, cold start +\d", next(line for line in lines if line.startswith("--help, c")))
     rows = [line.split("\t") for line in piped if line.startswith("openvino int8-cpu, network\t")]
     assert [len(row) for row in rows] == [6]
-    assert not any("\t" in line and line.startswith((" openvino", "\t")) for line in piped)
 
 
 def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> None:
