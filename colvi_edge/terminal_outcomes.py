@@ -17,7 +17,8 @@ from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.terminal_console import PrintableConsole, counted, shown
 from colvi_edge.terminal_tables import common_folder, print_command, print_name, print_named, print_words
 
-_COLOUR = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "error": "red"}
+OUTCOMES = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "error": "red"}
+"""What becomes of an image, in the order in which it is counted, and the colour of the word."""
 _HEADS = ("image", "diagnosis", "score (100\n= control)", "control\nvotes", "patient\nvotes", "tie")
 _NUMBERS = (2, 3, 4, 5)
 _INDENT = 4
@@ -60,7 +61,7 @@ def print_outcomes(console: PrintableConsole, outcomes: Sequence[Outcome[Job]]) 
     for words, names in errors.items():
         _print_error(console, words, names)
     found = Counter(row.word for row in rows)
-    counts = ", ".join(_of_kind(found[word], word) for word in _COLOUR if found[word])
+    counts = ", ".join(_of_kind(found[word], word) for word in OUTCOMES if found[word])
     console.print(f"\n{counted(len(rows), 'image')}{': ' if counts else ''}{counts}")
     _print_earlier(console, outcomes)
 
@@ -103,7 +104,7 @@ def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequen
     cells = [
         [
             Text(row.name),
-            Text(row.word, _COLOUR[row.word]),
+            Text(row.word, OUTCOMES[row.word]),
             *map(Text, row.cells),
             Text(", ".join(marks[title] for title in row.remarks)),
         ]
