@@ -7,6 +7,8 @@ shows their scores over time; the patient gets better, a little, as under a ther
 from contextlib import closing
 from pathlib import Path
 
+from rich.text import Text
+
 from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.culture import Label
 from colvi_edge.engines import open_engine
@@ -23,6 +25,7 @@ from colvi_edge.simulate import (
     write_imagej,
 )
 from colvi_edge.terminal import progress, show, shown, wide_console
+from colvi_edge.terminal_tables import print_words
 
 _DAYS = ("2026-11-03", "2026-11-10", "2026-11-17")
 _SEVERITIES: dict[Label, tuple[float | None, ...]] = {"control": (None,) * 3, "patient": (0.5, 0.3, 0.1)}
@@ -44,7 +47,7 @@ def play(folder: Path, seed: int) -> int:
     bundle = open_bundle(DEMO)
     jobs = find_jobs(raws)
     with closing(open_engine(bundle)) as engine:
-        outcomes = show(process(Diagnoser(bundle, engine), jobs), len(jobs), as_json=False)
+        outcomes = show(process(Diagnoser(bundle, engine), jobs), len(jobs), as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]
@@ -52,10 +55,11 @@ def play(folder: Path, seed: int) -> int:
     example = jobs[-2].raw  # of a patient, with all colours
     Report(folder, page).write()
     console = wide_console()
-    console.print(f"\nModel     {bundle.name} {bundle.version}: simulated images, no clinical meaning")
-    console.print(
-        f"Engine    {info.runtime} {info.version}, {info.precision} on {info.device} ({shown(info.reason)})"
-    )
+    model = f"{bundle.name} {bundle.version}: simulated images, no clinical meaning"
+    engine_words = f"{info.runtime} {info.version}, {info.precision} on {info.device} ({info.reason})"
+    console.print()
+    print_words(console, Text(model), 10, Text("Model"))
+    print_words(console, Text(engine_words), 10, Text("Engine"))
     console.print(f"Right     {right} of {len(truths)} simulated cultures")
     console.print(f"Look at   {shown(str(page))}: all of them, and scores over time", soft_wrap=True)
     console.print(f"          {shown(str(example))}.colvi.png", soft_wrap=True)

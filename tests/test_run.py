@@ -112,7 +112,7 @@ def test_one_good_and_twelve_broken_files(
     assert {name: after[name] for name in raws} == raws
     assert {name: record["error"]["kind"] for name, record in records.items()} == causes
     assert all(record["error"]["message"].startswith(name) for name, record in records.items())
-    assert "12 failed" in out
+    assert "12 errors" in out
     assert RESEARCH_USE_ONLY in out
     assert "Traceback" not in out + err
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
+from colvi_edge.cli.help import Command, Group
 from colvi_edge.cli.machine import bench, doctor
 from colvi_edge.cli.microscope import report, retry, run, status, watch
 from colvi_edge.cli.model import build, evaluate, explain, export, train
@@ -24,6 +25,7 @@ _ALONE = (demo, doctor)
 
 app = typer.Typer(
     name="colvi-edge",
+    cls=Group,
     help=f"Collagen VI diagnosis of fibroblast cultures, beside the microscope. {RESEARCH_USE_ONLY}",
     no_args_is_help=True,
     add_completion=False,
@@ -46,14 +48,17 @@ def version(
     warn_of_environment(context.command)
 
 
-for _command in (
-    *(run, watch, status, retry, report),
-    *(install_service, uninstall_service),
-    *(demo, simulate),
-    *(train, evaluate, explain, export, build),
-    *(bench, doctor),
-):
-    app.command(no_args_is_help=_command not in _ALONE)(_command)
+_COMMANDS = {
+    "At the microscope": (run, watch, status, retry, report),
+    "The service": (install_service, uninstall_service),
+    "Models": (train, evaluate, explain, export, build),
+    "This machine": (doctor, bench),
+    "Simulated images": (demo, simulate),
+}
+
+for _panel, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(cls=Command, rich_help_panel=_panel, no_args_is_help=_command not in _ALONE)(_command)
 
 
 def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -125,7 +125,9 @@ def watch(
     marker: Annotated[
         str | None,
         option(
-            "--marker", metavar="SUFFIX", help="X.tif is finished when X.tif<SUFFIX> appears, not by time."
+            "--marker",
+            metavar="SUFFIX",
+            help="X.tif is finished when X.tif.done appears, if this is .done; not by time.",
         ),
     ] = None,
     metrics: Annotated[
@@ -136,7 +138,6 @@ def watch(
         Path | None,
         option(
             "--report",
-            metavar="HTML",
             dir_okay=False,
             help="Keep a page of all results here; it may lie in the folder, too.",
         ),
