@@ -7,7 +7,7 @@ holds several, each image goes its own way, and the index comes last.
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -263,12 +263,25 @@ class Diagnoser:
         return index
 
 
-def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File]]:
+_STOP_SEEN_S = 0.2
+
+
+def process(
+    diagnoser: Diagnoser, jobs: Iterable[File], is_stopped: Callable[[], bool] | None = None
+) -> Iterator[Outcome[File]]:
     """Diagnose every image of every job, in order; one that fails stops none of the others.
 
     The next image is read and the last one written while this one is judged. Of each step one
     image is held in memory at a time. An outcome is given as soon as it is written, also while the
     next job is still being waited for.
+
+    Args:
+        diagnoser: does it.
+        jobs: the raw files.
+        is_stopped: asked between images whether no other is to be judged.
+
+    Raises:
+        KeyboardInterrupt: it was stopped; the outcome of every image that was judged was given before.
     """
     gc.freeze()  # what is loaded by now stays; looking for garbage in it cost every thirtieth image 14 ms
     reader = ThreadPoolExecutor(1, "read")
@@ -279,13 +292,16 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
             ahead = reader.submit(next, images, None)
             behind: Future[Outcome[File]] | None = None
             while True:
-                if behind is not None:
-                    pending: tuple[Future[Any], ...] = (ahead, behind)
-                    wait(pending, return_when=FIRST_COMPLETED)
-                    if behind.done():
-                        yield behind.result()
-                        behind = None
-                        continue
+                pending: list[Future[Any]] = [ahead, *([behind] if behind else [])]
+                wait(pending, _STOP_SEEN_S if is_stopped else None, FIRST_COMPLETED)
+                if behind is not None and behind.done():
+                    yield behind.result()
+                    behind = None
+                    continue
+                if is_stopped and is_stopped():
+                    break
+                if not ahead.done():
+                    continue
                 if (image := ahead.result()) is None:
                     break
                 ahead = reader.submit(next, images, None)
@@ -296,6 +312,8 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
                 behind = writer.submit(write, job, judged)
             if behind is not None:
                 yield behind.result()
+            if is_stopped and is_stopped():
+                raise KeyboardInterrupt
     finally:
         reader.shutdown(wait=False)  # it may wait for a job that never comes; a failure must not wait for it
 

@@ -123,10 +123,12 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
     What is returned lacks the patches: kept, they were 40 kB an image, and a folder may hold thousands.
     """
     done: list[Outcome[Job]] = []
+    files = 0
     try:
         with progress("Diagnosing", total) as advance:
             for outcome in outcomes:
                 if not outcome.image_key:
+                    files += 1
                     advance()
                 if isinstance(outcome.result, Index):
                     continue  # its images were told of
@@ -139,7 +141,6 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
     except KeyboardInterrupt:
         if not as_json:
             _print_table(done)
-        files = len({outcome.job for outcome in done})
         error_console().print(f"Interrupted: {files} of {total} files done.")
         raise
     if not as_json:

@@ -64,6 +64,7 @@ def run(
     """
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
+    from colvi_edge.interruption import interruptible
     from colvi_edge.jobs import find_jobs
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import write_table
@@ -75,7 +76,8 @@ def run(
     opened = open_bundle(bundle)
     with closing(open_for(opened, engine, precision)) as running:
         diagnoser = Diagnoser(opened, running, roles, limits, overlay)
-        outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
+        with interruptible() as is_stopped:
+            outcomes = show(process(diagnoser, jobs, is_stopped), len(jobs), as_json=json)
     folders = {job.place: job.folder for job in jobs}
     unread = 0
     if result_csv:
