@@ -144,6 +144,7 @@ class Diagnoser:
         limits: Limits | None = None,
         overlay: OverlayChoice = OverlayChoice.PNG,
         replace: Replace = Replace.OWN,
+        pixel_size_um: float | None = None,
     ) -> None:
         """Keep what every image needs.
 
@@ -154,6 +155,7 @@ class Diagnoser:
             limits: what a raw file may ask for.
             overlay: how it is written.
             replace: what is judged where a result of the same content stands.
+            pixel_size_um: of all raw files, whatever they say; None goes by what they say.
 
         Raises:
             BundleError: what the bundle knows of its training images cannot be read.
@@ -165,6 +167,7 @@ class Diagnoser:
         self._limits = limits or Limits()
         self._overlay = overlay
         self._replace = replace
+        self._pixel_size_um = pixel_size_um
 
     def read(self, job: RawFile) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
@@ -172,9 +175,14 @@ class Diagnoser:
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
         """
-        yield from acquire_opened(
+        for image in acquire_opened(
             job.open, job.name, channels=self._channels, limits=self._limits, may_lack=job.is_final
-        )
+        ):
+            if self._pixel_size_um is not None and isinstance(image, Acquisition):
+                yield image.with_pixel_size(self._pixel_size_um)
+            else:
+                yield image
+            del image  # or it would be held while the next one is read
 
     def judge(self, acquisition: Acquisition) -> Judged:
         """Return the result for an image: its diagnosis, or why it was rejected.

@@ -17,6 +17,7 @@ from colvi_edge.cli.options import (
     LimitOption,
     OutputDirOption,
     OverlayOption,
+    PixelSizeOption,
     PrecisionOption,
     SampleOption,
     StaleOption,
@@ -39,6 +40,7 @@ def run(
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
+    pixel_size_um: PixelSizeOption = None,
     limit: LimitOption = None,
     overlay: OverlayOption = OverlayChoice.PNG,
     result_csv: Annotated[
@@ -80,7 +82,7 @@ def run(
     jobs = find_jobs(images, output_dir)
     opened = open_bundle(bundle)
     with closing(open_for(opened, engine, precision)) as running:
-        diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace)
+        diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace, pixel_size_um)
         with interruptible() as is_stopped:
             outcomes = show(process(diagnoser, jobs, is_stopped), len(jobs), as_json=json)
     folders = {job.place: job.folder for job in jobs}
@@ -105,6 +107,7 @@ def watch(
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
+    pixel_size_um: PixelSizeOption = None,
     limit: LimitOption = None,
     overlay: OverlayOption = OverlayChoice.PNG,
     once: Annotated[bool, option("--once", help="Diagnose what is there, then exit.")] = False,
@@ -157,6 +160,7 @@ def watch(
         engine=engine.value,
         precision=precision.value,
         channels=roles_of(channels),
+        pixel_size_um=pixel_size_um,
         limits=numbers_of(limit),
         once=once,
         poll=poll,

@@ -56,7 +56,7 @@ SOUND: list[Message] = [
     Root("share away", "gone", None),
     Root("here", "", MOUNT, Mount("/results", "nfs4", "nas:/results", "/day")),
     Degraded("deaf"),
-    WorkerSettings("/data", "/out", "demo", "", "auto", "auto", ["nuclei"], {"pixels": 1}, "png"),
+    WorkerSettings("/data", "/out", "demo", "", "auto", "auto", ["nuclei"], {"pixels": 1}, "png", 0.3),
     Work(1, "a.tif", SIGNATURE, MOUNT, True, False, "incomplete"),
     Condemn(1, "a.tif", MOUNT, "killed", "three times"),
     Finish(),
