@@ -301,7 +301,7 @@ def test_the_published_programs_table_is_a_view_of_the_sidecars(
     ("arguments", "code", "words"),
     [
         (["nowhere.tif", "--bundle", "demo"], 2, "nowhere.tif is not there"),
-        (["--bundle", "demo", "."], 2, "found no .tif or .lif file"),
+        (["--bundle", "demo", "."], 2, "found no .tif, .tiff or .lif file below ., but nothing at all"),
         (["x.tif", "--bundle", "nowhere"], 4, "nowhere is not a folder"),
         (["x.tif", "--bundle", "demo", "--limit", "pixels=many"], 2, "--limit pixels=many"),
         (

@@ -33,7 +33,12 @@ from colvi_edge.printable import printable_name
 
 def run(
     images: Annotated[
-        list[Path], typer.Argument(help="Raw files, or folders to search for them.", readable=False)
+        list[Path],
+        typer.Argument(
+            help="Raw files, or folders to search for .tif, .tiff and .lif (or .TIF ...); links in them are not "
+            "followed.",
+            readable=False,
+        ),
     ],
     bundle: BundleOption,
     output_dir: OutputDirOption = None,
@@ -79,7 +84,7 @@ def run(
     from colvi_edge.terminal import show
 
     roles, limits, replace = roles_of(channels), Limits.named(numbers_of(limit)), replace_of(stale, again)
-    jobs = find_jobs(images, output_dir)
+    jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
     opened = open_bundle(bundle)
     with closing(open_for(opened, engine, precision)) as running:
         diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace, pixel_size_um)
