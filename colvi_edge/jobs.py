@@ -11,6 +11,7 @@ from colvi_edge.acquisition import OPEN_FLAGS, RAW_SUFFIXES, is_raw_name
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.names import is_output_name
+from colvi_edge.printable import counted
 
 _KINDS_LISTED = 5
 _LONGEST_KIND = 12  # characters
@@ -157,16 +158,12 @@ class _Seen:
         if others := self.others.total():
             kinds = [f"{count} {kind}" for kind, count in self.others.most_common(_KINDS_LISTED)]
             kinds += ["..."] if len(self.others) > _KINDS_LISTED else []
-            words.append(f"{_counted(others, 'file')} of other kinds: {', '.join(kinds)}")
+            words.append(f"{counted(others, 'file')} of other kinds: {', '.join(kinds)}")
         if self.ours:
-            words.append(_counted(self.ours, "result file") + " of colvi-edge")
+            words.append(counted(self.ours, "result file") + " of colvi-edge")
         if self.hidden:
             words.append(f"{self.hidden} hidden")
         return words + ([self.words_of_links()] if self.links else [])
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _nothing_found(folders: list[Path], seen: _Seen) -> str:

@@ -35,7 +35,7 @@ def run(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Raw files, or folders to search for .tif, .tiff and .lif (or .TIF ...); links in them are not "
+            help="Raw files, or folders to search for .tif, .tiff and .lif (or .TIF); links in them are not "
             "followed.",
             readable=False,
         ),
