@@ -11,6 +11,7 @@ from colvi_edge.acquisition import OPEN_FLAGS, RAW_SUFFIXES, is_raw_name
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.names import is_output_name
+from colvi_edge.outputs.sidecar import Image
 from colvi_edge.printable import counted
 
 _KINDS_LISTED = 5
@@ -47,6 +48,13 @@ class Job:
     def open(self) -> int:
         """Open the raw file."""
         return os.open(self.raw, OPEN_FLAGS)
+
+    def may_be(self, image: Image) -> bool:
+        """Return whether the raw file has the length of what a record is of, or nobody can tell."""
+        try:
+            return image.bytes in (None, self.raw.stat().st_size)
+        except OSError:
+            return True
 
     def results(self) -> AbstractContextManager[int]:
         """Hold the folder of the outputs open."""

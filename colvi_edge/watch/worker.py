@@ -8,13 +8,12 @@ state that was read, the root on its mount, and the supervisor alive.
 """
 
 import errno
-import hashlib
 import os
 import select
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from colvi_edge.acquisition import Limits
 from colvi_edge.choices import OverlayChoice, Replace
@@ -28,9 +27,9 @@ from colvi_edge.errors import (
     IncompleteFileError,
     OutputError,
 )
-from colvi_edge.outputs.folder import intact_result
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
+from colvi_edge.standing import kept_result
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.kept_bundles import kept_bundle
 from colvi_edge.watch.messages import (
@@ -58,12 +57,12 @@ from colvi_edge.watch.watched_file import (
     WatchedFile,
     error_number,
 )
+from colvi_edge.writing import write_error
 
 ALIVE_EVERY_S = 2.0
+REPLACED = "the result before it is now .colvi.prev.json"
 NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
-
-_CHUNK = 1 << 20
 
 _FOLDER_WIDE = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full", errno.EROFS: "read-only"}
 
@@ -76,6 +75,9 @@ class Worker:
         self._line = line
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
+        self._outlasted: dict[
+            int, ColviEdgeError
+        ] = {}  # what an image failed for whose earlier result stands
 
     def run(self) -> None:
         """Work until told to finish, or the supervisor ends."""
@@ -108,7 +110,7 @@ class Worker:
             )
         )
         try:
-            for outcome in process(diagnoser, self._files(diagnoser, places)):
+            for outcome in process(diagnoser, self._files(places)):
                 self._answer(outcome)
         except EngineLostError as error:
             # The engine's fault, not the files': their attempts must not count against them.
@@ -117,12 +119,12 @@ class Worker:
             raise
         engine.close()
 
-    def _files(self, diagnoser: Diagnoser, places: Places) -> Iterator[WatchedFile]:
+    def _files(self, places: Places) -> Iterator[WatchedFile]:
         for work in self._given():
             file = self._begun[work.number] = WatchedFile(work, places)
             if isinstance(work, Condemn):
-                self._condemn(file, work, diagnoser)
-            elif work.anew or not (result := self._has_result(file)):
+                self._condemn(file, work)
+            elif work.anew or not (result := kept_result(file, _any_model, failed_too=True)):
                 yield file
             else:
                 self._say(work.number, "same", result)
@@ -141,20 +143,9 @@ class Worker:
                 if isinstance(message, Work | Condemn):
                     yield message
 
-    def _has_result(self, file: WatchedFile) -> Sidecar | Index | None:
-        """Return the intact result of exactly this content: nothing is judged twice."""
+    def _condemn(self, file: WatchedFile, work: Condemn) -> None:
         try:
-            with file.results() as folder:
-                result = intact_result(folder, file.name)
-            if not result or result.status == "error" or not file.has_bytes(result.image.bytes):
-                return None
-            return result if result.image.sha256 == sha256_of(file.open) else None
-        except (ColviEdgeError, OSError):
-            return None  # what stands in the way will be met, and told, on the usual way
-
-    def _condemn(self, file: WatchedFile, work: Condemn, diagnoser: Diagnoser) -> None:
-        try:
-            diagnoser.write_error(CondemnedError(work.message), file)
+            write_error(CondemnedError(work.message), file)
         except ColviEdgeError as trouble:
             self._answer(Outcome(file, trouble))
         else:
@@ -163,8 +154,15 @@ class Worker:
     def _answer(self, outcome: Outcome[WatchedFile]) -> None:
         file, result = outcome.job, outcome.result
         number = file.work.number
-        if outcome.image_key:
-            return  # the file's own answer follows
+        if outcome.replaced:
+            file.note(REPLACED)
+        if outcome.image_key:  # the file's own answer follows
+            if outcome.stands is not None and isinstance(result, ColviEdgeError):
+                self._outlasted[number] = result
+            return
+        outlasted = self._outlasted.pop(number, None)
+        if outlasted is not None and isinstance(result, Index):
+            result = outlasted
         if isinstance(result, Sidecar | Index):
             self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
             return
@@ -214,6 +212,11 @@ def output_kind(error: OutputError) -> str:
     return _FOLDER_WIDE.get(error_number(error) or 0, error.kind)
 
 
+def _any_model(_: Sidecar) -> bool:
+    """Return True: what was judged once is not judged again, whichever model it was."""
+    return True
+
+
 def _is_of_file(error: ColviEdgeError) -> bool:
     """Return whether an error is about the raw file itself, and not about the folder that it lies in."""
     return isinstance(error, AcquisitionError) and not isinstance(error, ShareAwayError)
@@ -226,15 +229,6 @@ def verdict(result: Sidecar | Index) -> str:
         words = [f"{counts[status]} {status}" for status in ("ok", "rejected", "error") if counts[status]]
         return f"images: {', '.join(words)}"
     return "rejected" if result.score is None else f"{result.diagnosis}, score {result.score:.1f}"
-
-
-def sha256_of(opened: Callable[[], int]) -> str:
-    """Return the hash of a file that `opened` opens."""
-    digest = hashlib.sha256()
-    with os.fdopen(opened(), "rb") as file:
-        while block := file.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def main() -> None:
