@@ -379,6 +379,8 @@ def test_every_option_has_its_variable() -> None:
         "evaluate": {"--html"},
         "explain": {"--model", "--patch", "--network", "--classes", "--activation"},
         "report": {"--output"},
+        "table": {"--output"},
+        "clean": {"--yes"},
         "doctor": {"--image"},
         "bench": {"--rounds", "--idle", "--peers", "--check", "--budget-ms", "--compare", "--json", "--html"},
     }

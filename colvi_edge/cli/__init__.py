@@ -8,7 +8,7 @@ from typing import Annotated, TextIO, cast
 import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
-from colvi_edge.cli.folder import table
+from colvi_edge.cli.folder import clean, table
 from colvi_edge.cli.machine import bench, doctor
 from colvi_edge.cli.microscope import install_service, report, retry, run, status, watch
 from colvi_edge.cli.model import build, evaluate, explain, export, train
@@ -46,7 +46,7 @@ def version(
 
 for _command in (
     *(run, watch, status, retry, report, install_service),
-    *(table,),
+    *(table, clean),
     *(demo, simulate),
     *(train, evaluate, explain, export, build),
     *(bench, doctor),
