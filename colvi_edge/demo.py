@@ -12,6 +12,7 @@ from rich.text import Text
 from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.culture import Label
 from colvi_edge.engines import open_engine
+from colvi_edge.interruption import interruptible
 from colvi_edge.jobs import find_jobs
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Diagnoser, process
@@ -46,8 +47,9 @@ def play(folder: Path, seed: int) -> int:
     raws = _acquire(folder, seed)
     bundle = open_bundle(DEMO)
     jobs = find_jobs(raws)
-    with closing(open_engine(bundle)) as engine:
-        outcomes = show(process(Diagnoser(bundle, engine), jobs), len(jobs), as_json=False, with_report=False)
+    with closing(open_engine(bundle)) as engine, interruptible() as is_stopped:
+        done = process(Diagnoser(bundle, engine), jobs, is_stopped)
+        outcomes = show(done, len(jobs), as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]

@@ -7,7 +7,7 @@ holds several, each image goes its own way, and the index comes last.
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -51,6 +51,7 @@ class Diagnoser:
         limits: Limits | None = None,
         overlay: OverlayChoice = OverlayChoice.PNG,
         replace: Replace = Replace.OWN,
+        pixel_size_um: float | None = None,
     ) -> None:
         """Keep what every image needs.
 
@@ -61,6 +62,7 @@ class Diagnoser:
             limits: what a raw file may ask for.
             overlay: how it is written.
             replace: what is judged where a result of the same content stands.
+            pixel_size_um: of all raw files, whatever they say; None goes by what they say.
 
         Raises:
             BundleError: what the bundle knows of its training images cannot be read.
@@ -72,6 +74,7 @@ class Diagnoser:
         self._limits = limits or Limits()
         self.overlay = overlay
         self._replace = replace
+        self._pixel_size_um = pixel_size_um
         self._is_kept = keeps(replace, bundle.sha256)
 
     def read(self, job: RawFile) -> Iterator[Acquisition | Refused]:
@@ -80,9 +83,14 @@ class Diagnoser:
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
         """
-        yield from acquire_opened(
+        for image in acquire_opened(
             job.open, job.name, channels=self._channels, limits=self._limits, may_lack=job.is_final
-        )
+        ):
+            if self._pixel_size_um is not None and isinstance(image, Acquisition):
+                yield image.with_pixel_size(self._pixel_size_um)
+            else:
+                yield image
+            del image  # or it would be held while the next one is read
 
     def judge(self, acquisition: Acquisition) -> Judged:
         """Return the result for an image: its diagnosis, or why it was rejected.
@@ -149,12 +157,25 @@ class Diagnoser:
         return Kept(sidecar, sidecar.model.sha256 != self._bundle.sha256)
 
 
-def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File]]:
+_STOP_SEEN_S = 0.2
+
+
+def process(
+    diagnoser: Diagnoser, jobs: Iterable[File], is_stopped: Callable[[], bool] | None = None
+) -> Iterator[Outcome[File]]:
     """Diagnose every image of every job, in order; one that fails stops none of the others.
 
     The next image is read and the last one written while this one is judged. Of each step one
     image is held in memory at a time. An outcome is given as soon as it is written, also while the
     next job is still being waited for.
+
+    Args:
+        diagnoser: does it.
+        jobs: the raw files.
+        is_stopped: asked between images whether no other is to be judged.
+
+    Raises:
+        KeyboardInterrupt: it was stopped; the outcome of every image that was judged was given before.
     """
     gc.freeze()  # what is loaded by now stays; looking for garbage in it cost every thirtieth image 14 ms
     reader = ThreadPoolExecutor(1, "read")
@@ -165,13 +186,16 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
             ahead = reader.submit(next, images, None)
             behind: Future[Outcome[File]] | None = None
             while True:
-                if behind is not None:
-                    pending: tuple[Future[Any], ...] = (ahead, behind)
-                    wait(pending, return_when=FIRST_COMPLETED)
-                    if behind.done():
-                        yield behind.result()
-                        behind = None
-                        continue
+                pending: list[Future[Any]] = [ahead, *([behind] if behind else [])]
+                wait(pending, _STOP_SEEN_S if is_stopped else None, FIRST_COMPLETED)
+                if behind is not None and behind.done():
+                    yield behind.result()
+                    behind = None
+                    continue
+                if is_stopped and is_stopped():
+                    break
+                if not ahead.done():
+                    continue
                 if (image := ahead.result()) is None:
                     break
                 ahead = reader.submit(next, images, None)
@@ -182,6 +206,8 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
                 behind = writer.submit(write, job, judged)
             if behind is not None:
                 yield behind.result()
+            if is_stopped and is_stopped():
+                raise KeyboardInterrupt
     finally:
         reader.shutdown(wait=False)  # it may wait for a job that never comes; a failure must not wait for it
 

@@ -54,6 +54,8 @@ def result_record(
     height, width = acquisition.planes.shape[2:]
     raw, settings = f"{source.sha256}/{acquisition.image_key}", f"{bundle.sha256}/{engine.precision}"
     settings += f"/{','.join(acquisition.channels)}"
+    if acquisition.pixel_size_named:  # else the raw file says it
+        settings += f"/pixels of {acquisition.pixel_size_um!r} um"
     judged: dict[str, Any] = {} if diagnosis is None else _judgement(diagnosis, patch_px)
     return Sidecar(
         result_id=uuid5(_RESULTS, f"{raw}/{settings}"),

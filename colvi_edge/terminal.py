@@ -85,10 +85,12 @@ def show(
         with_report: say how to see all results on one page.
     """
     done: list[Outcome[Job]] = []
+    files = 0
     try:
         with progress("Diagnosing", total) as advance:
             for outcome in outcomes:
                 if not outcome.image_key:
+                    files += 1
                     advance()
                 if isinstance(outcome.result, Index):
                     continue  # its images were told of
@@ -98,7 +100,6 @@ def show(
     except KeyboardInterrupt:
         if not as_json:
             _print_all(done, with_report)
-        files = len({outcome.job for outcome in done})
         error_console().print(f"Interrupted: {files} of {total} files done.")
         raise
     if not as_json:

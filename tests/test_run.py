@@ -302,7 +302,7 @@ def test_the_published_programs_table_is_a_view_of_the_sidecars(
     ("arguments", "code", "words"),
     [
         (["nowhere.tif", "--bundle", "demo"], 2, "nowhere.tif is not there"),
-        (["--bundle", "demo", "."], 2, "found no .tif or .lif file"),
+        (["--bundle", "demo", "."], 2, "found no .tif, .tiff or .lif file below ., but nothing at all"),
         (["x.tif", "--bundle", "nowhere"], 4, "nowhere is not a folder"),
         (["x.tif", "--bundle", "demo", "--limit", "pixels=many"], 2, "--limit pixels=many"),
         (
@@ -379,6 +379,8 @@ def test_every_option_has_its_variable() -> None:
         "evaluate": {"--html"},
         "explain": {"--model", "--patch", "--network", "--classes", "--activation"},
         "report": {"--output"},
+        "table": {"--output"},
+        "clean": {"--yes"},
         "doctor": {"--image"},
         "bench": {"--rounds", "--idle", "--peers", "--check", "--budget-ms", "--compare", "--json", "--html"},
     }

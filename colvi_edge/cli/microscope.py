@@ -17,6 +17,7 @@ from colvi_edge.cli.options import (
     LimitOption,
     OutputDirOption,
     OverlayOption,
+    PixelSizeOption,
     PrecisionOption,
     SampleOption,
     StaleOption,
@@ -33,13 +34,19 @@ from colvi_edge.printable import printable_name
 
 def run(
     images: Annotated[
-        list[Path], typer.Argument(help="Raw files, or folders to search for them.", readable=False)
+        list[Path],
+        typer.Argument(
+            help="Raw files, or folders to search for .tif, .tiff and .lif (or .TIF); links in them are not "
+            "followed.",
+            readable=False,
+        ),
     ],
     bundle: BundleOption,
     output_dir: OutputDirOption = None,
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
+    pixel_size_um: PixelSizeOption = None,
     limit: LimitOption = None,
     overlay: OverlayOption = OverlayChoice.PNG,
     result_csv: Annotated[
@@ -73,6 +80,7 @@ def run(
     """
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
+    from colvi_edge.interruption import interruptible
     from colvi_edge.jobs import find_jobs
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import write_table
@@ -82,11 +90,12 @@ def run(
     for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv)):
         refuse_name(name, path)
     roles, limits, replace = roles_of(channels), Limits.named(numbers_of(limit)), replace_of(stale, again)
-    jobs = find_jobs(images, output_dir)
+    jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
     opened = open_bundle(bundle)
     with closing(open_for(opened, engine, precision)) as running:
-        diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace)
-        outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
+        diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace, pixel_size_um)
+        with interruptible() as is_stopped:
+            outcomes = show(process(diagnoser, jobs, is_stopped), len(jobs), as_json=json)
     show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
     unread = 0
@@ -110,6 +119,7 @@ def watch(
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
+    pixel_size_um: PixelSizeOption = None,
     limit: LimitOption = None,
     overlay: OverlayOption = OverlayChoice.PNG,
     once: Annotated[bool, option("--once", help="Diagnose what is there, then exit.")] = False,
@@ -163,6 +173,7 @@ def watch(
         engine=engine.value,
         precision=precision.value,
         channels=roles_of(channels),
+        pixel_size_um=pixel_size_um,
         limits=numbers_of(limit),
         once=once,
         poll=poll,

@@ -89,6 +89,16 @@ ChannelsOption = Annotated[
         "two channels without names are nuclei,collagen.",
     ),
 ]
+PixelSizeOption = Annotated[
+    float | None,
+    option(
+        "--pixel-size-um",
+        min=0.001,
+        max=1000,
+        help="Edge of a pixel, where the files do not say it; where one says another, this counts, and the "
+        "result tells both.",
+    ),
+]
 OutputDirOption = Annotated[
     Path | None,
     option(

@@ -43,7 +43,7 @@ class Gatherer:
         """
         found: dict[str, tuple[tuple[int, ...], Entry | None]] = {}
         unlisted: list[OSError] = []
-        for folder, name, here in _records(folder_fd, unlisted):
+        for folder, name, here in records_below(folder_fd, unlisted):
             path = f"{folder}/{name}" if folder else name
             try:
                 status = os.stat(name, dir_fd=here, follow_symlinks=False)
@@ -66,7 +66,7 @@ class Gatherer:
         return entry(record, folder, name, self._pattern) if record else None
 
 
-def _records(folder_fd: int, unlisted: list[OSError]) -> Iterator[tuple[str, str, int]]:
+def records_below(folder_fd: int, unlisted: list[OSError]) -> Iterator[tuple[str, str, int]]:
     """Yield folder, name and the folder's descriptor of all that may be a record; note what is closed."""
     for folder, subfolders, names, here in os.fwalk(".", onerror=unlisted.append, dir_fd=folder_fd):
         relative = folder.removeprefix(".").removeprefix("/")

@@ -182,6 +182,7 @@ class WorkerSettings:
         channels: role of each channel of the files; None asks the file.
         limits: what a raw file may ask for: names and values of `acquisition.Limits`.
         overlay: as on the command line.
+        pixel_size_um: of all raw files; None asks them.
     """
 
     root: str
@@ -193,6 +194,7 @@ class WorkerSettings:
     channels: list[str] | None
     limits: dict[str, int]
     overlay: str
+    pixel_size_um: float | None = None
 
 
 @dataclass(frozen=True)

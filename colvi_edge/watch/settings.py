@@ -32,6 +32,7 @@ class WatchSettings:
             the publisher opens it.
         sample: pattern that finds sample and date in names, for the report; None takes the default.
         overlay: as on the command line.
+        pixel_size_um: of all raw files; None asks them.
         log_names: files are named in full in the log.
         once: diagnose what is there, then end.
     """
@@ -52,6 +53,7 @@ class WatchSettings:
     report: Path | None = None
     sample: str | None = None
     overlay: str = "png"
+    pixel_size_um: float | None = None
 
     def absolute(self) -> "WatchSettings":
         """Return the same with absolute paths, as children have another working directory.
@@ -101,6 +103,7 @@ class WatchSettings:
             channels=self.channels,
             limits=self.limits,
             overlay=self.overlay,
+            pixel_size_um=self.pixel_size_um,
         )
 
     def for_publisher(self) -> PublisherSettings:

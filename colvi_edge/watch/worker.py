@@ -88,7 +88,9 @@ class Worker:
             limits = Limits.named(settings.limits)
             places = Places(settings.root, settings.output_dir)
             overlay = OverlayChoice(settings.overlay)
-            diagnoser = Diagnoser(bundle, engine, settings.channels, limits, overlay, Replace.ALL)
+            diagnoser = Diagnoser(
+                bundle, engine, settings.channels, limits, overlay, Replace.ALL, settings.pixel_size_um
+            )
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
         except ColviEdgeError as error:

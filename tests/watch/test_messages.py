@@ -56,7 +56,7 @@ SOUND: list[Message] = [
     Root("share away", "gone", None),
     Root("here", "", MOUNT, Mount("/results", "nfs4", "nas:/results", "/day")),
     Degraded("deaf"),
-    WorkerSettings("/data", "/out", "demo", "", "auto", "auto", ["nuclei"], {"pixels": 1}, "png"),
+    WorkerSettings("/data", "/out", "demo", "", "auto", "auto", ["nuclei"], {"pixels": 1}, "png", 0.3),
     Work(1, "a.tif", SIGNATURE, MOUNT, True, False, "incomplete"),
     Condemn(1, "a.tif", MOUNT, "killed", "three times"),
     Finish(),
@@ -137,7 +137,7 @@ def test_no_field_may_be_missing(message: Message) -> None:
     for name in vars(message):
         less = {key: value for key, value in plain.items() if key != name}
         line = json.dumps(less).encode()
-        optional = {"not_read", "barred", "not_kept", "results_mount"}
+        optional = {"not_read", "barred", "not_kept", "results_mount", "pixel_size_um"}
         if name in optional or (name == "kind" and isinstance(message, Work)):
             decode(line)
         else:
