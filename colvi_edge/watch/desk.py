@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.journal import LOGGER, shown, told
@@ -109,7 +110,7 @@ class Desk:
         """
         entries = self._ledger.retry()
         for entry in entries:
-            self.schedule.offer(Ready(entry.path, entry.signature, now, False, 0.0), now, anew=True)
+            self.schedule.offer(Ready(entry.path, entry.signature, now, False, 0.0), now, anew=Replace.ALL)
         self.schedule.hurry(now)
         log.info("retry: %d files are offered again", len(entries), extra={"COLVI_EVENT": "retry"})
 
@@ -136,7 +137,7 @@ class Desk:
             piece.signature,
             mount,
             piece.is_last(now),
-            piece.anew,
+            piece.anew.value,
             piece.kind,
             results_mount,
         )

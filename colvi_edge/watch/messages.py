@@ -23,9 +23,15 @@ LINE_BYTES = 1 << 20
 
 LONGEST_WORDS = 4000  # characters: an error may quote the file that it is about
 
+_LONGEST_NAME = 256
+
 Sha256 = Annotated[str, re.compile("([0-9a-f]{64})?")]
 Kind = Annotated[str, re.compile("[a-z0-9_ -]{0,40}")]
 """Of an error, as in `errors`, or of what a folder suffers from."""
+
+
+Name = Annotated[str, re.compile(r"[^\x00-\x1f\x7f]{0,256}")]
+"""Of a model, or its version: of a bundle's manifest, or of a sidecar that others may have written."""
 
 
 class BadMessageError(ValueError):
@@ -62,6 +68,28 @@ class Mount:
     kind: str
     source: str
     inside: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A bundle that judged, or judges."""
+
+    name: Name
+    version: Name
+    sha256: Sha256
+
+    @classmethod
+    def of(cls, name: str, version: str, sha256: str) -> "Model":
+        """Return a model by what its bundle, or a sidecar, says; long names are cut."""
+        return cls(*(printable_name(text)[:_LONGEST_NAME] for text in (name, version)), sha256)
+
+    def __str__(self) -> str:
+        if not self.sha256:
+            return "a model that is not known"
+        return f"{self.name} {self.version}".strip()
+
+
+UNKNOWN = Model("", "", "")
 
 
 # --- supervisor -> scanner
@@ -206,7 +234,8 @@ class Work:
         mount: of the root; elsewhere nothing is read or written.
         results_mount: of the folder of the results, where that is another one; elsewhere nothing is written.
         last: an incomplete file has been waited for long enough and gets its error record now.
-        anew: judge it although a result for this content is there.
+        anew: by `Replace`, which results for this content it is judged in spite of; "own" is none, as the
+            scanner may offer a file twice.
         kind: of the error that made it wait at the look before this one; "" if there was none.
     """
 
@@ -215,7 +244,7 @@ class Work:
     signature: Signature
     mount: Mount
     last: bool
-    anew: bool
+    anew: Literal["own", "stale", "all"]
     kind: str = ""
     results_mount: Mount | None = None
 
@@ -252,7 +281,7 @@ class Started:
 
     Attributes:
         bundle: where it is opened from now on: the copy, if one was kept.
-        model, model_sha256: of the bundle.
+        model, model_sha256, model_version: of the bundle.
         runtime, precision, device, reason: of the engine.
         not_kept: why there is no copy of the bundle, in words; "" if there is one, or none was asked for.
     """
@@ -265,6 +294,12 @@ class Started:
     device: str
     reason: str
     not_kept: str = ""
+    model_version: Name = ""
+
+    @property
+    def judge(self) -> Model:
+        """The model, as results are counted by it."""
+        return Model.of(self.model, self.model_version, self.model_sha256)
 
 
 @dataclass(frozen=True)
@@ -291,6 +326,8 @@ class Finished:
         kind: of an error, as in `errors`; "disk full", "share away" or "read-only" for what the whole
             folder suffers from, `NOT_WRITABLE` for what its own does.
         took_ms: from reading to the renamed sidecar.
+        model: whose result stands beside the raw file now; None if none does.
+        files: of which that consists, the sidecar and what it lists.
     """
 
     number: int
@@ -300,6 +337,8 @@ class Finished:
     words: str
     kind: Kind
     took_ms: float
+    model: Model | None = None
+    files: Annotated[int, range(2**53)] = 0
 
 
 # --- supervisor -> publisher

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from colvi_edge.acquisition import Limits
-from colvi_edge.choices import OverlayChoice
+from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import blank_planes, open_engine
 from colvi_edge.errors import (
     AcquisitionError,
@@ -40,6 +40,7 @@ from colvi_edge.watch.messages import (
     Finish,
     Finished,
     Line,
+    Model,
     Refused,
     Result,
     Started,
@@ -47,6 +48,7 @@ from colvi_edge.watch.messages import (
     WorkerSettings,
     as_words,
 )
+from colvi_edge.watch.standing import NOTHING, Standing
 from colvi_edge.watch.watched_file import (
     GONE,
     MAY_BE_HELD,
@@ -76,12 +78,14 @@ class Worker:
         self._line = line
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
+        self._model = ""  # SHA-256 of what judges
 
     def run(self) -> None:
         """Work until told to finish, or the supervisor ends."""
         settings = self._settings
         try:
             bundle, not_kept = kept_bundle(settings.bundle, settings.keep)
+            self._model = bundle.sha256
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
             places = Places(settings.root, settings.output_dir)
@@ -102,6 +106,7 @@ class Worker:
                 device=info.device,
                 reason=info.reason,
                 not_kept=not_kept,
+                model_version=Model.of(bundle.name, bundle.version, bundle.sha256).version,
             )
         )
         try:
@@ -119,10 +124,10 @@ class Worker:
             file = self._begun[work.number] = WatchedFile(work, places)
             if isinstance(work, Condemn):
                 self._condemn(file, work, diagnoser)
-            elif work.anew or not (result := self._has_result(file)):
-                yield file
-            else:
+            elif result := self._kept_result(file, Replace(work.anew)):
                 self._say(work.number, "same", result)
+            else:
+                yield file
 
     def _given(self) -> Iterator[Work | Condemn]:
         while True:
@@ -138,16 +143,23 @@ class Worker:
                 if isinstance(message, Work | Condemn):
                     yield message
 
-    def _has_result(self, file: WatchedFile) -> Sidecar | Index | None:
-        """Return the intact result of exactly this content: nothing is judged twice."""
+    def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
+        """Return the intact result of exactly this content: nothing is judged twice that need not be."""
+        if anew is Replace.ALL:
+            return None
         try:
             with file.results() as folder:
                 result = intact_result(folder, file.name)
             if not result or result.status == "error" or not file.has_bytes(result.image.bytes):
                 return None
+            if anew is Replace.STALE and self._is_stale(self._stands_at(file, result).model):
+                return None
             return result if result.image.sha256 == sha256_of(file.open) else None
         except (ColviEdgeError, OSError):
             return None  # what stands in the way will be met, and told, on the usual way
+
+    def _is_stale(self, model: Model | None) -> bool:
+        return model is None or model.sha256 != self._model
 
     def _condemn(self, file: WatchedFile, work: Condemn, diagnoser: Diagnoser) -> None:
         try:
@@ -187,6 +199,7 @@ class Worker:
         result: Sidecar | Index | None = None,
         words: str = "",
         kind: str = "",
+        stands: Sidecar | Index | None = None,
     ) -> None:
         file = self._begun.pop(number)
         took_ms = round(1000 * (time.monotonic() - file.began), 1)
@@ -196,7 +209,20 @@ class Worker:
             words = ", ".join([verdict(result), *dict.fromkeys(file.notes)])
         if isinstance(result, Sidecar):
             revision = result.revision
-        self._line.send(Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms))
+        model, files = self._stands_at(file, result or stands)
+        self._line.send(
+            Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
+        )
+
+    def _stands_at(self, file: WatchedFile, result: Sidecar | Index | None) -> Standing:
+        """Return what a result is that stands beside a raw file, whether it was just written or kept."""
+        if not isinstance(result, Index):
+            return Standing.of(result) if result else NOTHING
+        try:
+            with file.results() as folder:
+                return Standing.of_index(result, folder, file.name, self._model)
+        except ColviEdgeError:  # the folder went away since
+            return NOTHING
 
 
 def output_kind(error: OutputError) -> str:
