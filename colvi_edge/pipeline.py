@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Provenance, Refused, acquire_opened
 from colvi_edge.bundle import Bundle
-from colvi_edge.choices import OverlayChoice
+from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.clock import Clock
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
@@ -85,16 +85,38 @@ File = TypeVar("File", bound=RawFile)
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A result of the same content that stood and was kept: its image was not judged.
+
+    Attributes:
+        sidecar: as it stands.
+        is_other_model: it is of another model than the one that judges; else of this very one.
+    """
+
+    sidecar: Sidecar
+    is_other_model: bool
+
+
+@dataclass(frozen=True)
 class Outcome(Generic[File]):
-    """What became of an image: a sidecar as it was written, or why there is none.
+    """What became of an image: a sidecar as it was written or kept, or why there is none.
 
     Of a file that holds several images there is one for each, with its key, and then one for the file
     itself: its index.
+
+    Attributes:
+        job: of the raw file.
+        result: what was written or kept, or went wrong.
+        image_key: which image of a file that holds several; else "".
+        stands: the result of the same content that an error left as it was.
+        replaced: what stood before was another result; its sidecar is now `X.colvi.prev.json`.
     """
 
     job: File
-    result: Sidecar | Index | ColviEdgeError
+    result: Sidecar | Index | Kept | ColviEdgeError
     image_key: str = ""
+    stands: Sidecar | Index | None = None
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +143,7 @@ class Diagnoser:
         channels: Sequence[str] | None = None,
         limits: Limits | None = None,
         overlay: OverlayChoice = OverlayChoice.PNG,
+        replace: Replace = Replace.OWN,
     ) -> None:
         """Keep what every image needs.
 
@@ -130,6 +153,7 @@ class Diagnoser:
             channels: role of each channel of the raw files, where they do not say it themselves.
             limits: what a raw file may ask for.
             overlay: how it is written.
+            replace: what is judged where a result of the same content stands.
 
         Raises:
             BundleError: what the bundle knows of its training images cannot be read.
@@ -140,6 +164,7 @@ class Diagnoser:
         self._channels = channels
         self._limits = limits or Limits()
         self._overlay = overlay
+        self._replace = replace
 
     def read(self, job: RawFile) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.

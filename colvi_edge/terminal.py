@@ -32,7 +32,7 @@ from colvi_edge.doctor import Finding
 from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
-from colvi_edge.pipeline import Outcome
+from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.printable import printable_json, printable_lines, printable_name, unambiguous_name
 from colvi_edge.records import error_record
 
@@ -132,10 +132,7 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
                     continue  # its images were told of
                 if as_json:
                     print_json(_line(outcome))
-                if isinstance(outcome.result, Sidecar):
-                    result = outcome.result.model_copy(update={"patches": None})
-                    outcome = replace(outcome, result=result)
-                done.append(outcome)
+                done.append(_without_patches(outcome))
     except KeyboardInterrupt:
         if not as_json:
             _print_table(done)
@@ -161,12 +158,26 @@ def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
     wide_console().print(table)
 
 
+def _without_patches(outcome: Outcome[Job]) -> Outcome[Job]:
+    result = outcome.result
+    if isinstance(result, Kept):
+        return replace(outcome, result=replace(result, sidecar=_short(result.sidecar)))
+    return replace(outcome, result=_short(result)) if isinstance(result, Sidecar) else outcome
+
+
+def _short(sidecar: Sidecar) -> Sidecar:
+    return sidecar.model_copy(update={"patches": None})
+
+
 def _line(outcome: Outcome[Job]) -> dict[str, Any]:
     """Return a record, and before it the raw file's path, which with the image's key says whose it is."""
-    return {"path": unambiguous_name(outcome.job.path), **as_plain(_record(outcome))}
+    kept = {"kept": True} if isinstance(outcome.result, Kept) else {}
+    return {"path": unambiguous_name(outcome.job.path), **kept, **as_plain(_record(outcome))}
 
 
 def _record(outcome: Outcome[Job]) -> Sidecar | Index | ErrorRecord:
+    if isinstance(outcome.result, Kept):
+        return outcome.result.sidecar
     if isinstance(outcome.result, Sidecar | Index):
         return outcome.result
     return error_record(outcome.job.raw.name, outcome.result, outcome.image_key)
@@ -202,12 +213,14 @@ def _print_notes(outcomes: Iterable[Outcome[Job]]) -> None:
 
 
 def _row(outcome: Outcome[Job]) -> tuple[str, list[str]]:
-    if not isinstance(outcome.result, Sidecar):
+    kept = isinstance(outcome.result, Kept)
+    sidecar = outcome.result.sidecar if isinstance(outcome.result, Kept) else outcome.result
+    if not isinstance(sidecar, Sidecar):
         label = image_label(printable_name(outcome.job.raw.name), outcome.image_key)
-        remark = str(outcome.result).removeprefix(f"{label}: ")
+        remark = str(sidecar).removeprefix(f"{label}: ")
         return "failed", ["", "", "", "", remark]
-    sidecar = outcome.result
-    remarks = " ".join(flag.words for flag in sidecar.quality)
+    words = [f"kept, of {sidecar.model.name} {sidecar.model.version}"] if kept else []
+    remarks = " ".join([*words, *(flag.words for flag in sidecar.quality)])
     if sidecar.votes is None:
         return "rejected", ["", "", "", "", remarks]
     votes = [str(n) for n in (sidecar.votes.control, sidecar.votes.patient, sidecar.votes.tie)]

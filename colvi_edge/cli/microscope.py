@@ -8,6 +8,7 @@ import typer
 
 from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.cli.options import (
+    AgainOption,
     BundleOption,
     ChannelsOption,
     EngineOption,
@@ -18,9 +19,11 @@ from colvi_edge.cli.options import (
     OverlayOption,
     PrecisionOption,
     SampleOption,
+    StaleOption,
     numbers_of,
     open_for,
     option,
+    replace_of,
     roles_of,
 )
 from colvi_edge.errors import ColviEdgeError
@@ -53,6 +56,8 @@ def run(
             "--omero-csv", dir_okay=False, help="Also write a table that 'omero metadata populate' takes."
         ),
     ] = None,
+    stale: StaleOption = False,
+    again: AgainOption = False,
     json: JsonOption = False,
 ) -> None:
     """Diagnose images, here and now.
@@ -70,11 +75,11 @@ def run(
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show
 
-    roles, limits = roles_of(channels), Limits.named(numbers_of(limit))
+    roles, limits, replace = roles_of(channels), Limits.named(numbers_of(limit)), replace_of(stale, again)
     jobs = find_jobs(images, output_dir)
     opened = open_bundle(bundle)
     with closing(open_for(opened, engine, precision)) as running:
-        diagnoser = Diagnoser(opened, running, roles, limits, overlay)
+        diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace)
         outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
     folders = {job.place: job.folder for job in jobs}
     unread = 0

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice, Replace
 from colvi_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,6 +105,14 @@ LimitOption = Annotated[
         "container_bytes or images. May be given several times.",
     ),
 ]
+StaleOption = Annotated[
+    bool,
+    option("--stale", help="Judge anew what another model judged; keep the results of this one."),
+]
+AgainOption = Annotated[
+    bool,
+    option("--again", help="Judge everything anew, whichever model judged it."),
+]
 JsonOption = Annotated[
     bool,
     option("--json", help="Print JSON, one record a line, instead of a table."),
@@ -159,6 +167,13 @@ def roles_of(channels: str | None) -> list[str] | None:
             "in the order of the file, such as nuclei,collagen"
         )
     return roles
+
+
+def replace_of(stale: bool, again: bool) -> Replace:
+    """Return what --stale and --again say of results that stand."""
+    if stale and again:
+        raise UsageError("--stale and --again: expected one of them; --again judges what --stale does, too")
+    return Replace.ALL if again else Replace.STALE if stale else Replace.OWN
 
 
 def words_of(given: str | None) -> list[str] | None:

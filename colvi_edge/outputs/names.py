@@ -31,6 +31,8 @@ class OutputKind(str, Enum):
     ROIS = ".colvi.rois.zip"
     OME_TIFF = ".colvi.ome.tif"
     ERROR = ".colvi.error.json"
+    PREVIOUS = ".colvi.prev.json"
+    """The sidecar of the result before this one; a part of none, so that it stays where others go."""
 
 
 _EXPLANATION = re.compile(r"\.colvi\.(saliency|patch-\d{2,}-\d{2,})\.png\Z", re.ASCII)

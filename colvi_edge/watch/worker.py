@@ -30,7 +30,7 @@ from colvi_edge.errors import (
 )
 from colvi_edge.outputs.folder import intact_result
 from colvi_edge.outputs.sidecar import Index, Sidecar
-from colvi_edge.pipeline import Diagnoser, Outcome, process
+from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.kept_bundles import kept_bundle
 from colvi_edge.watch.messages import (
@@ -89,7 +89,8 @@ class Worker:
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
             places = Places(settings.root, settings.output_dir)
-            diagnoser = Diagnoser(bundle, engine, settings.channels, limits, OverlayChoice(settings.overlay))
+            overlay = OverlayChoice(settings.overlay)
+            diagnoser = Diagnoser(bundle, engine, settings.channels, limits, overlay, Replace.ALL)
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
         except ColviEdgeError as error:
@@ -176,6 +177,9 @@ class Worker:
             return  # the file's own answer follows
         if isinstance(result, Sidecar | Index):
             self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
+            return
+        if isinstance(result, Kept):
+            self._say(number, "same", result.sidecar)
             return
         code = error_number(result)
         if isinstance(result, ChangedFileError) or (_is_of_file(result) and code in GONE):
