@@ -59,7 +59,7 @@ class Drain:
             return True
         schedule = self._desk.schedule
         untried = (piece for piece in schedule if piece.failures < TRIES and not schedule.is_parked(piece))
-        if scanned is None or schedule.given or next(untried, None):
+        if scanned is None or self._desk.awaits_model or schedule.given or next(untried, None):
             return False
         if now - self._moved_at > PATIENCE_S:
             return True

@@ -32,7 +32,8 @@ Wanted = Literal["", "stale", "all"]
 
 _LARGEST_INTEGER = 2**63 - 1  # that SQLite stores; a larger one would be an OverflowError
 _COLUMNS = (
-    "path, image, signature, state, attempts, recheck_s, kind, words, sha256, revision, at, model, files, wanted"
+    "path, image, signature, state, attempts, recheck_s, kind, words, sha256, revision, at, "
+    "model, files, wanted"
 )
 
 
@@ -230,7 +231,10 @@ class Ledger(LedgerReader):
         Args:
             path: of the raw file.
             state: what is written.
-            kind, words, sha256, revision: as in `Finished`.
+            kind: as in `Finished`, like the next ones.
+            words: without the file's name.
+            sha256: of the raw file.
+            revision: of the sidecar.
             recheck_s: quiet time after which the content is to be looked at once more; None if it is not.
             model: whose result stands now; None if none does, or that is not known.
             files: of which that consists; 0 is not known.
@@ -242,8 +246,8 @@ class Ledger(LedgerReader):
             self._named.add(model.sha256)
         self._update(
             path,
-            "attempts = 0, wanted = '', state = ?, kind = ?, words = ?, sha256 = ?, revision = ?, recheck_s = ?, "
-            "at = ?, model = ?, files = ?",
+            "attempts = 0, wanted = '', state = ?, kind = ?, words = ?, sha256 = ?, revision = ?, "
+            "recheck_s = ?, at = ?, model = ?, files = ?",
             *(state, kind, words, sha256, min(revision, _LARGEST_INTEGER), recheck_s),
             datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             *(model.sha256 if model else "", files),
@@ -271,8 +275,8 @@ class Ledger(LedgerReader):
         """Make failed and quarantined files pending, and return them as they were."""
         entries = [*self.in_state("failed"), *self.in_state("quarantined")]
         self._connection.execute(
-            "UPDATE entries SET state = 'pending', attempts = 0, recheck_s = NULL, wanted = 'all', change = ? "
-            "WHERE state IN ('failed', 'quarantined')",
+            "UPDATE entries SET state = 'pending', attempts = 0, recheck_s = NULL, wanted = 'all', "
+            "change = ? WHERE state IN ('failed', 'quarantined')",
             (self._next_change(),),
         )
         return entries
@@ -281,12 +285,12 @@ class Ledger(LedgerReader):
         """Note that files are to be judged though a result of them stands, until they are; return them.
 
         Args:
-            replace: STALE wants those whose result is of another model, or of one that is not known; ALL wants
-                all that have one.
+            replace: STALE wants those whose result is of another model, or of one that is not known, and
+                those that failed; ALL wants all.
             model: SHA-256 of the one that judges.
         """
-        which = "state = 'done'" if replace is Replace.ALL else "state = 'done' AND model != ?"
-        values = () if replace is Replace.ALL else (model,)
+        which = "state IN ('done', 'failed')" + (" AND model != ?" if replace is Replace.STALE else "")
+        values = (model,) if replace is Replace.STALE else ()
         self._connection.execute(f"UPDATE entries SET wanted = ? WHERE {which}", (replace.value, *values))  # noqa: S608 - ours
         return self.wanted()
 
@@ -329,7 +333,7 @@ class Ledger(LedgerReader):
 
     def _drop_unsound(self) -> int:
         with self.explained():
-            self._connection.execute(f"DELETE FROM models WHERE ({IS_NAMED}) IS NOT TRUE")
+            self._connection.execute(f"DELETE FROM models WHERE ({IS_NAMED}) IS NOT TRUE")  # noqa: S608 - ours
             unsound = f"FROM entries WHERE ({IS_SOUND}) IS NOT TRUE"
             (count,) = self._connection.execute(f"SELECT count(*) {unsound}").fetchone()
             if count:

@@ -27,9 +27,12 @@ CREATE INDEX changes ON entries (change);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _SECOND = """
-ALTER TABLE entries ADD COLUMN model TEXT NOT NULL DEFAULT '';   -- whose result stands; '' if that is not known
-ALTER TABLE entries ADD COLUMN files INTEGER NOT NULL DEFAULT 0; -- that it consists of; 0 if that is not known
-ALTER TABLE entries ADD COLUMN wanted TEXT NOT NULL DEFAULT '';  -- by `Replace`, though a result stands; or ''
+-- Which model's result stands, by its SHA-256; '' if that is not known.
+ALTER TABLE entries ADD COLUMN model TEXT NOT NULL DEFAULT '';
+-- Of how many files that result consists; 0 if that is not known.
+ALTER TABLE entries ADD COLUMN files INTEGER NOT NULL DEFAULT 0;
+-- To be judged though a result stands, by `Replace`: 'stale' or 'all'; else ''.
+ALTER TABLE entries ADD COLUMN wanted TEXT NOT NULL DEFAULT '';
 CREATE TABLE models (sha256 TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL) WITHOUT ROWID;
 """
 _VERSIONS = (_FIRST, _SECOND)
@@ -43,7 +46,10 @@ CREATE TEMP VIEW models AS SELECT '' AS sha256, '' AS name, '' AS version WHERE 
 
 
 def opened(name: str) -> sqlite3.Connection:
-    """Return a connection to a ledger that is only read, by its URI; one of an earlier version looks as today's.
+    """Return a connection to a ledger that is only read; one of an earlier version looks as today's.
+
+    Args:
+        name: its URI.
 
     Raises:
         sqlite3.Error: it is not there, or none.

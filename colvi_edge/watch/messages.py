@@ -81,7 +81,7 @@ class Model:
     @classmethod
     def of(cls, name: str, version: str, sha256: str) -> "Model":
         """Return a model by what its bundle, or a sidecar, says; long names are cut."""
-        return cls(*(printable_name(text)[:_LONGEST_NAME] for text in (name, version)), sha256)
+        return cls(printable_name(name)[:_LONGEST_NAME], printable_name(version)[:_LONGEST_NAME], sha256)
 
     def __str__(self) -> str:
         if not self.sha256:

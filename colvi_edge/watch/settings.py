@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import UsageError
 from colvi_edge.report import check_page_name
 from colvi_edge.report.samples import NamePattern
@@ -34,6 +35,7 @@ class WatchSettings:
         overlay: as on the command line.
         log_names: files are named in full in the log.
         once: diagnose what is there, then end.
+        anew: results that are judged again; ALL only where it is done once, or each start would begin over.
     """
 
     root: Path
@@ -52,14 +54,20 @@ class WatchSettings:
     report: Path | None = None
     sample: str | None = None
     overlay: str = "png"
+    anew: Replace = Replace.OWN
 
     def absolute(self) -> "WatchSettings":
         """Return the same with absolute paths, as children have another working directory.
 
         Raises:
-            UsageError: the metrics file lies where the supervisor opens nothing, or the report cannot be
-                what it shall be.
+            UsageError: the metrics file lies where the supervisor opens nothing, the report cannot be what it
+                shall be, or everything would be judged again at each start.
         """
+        if self.anew is Replace.ALL and not self.once:
+            raise UsageError(
+                "--again would judge everything again at each start; expected --once with it, or tell the "
+                "daemon that runs: colvi-edge retry FOLDER --again"
+            )
         NamePattern(self.sample)
         report = self.report and _absolute(self.report)
         if report:

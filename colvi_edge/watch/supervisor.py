@@ -49,6 +49,7 @@ from colvi_edge.watch.metrics import Metrics
 from colvi_edge.watch.notify import notify
 from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.reporter import Reporter
+from colvi_edge.watch.retry import wanted_by
 from colvi_edge.watch.schedule import OUTAGES
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.signals import Signals
@@ -127,7 +128,7 @@ class Supervisor:
         self._commands = commands
         self._states = States()
         metrics = Metrics(str(settings.root), _seconds(ledger.last_done_at()))
-        self._desk = Desk(ledger, metrics, self._states, now)
+        self._desk = Desk(ledger, metrics, self._states, now, settings.anew)
         self._lookout = Lookout(self._start_scanner, self._states)
         self._workers = Workers(self._start_worker, settings.bundle, self._states)
         self._publishing = Publishing(self._start_publisher if settings.report else None, self._states)
@@ -209,6 +210,8 @@ class Supervisor:
             self._look_after_state(now)
             self._lookout.tick(now)
             self._workers.tick(idle=not self._desk.schedule.given, now=now)
+            if self._workers.started:
+                self._desk.judge_with(self._workers.started.judge, self._settings.root, now)
             self._take_up_retry(now)
             self._give(now)
             if self._drain and self._drain.is_over(now):
@@ -356,9 +359,9 @@ class Supervisor:
 
     def _take_up_retry(self, now: float) -> None:
         try:
-            if not self._folder.retry.is_file():
+            if not self._folder.retry.is_file() or not self._workers.started:
                 return
-            self._desk.retry(now)
+            self._desk.retry(now, wanted_by(self._folder.retry))
             self._folder.retry.unlink()
         except (sqlite3.Error, OSError) as error:
             self._states.hold("retry", "ledger", f"the state folder cannot be written: {error}")

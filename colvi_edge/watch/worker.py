@@ -186,12 +186,12 @@ class Worker:
             self._say(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, BlockedOutputError):
             neither = isinstance(result, BlockedRecordError)
-            self._say(number, "again" if neither else "error", words=str(result), kind=result.kind)
+            self._say(number, "again" if neither else "error", None, str(result), result.kind, outcome.stands)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"
-            self._say(number, done, words=str(result), kind=output_kind(result))
+            self._say(number, done, None, str(result), output_kind(result), outcome.stands)
         elif file.is_final(result):
-            self._say(number, "error", words=str(result), kind=result.kind)
+            self._say(number, "error", None, str(result), result.kind, outcome.stands)
         else:
             kind = IncompleteFileError.kind if code in MAY_BE_HELD else result.kind
             self._say(number, "again", words=str(result), kind=kind)

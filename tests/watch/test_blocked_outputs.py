@@ -135,7 +135,7 @@ def test_a_whole_result_of_this_content_outlasts_what_is_in_the_way(
     assert set(before) == RESULT - {OutputKind.OME_TIFF}
     outputs[OutputKind.OME_TIFF].mkdir()
 
-    answer = worker.work(root, "kept.tif", anew=True)
+    answer = worker.work(root, "kept.tif", anew="all")
     assert (answer.outcome, answer.kind) == ("error", "blocked_output")
     assert {kind: outputs[kind].read_bytes() for kind in files(outputs)} == before
 

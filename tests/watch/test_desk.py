@@ -80,7 +80,7 @@ def test_an_attempt_is_written_before_the_work_is_given(office: Office) -> None:
     (work,) = office.take()
 
     assert office.row("a.tif")["attempts"] == 1
-    assert work == Work(work.number, "a.tif", signature(1), MOUNT, last=False, anew=False)
+    assert work == Work(work.number, "a.tif", signature(1), MOUNT, last=False, anew="own")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_an_early_result_is_checked_after_the_quiet_time(office: Office) -> None
     office.now = QUIET_S
     (check,) = office.take()
     assert isinstance(check, Work)
-    assert (check.path, check.signature, check.anew) == ("a.tif", signature(1), False)
+    assert (check.path, check.signature, check.anew) == ("a.tif", signature(1), "own")
     office.answer(check, "same")
 
     assert office.row("a.tif")["recheck_s"] is None
@@ -328,7 +328,7 @@ def test_retry_offers_what_failed(office: Office) -> None:
     works = office.take()
 
     assert {work.path for work in works} == {"bad.tif", "slow.tif"}
-    assert {work.path for work in works if isinstance(work, Work) and work.anew} == {"bad.tif"}
+    assert {work.path for work in works if isinstance(work, Work) and work.anew == "all"} == {"bad.tif"}
 
 
 def test_an_incomplete_file_gets_a_last_look(office: Office) -> None:
