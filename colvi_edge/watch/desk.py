@@ -57,7 +57,8 @@ class Desk:
     Attributes:
         schedule: what waits, and what is given.
         last: the last final answer; None before the first.
-        answers, errors: final answers since the start, and how many of them were error records.
+        answers: final answers since the start.
+        judged, errors: how many of them were results that were written, and errors.
         damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
         moves: counts whatever is new: a file that was found, or a final answer.
     """
@@ -76,7 +77,7 @@ class Desk:
         """
         self.schedule = Schedule()
         self.last: Last | None = None
-        self.answers = self.errors = self.moves = 0
+        self.answers = self.judged = self.errors = self.moves = 0
         self.damage = ""
         self._blocked: set[str] = set()  # files with neither result nor error record
         self._is_unwritten = False  # the ledger could not be written, or read, and was not written since
@@ -322,6 +323,7 @@ class Desk:
 
     def _tell(self, piece: Piece, answer: Finished, words: str, latency_s: float) -> None:
         self.answers += 1
+        self.judged += answer.outcome in ("ok", "rejected")
         self.errors += answer.outcome == "error"
         self.last = Last(
             piece.path, answer.outcome, words, answer.took_ms, round(1000 * latency_s, 1), time.time()

@@ -125,6 +125,11 @@ class LedgerReader:
         )
         return [found for row in rows.fetchall() if (found := _judged(*row))]
 
+    def wanted_count(self) -> int:
+        """Return how many files are to be judged again, though a result of them stands."""
+        (count,) = self._connection.execute("SELECT count(*) FROM entries WHERE wanted != ''").fetchone()
+        return int(count)
+
     def last_done_at(self) -> str:
         """Return when the last sidecar was written, in UTC; "" before the first."""
         (at,) = self._connection.execute(

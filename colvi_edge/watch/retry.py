@@ -10,7 +10,7 @@ from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.watch.ledger import Judged, LedgerReader
-from colvi_edge.watch.rollout import counted
+from colvi_edge.watch.rollout import counted, told_apart
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.status import read_status
 
@@ -45,7 +45,7 @@ def retry(folder: Path, anew: Replace = Replace.OWN) -> int:
         _leave_word(state.retry, anew)
     if what:
         when = "now" if runs else "when the daemon runs again"
-        print(f"{' and '.join(what)}: diagnosed again {when}")  # noqa: T201 - the answer
+        print(f"{' and '.join(filter(None, (', '.join(what[:-1]), what[-1])))}: diagnosed again {when}")  # noqa: T201 - the answer
     elif waiting:
         print("nothing failed; what waits is tried at once")  # noqa: T201 - the answer
     else:
@@ -80,7 +80,7 @@ def _results(judged: list[Judged], anew: Replace, current: str) -> list[str]:
     if anew is Replace.OWN:
         return []
     wanted = [found for found in judged if anew is Replace.ALL or found.model.sha256 != current]
-    return [f"{counted(found.results, 'result')} of {found.model}" for found in wanted]
+    return [f"{counted(found.results, 'result')} of {told_apart(found.model, judged)}" for found in wanted]
 
 
 def _leave_word(path: Path, anew: Replace) -> None:

@@ -1,12 +1,12 @@
 """What is said of results that are of another model than the one that judges now."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.ledger import Judged
-from colvi_edge.watch.messages import Model
+from colvi_edge.watch.messages import UNKNOWN, Model
 
 
 def others_of(judged: Sequence[Judged], current: Model) -> list[Judged]:
@@ -24,7 +24,7 @@ def stay_words(others: Sequence[Judged], current: Model, root: Path) -> str:
     """
     few = sum(found.results for found in others) == 1
     stay, them = ("stays", "it") if few else ("stay", "them")
-    command = printable_name(f"colvi-edge retry {shlex.quote(str(root))} --stale")
+    command = _retry(root)
     return (
         f"{_counted(others, current)} and {stay}; {command} judges {them} with {told_apart(current, others)}"
     )
@@ -37,6 +37,27 @@ def again_words(others: Sequence[Judged], current: Model) -> str:
     return f"{_counted(others, current)} and {verb} judged again with {told_apart(current, others)}"
 
 
+def model_lines(judged: Sequence[Judged], again: int, root: Path) -> Iterator[str]:
+    """Yield how many results are of which model where there is more than one, and how the others are judged.
+
+    Args:
+        judged: what judges now, where that is known, and then the others.
+        again: results that are to be judged again.
+        root: the watched folder.
+    """
+    if not judged or (len(judged) == 1 and judged[0].model != UNKNOWN):
+        return
+    current, *others = judged
+    for found in judged:
+        mark = ", which judges now" if found is current and current.model != UNKNOWN else ""
+        yield f"{counted(found.results, 'result')} of {told_apart(found.model, judged)}{mark}"
+    if again:
+        yield f"{counted(again, 'result')} still to be judged again"
+    elif others and current.model != UNKNOWN:
+        yield f"what {told_apart(current.model, judged)} did not judge stays; to have it judged, too:"
+        yield f"    {_retry(root)}"
+
+
 def told_apart(model: Model, others: Sequence[Judged]) -> str:
     """Return how a model is called: with the beginning of its hash where another one is called so, too."""
     alike = any(str(other.model) == str(model) and other.model != model for other in others)
@@ -46,6 +67,10 @@ def told_apart(model: Model, others: Sequence[Judged]) -> str:
 def counted(number: int, one: str, more: str = "") -> str:
     """Return a number with its noun: `1 result`, `1,204 results`; `more` is the plural that has no s."""
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"
+
+
+def _retry(root: Path) -> str:
+    return printable_name(f"colvi-edge retry {shlex.quote(str(root))} --stale")
 
 
 def _counted(others: Sequence[Judged], current: Model) -> str:
