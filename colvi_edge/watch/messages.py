@@ -109,6 +109,7 @@ class ScannerSettings:
         interval_s: between scans; None is 15 on local disks, 5 on others.
         marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
             time.
+        ome_tiff: an OME-TIFF belongs to each result.
     """
 
     root: str
@@ -119,6 +120,7 @@ class ScannerSettings:
     interval_s: float | None
     marker: str | None
     results_mount: Mount | None = None
+    ome_tiff: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colvi_edge.choices import Replace
+from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.errors import UsageError
 from colvi_edge.report import check_page_name
 from colvi_edge.report.samples import NamePattern
@@ -95,6 +95,7 @@ class WatchSettings:
             interval_s=self.interval_s,
             marker=self.marker,
             results_mount=results_mount,
+            ome_tiff=self.overlay == OverlayChoice.OME_TIFF.value,
         )
 
     def for_worker(self, state: StateFolder, bundle: str) -> WorkerSettings:

@@ -138,7 +138,7 @@ def test_no_field_may_be_missing(message: Message) -> None:
     for name in vars(message):
         less = {key: value for key, value in plain.items() if key != name}
         line = json.dumps(less).encode()
-        optional = {"not_read", "barred", "not_kept", "results_mount", "model_version"}
+        optional = {"not_read", "barred", "not_kept", "results_mount", "model_version", "ome_tiff"}
         of_some = {"kind": Work, "model": Finished, "files": Finished}
         if name in optional or isinstance(message, of_some.get(name, ())):
             decode(line)
