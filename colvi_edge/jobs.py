@@ -9,6 +9,7 @@ from pathlib import Path
 from colvi_edge.acquisition import OPEN_FLAGS, is_raw_name
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.folder import open_results
+from colvi_edge.outputs.sidecar import Image
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,13 @@ class Job:
     def open(self) -> int:
         """Open the raw file."""
         return os.open(self.raw, OPEN_FLAGS)
+
+    def may_be(self, image: Image) -> bool:
+        """Return whether the raw file has the length of what a record is of, or nobody can tell."""
+        try:
+            return image.bytes in (None, self.raw.stat().st_size)
+        except OSError:
+            return True
 
     def results(self) -> AbstractContextManager[int]:
         """Hold the folder of the outputs open."""

@@ -7,11 +7,9 @@ holds several, each image goes its own way, and the index comes last.
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -21,119 +19,28 @@ from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.clock import Clock
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
-from colvi_edge.errors import (
-    AcquisitionError,
-    BlockedOutputError,
-    BlockedRecordError,
-    ColviEdgeError,
-    ImageTooLargeError,
-)
-from colvi_edge.outputs import folder
-from colvi_edge.outputs.sidecar import MAX_PATCHES, ErrorRecord, Index, Sidecar
+from colvi_edge.errors import AcquisitionError, ColviEdgeError, ImageTooLargeError, OutputError
+from colvi_edge.outputs.sidecar import MAX_PATCHES, Image, Index, Sidecar
 from colvi_edge.patches import grid_shape, project
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
-from colvi_edge.records import error_record, index_record, result_record
+from colvi_edge.raw_file import Done, End, File, Judged, Kept, Outcome, RawFile
+from colvi_edge.records import result_record
+from colvi_edge.standing import keeps, kept_image, kept_result, sidecars
+from colvi_edge.writing import Writing, write_result
 
+__all__ = ["Diagnoser", "Judged", "Kept", "Outcome", "RawFile", "process"]
 
-@dataclass(frozen=True)
-class Judged:
-    """An image with its result, not yet written.
-
-    Attributes:
-        sidecar: complete but for its outputs.
-        collagen, nuclei: (H, W) projections for the overlay.
-        pixel_height_um: for it, too; None when the file does not say.
-    """
-
-    sidecar: Sidecar
-    collagen: NDArray[Any]
-    nuclei: NDArray[Any]
-    pixel_height_um: float | None
-
-
-class RawFile(Protocol):
-    """A raw file, and where its results go: `jobs.Job`, or the daemon's, which trusts no path."""
-
-    @property
-    def name(self) -> str:
-        """Name of the raw file, without folders."""
-        ...
-
-    def open(self) -> int:
-        """Return a new descriptor of it, opened with `acquisition.OPEN_FLAGS`."""
-        ...
-
-    def results(self) -> AbstractContextManager[int]:
-        """Hold the folder for its results open; an OSError in there becomes an OutputError."""
-        ...
-
-    def confirm(self) -> None:
-        """Raise a ColviEdgeError if nothing may be written any more; asked before each change."""
-        ...
-
-    def is_final(self, error: ColviEdgeError) -> bool:
-        """Return whether an error is to be recorded, or the file will be tried again."""
-        ...
-
-    def note(self, words: str) -> None:
-        """Take what is to be told beside the result."""
-        ...
-
-
-File = TypeVar("File", bound=RawFile)
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A result of the same content that stood and was kept: its image was not judged.
-
-    Attributes:
-        sidecar: as it stands.
-        is_other_model: it is of another model than the one that judges; else of this very one.
-    """
-
-    sidecar: Sidecar
-    is_other_model: bool
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[File]):
-    """What became of an image: a sidecar as it was written or kept, or why there is none.
-
-    Of a file that holds several images there is one for each, with its key, and then one for the file
-    itself: its index.
-
-    Attributes:
-        job: of the raw file.
-        result: what was written or kept, or went wrong.
-        image_key: which image of a file that holds several; else "".
-        stands: the result of the same content that an error left as it was.
-        replaced: what stood before was another result; its sidecar is now `X.colvi.prev.json`.
-    """
-
-    job: File
-    result: Sidecar | Index | Kept | ColviEdgeError
-    image_key: str = ""
-    stands: Sidecar | Index | None = None
-    replaced: bool = False
-
-
-@dataclass(frozen=True)
-class End:
-    """All images of a file that holds several were read."""
-
-    provenance: Provenance
-
-
-Found = Acquisition | Refused | End | ColviEdgeError
-Done = Judged | Refused | End | ColviEdgeError
+Found = Acquisition | Refused | Kept | Index | End | ColviEdgeError
 
 
 class Diagnoser:
     """Reads, judges and writes with one bundle on one engine.
 
     The three steps may run in three threads; `judge` in one only, as the engine does.
+
+    Attributes:
+        overlay: how it is written.
     """
 
     def __init__(
@@ -163,8 +70,9 @@ class Diagnoser:
         self._engine = engine
         self._channels = channels
         self._limits = limits or Limits()
-        self._overlay = overlay
+        self.overlay = overlay
         self._replace = replace
+        self._is_kept = keeps(replace, bundle.sha256)
 
     def read(self, job: RawFile) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
@@ -206,86 +114,39 @@ class Diagnoser:
         """Write the files of a result, the sidecar last; return the sidecar as written.
 
         Raises:
-            BlockedOutputError: a folder has the name of one of them; nothing was touched.
-            OutputError: a file cannot be written.
+            OutputError: a file cannot be written; the older ones are as they were.
         """
-        with job.results() as folder_fd:
-            return folder.write_result(
-                folder_fd,
-                job.name,
-                judged.sidecar,
-                judged.collagen,
-                judged.nuclei,
-                job.confirm,
-                self._overlay,
-                judged.pixel_height_um,
-                job.note,
-            )
+        return write_result(judged, job, self.overlay).sidecar
 
-    def write_error(self, error: ColviEdgeError, job: RawFile, refused: Refused | None = None) -> ErrorRecord:
-        """Write why a raw file, or one image of it, has no result; return the record.
+    def kept(self, job: RawFile) -> Iterator[Kept | Index]:
+        """Yield the results of a raw file if all of them are kept: nothing of it is decoded.
+
+        They are intact, of the same content, and of a model of which that was said; none failed. Of a file
+        that holds several images the index comes last.
+        """
+        result = None if self._replace is Replace.ALL else kept_result(job, self._is_kept, failed_too=False)
+        if isinstance(result, Sidecar):
+            yield self._as_kept(result)
+        elif result is not None:
+            for sidecar in sidecars(job, result):
+                yield self._as_kept(sidecar)
+            yield result
+
+    def found(self, job: RawFile) -> Iterator[Acquisition | Refused | Kept]:
+        """Yield the images of a raw file as `read` does; in the place of one whose result is kept, that.
 
         Raises:
-            BlockedRecordError: a folder has its name.
-            OutputError: the record cannot be written.
+            AcquisitionError: as from `read`.
         """
-        key, source = (refused.image_key, refused.provenance) if refused else ("", None)
-        return self._record(error_record(job.name, error, key, source), job)
+        for image in self.read(job):
+            kept = None
+            if isinstance(image, Acquisition) and image.image_key and self._replace is not Replace.ALL:
+                kept = kept_image(job, image.image_key, image.provenance.sha256, self._is_kept)
+            yield self._as_kept(kept) if kept else image
+            del image  # or it would be held while the next one is read
 
-    def write_blocked(self, error: BlockedOutputError, judged: Judged, job: RawFile) -> Sidecar | ErrorRecord:
-        """Write that a folder is in the way of a result; return the record that now is there.
-
-        It is no error record where a whole result of this very content stands, which it would end.
-
-        Raises:
-            BlockedRecordError: a folder has its name, too.
-            OutputError: the record cannot be written.
-        """
-        image = judged.sidecar.image
-        with job.results() as folder_fd:
-            before = folder.intact_sidecar(folder_fd, job.name, image.key)
-        if before and before.image.sha256 == image.sha256:
-            return before
-        return self._record(error_record(job.name, error, image.key, image), job)
-
-    def write_blocked_index(
-        self,
-        error: BlockedOutputError,
-        records: Sequence[Sidecar | ErrorRecord],
-        provenance: Provenance,
-        job: RawFile,
-    ) -> ErrorRecord:
-        """Write that a folder is in the way of an index, or of what it would list; return the record.
-
-        What became of each image stays.
-
-        Raises:
-            BlockedRecordError: a folder has its name, too.
-            OutputError: the record cannot be written.
-        """
-        keys = {record.image.key for record in records}
-        return self._record(error_record(job.name, error, "", provenance), job, keys)
-
-    def _record(self, record: ErrorRecord, job: RawFile, keep: Set[str] = frozenset()) -> ErrorRecord:
-        try:
-            with job.results() as folder_fd:
-                folder.write_error(folder_fd, job.name, record, job.confirm, keep)
-        except BlockedOutputError as error:
-            raise BlockedRecordError(str(error)) from error
-        return record
-
-    def write_index(
-        self, records: Sequence[Sidecar | ErrorRecord], provenance: Provenance, job: RawFile
-    ) -> Index:
-        """Write what became of the images of a file that holds several; return the index.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        index = index_record(job.name, provenance, records)
-        with job.results() as folder_fd:
-            folder.write_index(folder_fd, job.name, index, job.confirm)
-        return index
+    def _as_kept(self, sidecar: Sidecar) -> Kept:
+        return Kept(sidecar, sidecar.model.sha256 != self._bundle.sha256)
 
 
 def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File]]:
@@ -299,7 +160,7 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
     reader = ThreadPoolExecutor(1, "read")
     try:
         with ThreadPoolExecutor(1, "write") as writer:
-            write: _Writing[File] = _Writing(diagnoser)
+            write: Writing[File] = Writing(diagnoser.overlay)
             images = _images(diagnoser, jobs)
             ahead = reader.submit(next, images, None)
             behind: Future[Outcome[File]] | None = None
@@ -327,17 +188,32 @@ def process(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[Outcome[File
 
 def _images(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[tuple[File, Found]]:
     for job in jobs:
-        source: Provenance | None = None
+        kept = False
         try:
-            for image in diagnoser.read(job):
-                source = image.provenance if image.image_key else None
-                yield job, image
-                del image  # or it would be held while the next one is read
-        except AcquisitionError as error:
+            for result in diagnoser.kept(job):
+                kept = True
+                yield job, result
+        except OutputError as error:
             yield job, error
-        else:
-            if source is not None:
-                yield job, End(source)
+        if not kept:
+            yield from _read(diagnoser, job)
+
+
+def _read(diagnoser: Diagnoser, job: File) -> Iterator[tuple[File, Found]]:
+    source: Provenance | Image | None = None
+    try:
+        for image in diagnoser.found(job):
+            if isinstance(image, Kept):
+                source = image.sidecar.image
+            else:
+                source = image.provenance if image.image_key else None
+            yield job, image
+            del image  # or it would be held while the next one is read
+    except AcquisitionError as error:
+        yield job, error
+    else:
+        if source is not None:
+            yield job, End(source)
 
 
 def _judge(diagnoser: Diagnoser, found: Found) -> Done:
@@ -346,9 +222,7 @@ def _judge(diagnoser: Diagnoser, found: Found) -> Done:
     try:
         return diagnoser.judge(found)
     except AcquisitionError as error:
-        if found.image_key:
-            return Refused(found.name, found.image_key, error, found.provenance)
-        return error
+        return Refused(found.name, found.image_key, error, found.provenance)
 
 
 def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:
@@ -359,64 +233,3 @@ def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:
             f"{name}: holds {rows * cols:,} patches of {patch_px} x {patch_px} pixels, but at most "
             f"{MAX_PATCHES:,} are recorded; crop the image"
         )
-
-
-class _Writing(Generic[File]):
-    """The last step; remembers what was written of a file that holds several images, for its index."""
-
-    def __init__(self, diagnoser: Diagnoser) -> None:
-        self._diagnoser = diagnoser
-        self._records: list[Sidecar | ErrorRecord] = []
-        self._trouble: ColviEdgeError | None = None
-
-    def __call__(self, job: File, done: Done) -> Outcome[File]:
-        if isinstance(done, Judged | Refused):
-            return self._image(job, done)
-        records, trouble = self._records, self._trouble
-        self._records, self._trouble = [], None
-        try:
-            if isinstance(done, End):
-                return Outcome(job, self._index(trouble, records, done.provenance, job))
-            if job.is_final(done):
-                self._diagnoser.write_error(done, job)
-        except ColviEdgeError as error:
-            return Outcome(job, error)
-        return Outcome(job, done)
-
-    def _index(
-        self,
-        trouble: ColviEdgeError | None,
-        records: Sequence[Sidecar | ErrorRecord],
-        provenance: Provenance,
-        job: File,
-    ) -> Index | ColviEdgeError:
-        if trouble is None:
-            try:
-                return self._diagnoser.write_index(records, provenance, job)
-            except BlockedOutputError as error:
-                trouble = error
-        if isinstance(trouble, BlockedOutputError) and not isinstance(trouble, BlockedRecordError):
-            self._diagnoser.write_blocked_index(trouble, records, provenance, job)
-        return trouble
-
-    def _image(self, job: File, done: Judged | Refused) -> Outcome[File]:
-        result: Sidecar | ColviEdgeError
-        try:
-            if isinstance(done, Refused):
-                key, result = done.image_key, done.error
-                self._records.append(self._diagnoser.write_error(result, job, done))
-            else:
-                key = done.sidecar.image.key
-                record: Sidecar | ErrorRecord
-                try:
-                    record = result = self._diagnoser.write(done, job)
-                except BlockedOutputError as error:
-                    record, result = self._diagnoser.write_blocked(error, done, job), error
-                    self._trouble = error if key else None
-                if key:
-                    self._records.append(record)
-        except ColviEdgeError as error:
-            result = error
-            if key:
-                self._trouble = error
-        return Outcome(job, result, key)

@@ -9,7 +9,7 @@ are put into what is printed by `shown`, so that they neither begin a line nor a
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TextIO
@@ -143,6 +143,46 @@ def show(outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool) -> list
         _print_table(done)
     _print_notes(done)
     return done
+
+
+def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
+    """Say what became of results that stood: which were kept, replaced, or outlasted an error.
+
+    Args:
+        outcomes: as `show` returns them.
+        judge: name and version of the model that judged.
+    """
+    kept = Counter(
+        (f"{found.sidecar.model.name} {found.sidecar.model.version}", found.is_other_model)
+        for found in (outcome.result for outcome in outcomes)
+        if isinstance(found, Kept)
+    )
+    console = error_console()
+
+    def say(words: str) -> None:
+        console.print(shown(words), soft_wrap=True)
+
+    for (model, is_other), count in kept.items():
+        results, were, them = (
+            ("1 result is", "was", "it") if count == 1 else (f"{count} results are", "were", "them")
+        )
+        remedy = f"--stale judges {them} anew with {judge}" if is_other else f"--again judges {them}, too"
+        say(f"{results} of model {model} and {were} kept; {remedy}")
+    if replaced := sum(outcome.replaced for outcome in outcomes):
+        one = replaced == 1
+        words = (
+            "1 result was replaced; what it was"
+            if one
+            else f"{replaced} results were replaced; what they were"
+        )
+        say(f"{words} lies beside {'it' if one else 'them'} as .colvi.prev.json")
+    if outlasted := sum(outcome.stands is not None for outcome in outcomes):
+        words = (
+            "1 image that failed now keeps its"
+            if outlasted == 1
+            else f"{outlasted} images that failed now keep their"
+        )
+        say(f"{words} earlier result{'s' * (outlasted > 1)}, of the same content")
 
 
 def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:

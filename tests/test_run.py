@@ -217,6 +217,7 @@ def test_running_again_changes_nothing_but_times(
     assert {n: h for n, h in hashes.items() if n != sidecar.name} == {
         n: h for n, h in unchanged.items() if n != sidecar.name
     }
+    assert json.loads((tmp_path / "x.tif.colvi.prev.json").read_text()) == second
     assert [r["revision"] for r in (first, second, third)] == [1, 1, 2]
     assert first["result_id"] == second["result_id"] != third["result_id"]
 
@@ -235,8 +236,8 @@ def test_an_error_replaces_a_result_and_the_other_way_round(
     write_imagej(raw, cultures["control"])
     run("run", raw, "--bundle", "demo")
 
-    assert bad == {"x.tif", "x.tif.colvi.error.json"}
-    assert set(files_in(tmp_path)) == good
+    assert bad == {"x.tif", "x.tif.colvi.error.json", "x.tif.colvi.prev.json"}
+    assert set(files_in(tmp_path)) == good | {"x.tif.colvi.prev.json"}
 
 
 def test_a_rejected_image_is_a_result_without_diagnosis(

@@ -66,6 +66,9 @@ def run(
 
     Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
     the others; the exit code is then 1.
+
+    Results of another model are kept, unless --stale or --again is given; of what is replaced the JSON stays
+    as X.colvi.prev.json. A failure never touches a result of the same content.
     """
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
@@ -73,7 +76,7 @@ def run(
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import write_table
     from colvi_edge.pipeline import Diagnoser, process
-    from colvi_edge.terminal import show
+    from colvi_edge.terminal import show, show_standing
 
     roles, limits, replace = roles_of(channels), Limits.named(numbers_of(limit)), replace_of(stale, again)
     jobs = find_jobs(images, output_dir)
@@ -81,6 +84,7 @@ def run(
     with closing(open_for(opened, engine, precision)) as running:
         diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace)
         outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
+    show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
     unread = 0
     if result_csv:

@@ -8,7 +8,7 @@ from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.watch.messages import Model
 
 
-class Standing(NamedTuple):
+class Whose(NamedTuple):
     """A result.
 
     Attributes:
@@ -20,13 +20,13 @@ class Standing(NamedTuple):
     files: int
 
     @classmethod
-    def of(cls, sidecar: Sidecar) -> "Standing":
+    def of(cls, sidecar: Sidecar) -> "Whose":
         """Return what the result of one image is."""
         model = sidecar.model
         return cls(Model.of(model.name, model.version, model.sha256), 1 + len(sidecar.outputs))
 
     @classmethod
-    def of_index(cls, index: Index, folder_fd: int, raw_name: str, current: str) -> "Standing":
+    def of_index(cls, index: Index, folder_fd: int, raw_name: str, current: str) -> "Whose":
         """Return what the result of several images is: of one model only if all of them are.
 
         Args:
@@ -43,4 +43,4 @@ class Standing(NamedTuple):
         return cls(next(iter(models), None), 1 + failed + sum(image.files for image in images))
 
 
-NOTHING = Standing(None, 0)
+NOTHING = Whose(None, 0)
