@@ -61,6 +61,7 @@ class Desk:
         judged, errors: how many of them were results that were written, and errors.
         damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
         moves: counts whatever is new: a file that was found, or a final answer.
+        retry_waits: results of other models are to be judged again; which those are is not known yet.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Desk:
         self.last: Last | None = None
         self.answers = self.judged = self.errors = self.moves = 0
         self.damage = ""
+        self.retry_waits = False
         self._blocked: set[str] = set()  # files with neither result nor error record
         self._is_unwritten = False  # the ledger could not be written, or read, and was not written since
         self._ledger = ledger
@@ -95,7 +97,7 @@ class Desk:
     @property
     def awaits_model(self) -> bool:
         """Whether it is not known yet which results are to be judged again."""
-        return self._anew is not Replace.OWN and self._model is UNKNOWN
+        return self.retry_waits or (self._anew is not Replace.OWN and self._model is UNKNOWN)
 
     def judge_with(self, model: Model, root: Path, now: float) -> None:
         """Take which model judges from now on; say once of how many results it is not the one.

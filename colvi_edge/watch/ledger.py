@@ -123,7 +123,7 @@ class LedgerReader:
             "LEFT JOIN models ON models.sha256 = model WHERE state = 'done' OR model != '' "
             "GROUP BY model ORDER BY results DESC, model"
         )
-        return [found for row in rows.fetchall() if (found := _judged(*row))]
+        return [_judged(*row) for row in rows.fetchall()]
 
     def wanted_count(self) -> int:
         """Return how many files are to be judged again, though a result of them stands."""
@@ -383,11 +383,12 @@ def _entry(row: tuple[Any, ...]) -> Entry | None:
         return None
 
 
-def _judged(sha256: object, name: object, version: object, results: int) -> Judged | None:
-    """Return a row of `models`; None if no row like it was ever written."""
-    if not sha256:
-        return Judged(UNKNOWN, results)
-    try:
-        return Judged(made(Model, {"name": name, "version": version, "sha256": sha256}), results)
-    except WrongTypeError:
-        return None
+def _judged(sha256: object, name: object, version: object, results: int) -> Judged:
+    """Return a row of `models`; whatever nobody wrote is not known."""
+    for named in (
+        {"name": name, "version": version, "sha256": sha256},
+        {**asdict(UNKNOWN), "sha256": sha256},
+    ):
+        with suppress(WrongTypeError):
+            return Judged(made(Model, named), results)
+    return Judged(UNKNOWN, results)

@@ -84,9 +84,7 @@ class Model:
         return cls(printable_name(name)[:_LONGEST_NAME], printable_name(version)[:_LONGEST_NAME], sha256)
 
     def __str__(self) -> str:
-        if not self.sha256:
-            return "a model that is not known"
-        return f"{self.name} {self.version}".strip()
+        return f"{self.name} {self.version}".strip() or "a model that is not known"
 
 
 UNKNOWN = Model("", "", "")

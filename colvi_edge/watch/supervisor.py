@@ -21,6 +21,7 @@ from contextlib import closing, nullcontext, suppress
 from datetime import datetime
 from typing import cast
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.watch import journal
@@ -360,9 +361,13 @@ class Supervisor:
 
     def _take_up_retry(self, now: float) -> None:
         try:
-            if not self._folder.retry.is_file() or not self._workers.started:
+            if not self._folder.retry.is_file():
                 return
-            self._desk.retry(now, wanted_by(self._folder.retry))
+            wanted = wanted_by(self._folder.retry)
+            self._desk.retry_waits = wanted is Replace.STALE and self._workers.started is None
+            if self._desk.retry_waits:
+                return
+            self._desk.retry(now, wanted)
             self._folder.retry.unlink()
         except (sqlite3.Error, OSError) as error:
             self._states.hold("retry", "ledger", f"the state folder cannot be written: {error}")

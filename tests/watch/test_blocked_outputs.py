@@ -154,7 +154,9 @@ def test_a_folder_named_like_the_previous_result(
     outputs = beside(root, "prev.tif")
     outputs[OutputKind.PREVIOUS].mkdir()
     assert worker.work(root, "prev.tif").outcome == "ok"
-    assert worker.work(root, "prev.tif", anew="all").outcome == "ok"  # the same result is none before this one
+    assert (
+        worker.work(root, "prev.tif", anew="all").outcome == "ok"
+    )  # the same result is none before this one
     assert files(outputs) == RESULT
 
     write_imagej(root / "other.tif", culture[:, :, ::-1].copy())
