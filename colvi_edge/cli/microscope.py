@@ -155,13 +155,22 @@ def watch(
     sample: SampleOption = None,
     log_names: Annotated[
         bool,
-        option("--log-names", help="Name files in the log; without it by a hash, as names may be patients'."),
+        option(
+            "--log-names",
+            help="Name files in the log also where that is no terminal; without it by a hash, as names may "
+            "be patients'.",
+        ),
     ] = False,
+    stale: StaleOption = False,
+    again: AgainOption = False,
 ) -> None:
     """Diagnose each new raw file of a folder.
 
     Goes on until it is ended. Raw files are only read, unfinished ones not at all. Usually systemd
     runs this: see install-service.
+
+    Results of another model stay, and are counted by status. With --stale they are judged again, at
+    each start those that are left; --again goes with --once only. A daemon that runs is told by retry.
     """
     from colvi_edge.watch.supervisor import WatchSettings
     from colvi_edge.watch.supervisor import watch as supervise
@@ -184,6 +193,7 @@ def watch(
         sample=sample,
         overlay=overlay.value,
         log_names=log_names,
+        anew=replace_of(stale, again),
     )
     raise typer.Exit(supervise(settings))
 
@@ -191,21 +201,23 @@ def watch(
 def status(folder: FolderArgument, json: JsonOption = False) -> None:
     """Tell how the watching goes.
 
-    What is done, waiting or failed in a folder, and what ails its daemon.
+    What is done, waiting or wrong in a folder, of which model the results are, and what ails its daemon. Ends
+    with 7 if none runs, or something ails it, and with 0 also after a --once that finished.
     """
     from colvi_edge.watch.status import show_status
 
     raise typer.Exit(show_status(folder, as_json=json))
 
 
-def retry(folder: FolderArgument) -> None:
+def retry(folder: FolderArgument, stale: StaleOption = False, again: AgainOption = False) -> None:
     """Diagnose what failed once more.
 
-    Failed and quarantined files are offered to the daemon again, at once or when it starts.
+    Files with an error, or in quarantine, are offered to the daemon again, at once or when it starts; with
+    --stale also those that another model judged, with --again all. A result is replaced by another one only.
     """
     from colvi_edge.watch.retry import retry as offer_again
 
-    raise typer.Exit(offer_again(folder))
+    raise typer.Exit(offer_again(folder, replace_of(stale, again)))
 
 
 def report(

@@ -89,6 +89,11 @@ class StateFolder:
                     f"{' or '.join(dict.fromkeys(map(str, states)))}; it was removed, or is another user's "
                     "or machine's: ask there, or restart the daemon"
                 )
+            if not root.exists():
+                raise UsageError(
+                    f"{printable_name(str(root))} does not exist, and nothing of that name was watched "
+                    "on this machine; check the name"
+                )
             raise UsageError(
                 f"{printable_name(str(root))} was never watched on this machine; expected its state in "
                 f"{' or '.join(dict.fromkeys(map(str, states)))}; start with: colvi-edge watch"
