@@ -72,7 +72,7 @@ def clean(
         return
     with no_daemon(folder, found):
         if dry_run:
-            typer.echo("Nothing was removed: --dry-run.")
+            typer.echo(printable_name("Nothing was removed: --dry-run."))
         elif yes or _agreed():
             typer.echo(f"Removed {counted(remove_ours(folder, found), 'file')}.")
         else:
