@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colvi_edge.cli.options import option
+from colvi_edge.cli.options import DryRunOption, option
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import counted, printable_lines, printable_name
 
@@ -52,9 +52,7 @@ def table(
 
 def clean(
     folder: ResultsArgument,
-    dry_run: Annotated[
-        bool, option("--dry-run", help="Tell what would be removed, and remove nothing.")
-    ] = False,
+    dry_run: DryRunOption = False,
     yes: Annotated[bool, option("--yes", "-y", of="clean", help="Do not ask.")] = False,
 ) -> None:
     """Remove what colvi-edge left in a folder.
@@ -71,12 +69,12 @@ def clean(
     if not found.names:
         return
     with no_daemon(folder, found):
+        done = "Nothing was removed."
         if dry_run:
-            typer.echo(printable_name("Nothing was removed: --dry-run."))
+            done = "Nothing was removed: --dry-run."
         elif yes or _agreed():
-            typer.echo(f"Removed {counted(remove_ours(folder, found), 'file')}.")
-        else:
-            typer.echo("Nothing was removed.")
+            done = f"Removed {counted(remove_ours(folder, found), 'file')}."
+    typer.echo(printable_name(done))
 
 
 def _listed(folder: Path, found: "Found") -> Iterator[str]:
@@ -107,5 +105,5 @@ def _agreed() -> bool:
         raise UsageError(
             "standard input is no terminal, so that nobody can be asked; to remove these files say --yes"
         )
-    typer.echo("Remove them? [y/N] ", nl=False)
+    typer.echo(printable_name("Remove them? [y/N] "), nl=False)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
