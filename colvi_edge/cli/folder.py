@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colvi_edge.cli.options import option
+from colvi_edge.cli.options import DryRunOption, option
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import counted, printable_lines, printable_name
 
@@ -52,9 +52,7 @@ def table(
 
 def clean(
     folder: ResultsArgument,
-    dry_run: Annotated[
-        bool, option("--dry-run", help="Tell what would be removed, and remove nothing.")
-    ] = False,
+    dry_run: DryRunOption = False,
     yes: Annotated[bool, option("--yes", "-y", of="clean", help="Do not ask.")] = False,
 ) -> None:
     """Remove what colvi-edge left in a folder.
