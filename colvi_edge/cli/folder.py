@@ -69,12 +69,12 @@ def clean(
     if not found.names:
         return
     with no_daemon(folder, found):
+        done = "Nothing was removed."
         if dry_run:
-            typer.echo("Nothing was removed: --dry-run.")
+            done = "Nothing was removed: --dry-run."
         elif yes or _agreed():
-            typer.echo(f"Removed {counted(remove_ours(folder, found), 'file')}.")
-        else:
-            typer.echo("Nothing was removed.")
+            done = f"Removed {counted(remove_ours(folder, found), 'file')}."
+    typer.echo(printable_name(done))
 
 
 def _listed(folder: Path, found: "Found") -> Iterator[str]:
@@ -105,5 +105,5 @@ def _agreed() -> bool:
         raise UsageError(
             "standard input is no terminal, so that nobody can be asked; to remove these files say --yes"
         )
-    typer.echo("Remove them? [y/N] ", nl=False)
+    typer.echo(printable_name("Remove them? [y/N] "), nl=False)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
