@@ -20,6 +20,7 @@ import pytest
 import typer.main
 
 from colvi_edge import errors, pipeline
+from colvi_edge.acquisition import Limits
 from colvi_edge.bundle import Bundle, demo_path, open_bundle
 from colvi_edge.choices import Replace
 from colvi_edge.cli import app
@@ -188,7 +189,7 @@ def test_every_option_of_run_is_tried() -> None:
     options = {param.opts[0] for param in command.params if param.param_type_name == "option"}
 
     assert set(TRIES) == options - {"--help"}
-    assert {limit.name for limit in inspect.signature(pipeline.Limits).parameters.values()} == set(LIMITS)
+    assert {limit.name for limit in inspect.signature(Limits).parameters.values()} == set(LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -298,6 +299,14 @@ def full_disk() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """Let no raw file be opened, as if it had been moved since the folder was listed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Job, "open", lambda job: os.open(job.raw.with_name("moved"), os.O_RDONLY))
+        yield
+
+
 class Met(NamedTuple):
     """How an error is met for real, on content that was judged before.
 
@@ -330,16 +339,8 @@ REAL = {
     "ImageTooLargeError": Met(("--limit", "pixels=10"), kind="too_large"),
     "OutputError": Met((), kind="output", during=full_disk),
     "BlockedOutputError": Met(("--overlay", "ome-tiff"), kind="blocked_output", before=block),
-    "AcquisitionError": Met((), kind="unreadable", during=lambda: unreadable()),
+    "AcquisitionError": Met((), kind="unreadable", during=unreadable),
 }
-
-
-@contextmanager
-def unreadable() -> Iterator[None]:
-    """Let no raw file be opened, as if it had been moved since the folder was listed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Job, "open", lambda job: os.open(job.raw.with_name("moved"), os.O_RDONLY))
-        yield
 
 
 def test_every_kind_of_error_has_its_case() -> None:

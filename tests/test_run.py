@@ -112,7 +112,7 @@ def test_one_good_and_twelve_broken_files(
     assert {name: after[name] for name in raws} == raws
     assert {name: record["error"]["kind"] for name, record in records.items()} == causes
     assert all(record["error"]["message"].startswith(name) for name, record in records.items())
-    assert "12 failed" in out
+    assert "12 errors" in out
     assert RESEARCH_USE_ONLY in out
     assert "Traceback" not in out + err
 
@@ -558,7 +558,10 @@ def test_two_results_never_share_a_name(
 
 
 def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """Six projections and a stack, five files each, every culture right, all five colours on show."""
+    """Six projections and a stack, five files each, every culture right, all five colours on show.
+
+    Their names tell sample and date, so that the page shows scores over time, of which the patient's rises.
+    """
     script = shutil.which("colvi-edge", path=str(Path(sys.executable).parent))
     assert script
 
@@ -576,4 +579,13 @@ def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
         assert len(bands) == 5 or raw.parent.name == "stacks"
     assert "Right     6 of 6" in done.stdout
     assert "synthetic demo model" in done.stdout
+    page = (tmp_path / "played" / "report.html").read_text()
+    images = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["images"]
+    days = ["2026-11-03", "2026-11-10", "2026-11-17"]
+    scores = {
+        sample: {one["date"]: one["score"] for one in images if one["sample"] == sample}
+        for sample in ("C01", "P01", "P02")
+    }
+    assert [sorted(scores[sample]) for sample in scores] == [days, days, days[2:]]
+    assert scores["P01"][days[0]] < scores["P01"][days[1]] < scores["P01"][days[2]] < 50
     assert RESEARCH_USE_ONLY in done.stdout

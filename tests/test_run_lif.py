@@ -58,7 +58,7 @@ def test_the_same_diagnosis_as_the_tiff_export(
     code, out, _ = run("run", tmp_path, "--bundle", "demo")
 
     assert code == 1  # the overview and the depth scan are none of the assay's images
-    assert "6 images: 2 control, 2 patient, 2 failed" in " ".join(out.split())
+    assert "6 images: 2 control, 2 patient, 2 errors" in " ".join(out.split())
     for key, label in (("0000-culture 1", "control"), ("0003-culture 1", "patient")):
         of_lif = record(tmp_path / f"day.lif.{key}.colvi.json")
         of_tiff = record(tmp_path / f"{label}.tif.colvi.json")

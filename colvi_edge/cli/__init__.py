@@ -9,10 +9,13 @@ import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.cli.folder import clean, table
+from colvi_edge.cli.help import Command, Group
 from colvi_edge.cli.machine import bench, doctor
-from colvi_edge.cli.microscope import install_service, report, retry, run, status, watch
+from colvi_edge.cli.microscope import report, retry, run, status, watch
 from colvi_edge.cli.model import build, evaluate, explain, export, train
 from colvi_edge.cli.play import demo, simulate
+from colvi_edge.cli.service import install_service, uninstall_service
+from colvi_edge.cli.variables import warn_of_environment
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.pipes import ForgivingStream
 from colvi_edge.printable import PrintableStream, printable_name, printable_traceback
@@ -24,6 +27,7 @@ _ALONE = (demo, doctor)
 
 app = typer.Typer(
     name="colvi-edge",
+    cls=Group,
     help=f"Collagen VI diagnosis of fibroblast cultures, beside the microscope. {RESEARCH_USE_ONLY}",
     no_args_is_help=True,
     add_completion=False,
@@ -35,6 +39,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def version(
+    context: typer.Context,
     show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Print the version, or go on to the command."""
@@ -42,16 +47,20 @@ def version(
     if show:
         typer.echo(f"colvi-edge {__version__}")
         raise typer.Exit
+    warn_of_environment(context.command)
 
 
-for _command in (
-    *(run, watch, status, retry, report, install_service),
-    *(table, clean),
-    *(demo, simulate),
-    *(train, evaluate, explain, export, build),
-    *(bench, doctor),
-):
-    app.command(no_args_is_help=_command not in _ALONE)(_command)
+_COMMANDS = {
+    "At the microscope": (run, watch, status, retry, report, table, clean),
+    "The service": (install_service, uninstall_service),
+    "Models": (train, evaluate, explain, export, build),
+    "This machine": (doctor, bench),
+    "Simulated images": (demo, simulate),
+}
+
+for _panel, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(cls=Command, rich_help_panel=_panel, no_args_is_help=_command not in _ALONE)(_command)
 
 
 def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

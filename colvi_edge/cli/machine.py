@@ -58,6 +58,7 @@ def bench(
             "--budget-ms",
             of="bench",
             min=0,
+            metavar="MILLISECONDS",
             help="End with exit code 6 if 95 % of the images are not done within this.",
         ),
     ] = None,

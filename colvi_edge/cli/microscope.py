@@ -165,7 +165,9 @@ def watch(
     marker: Annotated[
         str | None,
         option(
-            "--marker", metavar="SUFFIX", help="X.tif is finished when X.tif<SUFFIX> appears, not by time."
+            "--marker",
+            metavar="SUFFIX",
+            help="X.tif is finished when X.tif.done appears, if this is .done; not by time.",
         ),
     ] = None,
     metrics: Annotated[
@@ -176,7 +178,6 @@ def watch(
         Path | None,
         option(
             "--report",
-            metavar="HTML",
             dir_okay=False,
             help="Keep a page of all results here; it may lie in the folder, too.",
         ),
@@ -184,13 +185,22 @@ def watch(
     sample: SampleOption = None,
     log_names: Annotated[
         bool,
-        option("--log-names", help="Name files in the log; without it by a hash, as names may be patients'."),
+        option(
+            "--log-names",
+            help="Name files in the log also where that is no terminal; without it by a hash, as names may "
+            "be patients'.",
+        ),
     ] = False,
+    stale: StaleOption = False,
+    again: AgainOption = False,
 ) -> None:
     """Diagnose each new raw file of a folder.
 
     Goes on until it is ended. Raw files are only read, unfinished ones not at all. Usually systemd
     runs this: see install-service.
+
+    Results of another model stay, and are counted by status. With --stale they are judged again, at
+    each start those that are left; --again goes with --once only. A daemon that runs is told by retry.
     """
     from colvi_edge.watch.supervisor import WatchSettings
     from colvi_edge.watch.supervisor import watch as supervise
@@ -213,6 +223,7 @@ def watch(
         sample=sample,
         overlay=overlay.value,
         log_names=log_names,
+        anew=replace_of(stale, again),
     )
     raise typer.Exit(supervise(settings))
 
@@ -220,29 +231,38 @@ def watch(
 def status(folder: FolderArgument, json: JsonOption = False) -> None:
     """Tell how the watching goes.
 
-    What is done, waiting or failed in a folder, and what ails its daemon.
+    What is done, waiting or wrong in a folder, of which model the results are, and what ails its daemon. Ends
+    with 7 if none runs, or something ails it, and with 0 also after a --once that finished.
     """
     from colvi_edge.watch.status import show_status
 
     raise typer.Exit(show_status(folder, as_json=json))
 
 
-def retry(folder: FolderArgument) -> None:
+def retry(folder: FolderArgument, stale: StaleOption = False, again: AgainOption = False) -> None:
     """Diagnose what failed once more.
 
-    Failed and quarantined files are offered to the daemon again, at once or when it starts.
+    Files with an error, or in quarantine, are offered to the daemon again, at once or when it starts; with
+    --stale also those that another model judged, with --again all. A result is replaced by another one only.
     """
     from colvi_edge.watch.retry import retry as offer_again
 
-    raise typer.Exit(offer_again(folder))
+    raise typer.Exit(offer_again(folder, replace_of(stale, again)))
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Holds results, in it and below it.", file_okay=False)],
     page: Annotated[
-        Path,
-        option("--output", "-o", of="report", metavar="HTML", dir_okay=False, help="The page, one file."),
-    ],
+        Path | None,
+        option(
+            "--output",
+            "-o",
+            of="report",
+            metavar="HTML",
+            dir_okay=False,
+            help="The page, one file; without it FOLDER/report.html. What is no report is not overwritten.",
+        ),
+    ] = None,
     sample: SampleOption = None,
 ) -> None:
     """Show the results of a folder on one page.
@@ -250,30 +270,9 @@ def report(
     Pictures, scores over time and a table, in one file that needs no network.
     """
     from colvi_edge.report.report import Report
+    from colvi_edge.report.words import closing_lines
 
-    images = Report(folder, page, sample=sample).write()
-    typer.echo(printable_name(f"{images} images: {page}"))
-
-
-def install_service(
-    folder: FolderArgument,
-    bundle: BundleOption,
-    output_dir: OutputDirOption = None,
-    user: Annotated[str, option("--user", help="System user that the service runs as; made if missing.")] = (
-        "colvi"
-    ),
-    prefix: Annotated[
-        Path,
-        option(
-            "--prefix", file_okay=False, help="Root of another system, such as an image, to install into."
-        ),
-    ] = Path("/"),
-) -> None:
-    """Have systemd watch a folder.
-
-    Writes the unit, its settings and a user, starts nothing, and says how to.
-    """
-    from colvi_edge.watch.install import install_service as install
-
-    lines = install(folder, bundle=bundle, output_dir=output_dir, user=user, prefix=prefix)
-    typer.echo("\n".join(map(printable_name, lines)))
+    page = page or folder / "report.html"
+    made = Report(folder, page, sample=sample)
+    made.write()
+    typer.echo("\n".join(map(printable_name, closing_lines(folder, page, made.contents))))

@@ -176,7 +176,7 @@ def export(
     model: Annotated[Path, typer.Argument(help="Checkpoint, TorchScript, .pt2, state_dict or Keras .h5.")],
     bundle: Annotated[
         Path,
-        option("--output", "-o", of="export", help="The bundle, a folder NAME.colvi/."),
+        option("--output", "-o", of="export", metavar="BUNDLE", help="The bundle, a folder NAME.colvi/."),
     ],
     calibration: Annotated[
         Path | None,
@@ -185,7 +185,6 @@ def export(
             of="export",
             exists=True,
             file_okay=False,
-            metavar="DIR",
             help="Projections, best 40 or more; sub-folders control/ and patient/ also check the classes. "
             "Without it there is no INT8.",
         ),
@@ -210,12 +209,13 @@ def export(
         option(
             "--channels",
             of="export",
+            metavar="ROLE,ROLE",
             help="The network's inputs; two are collagen,nuclei, three empty,collagen,nuclei.",
         ),
     ] = None,
     pixel_size_um: Annotated[
         float | None,
-        option("--pixel-size-um", of="export", min=0.001, max=1000, help="Of the training images."),
+        option("--pixel-size-um", of="export", min=0.001, max=1000, help="Of the training images, um."),
     ] = None,
     name: Annotated[
         str | None,
@@ -223,7 +223,7 @@ def export(
     ] = None,
     engine: Annotated[
         BuiltEngine | None,
-        option("--engine", of="export", help="Also build its engine for this machine."),
+        option("--engine", of="export", help="tensorrt: also build the engine for this machine."),
     ] = None,
 ) -> None:
     """Turn a trained network into a bundle.
@@ -263,7 +263,7 @@ def export(
 def build(
     bundle: Annotated[str, typer.Argument(help="A bundle, or 'demo'.")],
     precision: Annotated[
-        PrecisionChoice, option("--precision", help="auto takes fp16.")
+        PrecisionChoice, option("--precision", help="auto, fp32, fp16 or int8; auto takes fp16.")
     ] = PrecisionChoice.AUTO,
 ) -> None:
     """Build a TensorRT engine for this machine.

@@ -23,7 +23,16 @@ def option(*names: str, of: str = "", **settings: Any) -> Any:
     """
     words = ["COLVI_EDGE", of, names[0].removeprefix("--")]
     variable = "_".join(word for word in words if word).upper().replace("-", "_")
-    return typer.Option(*names, envvar=variable, **settings)
+    return typer.Option(*names, envvar=variable, **{"metavar": _put_in(names[0], settings), **settings})
+
+
+def _put_in(name: str, settings: dict[str, Any]) -> str:
+    """Return what the help calls that which is put in: FILE, FOLDER, NUMBER, or as the option is called."""
+    if not settings.get("dir_okay", True):
+        return "FILE"
+    if not settings.get("file_okay", True):
+        return "FOLDER"
+    return "NUMBER" if "min" in settings else name.removeprefix("--").upper()
 
 
 def html_option(command: str) -> Any:
@@ -59,11 +68,17 @@ BundleOption = Annotated[
 ]
 EngineOption = Annotated[
     EngineName,
-    option("--engine", help="What runs the network; auto says which and why."),
+    option(
+        "--engine",
+        help="What runs the network: auto, openvino, onnxruntime or tensorrt; auto says which and why.",
+    ),
 ]
 PrecisionOption = Annotated[
     PrecisionChoice,
-    option("--precision", help="auto is INT8 where it decides as FP32 does, else FP32."),
+    option(
+        "--precision",
+        help="auto, fp32, fp16 or int8; auto is int8 where it decides as fp32 does here, else fp32.",
+    ),
 ]
 ChannelsOption = Annotated[
     str | None,
@@ -94,7 +109,10 @@ OutputDirOption = Annotated[
 ]
 OverlayOption = Annotated[
     OverlayChoice,
-    option("--overlay", help="ome-tiff writes the overlay as data, too: raw channels, frames as ROIs."),
+    option(
+        "--overlay",
+        help="png, or ome-tiff, which also writes the overlay as data: raw channels, frames as ROIs.",
+    ),
 ]
 SampleOption = Annotated[
     str | None,
@@ -145,7 +163,7 @@ ImagesOption = Annotated[
 ]
 DifficultyOption = Annotated[
     float,
-    option("--difficulty", min=0, max=1, help="How alike the classes look."),
+    option("--difficulty", min=0, max=1, help="How alike the classes look, from 0 to 1."),
 ]
 SeverityOption = Annotated[
     float | None,

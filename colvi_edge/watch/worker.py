@@ -29,7 +29,7 @@ from colvi_edge.errors import (
 )
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
-from colvi_edge.standing import kept_result
+from colvi_edge.standing import keeps, kept_result
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.kept_bundles import kept_bundle
 from colvi_edge.watch.messages import (
@@ -39,6 +39,7 @@ from colvi_edge.watch.messages import (
     Finish,
     Finished,
     Line,
+    Model,
     Refused,
     Result,
     Started,
@@ -57,6 +58,7 @@ from colvi_edge.watch.watched_file import (
     WatchedFile,
     error_number,
 )
+from colvi_edge.watch.whose import NOTHING, Whose
 from colvi_edge.writing import write_error
 
 ALIVE_EVERY_S = 2.0
@@ -75,15 +77,16 @@ class Worker:
         self._line = line
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
-        self._outlasted: dict[
-            int, ColviEdgeError
-        ] = {}  # what an image failed for whose earlier result stands
+        self._model = ""  # SHA-256 of what judges
+        # What an image failed for whose earlier result stands.
+        self._outlasted: dict[int, ColviEdgeError] = {}
 
     def run(self) -> None:
         """Work until told to finish, or the supervisor ends."""
         settings = self._settings
         try:
             bundle, not_kept = kept_bundle(settings.bundle, settings.keep)
+            self._model = bundle.sha256
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
             places = Places(settings.root, settings.output_dir)
@@ -107,6 +110,7 @@ class Worker:
                 device=info.device,
                 reason=info.reason,
                 not_kept=not_kept,
+                model_version=Model.of(bundle.name, bundle.version, bundle.sha256).version,
             )
         )
         try:
@@ -124,10 +128,10 @@ class Worker:
             file = self._begun[work.number] = WatchedFile(work, places)
             if isinstance(work, Condemn):
                 self._condemn(file, work)
-            elif work.anew or not (result := kept_result(file, _any_model, failed_too=True)):
-                yield file
-            else:
+            elif result := self._kept_result(file, Replace(work.anew)):
                 self._say(work.number, "same", result)
+            else:
+                yield file
 
     def _given(self) -> Iterator[Work | Condemn]:
         while True:
@@ -142,6 +146,13 @@ class Worker:
                     return
                 if isinstance(message, Work | Condemn):
                     yield message
+
+    def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
+        """Return the intact result of exactly this content: nothing is judged twice that need not be."""
+        if anew is Replace.ALL:
+            return None
+        is_kept = keeps(anew, self._model) if anew is Replace.STALE else _any_model
+        return kept_result(file, is_kept, failed_too=True)
 
     def _condemn(self, file: WatchedFile, work: Condemn) -> None:
         try:
@@ -160,8 +171,9 @@ class Worker:
             if outcome.stands is not None and isinstance(result, ColviEdgeError):
                 self._outlasted[number] = result
             return
-        outlasted = self._outlasted.pop(number, None)
+        outlasted, stands = self._outlasted.pop(number, None), outcome.stands
         if outlasted is not None and isinstance(result, Index):
+            stands = result
             result = outlasted
         if isinstance(result, Sidecar | Index):
             self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
@@ -174,12 +186,12 @@ class Worker:
             self._say(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, BlockedOutputError):
             neither = isinstance(result, BlockedRecordError)
-            self._say(number, "again" if neither else "error", words=str(result), kind=result.kind)
+            self._say(number, "again" if neither else "error", None, str(result), result.kind, stands)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"
-            self._say(number, done, words=str(result), kind=output_kind(result))
+            self._say(number, done, None, str(result), output_kind(result), stands)
         elif file.is_final(result):
-            self._say(number, "error", words=str(result), kind=result.kind)
+            self._say(number, "error", None, str(result), result.kind, stands)
         else:
             kind = IncompleteFileError.kind if code in MAY_BE_HELD else result.kind
             self._say(number, "again", words=str(result), kind=kind)
@@ -191,6 +203,7 @@ class Worker:
         result: Sidecar | Index | None = None,
         words: str = "",
         kind: str = "",
+        stands: Sidecar | Index | None = None,
     ) -> None:
         file = self._begun.pop(number)
         took_ms = round(1000 * (time.monotonic() - file.began), 1)
@@ -200,7 +213,20 @@ class Worker:
             words = ", ".join([verdict(result), *dict.fromkeys(file.notes)])
         if isinstance(result, Sidecar):
             revision = result.revision
-        self._line.send(Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms))
+        model, files = self._stands_at(file, result or stands)
+        self._line.send(
+            Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
+        )
+
+    def _stands_at(self, file: WatchedFile, result: Sidecar | Index | None) -> Whose:
+        """Return what a result is that stands beside a raw file, whether it was just written or kept."""
+        if not isinstance(result, Index):
+            return Whose.of(result) if result else NOTHING
+        try:
+            with file.results() as folder:
+                return Whose.of_index(result, folder, file.name, self._model)
+        except ColviEdgeError:  # the folder went away since
+            return NOTHING
 
 
 def output_kind(error: OutputError) -> str:

@@ -166,6 +166,26 @@ def test_what_changed_is_printed(
     )
 
 
+def test_a_bench_fits_80_columns(
+    make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There an engine stands above its changes; in a pipe it is in each row."""
+    record = make_record()
+    show(record, make_record(seed=1), budget_ms=1.0)
+    piped = capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    show(record, make_record(seed=1), budget_ms=1.0)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+    assert 70 < max(map(len, lines)) <= 80
+    since = next(place for place, line in enumerate(lines) if line.startswith("Since "))
+    assert lines[since + 2] == "openvino int8-cpu"
+    assert re.fullmatch(r"  network +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ to [\d.]+ +\w.+", lines[since + 3])
+    assert re.match(r"--help, cold start +\d", next(line for line in lines if line.startswith("--help, c")))
+    rows = [line.split("\t") for line in piped if line.startswith("openvino int8-cpu, network\t")]
+    assert [len(row) for row in rows] == [6]
+
+
 def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> None:
     """An engine that swaps the classes agrees with nobody, on the bundle's patches and on images."""
     engine = open_engine(demo_bundle, "openvino", "fp32")

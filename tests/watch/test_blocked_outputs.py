@@ -135,7 +135,7 @@ def test_a_whole_result_of_this_content_outlasts_what_is_in_the_way(
     assert set(before) == RESULT - {OutputKind.OME_TIFF}
     outputs[OutputKind.OME_TIFF].mkdir()
 
-    answer = worker.work(root, "kept.tif", anew=True)
+    answer = worker.work(root, "kept.tif", anew="all")
     assert (answer.outcome, answer.kind) == ("error", "blocked_output")
     assert {kind: outputs[kind].read_bytes() for kind in files(outputs)} == before
 
@@ -154,7 +154,9 @@ def test_a_folder_named_like_the_previous_result(
     outputs = beside(root, "prev.tif")
     outputs[OutputKind.PREVIOUS].mkdir()
     assert worker.work(root, "prev.tif").outcome == "ok"
-    assert worker.work(root, "prev.tif", anew=True).outcome == "ok"  # the same result is none before this one
+    assert (
+        worker.work(root, "prev.tif", anew="all").outcome == "ok"
+    )  # the same result is none before this one
     assert files(outputs) == RESULT
 
     write_imagej(root / "other.tif", culture[:, :, ::-1].copy())

@@ -60,7 +60,9 @@ def give(root: Path) -> Iterator[Give]:
 
     def given(name: str, *, last: bool = False, anew: bool = False) -> Finished:
         number = next(numbers)
-        line.send(Work(number, name, Signature.of((root / name).lstat()), mount, last, anew))
+        line.send(
+            Work(number, name, Signature.of((root / name).lstat()), mount, last, "all" if anew else "own")
+        )
         for message in line:
             if isinstance(message, Finished):
                 assert message.number == number
