@@ -89,7 +89,7 @@ def find_jobs(
     jobs: dict[Path, Job] = {}
     seen = _Seen()
     paths = list(paths)
-    top = _common_folder(paths, output_dir)
+    top = _common(_real_roots(paths, output_dir))
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} is not there; name raw files or folders that hold them")
@@ -109,15 +109,34 @@ def find_jobs(
     return list(jobs.values())
 
 
+def places_of(paths: Iterable[Path], output_dir: Path | None = None) -> tuple[Path, list[str]]:
+    """Return where the results of what was named lie: a folder, and which folders in it.
+
+    Those of a folder lie in it and below it, of a file beside it. None of the folders lies in another.
+    """
+    roots = _real_roots(paths, output_dir)
+    top = _common(roots)
+    places = sorted({os.path.relpath(root, top) for root in roots})
+    outermost = [place for place in places if not any(_is_below(place, other) for other in places)]
+    return top, outermost
+
+
+def _is_below(place: str, other: str) -> bool:
+    return place != other and (other == os.curdir or place.startswith(f"{other}/"))
+
+
 def _root(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _common_folder(paths: Iterable[Path], output_dir: Path | None) -> Path:
-    """Return the folder that places are relative to; links on the way to it are followed."""
+def _real_roots(paths: Iterable[Path], output_dir: Path | None) -> list[str]:
+    """Return the folders that were named; links on the way to them are followed."""
     # Followed, because one folder may be reached in two ways, and "link/.." is not where "link" lies.
-    roots = [output_dir] if output_dir else [_root(path) for path in paths]
-    return Path(os.path.commonpath([os.path.realpath(root) for root in roots])) if roots else Path()
+    return [os.path.realpath(root) for root in ([output_dir] if output_dir else map(_root, paths))]
+
+
+def _common(roots: list[str]) -> Path:
+    return Path(os.path.commonpath(roots)) if roots else Path()
 
 
 def _place(folder: Path, top: Path) -> str:

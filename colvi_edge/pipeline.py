@@ -46,7 +46,7 @@ class Diagnoser:
     def __init__(
         self,
         bundle: Bundle,
-        engine: Engine,
+        engine: Engine | None,
         channels: Sequence[str] | None = None,
         limits: Limits | None = None,
         overlay: OverlayChoice = OverlayChoice.PNG,
@@ -57,7 +57,7 @@ class Diagnoser:
 
         Args:
             bundle: what judges.
-            engine: the same bundle, opened.
+            engine: the same bundle, opened; None where nothing is judged.
             channels: role of each channel of the raw files, where they do not say it themselves.
             limits: what a raw file may ask for.
             overlay: how it is written.
@@ -98,9 +98,9 @@ class Diagnoser:
         Raises:
             AcquisitionError: a channel that the bundle needs is missing, no patch fits, or too many do.
         """
+        assert self._engine is not None  # noqa: S101 - who judges has one
         config = self._bundle.config
-        _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
-        planes = acquisition.laid_out(config.channels)
+        planes = self.laid_out(acquisition)
         clock = Clock()
         with clock.lap("quality"):
             assessment = assess(acquisition, config.expected, config.patch_px, self._familiar)
@@ -117,6 +117,16 @@ class Diagnoser:
             acquisition, self._bundle, self._engine.info, assessment, diagnosis, clock.laps_ms
         )
         return Judged(record, collagen, nuclei, acquisition.pixel_height_um)
+
+    def laid_out(self, acquisition: Acquisition) -> NDArray[Any]:
+        """Return the planes of an image as the bundle asks for them, `(Z, C, H, W)`.
+
+        Raises:
+            AcquisitionError: as from `judge`, which may find no other fault.
+        """
+        config = self._bundle.config
+        _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
+        return acquisition.laid_out(config.channels)
 
     def write(self, judged: Judged, job: RawFile) -> Sidecar:
         """Write the files of a result, the sidecar last; return the sidecar as written.
@@ -182,7 +192,7 @@ def process(
     try:
         with ThreadPoolExecutor(1, "write") as writer:
             write: Writing[File] = Writing(diagnoser.overlay)
-            images = _images(diagnoser, jobs)
+            images = images_of(diagnoser, jobs)
             ahead = reader.submit(next, images, None)
             behind: Future[Outcome[File]] | None = None
             while True:
@@ -212,7 +222,8 @@ def process(
         reader.shutdown(wait=False)  # it may wait for a job that never comes; a failure must not wait for it
 
 
-def _images(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[tuple[File, Found]]:
+def images_of(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[tuple[File, Found]]:
+    """Yield what is found of every image of every job before any is judged."""
     for job in jobs:
         kept = False
         try:

@@ -11,6 +11,7 @@ from colvi_edge.cli.options import (
     AgainOption,
     BundleOption,
     ChannelsOption,
+    DryRunOption,
     EngineOption,
     FolderArgument,
     JsonOption,
@@ -28,8 +29,8 @@ from colvi_edge.cli.options import (
     replace_of,
     roles_of,
 )
-from colvi_edge.errors import ColviEdgeError
-from colvi_edge.printable import printable_name
+from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
+from colvi_edge.printable import counted, printable_name
 
 
 def run(
@@ -66,6 +67,17 @@ def run(
     ] = None,
     stale: StaleOption = False,
     again: AgainOption = False,
+    report: Annotated[
+        Path | None,
+        option(
+            "--report",
+            metavar="HTML",
+            dir_okay=False,
+            help="Also write a page of all results in the folders, as the command report does.",
+        ),
+    ] = None,
+    sample: SampleOption = None,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Diagnose images, here and now.
@@ -81,19 +93,34 @@ def run(
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
     from colvi_edge.interruption import interruptible
-    from colvi_edge.jobs import find_jobs
+    from colvi_edge.jobs import find_jobs, places_of
     from colvi_edge.outputs import table
-    from colvi_edge.outputs.folder import write_table
+    from colvi_edge.outputs.folder import check_writable, write_table
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show, show_standing
 
-    for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv)):
+    for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv), ("--report", report)):
         refuse_name(name, path)
-    roles, limits, replace = roles_of(channels), Limits.named(numbers_of(limit)), replace_of(stale, again)
+    options = (roles_of(channels), Limits.named(numbers_of(limit)), overlay, replace_of(stale, again))
     jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
+    page = None
+    if report:
+        from colvi_edge.report.report import Report
+
+        top, places = places_of(images, output_dir)
+        page = Report(top, report, sample=sample, places=places)
     opened = open_bundle(bundle)
+    if dry_run:
+        from colvi_edge.rehearsal import rehearse
+        from colvi_edge.terminal_rehearsal import show_rehearsal
+
+        diagnoser = Diagnoser(opened, None, *options, pixel_size_um)
+        show_rehearsal(rehearse(diagnoser, opened, jobs), jobs, output_dir, as_json=json)
+        return
+    if report:
+        check_writable(report)  # rather than when all is judged
     with closing(open_for(opened, engine, precision)) as running:
-        diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace, pixel_size_um)
+        diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
         with interruptible() as is_stopped:
             outcomes = show(process(diagnoser, jobs, is_stopped), len(jobs), as_json=json)
     show_standing(outcomes, f"{opened.name} {opened.version}")
@@ -109,7 +136,10 @@ def run(
             "images again"
         )
         typer.echo(printable_name(words), err=True)
-    raise typer.Exit(int(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)))
+    if page:
+        typer.echo(printable_name(f"{counted(page.write(), 'image')}: {report}"), err=json)
+    failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
+    raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
 
 
 def watch(

@@ -141,6 +141,10 @@ AgainOption = Annotated[
     bool,
     option("--again", help="Judge everything anew, whichever model judged it."),
 ]
+DryRunOption = Annotated[
+    bool,
+    option("--dry-run", help="Tell what would be done, and do nothing: nothing is written or removed."),
+]
 JsonOption = Annotated[
     bool,
     option("--json", help="Print JSON, one record a line, instead of a table."),

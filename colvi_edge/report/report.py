@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,7 +57,13 @@ class Report:
     contents = Contents(0, 0, 0, 0, None)
 
     def __init__(
-        self, folder: Path, page: Path, *, sample: str | None = None, refresh_s: float | None = None
+        self,
+        folder: Path,
+        page: Path,
+        *,
+        sample: str | None = None,
+        refresh_s: float | None = None,
+        places: Sequence[str] = (".",),
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -65,6 +72,7 @@ class Report:
             page: where to write; the page shows overlays where they lie as seen from there.
             sample: regular expression with the groups `sample` and `date`; None takes `DEFAULT_PATTERN`.
             refresh_s: the page loads itself anew so often; None is never.
+            places: folders in that one to which the page is confined.
 
         Raises:
             UsageError: the pattern is none, or the page has the name of another kind of file.
@@ -74,6 +82,7 @@ class Report:
         self._page = page
         self._pattern = NamePattern(sample)
         self._refresh_s = refresh_s
+        self._places = places
         self._gatherer = Gatherer(self._pattern)
         self._thumbnails = Thumbnails()
 
@@ -111,7 +120,7 @@ class Report:
             UsageError: the pattern does not come to an end on a name.
             OSError: the folder cannot be listed.
         """
-        entries, unread = self._gatherer.gather(folder_fd)
+        entries, unread = self._gatherer.gather(folder_fd, self._places)
         newest = sorted(entries, key=lambda entry: entry.created, reverse=True)[:MAX_IMAGES]
         way = os.path.relpath(self._folder.absolute(), self._page.parent.absolute())
         images = [self._shown(folder_fd, entry, way, i < MAX_THUMBNAILS) for i, entry in enumerate(newest)]

@@ -160,7 +160,7 @@ def test_what_cannot_be_read_is_counted(tmp_path: Path, make_sidecar: MakeSideca
 
     assert code == 0
     assert list(rows(out)) == ["a.tif"]
-    assert err.startswith("3 records or folders are left out of the table: damaged, of another version, or")
+    assert err.startswith("left out of the table: 3 records, damaged, of another version, or in a folder")
 
 
 @pytest.mark.parametrize("there", [True, False])
