@@ -29,6 +29,7 @@ from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
 from colvi_edge.jobs import Job, find_jobs
 from colvi_edge.outputs.atomic import Drafts
 from colvi_edge.outputs.names import image_label
+from colvi_edge.outputs.sidecar import Index
 from colvi_edge.pipeline import Diagnoser, Outcome, process
 from colvi_edge.simulate import simulate_planes, write_imagej
 from tests.test_run import broken_files
@@ -495,3 +496,62 @@ def test_what_breaks_off_is_put_back(
 
 def _name(outcome: Outcome[Job]) -> str:
     return image_label(outcome.job.name, outcome.image_key)
+
+
+@pytest.mark.parametrize("model", ["the same", "another"])
+def test_a_container_that_breaks_off_keeps_a_true_index(
+    folder: Path,
+    demo_bundle: Bundle,
+    other: Bundle,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+) -> None:
+    """It cannot be read to its end any more: what was judged anew is listed as it is, the rest as it was."""
+    before = contents(folder)
+    usual = pipeline.acquire_opened
+
+    def broken(*given: Any, **named: Any) -> Iterator[Any]:
+        for image in usual(*given, **named):
+            if image.image_key == "0002-second":
+                raise AcquisitionError("day.lif: cannot be read: Input/output error")
+            yield image
+
+    monkeypatch.setattr(pipeline, "acquire_opened", broken)
+    diagnoser = Diagnoser(demo_bundle if model == "the same" else other, engine, replace=Replace.ALL)
+    *_, last = outcomes_of(diagnoser, folder / "day.lif")
+
+    assert isinstance(last.result, AcquisitionError)
+    assert isinstance(last.stands, Index)
+    after = contents(folder)
+    assert assert_nothing_lost(before, after) == set(RESULTS) - {"day.lif.0001-first"}
+    assert json.loads(after["day.lif.colvi.json"])["status"] == "ok"
+
+
+def test_images_without_an_index_stay(folder: Path, run: Run) -> None:
+    """A container whose index was lost has its error record, and its images their results."""
+    (folder / "day.lif.colvi.json").unlink()
+    before = contents(folder)
+
+    assert run("run", folder, "--bundle", "demo", "--limit", "container_bytes=1")[0] == 1
+
+    after = contents(folder)
+    assert json.loads(after.pop("day.lif.colvi.error.json"))["error"]["kind"] == "too_large"
+    for name in ("day.lif.0001-first", "day.lif.0002-second"):
+        assert of_result(after, name) == of_result(before, name)
+    assert run("run", folder, "--bundle", "demo")[0] == 1
+    assert assert_nothing_lost(before, contents(folder)) == set()
+
+
+def test_an_index_of_errors_is_no_result(tmp_path: Path, run: Run) -> None:
+    """What was never judged has nothing to lose: the file's own error record says what is the matter now."""
+    overview = Series(np.ones((4, 2, 64, 64), "u1"), "MCYX", "Overview")
+    (tmp_path / "trial.lif").write_bytes(container(overview).data)
+    run("run", tmp_path, "--bundle", "demo")
+    assert set(contents(tmp_path)) == {
+        "trial.lif", "trial.lif.colvi.json", "trial.lif.0000-Overview.colvi.error.json"
+    }  # fmt: skip
+
+    run("run", tmp_path, "--bundle", "demo", "--limit", "container_bytes=1")
+
+    assert set(contents(tmp_path)) == {"trial.lif", "trial.lif.colvi.error.json"}

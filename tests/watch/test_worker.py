@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from colvi_edge.errors import OutputError
+from colvi_edge.errors import ChannelError, OutputError
 from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained
 from colvi_edge.simulate import simulate_planes, write_imagej
@@ -39,6 +39,7 @@ from colvi_edge.watch.messages import (
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.watched_file import ChangedFileError, Places, WatchedFile
 from colvi_edge.watch.worker import output_kind
+from colvi_edge.writing import write_error
 from tests.tools.bundles import reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
@@ -431,6 +432,19 @@ def test_nothing_is_written_about_a_file_that_changed_meanwhile(
     (tmp_path / "x.tif").unlink()
     with pytest.raises(ChangedFileError):
         file.confirm()
+
+
+def test_no_error_is_told_of_a_file_that_changed_meanwhile(
+    tmp_path: Path, alone: Callable[[Path, str], WatchedFile]
+) -> None:
+    """Not even that a result outlasts it: the result is another file's."""
+    (tmp_path / "x.tif").write_bytes(b"II*\0")
+    file = alone(tmp_path, "x.tif")
+    (tmp_path / "x.tif").write_bytes(b"MM\0*")
+
+    with pytest.raises(ChangedFileError):
+        write_error(ChannelError("x.tif: no collagen"), file)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tif"]
 
 
 def test_a_worker_that_was_given_up_writes_nothing(
