@@ -63,11 +63,14 @@ class Installation:
         if self.service.is_here:
             lines.append(told_of("new" if self.make_user else "unchanged", f"user {self.user}"))
         lines += [line for file in self.files for line in file.told()]
+        if self.rights:
+            lines += ["", *self.rights]
         if contents:
             commands = [self.make_user, self._reload()] if self.service.is_here else []
-            lines += [told_of("command", shlex.join(command)) for command in commands if command]
+            if any(commands):
+                lines += ["", "Commands:", *(f"    {shlex.join(command)}" for command in commands if command)]
             lines += [line for file in self.files for line in file.content()]
-        return lines + (["", *self.rights] if self.rights else [])
+        return lines
 
     def carry_out(self) -> None:
         """Do it; nothing is started.
