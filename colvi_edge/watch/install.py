@@ -63,11 +63,14 @@ class Installation:
         if self.service.is_here:
             lines.append(told_of("new" if self.make_user else "unchanged", f"user {self.user}"))
         lines += [line for file in self.files for line in file.told()]
+        if self.rights:
+            lines += ["", *self.rights]
         if contents:
             commands = [self.make_user, self._reload()] if self.service.is_here else []
-            lines += [told_of("command", shlex.join(command)) for command in commands if command]
+            if any(commands):
+                lines += ["", "Commands:", *(f"    {shlex.join(command)}" for command in commands if command)]
             lines += [line for file in self.files for line in file.content()]
-        return lines + (["", *self.rights] if self.rights else [])
+        return lines
 
     def carry_out(self) -> None:
         """Do it; nothing is started.
@@ -209,10 +212,8 @@ def _planned(service: Service, command: Path, user: str, given: Mapping[str, str
 
 
 def _command(root: Path) -> Path:
-    """Return this program as the service's system knows it, by the place where it is found there."""
+    """Return this program, or the one that the other system has in a place of ours or the usual one."""
     own = Path(sysconfig.get_path("scripts")) / "colvi-edge"
-    if root != HERE and own.is_relative_to(root):
-        return HERE / own.relative_to(root)
     there = [path for path in (own, _USUAL_COMMAND) if root.joinpath(*path.parts[1:]).is_file()]
     return there[0] if there else own
 
@@ -239,10 +240,7 @@ def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
             f"{command} lies in a home folder, which is a person's to move, close or delete; install "
             f"colvi-edge in {_USUAL_COMMAND.parents[1]} and call its install-service"
         )
-    if not service.below(command).is_file():
-        said.append(
-            f"{service.below(command)} is not there: install colvi-edge there before that system starts"
-        )
+    said += [] if service.is_here else _missing_program(service, command)
     old = re.search(r"(?m)^User=(.*)$", planned.files[0].before or "")
     if old and old[1] != planned.user and (others := service.others()):
         said.append(
@@ -252,6 +250,23 @@ def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
     if service.is_here and os.geteuid() != 0:
         said.append(f"only root can try what {planned.user} may run, read and write; that was not looked at")
     return said
+
+
+def _missing_program(service: Service, command: Path) -> list[str]:
+    """Return why another system cannot start the program, as a list of one; none if it can."""
+    program = service.below(command)
+    try:
+        with program.open("rb") as file:
+            first = file.readline(4096).decode(errors="replace")
+    except OSError as error:
+        return [f"{program}: {error.strerror}; install colvi-edge there before that system starts"]
+    interpreter = Path(first.removeprefix("#!").strip())
+    if os.path.lexists(service.below(interpreter)):  # a link is of that system, too
+        return []
+    return [
+        f"{program} is run by {interpreter}, which is not there: make its environment within that system, "
+        "such as in a chroot, as it remembers where it was made"
+    ]
 
 
 def _outputs(settings: Mapping[str, str]) -> list[Path]:

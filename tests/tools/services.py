@@ -1,6 +1,7 @@
 """The root of another system, in which services are installed and taken away again."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,17 @@ from colvi_edge.bundle import demo_path
 from colvi_edge.watch.install import plan_installation
 
 COMMAND = "/opt/colvi-edge/bin/colvi-edge"
+INTERPRETER = "/opt/colvi-edge/bin/python"
 
 
 def make_root(path: Path, *folders: Path) -> Path:
     """Make a system with this program, a bundle /srv/model.colvi and some folders; return its root."""
     for name in ("etc/systemd/system", "opt/colvi-edge/bin", "var/lib", "srv"):
         (path / name).mkdir(parents=True)
-    shutil.copy(Path(sys.executable).with_name("colvi-edge"), path / COMMAND[1:])
+    ours = Path(sys.executable).with_name("colvi-edge").read_text()
+    program = path / COMMAND[1:]
+    program.write_text(re.sub(r"\A#!.*", f"#!{INTERPRETER}", ours))
+    (path / INTERPRETER[1:]).symlink_to("/usr/bin/python3")
     shutil.copytree(demo_path(), path / "srv/model.colvi")
     for folder in folders:
         (path / str(folder)[1:]).mkdir(parents=True, exist_ok=True)

@@ -198,3 +198,10 @@ def test_a_link_in_the_state_folder_leads_nowhere(root: Path, tmp_path: Path) ->
     with pytest.raises(UsageError, match="leads out of --prefix"):
         uninstall(FOLDER, root, purge=True)
     assert (tmp_path / "precious/file").exists()
+    service.state.unlink()
+    (root / "srv/precious").mkdir()
+    service.state.symlink_to(root / "srv/precious")
+    (service.state.parent / "other").mkdir()  # so that the whole is not removed with it
+    uninstall(FOLDER, root, purge=True)
+    assert (root / "srv/precious").exists()
+    assert not service.state.is_symlink()
