@@ -38,7 +38,7 @@ def print_findings(console: PrintableConsole, findings: Sequence[Finding]) -> No
             mark.append(part, "default")
         for number, words in enumerate(_COMMAND.split(printable_name(finding.words))):
             if number % 2:
-                console.print(Text(" " * indent + words), soft_wrap=True)
+                console.print(Text(" " * indent + words, "bold"), soft_wrap=True)
             elif words := words.strip(" ,;"):
                 print_words(console, Text(words), indent, mark)
             mark = Text()

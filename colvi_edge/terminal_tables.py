@@ -81,7 +81,7 @@ def print_words(console: PrintableConsole, words: Text, indent: int = 0, mark: T
 
 def print_command(console: PrintableConsole, words: Iterable[str]) -> None:
     """Print a command in a line of its own, as a shell takes it, however long it is."""
-    console.print(Text(printable_name(shlex.join(words))), soft_wrap=True)
+    console.print(Text(printable_name(shlex.join(words)), "bold"), soft_wrap=True)
 
 
 def common_folder(folders: Iterable[str | os.PathLike[str]]) -> str:

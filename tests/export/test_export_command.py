@@ -98,7 +98,7 @@ def test_blank_calibration_images_end_with_5(run: Command, blank: Path, tmp_path
     code, out, _ = run("export", DEMO_CHECKPOINT, "-o", bundle, "--calibration", blank, "--precision", "int8")
 
     assert code == 5
-    failed = [line.split()[0] for line in out.splitlines() if " failed: " in line]
+    failed = [line.split()[0] for line in out.splitlines() if "\tfailed: " in line]
     assert failed == ["int8-trt"] * 2 + ["int8-cpu"] * 2
     assert f"{bundle}: fp32, int8-trt, int8-cpu" in out
     opened = open_bundle(bundle)
