@@ -60,8 +60,8 @@ class Desk:
         answers: final answers since the start.
         judged, errors: how many of them were results that were written, and errors.
         damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
+        other_models: what was said of results that are of other models.
         moves: counts whatever is new: a file that was found, or a final answer.
-        retry_waits: results of other models are to be judged again; which those are is not known yet.
     """
 
     def __init__(
@@ -79,8 +79,7 @@ class Desk:
         self.schedule = Schedule()
         self.last: Last | None = None
         self.answers = self.judged = self.errors = self.moves = 0
-        self.damage = ""
-        self.retry_waits = False
+        self.damage = self.other_models = ""
         self._blocked: set[str] = set()  # files with neither result nor error record
         self._is_unwritten = False  # the ledger could not be written, or read, and was not written since
         self._ledger = ledger
@@ -96,8 +95,8 @@ class Desk:
 
     @property
     def awaits_model(self) -> bool:
-        """Whether it is not known yet which results are to be judged again."""
-        return self.retry_waits or (self._anew is not Replace.OWN and self._model is UNKNOWN)
+        """Whether it is not known yet what judges, and so which results are of other models."""
+        return self._model is UNKNOWN
 
     def judge_with(self, model: Model, root: Path, now: float) -> None:
         """Take which model judges from now on; say once of how many results it is not the one.
@@ -115,6 +114,7 @@ class Desk:
             if others:
                 again = self._anew is not Replace.OWN
                 words = again_words(others, model) if again else stay_words(others, model, root)
+                self.other_models = words
                 log.info("%s", words, extra={"COLVI_EVENT": "other models"})
         if self._anew is not Replace.OWN:
             with self._writing():

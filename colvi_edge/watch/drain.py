@@ -85,6 +85,8 @@ class Drain:
             "".join(f"; {words}" for words in self._states.words(told)),
             extra={"COLVI_EVENT": "drained"},
         )
+        if sys.stderr.isatty() and self._desk.other_models:  # the bar stood where this was said
+            log.info("%s", self._desk.other_models, extra={"COLVI_EVENT": "other models"})
         return int(faulty)
 
     def _show_progress(self) -> None:

@@ -364,8 +364,7 @@ class Supervisor:
             if not self._folder.retry.is_file():
                 return
             wanted = wanted_by(self._folder.retry)
-            self._desk.retry_waits = wanted is Replace.STALE and self._workers.started is None
-            if self._desk.retry_waits:
+            if wanted is Replace.STALE and self._desk.awaits_model:
                 return
             self._desk.retry(now, wanted)
             self._folder.retry.unlink()
