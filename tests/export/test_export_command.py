@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from colvi_edge.bundle import open_bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.export.checkpoint import DEMO_CHECKPOINT
-from colvi_edge.export.export_command import parse_normalisation
 from colvi_edge.export.networks import build_network
+from colvi_edge.export.questions import parse_normalisation
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release
 from colvi_edge.patches import Normalisation
