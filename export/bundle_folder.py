@@ -11,6 +11,7 @@ from colvi_edge.bundle import listed_files, open_bundle
 from colvi_edge.errors import BundleError, OutputError, UsageError
 from colvi_edge.onnx.network import RULES
 from colvi_edge.onnx.reading import read_graph
+from colvi_edge.printable import printable_name
 
 
 def refuse_foreign(path: Path) -> None:
@@ -23,7 +24,8 @@ def refuse_foreign(path: Path) -> None:
         raise UsageError(f"{path} exists and is no bundle; name another folder for the bundle") from None
     if more:
         raise UsageError(
-            f"{path} holds {more[0]}, which is no part of the bundle there; move it away, or name another folder"
+            f"{path} holds {printable_name(more[0])}, which is no part of its bundle; move it away, or name "
+            "another folder"
         )
 
 

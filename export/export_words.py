@@ -1,4 +1,4 @@
-"""What `colvi-edge export` says when it is done: what failed and what helps, where the bundle is, what is next."""
+"""What `colvi-edge export` says when it is done: what failed, what helps, where the bundle is, what next."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ def what_helps(report: Report, given: int, place: Path, again: Sequence[str]) ->
     if not failed:
         return
     yield (
-        f"{' and '.join(failed)} {'decides' if len(failed) == 1 else 'decide'} otherwise than the trained network: "
+        f"{' and '.join(failed)} {'does' if len(failed) == 1 else 'do'} not decide as the trained network: "
         "kept in the bundle, never taken unasked. What helps:"
     )
     if any(precision.startswith("int8") for precision in failed):

@@ -140,8 +140,8 @@ def network_with(tensors: Mapping[str, Tensor], name: str) -> nn.Module:
         remedy = (
             f"the file fits network '{fitting[0]}'"
             if fitting
-            else "save another architecture as TorchScript, torch.jit.script(model.eval()).save('model.pt'), or "
-            "as ONNX"
+            else "save another architecture as ONNX, or as TorchScript by "
+            "torch.jit.script(model.eval()).save('model.pt')"
         )
         raise ModelError(
             f"the weights are not those of network '{name}': found {found[0]} ({_shape(found[1])}) "

@@ -125,7 +125,7 @@ def worst_patches(
     images: Sequence[NDArray[Any]],
     layout: Sequence[str],
 ) -> bytes:
-    """Return the patches that moved most as an ImageJ stack, worst first, each labelled with its p_control."""
+    """Return the patches that moved most as an ImageJ stack, worst first, labelled with their p_control."""
     moved = [
         (float(np.nan_to_num(abs(found - wanted), nan=np.inf)), image, patch, float(wanted), float(found))
         for image, (a, b) in enumerate(zip(expected, row.probabilities, strict=True))

@@ -1,4 +1,4 @@
-"""What a model file does not say of itself is asked for at once, with options that can be typed as they are."""
+"""What a model file does not say of itself, asked for at once, with options that can be typed as they are."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,8 +48,8 @@ def asked_without_channels(path: Path) -> Iterator[None]:
         if "--channels" not in error.options:
             raise
         raise UsageError(
-            f"{path} does not say which of its inputs is which, and only colvi-edge export can be told, by its "
-            "--channels; export it, and use its bundle"
+            f"{path} does not say which of its inputs is which, and only colvi-edge export can be told, by "
+            "its --channels; export it, and use its bundle"
         ) from error
 
 

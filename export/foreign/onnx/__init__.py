@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from colvi_edge.errors import ModelError, UsageError
+from colvi_edge.export.foreign.words import last_line
+from colvi_edge.export.networks import PATCH_PX, Activation
 from colvi_edge.onnx.protobuf import DamagedError
 from colvi_edge.onnx.reading import Graph, NetworkError, read_graph
 
-from ...networks import PATCH_PX, Activation
-from ..words import last_line
 from .forms import IR_VERSIONS, OPERATORS, OPSETS, in_known_form
 from .network import OnnxNetwork
 
@@ -71,8 +71,8 @@ def read_onnx(path: Path, channels: Sequence[str] | None = None) -> OnnxModel:
         raise ModelError(f"{path} {error}; {remedy}") from error
     difference = _compare(data, graph, network.eval(), path)
     told = (
-        f"Read from an ONNX file (opset {whole.opset}): torch, the reference here, gives ONNX Runtime's outputs "
-        f"of that file to within {difference:.0e} on {PATCHES} patches of noise."
+        f"Read from an ONNX file (opset {whole.opset}): torch, the reference here, gives ONNX Runtime's "
+        f"outputs of that file to within {difference:.0e} on {PATCHES} patches of noise."
     )
     return OnnxModel(network, _outputs_of(graph), told)
 
@@ -98,11 +98,11 @@ def _fitting(graph: Graph, path: Path, counts: Sequence[int]) -> OnnxNetwork:
     ]
     if not places:
         shape = " x ".join("N" if side is None else str(side) for side in dims)
+        sides = f"{PATCH_PX} x {PATCH_PX}"
         wanted = "C" if len(counts) > 1 else str(counts[0])
         raise ModelError(
-            f"{path} takes {shape or 'a number'}, expected patches N x {wanted} x {PATCH_PX} x {PATCH_PX} or N x "
-            f"{PATCH_PX} x {PATCH_PX} x {wanted}; it must be made for {PATCH_PX} x {PATCH_PX} pixels and its "
-            "--channels"
+            f"{path} takes {shape or 'a number'}, expected patches N x {wanted} x {sides} or N x {sides} x "
+            f"{wanted}; it must be made for {sides} pixels and its --channels"
         )
     networks, refusals = [], []
     for count, last in places:

@@ -48,6 +48,7 @@ class OnnxNetwork(nn.Module):
         self._few, self._many = (_followed(graph, sides, images) for images in (1, MOST_IMAGES))
         self._numbers = {name: tensor.array() for name, tensor in graph.initializers.items()}
         self._buffers_of: dict[str, str] = {}
+        self._run = {self._input}
         self._steps: list[tuple[Step | nn.Module, list[str], tuple[str, ...]]] = []
         for node in graph.nodes:
             self._take(node)
@@ -56,11 +57,12 @@ class OnnxNetwork(nn.Module):
             [name for name in set(names) if last[name] == k and name != self._output]
             for k, (_, names, _) in enumerate(self._steps)
         ]
-        del self._few, self._many, self._numbers
+        del self._few, self._many, self._numbers, self._run
 
     def forward(self, patches: Tensor) -> Tensor:
         """Return the graph's output for patches."""
-        if not torch.jit.is_tracing() and patches.shape[1] != self.channels:
+        is_traced = torch._C._get_tracing_state() is not None
+        if not is_traced and patches.shape[1] != self.channels:
             raise ValueError(f"takes {self.channels} channels")
         batch = patches.shape[0]
         held = {self._input: patches.permute(0, 2, 3, 1) if self.channels_last else patches}
@@ -96,6 +98,7 @@ class OnnxNetwork(nn.Module):
             step: Step | nn.Module = relu
         else:
             step = STEPS[node.operator](use)
+        self._run.update(node.outputs)
         self._steps.append((step, names, tuple(name for name, _, _ in pairs)))
 
     def _keep(self, name: str, use: Use) -> None:
@@ -106,7 +109,7 @@ class OnnxNetwork(nn.Module):
             floats = array.dtype.kind == "f"
             self.register_buffer(buffer, torch.from_numpy(array.astype(np.float32) if floats else array))
             self._buffers_of[name] = buffer
-        elif name and name not in self._numbers and self._few[name].values is not None:
+        elif name and name not in self._numbers and name not in self._run:
             raise use.refused("computes with the number of patches")
 
 

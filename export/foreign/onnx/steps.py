@@ -216,7 +216,9 @@ def _slice(use: Use) -> Step:
 
 def _gather(use: Use) -> Step:
     array, places = use.given[:2]
-    assert array is not None and places is not None and places.values is not None  # noqa: S101 - likewise
+    assert array is not None  # noqa: S101 - likewise
+    assert places is not None  # noqa: S101 - likewise
+    assert places.values is not None  # noqa: S101 - likewise
     axis = axis_of(use.node.int("axis", 0), len(array.shape))
     found = torch.from_numpy(np.ravel(places.values).astype(np.int64) % array.shape[axis])
     shape = use.shape()

@@ -32,7 +32,8 @@ class Use:
     def known(self, number: int) -> list[int]:
         """Return the whole numbers of an input."""
         array = self.given[number]
-        assert array is not None and array.values is not None  # noqa: S101 - the rules have asked for it
+        assert array is not None  # noqa: S101 - the rules have asked for it
+        assert array.values is not None  # noqa: S101 - likewise
         return [int(value) for value in np.ravel(array.values)]
 
     def number(self, number: int, default: float) -> float:

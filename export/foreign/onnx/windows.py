@@ -7,6 +7,7 @@ pixels are put around first, so that there are exactly as many windows as ONNX h
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class _Windows:
     def are_even(self) -> bool:
         """Whether torch pads just so: both ends alike, and as many windows as fit."""
         return all(
-            one == other and other - reached < step
+            one == other and 0 <= other - reached < step
             for one, other, reached, step in zip(
                 self.before, self.told, self.after, self.strides, strict=True
             )
@@ -123,9 +124,9 @@ def max_pool(use: Use) -> Step:
     windows = _windows(use, use.node.ints("kernel_shape", ()))
     run = _MAXIMA[len(windows.kernel) - 1]
     fits = [
-        2 * before <= size and (before == told or ceiled)
-        for before, told, size, ceiled in zip(
-            *(windows.before, windows.told, windows.kernel, _are_ceiled(use, windows)), strict=True
+        2 * before <= size and ceiled
+        for before, size, ceiled in zip(
+            windows.before, windows.kernel, _are_ceiled(use, windows), strict=True
         )
     ]
     rounds_up = not windows.are_even
@@ -221,11 +222,17 @@ def resize(use: Use) -> Step:
 
 
 def _nearest(use: Use, sides: Sequence[int], made: Sequence[int], factors: Sequence[float], how: str) -> Step:
+    if tuple(sides) == tuple(made):  # whatever the scales say, ONNX Runtime leaves it alone
+        return lambda batch, array, *_: array
     rounding = use.node.text("nearest_mode", "round_prefer_floor")
     if how not in _PLACES or rounding not in _ROUNDINGS:
         raise use.refused(f"places pixels by {how} and {rounding}")
     taken = [
-        np.clip(_ROUNDINGS[rounding](_PLACES[how](np.arange(out, dtype=float), f, side, out)), 0, side - 1)
+        np.clip(
+            _ROUNDINGS[rounding](_PLACES[how](np.arange(out, dtype=np.float32), np.float32(f), side, out)),
+            0,
+            side - 1,
+        )
         for side, out, f in zip(sides, made, factors, strict=True)
     ]
     if all(
@@ -237,7 +244,7 @@ def _nearest(use: Use, sides: Sequence[int], made: Sequence[int], factors: Seque
     return lambda batch, array, *_: array.index_select(2, rows).index_select(3, columns)
 
 
-_Places = Callable[[NDArray[np.float64], float, int, int], NDArray[np.float64]]
+_Places = Callable[[NDArray[Any], np.float32, int, int], NDArray[Any]]
 
 _PLACES: dict[str, _Places] = {
     "asymmetric": lambda out, scale, side, made: out / scale,
@@ -248,9 +255,9 @@ _PLACES: dict[str, _Places] = {
     "align_corners": lambda out, scale, side, made: out * (side - 1) / max(1, made - 1),
     "tf_half_pixel_for_nn": lambda out, scale, side, made: (out + 0.5) / scale,
 }
-"""Where in the pixels before a pixel afterwards lies."""
+"""Where in the pixels before a pixel afterwards lies; in float32, as runtimes count: ties are many."""
 
-_ROUNDINGS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+_ROUNDINGS: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "round_prefer_floor": lambda places: np.ceil(places - 0.5),
