@@ -23,7 +23,7 @@ def lacking_facts(
     kinds = ", ".join(f"{kind.value} if {kind.words}" for kind in Outputs)
     words = {
         "--network": "whose weights it holds (--network paper or published)",
-        "--channels": f"which of its {' or '.join(map(str, counts))} inputs is which (--channels)",
+        "--channels": f"which channel each input is (--channels; it takes {' or '.join(map(str, counts))})",
         "--classes": "which class each output is (--classes)",
         "--outputs": f"what its outputs are (--outputs: {kinds})",
     }
