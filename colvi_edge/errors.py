@@ -4,6 +4,7 @@ The command line prints these as one sentence without a traceback: found, expect
 A bug stays an ordinary exception and keeps its traceback.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 EXIT_DONE = 0
@@ -29,6 +30,17 @@ class ColviEdgeError(Exception):
     exit_code: ClassVar[int] = EXIT_UNJUDGED
     kind: ClassVar[str] = "error"
     """Stable word for the cause; stands in `error.kind` of an error record."""
+
+    def __init__(self, *words: object, command: Sequence[str] = (), options: Sequence[str] = ()) -> None:
+        """Say what is wrong, and what to type, which the command line puts on a line of its own.
+
+        Args:
+            words: the sentence.
+            command: another command that helps, word by word.
+            options: words that the very command lacks.
+        """
+        super().__init__(*words)
+        self.command, self.options = tuple(command), tuple(options)
 
 
 class UsageError(ColviEdgeError):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from .evaluation import Judged, evaluate, evaluation_record
 from .evaluation.publish import publish
 from .evaluation.record import Dataset
 from .judging import Judge, open_judge
+from .questions import parse_normalisation
 
 
 def evaluate_model(
@@ -30,6 +32,10 @@ def evaluate_model(
     channels: Sequence[str] | None,
     as_json: bool,
     html: Path | None,
+    network: str | None = None,
+    classes: Sequence[str] | None = None,
+    activation: str | None = None,
+    normalisation: str | None = None,
 ) -> int:
     """Evaluate a model; see `colvi-edge evaluate --help` for the arguments.
 
@@ -43,7 +49,13 @@ def evaluate_model(
     if html:
         check_writable(html)
     entries = read_dataset(dataset)
-    with open_judge(model, engine, precision) as judge, said.told_at_the_end():
+    facts_of_file: dict[str, Any] = {
+        "network": network,
+        "classes": classes,
+        "activation": activation,
+        "normalisation": parse_normalisation(normalisation),
+    }
+    with open_judge(model, engine, precision, **facts_of_file) as judge, said.told_at_the_end():
         judged, images = _judge(judge, entries, channels, said)
     evaluation = evaluate(judged, [image.name for image in images], [image.group for image in images])
     record = evaluation_record(evaluation, judge.model, facts(dataset, entries, images), said.sentences)

@@ -1,5 +1,6 @@
 """The command line: parse, delegate, report. Heavy imports stand inside the commands."""
 
+import shlex
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from types import TracebackType
@@ -68,6 +69,13 @@ def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType |
     typer.echo(printable_traceback(error), err=True)
 
 
+def _to_copy(error: ColviEdgeError) -> str:
+    """Return the command that an error asks for, fit for a shell; "" for none."""
+    if error.options:
+        return shlex.join(["colvi-edge", *sys.argv[1:], *error.options])
+    return shlex.join(error.command)
+
+
 def main() -> None:
     """Run the command line; an error that the operator can put right is one line and an exit code.
 
@@ -82,6 +90,8 @@ def main() -> None:
         except ColviEdgeError as error:
             words = " ".join(line.strip() for line in str(error).split("\n"))
             typer.echo(f"colvi-edge: error: {printable_name(words)}", err=True)
+            if command := _to_copy(error):
+                typer.echo(f"  {printable_name(command)}", err=True)
             raise SystemExit(error.exit_code) from None
         finally:
             out.flush()
