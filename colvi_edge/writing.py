@@ -12,6 +12,8 @@ from colvi_edge.choices import OverlayChoice
 from colvi_edge.errors import BlockedOutputError, BlockedRecordError, ColviEdgeError, OutputError
 from colvi_edge.outputs import result
 from colvi_edge.outputs.intact import index_entry, read_result, standing_entry
+from colvi_edge.outputs.names import record_name
+from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Image, Index, IndexEntry, Sidecar, to_json
 from colvi_edge.raw_file import Done, End, File, Judged, Kept, Outcome, RawFile
 from colvi_edge.records import error_record, index_record
@@ -61,9 +63,12 @@ def write_error(
     content = Content(job, source.sha256 if source else None)
     with job.results() as folder_fd:
         left = stands(folder_fd, job.name, key, content)
-    if left is not None:
-        return left
-    record = error_record(job.name, error, key, source)
+        if left is not None:
+            return left
+        record = error_record(job.name, error, key, source)
+        told = read_record(ErrorRecord, record_name(job.name, record.status, key), folder_fd)
+    if key and told is not None and (told.error, told.image) == (record.error, record.image):
+        return told  # so that the index above it stays, too
     _record(record, job, lambda image: image.status != "error" and content.may_be_of(image.image))
     return record
 
@@ -143,11 +148,7 @@ class Writing(Generic[File]):
         except ColviEdgeError as worse:
             self._trouble = worse
             return Outcome(job, worse, key)
-        if not isinstance(left, ErrorRecord):
-            return Outcome(job, error, key, stands=left)
-        if key:
-            self._entries[key] = index_entry(job.name, left, to_json(left))
-        return Outcome(job, error, key)
+        return Outcome(job, error, key, stands=None if isinstance(left, ErrorRecord) else left)
 
     def _index(self, job: File, source: Provenance | Image) -> Outcome[File]:
         """Write the index of a file all of whose images were seen, if it can be true."""
@@ -177,7 +178,7 @@ class Writing(Generic[File]):
             None where there was none, or it is of other content.
         """
         before = self._before
-        if before is None or before.status == "error" or not any(self._entries.values()):
+        if before is None or before.status == "error" or _index_of(job, before.image) is not None:
             return None
         if not Content(job).may_be_of(before.image):
             return None

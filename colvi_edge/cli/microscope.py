@@ -23,6 +23,7 @@ from colvi_edge.cli.options import (
     numbers_of,
     open_for,
     option,
+    refuse_name,
     replace_of,
     roles_of,
 )
@@ -78,6 +79,8 @@ def run(
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show, show_standing
 
+    for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv)):
+        refuse_name(name, path)
     roles, limits, replace = roles_of(channels), Limits.named(numbers_of(limit)), replace_of(stale, again)
     jobs = find_jobs(images, output_dir)
     opened = open_bundle(bundle)

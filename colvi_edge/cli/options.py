@@ -156,6 +156,15 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
         return open_engine(bundle, engine, precision, tell)
 
 
+def refuse_name(option: str, path: Path | None) -> None:
+    """Refuse a file to be written that is called like a raw file or a result, which it might replace."""
+    from colvi_edge.acquisition import is_raw_name
+    from colvi_edge.outputs.names import is_output_name
+
+    if path and (is_raw_name(path.name) or is_output_name(path.name)):
+        raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")
+
+
 def roles_of(channels: str | None) -> list[str] | None:
     """Return the roles that --channels gives to the channels of files."""
     if channels is None:

@@ -101,8 +101,11 @@ def write_result(
         )
         drafts.write(names[OutputKind.SIDECAR], to_json(written))
         confirm()
-        spoilt |= _remove_index(folder_fd, raw_name, sidecar.image.key)
         with Aside(folder_fd) as old:
+            if sidecar.image.key:
+                spoilt |= _is_spoilt_index(folder_fd, raw_name)
+                old.put(output_name(raw_name, OutputKind.SIDECAR))
+                os.fsync(folder_fd)
             if previous is None:
                 _remove_all(folder_fd, names, but={OutputKind.PREVIOUS, *outputs})
             else:
@@ -191,7 +194,8 @@ def write_error(
     """
     key = record.image.key
     confirm()
-    _remove_index(folder_fd, raw_name, key)
+    if key:
+        remove(folder_fd, output_name(raw_name, OutputKind.SIDECAR))
     names = _names(raw_name, key)
     _retire(folder_fd, names)
     _remove_all(folder_fd, names, but={OutputKind.ERROR, OutputKind.PREVIOUS})
@@ -240,14 +244,10 @@ def _retire(folder_fd: int, names: Mapping[OutputKind, str]) -> None:
             os.fsync(folder_fd)
 
 
-def _remove_index(folder_fd: int, raw_name: str, key: str) -> bool:
-    """Remove the index above an image that has a key; return whether what stood there was none."""
+def _is_spoilt_index(folder_fd: int, raw_name: str) -> bool:
+    """Return whether what stands in the place of an index is none."""
     name = output_name(raw_name, OutputKind.SIDECAR)
-    if not key or not _is_there(name, folder_fd):
-        return False
-    spoilt = read_record(Index, name, folder_fd) is None
-    remove(folder_fd, name)
-    return spoilt
+    return _is_there(name, folder_fd) and read_record(Index, name, folder_fd) is None
 
 
 def _images(

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from colvi_edge.errors import OutputError
+from colvi_edge.errors import ChannelError, OutputError
 from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained
 from colvi_edge.simulate import simulate_planes, write_imagej
@@ -39,6 +39,7 @@ from colvi_edge.watch.messages import (
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.watched_file import ChangedFileError, Places, WatchedFile
 from colvi_edge.watch.worker import output_kind
+from colvi_edge.writing import write_error
 from tests.tools.bundles import reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
@@ -47,11 +48,13 @@ SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
 class Supervised:
     """A worker, and the other end of its line."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(
+        self, settings: WorkerSettings, program: Sequence[str] = ("-m", "colvi_edge.watch.worker")
+    ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "colvi_edge.watch.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, *program, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
             )
         ours.settimeout(60)
@@ -429,6 +432,19 @@ def test_nothing_is_written_about_a_file_that_changed_meanwhile(
     (tmp_path / "x.tif").unlink()
     with pytest.raises(ChangedFileError):
         file.confirm()
+
+
+def test_no_error_is_told_of_a_file_that_changed_meanwhile(
+    tmp_path: Path, alone: Callable[[Path, str], WatchedFile]
+) -> None:
+    """Not even that a result outlasts it: the result is another file's."""
+    (tmp_path / "x.tif").write_bytes(b"II*\0")
+    file = alone(tmp_path, "x.tif")
+    (tmp_path / "x.tif").write_bytes(b"MM\0*")
+
+    with pytest.raises(ChangedFileError):
+        write_error(ChannelError("x.tif: no collagen"), file)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tif"]
 
 
 def test_a_worker_that_was_given_up_writes_nothing(
