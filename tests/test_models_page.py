@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from colvi_edge.bundle import MANIFEST, demo_path
+from colvi_edge.bundle import demo_path
 from colvi_edge.culture import Label
 from colvi_edge.simulate import simulate_planes, write_imagej
-from tests.tools.bundles import reseal
+from tests.tools.bundles import rename
 
 PAGE = (Path(__file__).parent.parent / "docs" / "models.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
@@ -28,9 +27,7 @@ def desk(tmp_path: Path) -> Path:
     shutil.copytree(demo_path(), bundle)
     new = tmp_path / "new.colvi"
     shutil.copytree(bundle, new)
-    manifest = yaml.safe_load((new / MANIFEST).read_text())
-    (new / MANIFEST).write_text(yaml.safe_dump({**manifest, "name": "new", "version": "2.0"}))
-    reseal(new)
+    rename(new, "new", "2.0")
     for seed, label in enumerate(LABELS):
         planes = simulate_planes(label, seed, planes=1, size_px=256)
         for folder in ("scope", f"labelled/{label}"):

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from colvi_edge.bundle import MANIFEST, demo_path
+from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_planes, write_imagej
-from tests.tools.bundles import reseal
+from tests.tools.bundles import rename
 from tests.tools.watching import wait_until
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
@@ -48,9 +47,7 @@ def mine(tmp_path: Path) -> Path:
     """Return another bundle than the demo's: it decides alike, and is called otherwise."""
     bundle = tmp_path / "my.colvi"
     shutil.copytree(demo_path(), bundle)
-    manifest = yaml.safe_load((bundle / MANIFEST).read_text())
-    (bundle / MANIFEST).write_text(yaml.safe_dump({**manifest, "name": "my", "version": "2.0"}))
-    reseal(bundle)
+    rename(bundle, "my", "2.0")
     return bundle
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from colvi_edge.bundle import demo_path, open_bundle
 from colvi_edge.errors import ChannelError, OutputError
 from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained
@@ -29,6 +30,7 @@ from colvi_edge.watch.messages import (
     Finished,
     Line,
     Message,
+    Model,
     Mount,
     Refused,
     Signature,
@@ -40,7 +42,7 @@ from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.watched_file import ChangedFileError, Places, WatchedFile
 from colvi_edge.watch.worker import output_kind
 from colvi_edge.writing import write_error
-from tests.tools.bundles import reseal
+from tests.tools.bundles import rename, reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
 
@@ -179,6 +181,76 @@ def test_content_that_has_its_result_is_left_alone(
     assert worker.work(root, "twice.tif").outcome == "ok"
     assert (root / "twice.tif.colvi.csv").read_text() != "spoilt"
     assert worker.work(root, "twice.tif", anew="all").outcome == "ok"
+
+
+def test_an_answer_tells_what_stands(
+    tmp_path: Path, culture: NDArray[np.uint16], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Of which model it is, and of how many files: those on the disk, but for the one before."""
+    bundle = tmp_path_factory.mktemp("bundle") / "my.colvi"
+    shutil.copytree(demo_path(), bundle)
+    write_imagej(tmp_path / "good.tif", culture)
+    write_imagej(tmp_path / "bad.tif", np.full_like(culture, 7))
+    demo = open_bundle("demo")
+    answers = {}
+    for step in ("first", "renamed"):
+        with Supervised(settings_for(tmp_path, bundle=str(bundle), overlay="ome-tiff")) as worker:
+            assert worker.answer(Started).judge.sha256 == open_bundle(bundle).sha256
+            for name in ("good.tif", "bad.tif"):
+                for anew in ("own", "stale") if step == "renamed" else ("own",):
+                    answers[name, step, anew] = worker.work(tmp_path, name, anew=anew)
+        rename(bundle, "my", "2.0")
+
+    old = Model(demo.name, demo.version, demo.sha256)
+    assert {key: answer.model for key, answer in answers.items() if key[1:] != ("renamed", "stale")} == {
+        ("good.tif", "first", "own"): old,
+        ("bad.tif", "first", "own"): old,
+        ("good.tif", "renamed", "own"): old,
+        ("bad.tif", "renamed", "own"): old,
+    }
+    outcomes = {key: answer.outcome for key, answer in answers.items() if key[1] == "renamed"}
+    assert list(outcomes.values()) == ["same", "ok", "same", "rejected"]
+    for name in ("good.tif", "bad.tif"):
+        new = answers[name, "renamed", "stale"]
+        assert new.model is not None
+        assert (new.model.name, new.model.version) == ("my", "2.0")
+        there = [path for path in tmp_path.glob(f"{name}.colvi.*") if "prev" not in path.name]
+        assert {answer.files for key, answer in answers.items() if key[0] == name} == {len(there)}
+    assert len(list(tmp_path.glob("*.prev.json"))) == 2
+
+
+def test_what_this_model_judged_is_not_stale(
+    worker: Supervised, root: Path, culture: NDArray[np.uint16]
+) -> None:
+    """It is left alone, and so told; everything again is judged again."""
+    write_imagej(root / "own.tif", culture)
+    first = worker.work(root, "own.tif", anew="stale")
+    before = signature(root / "own.tif.colvi.json")
+
+    again = worker.work(root, "own.tif", anew="stale")
+    assert (first.outcome, again.outcome, again.model, again.files) == (
+        "ok",
+        "same",
+        first.model,
+        first.files,
+    )
+    assert signature(root / "own.tif.colvi.json") == before
+    assert worker.work(root, "own.tif", anew="all").outcome == "ok"
+    assert signature(root / "own.tif.colvi.json") != before
+
+
+def test_an_error_has_no_model_unless_a_result_stands(tmp_path: Path, culture: NDArray[np.uint16]) -> None:
+    """That of the result that stands is told, and its files."""
+    write_imagej(tmp_path / "a.tif", culture)
+    (tmp_path / "text.tif").write_text("no image " * 100)
+    with Supervised(settings_for(tmp_path)) as worker:
+        first = worker.work(tmp_path, "a.tif")
+        failed = worker.work(tmp_path, "text.tif")
+    with Supervised(settings_for(tmp_path, channels=["nuclei", "collagen", "other"])) as worker:
+        kept = worker.work(tmp_path, "a.tif", anew="all")
+
+    assert (failed.outcome, failed.model, failed.files) == ("error", None, 0)
+    assert (kept.outcome, kept.model, kept.files) == ("error", first.model, 5)
 
 
 def test_changed_pixels_are_a_new_revision(
