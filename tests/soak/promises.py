@@ -7,8 +7,8 @@
 
 P1  raw files are as they were: same bytes, same inode, same time.
 P2  each finished raw file has exactly one record, and it is of its content: a result or an error.
-P3  each record is whole, and so is every file that it lists; nothing half-made is left. What a result was before
-    it is whole, too, but no record of what is.
+P3  each record is whole, and so is every file that it lists; nothing half-made is left. The record of the
+    result before that is whole, too, and counts as none.
 """
 
 import argparse
