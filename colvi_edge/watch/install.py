@@ -98,7 +98,7 @@ class Installation:
             if self.make_user:
                 steps += ["Make the user of that system:", f"    {shlex.join(self.make_user)}"]
             return [*steps, "Have it started with that system:", f"    systemctl --root={root} enable {name}"]
-        if self.service.is_running():
+        if is_running := self.service.is_running():
             steps += [
                 "It runs with what was there before. To take over what is there now:",
                 f"    systemctl restart {name}",
@@ -110,11 +110,11 @@ class Installation:
                 "The template is for all folders. When it suits, restart the others, too:",
                 *(f"    systemctl restart {shlex.quote(other)}" for other in others),
             ]
+        if not is_running:
+            steps += ["After a change of its settings:", f"    systemctl restart {name}"]
         command, folder = shlex.quote(str(self.command)), shlex.quote(str(self.service.folder))
         return [
             *steps,
-            "After a change of its settings:",
-            f"    systemctl restart {name}",
             "Look at it:",
             f"    {command} status {folder}",
             f"    journalctl --follow --unit {name}",
