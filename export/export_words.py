@@ -51,15 +51,15 @@ def what_helps(report: Report, given: int, place: Path, again: Sequence[str]) ->
         if given < ENOUGH:
             yield (
                 f"- more calibration images, of both classes and as the microscope sends them: {given} were "
-                f"given, {ENOUGH} or more are recommended, {ENOUGH - given} more;"
+                f"given, {ENOUGH} or more are recommended, {ENOUGH - given} more"
             )
         else:
             yield (
                 f"- other calibration images: {given} were given, which are enough if both classes and all "
-                "that the microscope sends are among them;"
+                "that the microscope sends are among them"
             )
     for worst in report.worst:
-        yield f"- a look at the patches that moved most: {place / worst};"
+        yield f"- a look at the patches that moved most: {place / worst}"
     left = [
         kind
         for kind in ("fp32", "fp16", "int8")

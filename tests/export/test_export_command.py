@@ -112,10 +112,10 @@ def test_blank_calibration_images_end_with_5(run: Command, blank: Path, tmp_path
     assert lines[helps : helps + 7] == [
         "int8-trt and int8-cpu do not decide as the trained network: kept in the bundle, never taken "
         "unasked. What helps:",
-        "- more calibration images, of both classes and as the microscope sends them: 8 were given, 40 "
-        "or more are recommended, 32 more;",
-        f"- a look at the patches that moved most: {bundle / 'worst-int8-trt.tif'};",
-        f"- a look at the patches that moved most: {bundle / 'worst-int8-cpu.tif'};",
+        "- more calibration images, of both classes and as the microscope sends them: 8 were given, 40 or "
+        "more are recommended, 32 more",
+        f"- a look at the patches that moved most: {bundle / 'worst-int8-trt.tif'}",
+        f"- a look at the patches that moved most: {bundle / 'worst-int8-cpu.tif'}",
         "- a bundle without:",
         f"  colvi-edge export {DEMO_CHECKPOINT} -o {bundle} --calibration {blank} --precision fp32",
         f"{bundle}: fp32, int8-trt, int8-cpu",

@@ -142,7 +142,7 @@ def test_a_bundle_is_replaced_and_its_worst_patches_are_in_it(
     assert code == 5
     assert list(open_bundle(bundle).config.precisions) == ["fp32", "int8-trt", "int8-cpu"]
     worst = [bundle / f"worst-{precision}.tif" for precision in ("int8-trt", "int8-cpu")]
-    assert all(f"- a look at the patches that moved most: {path};" in out for path in worst)
+    assert all(f"- a look at the patches that moved most: {path}" in out for path in worst)
     assert all(path.read_bytes().startswith(b"II*") for path in worst)
     assert [path.name for path in tmp_path.glob("lab*")] == [bundle.name]
     given = f"export {script} -o {bundle} --calibration {tmp_path / 'images'} --classes control,patient"
@@ -255,6 +255,24 @@ def test_onnx_is_exported_evaluated_and_explained_in_a_child(
     code, out, err = command("explain", raw, "--model", model, *order, "--output-dir", tmp_path / "out")
     assert (code, err) == (0, "")
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_facts_that_evaluate_and_explain_cannot_take(command: Run, tmp_path: Path) -> None:
+    """A bundle says itself what it is; which input is which only the export can be told."""
+    raw = tmp_path / "images" / "control" / "0.tif"
+    raw.parent.mkdir(parents=True)
+    write_imagej(raw, simulate_projection("control", 0, size_px=128))
+    code, _, err = command("evaluate", "demo", tmp_path / "images", "--classes", "control,patient")
+    assert code == 2
+    assert "demo is a bundle, which says itself what its network is; leave --network" in err
+
+    four = scripted(nn.Sequential(nn.Conv2d(4, 2, 64), nn.Flatten()), tmp_path / "four.pt")
+    for order in (("evaluate", four, tmp_path / "images"), ("explain", raw, "--model", four)):
+        code, _, err = command(*order, *TOLD)
+        assert code == 2
+        assert "which input is which" not in err
+        assert "only colvi-edge export can be told, by its --channels" in err
+        assert err.count("\n") == 1
 
 
 def test_a_hostile_onnx_is_one_sentence(command: Run, tmp_path: Path) -> None:
