@@ -105,15 +105,15 @@ def test_blank_calibration_images_end_with_5(run: Command, blank: Path, tmp_path
 
     assert code == 5
     lines = out.splitlines()
-    failed = [line.split()[0] for line in out.splitlines() if "\tfailed: " in line]
+    failed = [line.split("\t")[0] for line in lines if line.endswith("\tfailed")]
     assert failed == ["int8-trt"] * 2 + ["int8-cpu"] * 2
     assert all(f"{precision} on openvino" in out for precision in ("int8-trt", "int8-cpu"))
     helps = next(k for k, line in enumerate(lines) if line.endswith("What helps:"))
     assert lines[helps : helps + 7] == [
-        "int8-trt and int8-cpu do not decide as the trained network: kept in the bundle, never taken unasked. "
-        "What helps:",
-        "- more calibration images, of both classes and as the microscope sends them: 8 were given, 40 or more "
-        "are recommended, 32 more;",
+        "int8-trt and int8-cpu do not decide as the trained network: kept in the bundle, never taken "
+        "unasked. What helps:",
+        "- more calibration images, of both classes and as the microscope sends them: 8 were given, 40 "
+        "or more are recommended, 32 more;",
         f"- a look at the patches that moved most: {bundle / 'worst-int8-trt.tif'};",
         f"- a look at the patches that moved most: {bundle / 'worst-int8-cpu.tif'};",
         "- a bundle without:",
