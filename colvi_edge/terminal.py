@@ -25,14 +25,13 @@ from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import OutputKind
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.printable import printable_name, unambiguous_name
+from colvi_edge.printable import counted, printable_name, unambiguous_name
 from colvi_edge.records import error_record
-from colvi_edge.terminal_console import counted, error_console, print_json, shown, wide_console
+from colvi_edge.terminal_console import error_console, print_json, shown, wide_console
 from colvi_edge.terminal_findings import print_findings
 from colvi_edge.terminal_outcomes import print_outcomes, print_places
 
 __all__ = [
-    "counted",
     "error_console",
     "print_json",
     "progress",

@@ -13,8 +13,8 @@ from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.printable import printable_name, unambiguous_name
-from colvi_edge.terminal_console import PrintableConsole, counted, shown
+from colvi_edge.printable import counted, printable_name, unambiguous_name
+from colvi_edge.terminal_console import PrintableConsole, shown
 from colvi_edge.terminal_tables import common_folder, print_command, print_name, print_named, print_words
 
 OUTCOMES = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "error": "red"}

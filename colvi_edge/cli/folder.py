@@ -24,7 +24,14 @@ def table(
     folder: ResultsArgument,
     output: Annotated[
         Path | None,
-        option("--output", "-o", of="table", metavar="CSV", dir_okay=False, help="Write it here."),
+        option(
+            "--output",
+            "-o",
+            of="table",
+            metavar="FILE",
+            dir_okay=False,
+            help="Where to write it; without it to standard output.",
+        ),
     ] = None,
 ) -> None:
     """Put all results of a folder into one table.
@@ -53,7 +60,7 @@ def table(
 def clean(
     folder: ResultsArgument,
     dry_run: DryRunOption = False,
-    yes: Annotated[bool, option("--yes", "-y", of="clean", help="Do not ask.")] = False,
+    yes: Annotated[bool, option("--yes", "-y", of="clean", help="Remove them without a question.")] = False,
 ) -> None:
     """Remove what colvi-edge left in a folder.
 

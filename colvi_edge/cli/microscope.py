@@ -71,7 +71,7 @@ def run(
         Path | None,
         option(
             "--report",
-            metavar="HTML",
+            metavar="FILE",
             dir_okay=False,
             help="Also write a page of all results in the folders, as the command report does.",
         ),
@@ -105,10 +105,12 @@ def run(
     jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
     page = None
     if report:
+        from colvi_edge.report.page import refuse_other_page
         from colvi_edge.report.report import Report
 
         top, places = places_of(images, output_dir)
         page = Report(top, report, sample=sample, places=places)
+        refuse_other_page(report)
     opened = open_bundle(bundle)
     if dry_run:
         from colvi_edge.rehearsal import rehearse
@@ -122,7 +124,9 @@ def run(
     with closing(open_for(opened, engine, precision)) as running:
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
         with interruptible() as is_stopped:
-            outcomes = show(process(diagnoser, jobs, is_stopped), len(jobs), as_json=json)
+            outcomes = show(
+                process(diagnoser, jobs, is_stopped), len(jobs), as_json=json, with_report=page is None
+            )
     show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
     unread = 0
@@ -137,7 +141,7 @@ def run(
         )
         typer.echo(printable_name(words), err=True)
     if page:
-        typer.echo(printable_name(f"{counted(page.write(), 'image')}: {report}"), err=json)
+        typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
     failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
     raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
 

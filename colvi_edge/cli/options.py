@@ -117,10 +117,11 @@ PixelSizeOption = Annotated[
     float | None,
     option(
         "--pixel-size-um",
+        metavar="UM",
         min=0.001,
         max=1000,
-        help="Edge of a pixel, where the files do not say it; where one says another, this counts, and the "
-        "result tells both.",
+        help="Edge of a pixel in micrometres, where the files do not say it; where one says another, this "
+        "counts, and the result tells both.",
     ),
 ]
 OutputDirOption = Annotated[

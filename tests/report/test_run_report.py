@@ -36,7 +36,7 @@ def test_it_is_the_page_of_report(days: Path, run: Run, data_of: DataOf) -> None
 
     run("report", days, "-o", days / "report.html")
     assert code == 0
-    assert out.endswith(f"4 images: {days / 'run.html'}\n")
+    assert out.endswith(f"4 images on one page: {days / 'run.html'}\n")
     assert data_of(days / "run.html") == data_of(days / "report.html")
 
 
@@ -57,7 +57,7 @@ def test_only_the_folders_named_are_on_it(days: Path, run: Run, data_of: DataOf)
 
     assert code == 0
     assert len(out.splitlines()) == 3
-    assert f"3 images: {days / 'run.html'}" in err
+    assert f"3 images on one page: {days / 'run.html'}" in err
     assert {image["folder"] for image in data_of(days / "run.html")["images"]} == {"mon", "mon/late", "tue"}
 
 
@@ -71,17 +71,24 @@ def test_it_is_the_page_of_the_folder_of_results(days: Path, run: Run, data_of: 
 
 
 @pytest.mark.parametrize(
-    ("name", "code", "words"), [("run.txt", 2, "ends in .html"), ("mon/x.tif/run.html", 1, "cannot write")]
+    ("name", "code", "words"),
+    [
+        ("run.txt", 2, "ends in .html"),
+        ("mon/x.tif/run.html", 1, "cannot write"),
+        ("notes.html", 2, "notes.html"),
+    ],
 )
 def test_a_page_that_cannot_be_is_told_before_the_work(
     days: Path, run: Run, name: str, code: int, words: str
 ) -> None:
-    """Nothing is judged."""
+    """Nothing is judged, and what stands in its place stays."""
+    (days / "notes.html").write_text("what the lab knows")
     found, _, err = run("run", days, "--bundle", "demo", "--report", days / name)
 
     assert found == code
     assert words in err
     assert not list(days.rglob("*.colvi.*"))
+    assert (days / "notes.html").read_text() == "what the lab knows"
 
 
 def test_places(tmp_path: Path) -> None:
