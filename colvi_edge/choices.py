@@ -58,3 +58,15 @@ class OverlayChoice(str, Enum):
 
     PNG = "png"
     OME_TIFF = "ome-tiff"
+
+
+class Replace(str, Enum):
+    """What is judged where a result of the same content stands; what has none, or failed, always is.
+
+    OWN judges results of this very model again and keeps those of others; STALE judges those of other models
+    and keeps this one's; ALL judges every one.
+    """
+
+    OWN = "own"
+    STALE = "stale"
+    ALL = "all"

@@ -59,8 +59,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what tests leave for later starts out of the home."""
+    """Keep what tests leave for later starts out of the home, and the tester's terminal out of the tests."""
     with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("COLUMNS", raising=False)
+        os.unsetenv("COLUMNS")  # children get what readline, which pytest loads, sets behind os.environ
         environment.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 

@@ -36,7 +36,8 @@ def test_a_good_image_is_told_with_every_measure(run: Run, culture: Path) -> Non
     code, out, err = run("doctor", "--image", culture)
 
     assert (code, err) == (0, "")
-    lines = [" ".join(line.split()) for line in out.splitlines()]
+    head, *lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert head == "state what words"
     assert lines[0].startswith(
         "ok [red]good.tif 1024 x 1024 pixels of 0.3 um, planes: 1, uint16, nuclei, collagen; compared with "
     )

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,22 @@ HOSTILE = {
 Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 
-def check(*outputs: bytes) -> str:
+def check(*outputs: bytes, own: str = "\n") -> str:
     """Assert that outputs hold nothing but printable text and line feeds of ours; return them."""
     text = b"\n".join(outputs).decode()
-    odd = {repr(c) for c in text if c != "\n" and not c.isprintable()}
+    odd = {repr(c) for c in text if c not in own and not c.isprintable()}
     assert not odd, odd
     assert not re.search(r"(?m)^\s*forged", text)
+    return text
+
+
+def check_printed(*outputs: bytes) -> str:
+    """Assert the same of what a command printed into a pipe, where tabs of ours part the cells of a row."""
+    text = check(*outputs, own="\n\t")
+    assert HOSTILE["tab"][:3] not in text
+    for tabbed, lines in groupby(text.split("\n"), lambda line: "\t" in line):
+        if tabbed:
+            assert len({line.count("\t") for line in lines}) == 1
     return text
 
 
@@ -70,7 +81,7 @@ def run(tmp_path: Path) -> Run:
         done = subprocess.run(
             [*COMMAND, *map(str, words)], env=environment, capture_output=True, check=False, timeout=120
         )
-        check(done.stdout, done.stderr)
+        check_printed(done.stdout, done.stderr)
         assert rc is None or done.returncode == rc, done.stderr.decode()
         return done
 
@@ -93,7 +104,7 @@ def scope(tmp_path: Path, image: bytes) -> Path:
 def test_run_report_and_their_tables(run: Run, scope: Path, tmp_path: Path) -> None:
     """Table and JSON, both CSVs and the page; each image is still told apart."""
     tables = ("--result-csv", tmp_path / "r.csv", "--omero-csv", tmp_path / "o.csv")
-    table = check(run("run", scope, "--bundle", "demo", *tables, rc=1).stdout)
+    table = check_printed(run("run", scope, "--bundle", "demo", *tables, rc=1).stdout)
     lines = run("run", scope, "--bundle", "demo", "--json", rc=1).stdout
     run("report", scope, "-o", tmp_path / "page.html")
 
@@ -115,7 +126,7 @@ def test_the_daemon_and_what_asks_after_it(run: Run, scope: Path) -> None:
         Path(f"{raw}.done").touch()
     for options in ((), ("--log-names",)):
         run("watch", scope, "--bundle", "demo", "--once", "--marker", ".done", "--poll", *options, rc=None)
-    table = check(run("status", scope, rc=None).stdout)
+    table = check_printed(run("status", scope, rc=None).stdout)
     plain = json.loads(run("status", scope, "--json", rc=None).stdout)
     run("retry", scope)
 
@@ -138,7 +149,7 @@ def test_a_status_of_hostile_words(run: Run, tmp_path: Path, monkeypatch: pytest
     status = Status("x", said, said, 0.0, True, [state], 0, 0, waiting, None, started, {".nd2": 1})
     for changed in (status, replace(status, said=every, states=[replace(state, since=every)])):
         write_status(folder.status, changed)
-        assert "OWNED" in check(run("status", root, rc=None).stdout)
+        assert "OWNED" in check_printed(run("status", root, rc=None).stdout)
         run("status", root, "--json", rc=None)
 
 
@@ -191,7 +202,7 @@ def test_what_is_made_anew(run: Run, tmp_path: Path, image: bytes) -> None:
         tifffile.imwrite(path, simulate_projection("control", seed, size_px=256), imagej=True)
         path.with_name(f"{seed}bad{name}.tif").write_bytes(b"no image")
     page = tmp_path / "page.html"
-    told = check(run("evaluate", "demo", tmp_path / "set", "--html", page, rc=1).stderr)
+    told = check_printed(run("evaluate", "demo", tmp_path / "set", "--html", page, rc=1).stderr)
     assert "OWNED" in told
     json.loads(run("evaluate", "demo", tmp_path / "set", "--json", rc=1).stdout)
     check(page.read_bytes())

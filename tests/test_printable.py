@@ -20,7 +20,7 @@ from colvi_edge.printable import (
     printable_traceback,
     unambiguous_name,
 )
-from colvi_edge.terminal import _Console, shown
+from colvi_edge.terminal_console import PrintableConsole, shown
 
 ANYTHING = st.text(st.characters(), max_size=40) | st.text(
     st.sampled_from(
@@ -72,7 +72,9 @@ def test_a_console_prints_a_name_in_its_line_and_as_it_is(text: str) -> None:
     expected = printable_name(text)
     for terminal in (False, True):
         file = io.StringIO()
-        console = _Console(file=file, width=1000, highlight=False, emoji=False, force_terminal=terminal)
+        console = PrintableConsole(
+            file=file, width=1000, highlight=False, emoji=False, force_terminal=terminal
+        )
         console.print(f"[red]<[/]{shown(text)}[red]>[/]{shown(text)}]", soft_wrap=True)
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_row(f"<{shown(text)}>")
@@ -91,7 +93,7 @@ def test_a_console_prints_no_control_that_was_not_made_printable(text: str) -> N
     """Whoever forgets `shown` may lose a line; the terminal does nothing that it was told."""
     for terminal in (False, True):
         file = io.StringIO()
-        console = _Console(file=file, width=80, highlight=False, emoji=False, force_terminal=terminal)
+        console = PrintableConsole(file=file, width=80, highlight=False, emoji=False, force_terminal=terminal)
         console.print(text, markup=False)
         console.print(Text(text, style="bold"))
         assert is_clean(re.sub(r"\x1b\[(1|0)m", "", file.getvalue()) if terminal else file.getvalue())
@@ -134,7 +136,7 @@ def test_a_traceback_names_the_lines_of_code_and_what_led_to_it() -> None:
 def test_only_the_printer_prints() -> None:
     """No module makes a console of its own, takes rich's escape, or prints what did not go through here."""
     allowed = {
-        "colvi_edge/terminal.py",
+        "colvi_edge/terminal_console.py",
         "kernels/compile.py",  # a developer's, of figures that it made itself
     }
     root = Path(__file__).parents[1]

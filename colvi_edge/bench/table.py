@@ -1,6 +1,7 @@
 """What `colvi-edge bench` prints."""
 
-from rich.console import Console
+from itertools import groupby
+
 from rich.table import Table
 
 from colvi_edge import RESEARCH_USE_ONLY
@@ -8,7 +9,7 @@ from colvi_edge.bench import compare, figures
 from colvi_edge.bench.figures import three_digits
 from colvi_edge.bench.record import END_TO_END, Record, Series
 from colvi_edge.engines.precisions import INT8
-from colvi_edge.terminal import shown, wide_console
+from colvi_edge.terminal_console import PrintableConsole, shown, wide_console
 
 
 def show(record: Record, old: Record | None = None, budget_ms: float | None = None) -> None:
@@ -40,7 +41,7 @@ def show(record: Record, old: Record | None = None, budget_ms: float | None = No
     console.print(f"\n{RESEARCH_USE_ONLY}", style="dim")
 
 
-def _show_side_by_side(console: Console, record: Record) -> None:
+def _show_side_by_side(console: PrintableConsole, record: Record) -> None:
     rows = figures.overview(record)
     table = _table("p50 in ms", "file to JSON", "after rest", "new process", "burst", "network", "ratio")
     for row in rows:
@@ -55,7 +56,7 @@ def _show_side_by_side(console: Console, record: Record) -> None:
     console.print(table)
 
 
-def _show_engine(console: Console, record: Record, row: figures.Overview) -> None:
+def _show_engine(console: PrintableConsole, record: Record, row: figures.Overview) -> None:
     used = next(used for used in record.engines if used.name == row.engine)
     console.print(f"\n{shown(row.engine)}", style="bold")
     console.print(shown(f"{used.version} on {used.device}: {used.reason}"), style="dim")
@@ -78,7 +79,7 @@ def _show_engine(console: Console, record: Record, row: figures.Overview) -> Non
     )
 
 
-def _show_peers(console: Console, record: Record) -> None:
+def _show_peers(console: PrintableConsole, record: Record) -> None:
     first = figures.overview(record)[0]
     table = _table("the network alone, ms", "p50", "p95", "min", "of", shown(f"x {first.engine}"))
     _add_peer(table, f"colvi-edge, {first.engine}", first.network, "1")
@@ -91,7 +92,7 @@ def _show_peers(console: Console, record: Record) -> None:
         console.print(shown(f"not measured: {missing.name}: {missing.why}"), style="dim")
 
 
-def _show_checks(console: Console, record: Record) -> None:
+def _show_checks(console: PrintableConsole, record: Record) -> None:
     table = _table("decisions", "votes as", "agree", "bands differ", "flips", "dp", "dscore")
     for row in figures.decisions(record):
         table.add_row(*map(shown, row))
@@ -104,18 +105,22 @@ def _show_checks(console: Console, record: Record) -> None:
         console.print("[green]Every engine decides as the trained network does.[/]")
 
 
-def _show_changes(console: Console, record: Record, old: Record) -> None:
-    table = _table("p50 in ms", "was", "is", "ratio", "95 % interval", "")
-    for change in compare.changes(record, old):
-        ratio = change.ratio
-        table.add_row(
-            shown(compare.title(change.new)),
-            three_digits(change.old_ms),
-            three_digits(change.new.median_ms),
-            f"{ratio.value:.2f}",
-            f"{ratio.low:.2f} to {ratio.high:.2f}",
-            change.words,
-        )
+def _show_changes(console: PrintableConsole, record: Record, old: Record) -> None:
+    table = _table("p50 in ms", "was", "is", "ratio", "95 % interval", "change")
+    for engine, changes in groupby(compare.changes(record, old), lambda change: change.new.engine):
+        above = engine and not console.is_piped  # in a pipe each row says its engine
+        if above:
+            table.add_row(f"[bold]{shown(engine)}[/]")
+        for change in changes:
+            title, ratio = compare.title(change.new), change.ratio
+            table.add_row(
+                shown(f"  {title.removeprefix(f'{engine}, ')}" if above else title),
+                three_digits(change.old_ms),
+                three_digits(change.new.median_ms),
+                f"{ratio.value:.2f}",
+                f"{ratio.low:.2f} to {ratio.high:.2f}",
+                change.words,
+            )
     console.print(f"\nSince {old.created:%Y-%m-%d %H:%M} UTC ({shown(old.software)})", style="bold")
     for caveat in compare.caveats(record, old):
         console.print(f"[yellow]{shown(caveat)}[/]")

@@ -4,16 +4,21 @@ import shlex
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from types import TracebackType
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import typer
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
+from colvi_edge.cli.folder import clean, table
+from colvi_edge.cli.help import Command, Group
 from colvi_edge.cli.machine import bench, doctor
-from colvi_edge.cli.microscope import install_service, report, retry, run, status, watch
+from colvi_edge.cli.microscope import report, retry, run, status, watch
 from colvi_edge.cli.model import build, evaluate, explain, export, train
 from colvi_edge.cli.play import demo, simulate
+from colvi_edge.cli.service import install_service, uninstall_service
+from colvi_edge.cli.variables import warn_of_environment
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.pipes import ForgivingStream
 from colvi_edge.printable import PrintableStream, printable_name, printable_traceback
 
 __all__ = ["app", "main"]
@@ -23,6 +28,7 @@ _ALONE = (demo, doctor)
 
 app = typer.Typer(
     name="colvi-edge",
+    cls=Group,
     help=f"Collagen VI diagnosis of fibroblast cultures, beside the microscope. {RESEARCH_USE_ONLY}",
     no_args_is_help=True,
     add_completion=False,
@@ -34,6 +40,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def version(
+    context: typer.Context,
     show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Print the version, or go on to the command."""
@@ -41,15 +48,20 @@ def version(
     if show:
         typer.echo(f"colvi-edge {__version__}")
         raise typer.Exit
+    warn_of_environment(context.command)
 
 
-for _command in (
-    *(run, watch, status, retry, report, install_service),
-    *(demo, simulate),
-    *(train, evaluate, explain, export, build),
-    *(bench, doctor),
-):
-    app.command(no_args_is_help=_command not in _ALONE)(_command)
+_COMMANDS = {
+    "At the microscope": (run, watch, status, retry, report, table, clean),
+    "The service": (install_service, uninstall_service),
+    "Models": (train, evaluate, explain, export, build),
+    "This machine": (doctor, bench),
+    "Simulated images": (demo, simulate),
+}
+
+for _panel, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(cls=Command, rich_help_panel=_panel, no_args_is_help=_command not in _ALONE)(_command)
 
 
 def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -67,9 +79,12 @@ def _to_copy(error: ColviEdgeError) -> str:
 def main() -> None:
     """Run the command line; an error that the operator can put right is one line and an exit code.
 
-    A bug keeps its traceback. Nothing that a terminal would obey arrives there but our own colours.
+    A bug keeps its traceback. Nothing that a terminal would obey arrives there but our own colours. Whoever
+    stops reading what is printed stops nothing else.
     """
-    with redirect_stdout(PrintableStream(sys.stdout)), redirect_stderr(PrintableStream(sys.stderr)):
+    streams = (cast("TextIO", ForgivingStream(stream)) for stream in (sys.stdout, sys.stderr))
+    out, err = map(PrintableStream, streams)
+    with redirect_stdout(out), redirect_stderr(err):
         try:
             app()
         except ColviEdgeError as error:
@@ -78,3 +93,6 @@ def main() -> None:
             if command := _to_copy(error):
                 typer.echo(f"  {printable_name(command)}", err=True)
             raise SystemExit(error.exit_code) from None
+        finally:
+            out.flush()
+            err.flush()

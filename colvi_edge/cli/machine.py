@@ -58,7 +58,8 @@ def bench(
             "--budget-ms",
             of="bench",
             min=0,
-            help="End with exit code 1 if 95 % of the images are not done within this.",
+            metavar="MILLISECONDS",
+            help="End with exit code 6 if 95 % of the images are not done within this.",
         ),
     ] = None,
     compare: Annotated[

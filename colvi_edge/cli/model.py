@@ -215,7 +215,6 @@ def export(
             of="export",
             exists=True,
             file_okay=False,
-            metavar="DIR",
             help="Projections, best 40 or more; sub-folders control/ and patient/ also check the classes. "
             "Without it there is no INT8.",
         ),
@@ -266,7 +265,7 @@ def export(
     ] = False,
     engine: Annotated[
         BuiltEngine | None,
-        option("--engine", of="export", help="Also build its engine for this machine."),
+        option("--engine", of="export", help="tensorrt: also build the engine for this machine."),
     ] = None,
 ) -> None:
     """Turn a trained network into a bundle.
@@ -307,7 +306,8 @@ def export(
 def build(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, or 'demo'.")],
     precision: Annotated[
-        PrecisionChoice, option("--precision", help="auto takes fp16; int8 is the bundle's int8-trt.")
+        PrecisionChoice,
+        option("--precision", help="auto takes fp16; int8 is the bundle's int8-trt."),
     ] = PrecisionChoice.AUTO,
 ) -> None:
     """Build a TensorRT engine for this machine.

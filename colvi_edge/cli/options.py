@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice
+from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
 from colvi_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,16 @@ def option(*names: str, of: str = "", **settings: Any) -> Any:
     """
     words = ["COLVI_EDGE", of, names[0].removeprefix("--")]
     variable = "_".join(word for word in words if word).upper().replace("-", "_")
-    return typer.Option(*names, envvar=variable, **settings)
+    return typer.Option(*names, envvar=variable, **{"metavar": _put_in(names[0], settings), **settings})
+
+
+def _put_in(name: str, settings: dict[str, Any]) -> str:
+    """Return what the help calls that which is put in: FILE, FOLDER, NUMBER, or as the option is called."""
+    if not settings.get("dir_okay", True):
+        return "FILE"
+    if not settings.get("file_okay", True):
+        return "FOLDER"
+    return "NUMBER" if "min" in settings else name.removeprefix("--").upper()
 
 
 def html_option(command: str) -> Any:
@@ -83,11 +92,17 @@ BundleOption = Annotated[
 ]
 EngineOption = Annotated[
     EngineName,
-    option("--engine", help="What runs the network; auto says which and why."),
+    option(
+        "--engine",
+        help="What runs the network: auto, openvino, onnxruntime or tensorrt; auto says which and why.",
+    ),
 ]
 PrecisionOption = Annotated[
     PrecisionChoice,
-    option("--precision", help="auto is INT8 where it decides as FP32 does, else FP32."),
+    option(
+        "--precision",
+        help="auto, fp32, fp16 or int8; auto is int8 where it decides as fp32 does here, else fp32.",
+    ),
 ]
 ChannelsOption = Annotated[
     str | None,
@@ -96,6 +111,16 @@ ChannelsOption = Annotated[
         metavar="ROLE,ROLE",
         help="Role of each channel of the files: collagen, nuclei, or other. Without it the file is asked; "
         "two channels without names are nuclei,collagen.",
+    ),
+]
+PixelSizeOption = Annotated[
+    float | None,
+    option(
+        "--pixel-size-um",
+        min=0.001,
+        max=1000,
+        help="Edge of a pixel, where the files do not say it; where one says another, this counts, and the "
+        "result tells both.",
     ),
 ]
 OutputDirOption = Annotated[
@@ -108,7 +133,10 @@ OutputDirOption = Annotated[
 ]
 OverlayOption = Annotated[
     OverlayChoice,
-    option("--overlay", help="ome-tiff writes the overlay as data, too: raw channels, frames as ROIs."),
+    option(
+        "--overlay",
+        help="png, or ome-tiff, which also writes the overlay as data: raw channels, frames as ROIs.",
+    ),
 ]
 SampleOption = Annotated[
     str | None,
@@ -129,6 +157,18 @@ LimitOption = Annotated[
         "container_bytes or images. May be given several times.",
     ),
 ]
+StaleOption = Annotated[
+    bool,
+    option("--stale", help="Judge anew what another model judged; keep the results of this one."),
+]
+AgainOption = Annotated[
+    bool,
+    option("--again", help="Judge everything anew, whichever model judged it."),
+]
+DryRunOption = Annotated[
+    bool,
+    option("--dry-run", help="Tell what would be done, and do nothing: nothing is written or removed."),
+]
 JsonOption = Annotated[
     bool,
     option("--json", help="Print JSON, one record a line, instead of a table."),
@@ -147,7 +187,7 @@ ImagesOption = Annotated[
 ]
 DifficultyOption = Annotated[
     float,
-    option("--difficulty", min=0, max=1, help="How alike the classes look."),
+    option("--difficulty", min=0, max=1, help="How alike the classes look, from 0 to 1."),
 ]
 SeverityOption = Annotated[
     float | None,
@@ -172,6 +212,15 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
         return open_engine(bundle, engine, precision, tell)
 
 
+def refuse_name(option: str, path: Path | None) -> None:
+    """Refuse a file to be written that is called like a raw file or a result, which it might replace."""
+    from colvi_edge.acquisition import is_raw_name
+    from colvi_edge.outputs.names import is_output_name
+
+    if path and (is_raw_name(path.name) or is_output_name(path.name)):
+        raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")
+
+
 def roles_of(channels: str | None) -> list[str] | None:
     """Return the roles that --channels gives to the channels of files."""
     if channels is None:
@@ -183,6 +232,13 @@ def roles_of(channels: str | None) -> list[str] | None:
             "in the order of the file, such as nuclei,collagen"
         )
     return roles
+
+
+def replace_of(stale: bool, again: bool) -> Replace:
+    """Return what --stale and --again say of results that stand."""
+    if stale and again:
+        raise UsageError("--stale and --again: expected one of them; --again judges what --stale does, too")
+    return Replace.ALL if again else Replace.STALE if stale else Replace.OWN
 
 
 def activation_of(outputs: str | None, activation: str | None) -> str | None:

@@ -1,9 +1,9 @@
 """The caption below an overlay: the result in words, for whoever sees the picture and nothing else.
 
     [=====control====|=====|===|==|===]    how many patches fall into which band
-    culture_07.tif  CONTROL  score 90.6  232 of 256 patches vote control
+    culture_07.tif  CONTROL  score 90.6  (100 = control); 232 of 256 patches vote control
     what the quality rules found
-    p(control) [ ] 0.9-1.0 84  [.] 0.7-0.9 94  ...  collagen  nuclei
+    p_control [ ] 0.9-1.0 84  [.] 0.7-0.9 94  ...  collagen  nuclei
     model: NAME VERSION  Research use only. ...
 
 Lines that are too long for the picture are continued on the next one.
@@ -100,7 +100,7 @@ def _lines(sidecar: Sidecar) -> list[list[_Group]]:
         patches = sidecar.patches.rows * sidecar.patches.cols
         title.append([_Piece(sidecar.diagnosis.upper(), VERDICTS[sidecar.diagnosis], TITLE, GAP)])
         title.append([_Piece(f"score {sidecar.score:.1f}", WHITE, TITLE, GAP)])
-        title += _sentence(f"{sidecar.votes.control} of {patches} patches vote control")
+        title += _sentence(f"(100 = control); {sidecar.votes.control} of {patches} patches vote control")
     if warnings:
         lines.append(_sentence(" ".join(warnings), AMBER))
     if sidecar.patches is not None:
@@ -113,7 +113,7 @@ def _lines(sidecar: Sidecar) -> list[list[_Group]]:
 
 def _legend(patches: Patches) -> list[_Group]:
     ceilings = (1.0, *(band.at_least for band in BANDS))
-    legend = [[_Piece("p(control)", gap=GAP)]]
+    legend = [[_Piece("p_control", gap=GAP)]]
     for index, (band, below, count) in enumerate(zip(BANDS, ceilings, _counts(patches), strict=False)):
         swatch = _Piece(band=index, gap=0.5)
         legend.append(

@@ -31,6 +31,8 @@ class OutputKind(str, Enum):
     ROIS = ".colvi.rois.zip"
     OME_TIFF = ".colvi.ome.tif"
     ERROR = ".colvi.error.json"
+    PREVIOUS = ".colvi.prev.json"
+    """The sidecar of the result before this one; a part of none, so that it stays where others go."""
 
 
 _EXPLANATION = re.compile(r"\.colvi\.(saliency|patch-\d{2,}-\d{2,})\.png\Z", re.ASCII)
@@ -81,6 +83,11 @@ def is_temporary_name(name: str) -> bool:
 def image_label(raw_name: str, image_key: str) -> str:
     """Return how people and tables call one image: the file's name, and its key if it has one."""
     return f"{raw_name}.{image_key}" if image_key else raw_name
+
+
+def record_name(raw_name: str, status: str, image_key: str = "") -> str:
+    """Return the name of the record that tells of an image: its sidecar, or its error record."""
+    return output_name(raw_name, OutputKind.ERROR if status == "error" else OutputKind.SIDECAR, image_key)
 
 
 def record_label(record: str, raw_name: str, image_key: str) -> str:

@@ -206,7 +206,7 @@ def _about_saliency(image: Explained) -> _Lines:
             GREY,
         ),
         (
-            "Right: collagen green, nuclei blue; frames in the colours of p(control), white the patch in row "
+            "Right: collagen green, nuclei blue; frames in the colours of p_control, white the patch in row "
             f"{row}, column {col}, which has a picture of its own.",
             GREY,
         ),

@@ -101,7 +101,7 @@ def ended(
     return code, " ".join(capsys.readouterr().out.split())
 
 
-def test_over_the_budget_is_exit_code_1(
+def test_over_the_budget_is_exit_code_6(
     make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first engine's p95 decides, no other's; a sentence says what it was and what was allowed."""
@@ -113,7 +113,7 @@ def test_over_the_budget_is_exit_code_1(
     over = ended(monkeypatch, capsys, record, budget_ms=p95_ms - 0.001)
     within = ended(monkeypatch, capsys, record, budget_ms=p95_ms)
 
-    assert over[0] == 1
+    assert over[0] == 6
     assert "Over the budget: 95 % of 20 images went from file to JSON within " in over[1]
     assert (
         f"within {p95_ms:.1f} ms on openvino int8-cpu (uncompressed); {p95_ms - 0.001:g} ms were" in over[1]
@@ -164,6 +164,26 @@ def test_what_changed_is_printed(
     assert re.search(
         r"openvino int8-cpu, network [\d.]+ [\d.]+ [\d.]+ [\d.]+ to [\d.]+ no difference", printed
     )
+
+
+def test_a_bench_fits_80_columns(
+    make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There an engine stands above its changes; in a pipe it is in each row."""
+    record = make_record()
+    show(record, make_record(seed=1), budget_ms=1.0)
+    piped = capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    show(record, make_record(seed=1), budget_ms=1.0)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+    assert 70 < max(map(len, lines)) <= 80
+    since = next(place for place, line in enumerate(lines) if line.startswith("Since "))
+    assert lines[since + 2] == "openvino int8-cpu"
+    assert re.fullmatch(r"  network +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ to [\d.]+ +\w.+", lines[since + 3])
+    assert re.match(r"--help, cold start +\d", next(line for line in lines if line.startswith("--help, c")))
+    rows = [line.split("\t") for line in piped if line.startswith("openvino int8-cpu, network\t")]
+    assert [len(row) for row in rows] == [6]
 
 
 def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> None:

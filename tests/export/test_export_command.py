@@ -105,7 +105,7 @@ def test_blank_calibration_images_end_with_5(run: Command, blank: Path, tmp_path
 
     assert code == 5
     lines = out.splitlines()
-    failed = [line.split()[0] for line in lines if line.endswith("failed ")]
+    failed = [line.split("\t")[0] for line in lines if line.endswith("\tfailed")]
     assert failed == ["int8-trt"] * 2 + ["int8-cpu"] * 2
     assert all(f"{precision} on openvino" in out for precision in ("int8-trt", "int8-cpu"))
     helps = next(k for k, line in enumerate(lines) if line.endswith("What helps:"))

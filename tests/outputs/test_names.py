@@ -37,6 +37,7 @@ def test_the_names_beside_a_tiff_are_the_published_ones() -> None:
         "X.tif.colvi.rois.zip",
         "X.tif.colvi.ome.tif",
         "X.tif.colvi.error.json",
+        "X.tif.colvi.prev.json",
     ]
 
 

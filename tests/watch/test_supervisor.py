@@ -869,7 +869,7 @@ def test_once_ends_with_a_folder_that_may_not_be_written_to(start: Callable[...,
     daemon.scanner(SCANNED)
 
     assert daemon.process.wait(60) == 1
-    assert "1 files answered, 0 of them with an error; 9 left; folder not writable: " in daemon.stderr()
+    assert "1 file answered, 0 errors; 9 left; folder not writable: " in daemon.stderr()
 
 
 def test_a_scanner_that_ends_is_started_again(daemon: Daemon) -> None:
@@ -1125,12 +1125,12 @@ def test_once_does_not_wait_for_a_daemon(daemon: Daemon, start: Callable[..., Da
 @pytest.mark.parametrize(
     ("paths", "settling", "exit_code", "words"),
     [
-        ([], 0, 0, "0 files answered, 0 of them with an error; 0 left"),
-        ([], 1, 1, "0 files answered, 0 of them with an error; 1 left"),
-        (["ok1.tif", "ok2.tif"], 0, 0, "2 files answered, 0 of them with an error; 0 left"),
-        (["ok1.tif", "bad.tif"], 0, 1, "2 files answered, 1 of them with an error; 0 left"),
-        (["ok1.tif", "crash.tif"], 0, 1, "2 files answered, 1 of them with an error; 0 left"),
-        (["cut.tif", "ok1.tif"], 0, 1, "1 files answered, 0 of them with an error; 1 left"),
+        ([], 0, 0, "0 files answered, 0 errors; 0 left"),
+        ([], 1, 1, "0 files answered, 0 errors; 1 left"),
+        (["ok1.tif", "ok2.tif"], 0, 0, "2 files answered, 0 errors; 0 left"),
+        (["ok1.tif", "bad.tif"], 0, 1, "2 files answered, 1 error; 0 left"),
+        (["ok1.tif", "crash.tif"], 0, 1, "2 files answered, 1 error; 0 left"),
+        (["cut.tif", "ok1.tif"], 0, 1, "1 file answered, 0 errors; 1 left"),
     ],
 )
 def test_once_drains_and_tells(
@@ -1189,9 +1189,7 @@ def test_once_shows_a_bar_to_who_looks_on(start: Callable[..., Daemon], tmp_path
 
     assert daemon.process.wait(20) == 0
     lines = [line for line in shown.decode().splitlines() if "INFO" in line]
-    assert [line.partition("INFO ")[2] for line in lines] == [
-        "2 files answered, 0 of them with an error; 0 left"
-    ]
+    assert [line.partition("INFO ")[2] for line in lines] == ["2 files answered, 0 errors; 0 left"]
     assert "Diagnosing" in shown.decode()
 
 

@@ -8,17 +8,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from colvi_edge.errors import OutputError
+from colvi_edge.errors import ChannelError, OutputError
 from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained
 from colvi_edge.simulate import simulate_planes, write_imagej
@@ -39,6 +39,7 @@ from colvi_edge.watch.messages import (
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.watched_file import ChangedFileError, Places, WatchedFile
 from colvi_edge.watch.worker import output_kind
+from colvi_edge.writing import write_error
 from tests.tools.bundles import reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
@@ -47,11 +48,13 @@ SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
 class Supervised:
     """A worker, and the other end of its line."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(
+        self, settings: WorkerSettings, program: Sequence[str] = ("-m", "colvi_edge.watch.worker")
+    ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "colvi_edge.watch.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, *program, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
             )
         ours.settimeout(60)
@@ -72,7 +75,7 @@ class Supervised:
         path: str,
         *,
         last: bool = False,
-        anew: bool = False,
+        anew: Literal["own", "stale", "all"] = "own",
         kind: str = "",
         results_mount: Mount | None = None,
     ) -> Finished:
@@ -175,7 +178,7 @@ def test_content_that_has_its_result_is_left_alone(
     (root / "twice.tif.colvi.csv").write_text("spoilt")
     assert worker.work(root, "twice.tif").outcome == "ok"
     assert (root / "twice.tif.colvi.csv").read_text() != "spoilt"
-    assert worker.work(root, "twice.tif", anew=True).outcome == "ok"
+    assert worker.work(root, "twice.tif", anew="all").outcome == "ok"
 
 
 def test_changed_pixels_are_a_new_revision(
@@ -199,9 +202,9 @@ def test_only_the_announced_state_is_judged(
     with (root / "grown.tif").open("ab") as file:
         file.write(b"more")
 
-    grown = worker.do(Work(900, "grown.tif", old, mount(root), False, False))
+    grown = worker.do(Work(900, "grown.tif", old, mount(root), False, "own"))
     assert (grown.outcome, "since it was found at rest" in grown.words) == ("changed", True)
-    assert worker.do(Work(901, "gone.tif", old, mount(root), True, False)).outcome == "changed"
+    assert worker.do(Work(901, "gone.tif", old, mount(root), True, "own")).outcome == "changed"
     assert not [name for name in outputs(root) if name.startswith(("grown", "gone"))]
 
 
@@ -254,7 +257,7 @@ def test_nothing_outside_the_root_is_read(
     assert worker.work(root, "pipe.tif").outcome == "error"
     for number, path in enumerate(("bridge/secret.tif", upwards, str(tmp_path / "secret.tif")), start=950):
         state = signature(tmp_path / "secret.tif")
-        assert worker.do(Work(number, path, state, mount(root), True, False)).outcome in ("error", "changed")
+        assert worker.do(Work(number, path, state, mount(root), True, "own")).outcome in ("error", "changed")
     assert [path.name for path in tmp_path.iterdir()] == ["secret.tif"]
 
 
@@ -262,7 +265,7 @@ def test_a_root_on_another_mount_is_away(worker: Supervised, root: Path, culture
     """What lies where the share was mounted is neither read nor written to, and is no fault of the file."""
     write_imagej(root / "away.tif", culture)
     elsewhere = replace(mount(root), source="//server/share", point="/somewhere")
-    work = Work(970, "away.tif", signature(root / "away.tif"), elsewhere, True, False)
+    work = Work(970, "away.tif", signature(root / "away.tif"), elsewhere, True, "own")
 
     finished = worker.do(work)
 
@@ -408,7 +411,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], WatchedFile]
     monkeypatch.setattr(sys, "argv", ["worker", "0", str(os.getppid())])
 
     def watched(root: Path, path: str) -> WatchedFile:
-        work = Work(1, path, signature(root / path), mount(root), False, False)
+        work = Work(1, path, signature(root / path), mount(root), False, "own")
         return WatchedFile(work, Places(str(root), None))
 
     return watched
@@ -429,6 +432,19 @@ def test_nothing_is_written_about_a_file_that_changed_meanwhile(
     (tmp_path / "x.tif").unlink()
     with pytest.raises(ChangedFileError):
         file.confirm()
+
+
+def test_no_error_is_told_of_a_file_that_changed_meanwhile(
+    tmp_path: Path, alone: Callable[[Path, str], WatchedFile]
+) -> None:
+    """Not even that a result outlasts it: the result is another file's."""
+    (tmp_path / "x.tif").write_bytes(b"II*\0")
+    file = alone(tmp_path, "x.tif")
+    (tmp_path / "x.tif").write_bytes(b"MM\0*")
+
+    with pytest.raises(ChangedFileError):
+        write_error(ChannelError("x.tif: no collagen"), file)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tif"]
 
 
 def test_a_worker_that_was_given_up_writes_nothing(

@@ -1,0 +1,150 @@
+"""What became of images, for people: a table, what was remarked, what went wrong, where the results are.
+
+A row keeps what is its own. What is said of many images is said once below, with their number.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from colvi_edge.jobs import Job
+from colvi_edge.outputs.names import image_label
+from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.pipeline import Kept, Outcome
+from colvi_edge.printable import printable_name, unambiguous_name
+from colvi_edge.terminal_console import PrintableConsole, counted, shown
+from colvi_edge.terminal_tables import common_folder, print_command, print_name, print_named, print_words
+
+OUTCOMES = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "error": "red"}
+"""What becomes of an image, in the order in which it is counted, and the colour of the word."""
+_HEADS = ("image", "diagnosis", "score (100\n= control)", "control\nvotes", "patient\nvotes", "tie")
+_NUMBERS = (2, 3, 4, 5)
+_INDENT = 4
+
+_Said = dict[str, list[str]]
+"""Names of the images of which the same words are said."""
+
+
+class _Row(NamedTuple):
+    """An image.
+
+    Attributes:
+        word: its diagnosis, "rejected" or "error".
+        cells: score and votes.
+        remarks: what is said of it, by title.
+        error: why it has no result.
+    """
+
+    name: str
+    word: str
+    cells: list[str]
+    remarks: dict[str, str]
+    error: str = ""
+
+
+def print_outcomes(console: PrintableConsole, outcomes: Sequence[Outcome[Job]]) -> None:
+    """Print a row for each image, below it what is said of them, and how many there are of each kind."""
+    rows = [_row(outcome) for outcome in outcomes]
+    remarks: dict[str, _Said] = {}
+    errors: _Said = {}
+    for row in rows:
+        for title, words in row.remarks.items():
+            remarks.setdefault(title, {}).setdefault(words, []).append(row.name)
+        if row.error:
+            errors.setdefault(row.error, []).append(row.name)
+    if rows:
+        _print_table(console, rows, list(remarks))
+    for number, (title, said) in enumerate(remarks.items(), 1):
+        _print_remark(console, "" if console.is_piped else f"{number}", title, said)
+    for words, names in errors.items():
+        _print_error(console, words, names)
+    found = Counter(row.word for row in rows)
+    counts = ", ".join(_of_kind(found[word], word) for word in OUTCOMES if found[word])
+    console.print(f"\n{counted(len(rows), 'image')}{': ' if counts else ''}{counts}")
+
+
+def print_places(console: PrintableConsole, outcomes: Sequence[Outcome[Job]], *, with_report: bool) -> None:
+    """Print where the results are that were written, and how to see all on one page."""
+    jobs = [outcome.job for outcome in outcomes if isinstance(outcome.result, Sidecar)]
+    if not jobs:
+        return
+    top = common_folder(job.folder for job in jobs)
+    beside = all(job.folder == job.raw.parent for job in jobs)
+    files = "the raw file" if len(set(jobs)) == 1 else "the raw files"
+    where = f"beside {files} in {shown(top)}" if beside else f"in {shown(top)}"
+    console.print(f"{counted(len(jobs), 'result')} {where}", soft_wrap=True)
+    if with_report:
+        console.print("All results of the folder on one page, with the score of each sample over time:")
+        print_command(console, ["colvi-edge", "report", top])
+
+
+def _row(outcome: Outcome[Job]) -> _Row:
+    name = unambiguous_name(image_label(outcome.job.path, outcome.image_key))
+    result = outcome.result.sidecar if isinstance(outcome.result, Kept) else outcome.result
+    if not isinstance(result, Sidecar):
+        label = image_label(printable_name(outcome.job.raw.name), outcome.image_key)
+        words = printable_name(str(result)).removeprefix(f"{label}: ")
+        return _Row(name, "error", [""] * len(_NUMBERS), {}, words)
+    remarks = {flag.name.replace("_", " "): printable_name(flag.words) for flag in result.quality}
+    if isinstance(outcome.result, Kept):
+        model = printable_name(f"{result.model.name} {result.model.version}")
+        remarks = {"kept": f"As {model} judged it before.", **remarks}
+    if result.votes is None:
+        return _Row(name, "rejected", [""] * len(_NUMBERS), remarks)
+    votes = [str(n) for n in (result.votes.control, result.votes.patient, result.votes.tie)]
+    return _Row(name, str(result.diagnosis), [f"{result.score:.1f}", *votes], remarks)
+
+
+def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequence[str]) -> None:
+    """Print the rows; the last column leads to the remarks, by number or, in a pipe, by title."""
+    marks = {title: title if console.is_piped else str(number) for number, title in enumerate(titles, 1)}
+    cells = [
+        [
+            Text(row.name),
+            Text(row.word, OUTCOMES[row.word]),
+            *map(Text, row.cells),
+            Text(", ".join(marks[title] for title in row.remarks)),
+        ]
+        for row in rows
+    ]
+    if titles or console.is_piped:
+        print_named(console, [*_HEADS, "remarks"], cells, right=_NUMBERS)
+    else:
+        print_named(console, _HEADS, [row[:-1] for row in cells], right=_NUMBERS)
+
+
+def _print_remark(console: PrintableConsole, mark: str, title: str, said: _Said) -> None:
+    head = f"{title}: {counted(sum(map(len, said.values())), 'image')}"
+    console.print()
+    if len(said) == 1:
+        (words,) = said
+        words = words.removeprefix(f"{title.capitalize()}: ")  # some sentences begin as they are called
+        print_words(console, Text(f"{head}. {words[:1].upper()}{words[1:]}"), _INDENT, Text(mark))
+        return
+    print_words(console, Text(head), _INDENT, Text(mark))
+    for words, names in said.items():
+        _print_named_words(console, names, words, _INDENT)
+
+
+def _print_error(console: PrintableConsole, words: str, names: Sequence[str]) -> None:
+    console.print()
+    _print_named_words(console, names, words, 0, "error: ")
+
+
+def _print_named_words(
+    console: PrintableConsole, names: Sequence[str], words: str, indent: int, before: str = ""
+) -> None:
+    """Print names, each in its line, and then what is said of them; in a pipe a line for each."""
+    for name in names:
+        if console.is_piped:
+            console.print(Text(f"{before}{name}: {words}"))
+        else:
+            print_name(console, name, Text(" " * indent).append(before, "red"))
+    if not console.is_piped:
+        print_words(console, Text(words), indent + _INDENT)
+
+
+def _of_kind(count: int, word: str) -> str:
+    return counted(count, word) if word == "error" else f"{count} {word}"

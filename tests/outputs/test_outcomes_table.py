@@ -1,0 +1,211 @@
+"""The table of `run`, at 80 columns and in a pipe: names are whole, what many share is said once."""
+
+import io
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from colvi_edge.errors import ColviEdgeError, IncompleteFileError
+from colvi_edge.jobs import Job
+from colvi_edge.outputs.sidecar import Model, QualityFlag, Sidecar
+from colvi_edge.pipeline import Kept, Outcome
+from colvi_edge.printable import unambiguous_name
+from colvi_edge.terminal_console import PrintableConsole
+from colvi_edge.terminal_outcomes import print_outcomes, print_places
+
+MakeSidecar = Callable[..., Sidecar]
+Outcomes = Sequence[Outcome[Job]]
+
+UNKNOWN = QualityFlag(name="pixel_size_unknown", severity="warn", words="The file states no pixel size.")
+EMPTY = QualityFlag(name="no_cells", severity="reject", words="No cells: the nuclei channel holds nothing.")
+HEAD = ["image", "diagnosis", "score (100 = control)", "control votes", "patient votes", "tie", "remarks"]
+
+
+class Terminal(io.StringIO):
+    """A terminal, whose width its console is told."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
+
+
+def at(width: int, outcomes: Outcomes, *, told: bool = True) -> list[str]:
+    """Return the lines of a terminal of so many columns; of a table alone, or with all that is told below."""
+    terminal = Terminal()
+    console = PrintableConsole(file=terminal, width=width, highlight=False, emoji=False, color_system=None)
+    print_outcomes(console, outcomes)
+    if told:
+        print_places(console, outcomes, with_report=True)
+    return [line.rstrip() for line in terminal.getvalue().split("\n")]
+
+
+def piped(outcomes: Outcomes) -> list[str]:
+    """Return the lines that a pipe gets."""
+    pipe = io.StringIO()
+    console = PrintableConsole(file=pipe, width=10_000, highlight=False, emoji=False)
+    print_outcomes(console, outcomes)
+    print_places(console, outcomes, with_report=True)
+    return pipe.getvalue().split("\n")
+
+
+def outcome(name: str, result: Sidecar | Kept | ColviEdgeError, folder: str = "day") -> Outcome[Job]:
+    """Return what became of a raw file that lies in a folder, with its results."""
+    raw = Path(folder) / name
+    return Outcome(Job(raw, raw.parent, str(Path(name).parent).removeprefix(".")), result)
+
+
+@pytest.fixture
+def many(make_sidecar: MakeSidecar) -> Outcomes:
+    """Give images of every kind; nine of them share a remark, three an error."""
+    ok, ill = make_sidecar([[0.9, 0.8]], quality=[UNKNOWN]), make_sidecar([[0.1, 0.2]], quality=[UNKNOWN])
+    flags = [
+        QualityFlag(name="saturated_nuclei", severity="warn", words=f"{share} % of the pixels are saturated.")
+        for share in (1.25, 2.5)
+    ]
+    own = [make_sidecar([[0.9, 0.1]], quality=[flag]) for flag in flags]
+    error = IncompleteFileError("the file holds one channel, but two are needed; save both into one file")
+    return [
+        *(outcome(f"P01/{number}.tif", ok) for number in range(6)),
+        *(outcome(f"P02/{number}.tif", ill) for number in range(3)),
+        *(outcome(f"P03/{number}.tif", result) for number, result in enumerate(own)),
+        outcome("P04/empty.tif", make_sidecar(None, quality=[EMPTY])),
+        *(outcome(f"P05/{number}.tif", error) for number in range(3)),
+        outcome("short.tif", IncompleteFileError("short.tif: is empty (0 bytes); export the image again")),
+    ]
+
+
+def test_what_many_images_share_is_said_once(many: Outcomes) -> None:
+    """With their number; a row has what is its own, and every error its file names and all of its words."""
+    for lines in (at(80, many), piped(many)):
+        text = "\n".join(lines)
+        assert text.count("The file states no pixel size.") == 1
+        assert "pixel size unknown: 9 images. The file states no pixel size." in text
+        assert "no cells: 1 image. The nuclei channel holds nothing." in text
+        assert "16 images: 6 control, 3 patient, 2 unsure, 1 rejected, 4 errors" in lines
+        for number, share in enumerate(("1.25", "2.5")):
+            at_words = text.index(f"{share} % of the pixels are saturated.")
+            assert f"P03/{number}.tif" in text[at_words - 40 : at_words]
+        assert "error: short.tif" in text
+        assert "short.tif: short.tif" not in text
+        assert "is empty (0 bytes); export the image again" in text
+    folded = " ".join(" ".join(at(80, many)).split())
+    sentence = "the file holds one channel, but two are needed; save both into one file"
+    assert f"error: P05/0.tif error: P05/1.tif error: P05/2.tif {sentence}" in folded
+    assert folded.count(sentence) == 1
+    for number in range(3):
+        assert f"error: P05/{number}.tif: {sentence}" in piped(many)
+
+
+def test_a_row_leads_to_its_remarks(many: Outcomes) -> None:
+    """By a number that stands before the remark; in a pipe by its title."""
+    lines = at(80, many)
+    first, second, third = (
+        next(line for line in lines if line.startswith(f"{number}   ")) for number in (1, 2, 3)
+    )
+    assert "pixel size unknown" in first
+    assert "saturated nuclei" in second
+    assert "no cells" in third
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith("P0")}
+    assert rows["P01/0.tif"] == ["control", "100.0", "2", "0", "0", "1"]
+    assert rows["P03/1.tif"] == ["unsure", "50.0", "1", "1", "0", "2"]
+    assert rows["P04/empty.tif"] == ["rejected", "3"]
+    assert rows["P05/0.tif"] == ["error"]
+
+
+def test_a_pipe_gets_a_row_a_line(many: Outcomes) -> None:
+    """With a head; cells are parted by tabs and padded by nothing."""
+    lines = piped(many)
+    rows = [line.split("\t") for line in lines[: len(many) + 1]]
+
+    assert rows[0] == HEAD
+    assert rows[1] == ["P01/0.tif", "control", "100.0", "2", "0", "0", "pixel size unknown"]
+    assert rows[12] == ["P04/empty.tif", "rejected", "", "", "", "", "no cells"]
+    assert rows[16] == ["short.tif", "error", "", "", "", "", ""]
+    assert {len(row) for row in rows} == {len(HEAD)}
+    assert not any("\t" in line or line != line.rstrip() for line in lines[len(many) + 1 :])
+
+
+NAMES = st.text(st.sampled_from("ab _-./[]\\胶ä\u0301"), min_size=1, max_size=120).map(
+    lambda name: f"x{name}"
+)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=6, unique=True), st.integers(60, 130))
+@example(["x" * 79, "x" * 80, "x" * 81, "x" * 200, "x"], 80)
+@example(["P01 fibroblasts, passage 4/P01_2026-11-20_field 03, position 12.tif"], 80)
+@settings(max_examples=60, deadline=None)
+def test_no_name_is_broken(make_sidecar: MakeSidecar, names: list[str], width: int) -> None:
+    """Each is whole in one line, or its end is, behind an ellipsis, if it is wider than the terminal."""
+    sidecar = make_sidecar([[0.9, 0.1]])
+    jobs = [Job(Path(name), Path(), "") for name in names]
+    outcomes = [Outcome(job, sidecar) for job in jobs]
+    paths = [unambiguous_name(job.path) for job in jobs]
+
+    lines = at(width, outcomes, told=False)
+
+    assert all(cell_len(line) <= width for line in lines)
+    for path in {path.rstrip() for path in paths}:
+        if cell_len(path) <= width:
+            assert any(line == path or line.startswith(f"{path} ") for line in lines), path
+        else:
+            ends = [line[1:] for line in lines if line[:1] == "…" and path.endswith(line[1:])]
+            assert any(width - 3 <= cell_len(end) <= width - 1 for end in ends), path
+    assert sum(line.split()[-5:] == ["unsure", "50.0", "1", "1", "0"] for line in lines) == len(names)
+    assert [line.split("\t")[0] for line in piped(outcomes)[1 : len(names) + 1]] == paths
+
+
+def test_columns_are_asked_for_in_a_pipe_too(monkeypatch: pytest.MonkeyPatch, many: Outcomes) -> None:
+    """COLUMNS says how wide a line may be, wherever it goes."""
+    monkeypatch.setenv("COLUMNS", "72")
+    pipe = io.StringIO()
+    console = PrintableConsole(file=pipe, highlight=False, emoji=False)
+    print_outcomes(console, many)
+
+    lines = [line.rstrip() for line in pipe.getvalue().split("\n")]
+    assert lines == at(72, many, told=False)
+    assert 64 < max(map(len, lines)) <= 72
+    assert "\x1b" not in pipe.getvalue()
+
+
+def test_where_the_results_are(make_sidecar: MakeSidecar) -> None:
+    """Beside the raw files, or where they were wanted; the command stands alone, and a shell takes it."""
+    sidecar = make_sidecar([[0.9]])
+    folder = "a day's folder, " + "-and-long" * 10
+    beside = [outcome(f"P0{number}/x.tif", sidecar, folder) for number in (1, 2)]
+    apart = [Outcome(Job(Path("x.tif"), Path("out/P01")), sidecar)]
+
+    for lines in (at(80, beside), piped(beside)):
+        assert f"2 results beside the raw files in {folder}" in lines
+        command = next(line for line in lines if line.startswith("colvi-edge report "))
+        assert shlex.split(command) == ["colvi-edge", "report", folder]
+        assert lines[lines.index(command) + 1] == ""
+    assert "1 result in out/P01" in at(80, apart)
+    assert at(80, [outcome("x.tif", IncompleteFileError("x.tif: is empty"))])[-2:] == ["1 image: 1 error", ""]
+
+
+def test_results_that_stood_before_are_told(make_sidecar: MakeSidecar) -> None:
+    """By which model a kept one is, how to judge it again, what was replaced, and what an error left."""
+    of_old = make_sidecar([[0.9]], model=Model(name="lab model", version="0.9", sha256="ef" * 32))
+    new, error = make_sidecar([[0.1]]), IncompleteFileError("d.tif: is empty")
+    job = outcome("c.tif", new).job
+    outcomes = [
+        *(outcome(name, Kept(of_old, is_other_model=True)) for name in ("a.tif", "b.tif")),
+        outcome("own.tif", Kept(new, is_other_model=False)),
+        Outcome(job, new, replaced=True),
+        Outcome(outcome("d.tif", error).job, error, stands=of_old),
+    ]
+
+    for lines in (at(80, outcomes), piped(outcomes)):
+        text = " ".join(" ".join(lines).split())
+        assert "kept: 3 images" in text
+        assert "As lab model 0.9 judged it before." in text
+        assert "3 results kept as before, 2 of another model: --stale judges these again." in text
+        assert "1 result replaced; what stood before is now X.colvi.prev.json." in text
+        assert "1 image in error had a result before, which stands." in text
+        assert "5 images: 2 control, 2 patient, 1 error" in lines
+        assert any(line.startswith("1 result beside the raw file in day") for line in lines)
