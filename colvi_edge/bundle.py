@@ -65,6 +65,7 @@ __all__ = [
     "PrecisionFile",
     "Verification",
     "demo_path",
+    "listed_files",
     "open_bundle",
 ]
 
@@ -193,6 +194,15 @@ def open_bundle(where: str | Path) -> Bundle:
             except (NetworkError, ArrayError) as error:
                 raise _damaged(path, name, str(error)) from error
     return Bundle(path, described.name, described.version, sha256, config, sums)
+
+
+def listed_files(path: Path) -> frozenset[str]:
+    """Return the names of the files of a bundle, whole or damaged, its list included.
+
+    Raises:
+        BundleError: the folder is no bundle.
+    """
+    return frozenset({*_read_sums(path)[0], SUMS})
 
 
 def demo_path() -> Path:

@@ -27,6 +27,32 @@ class BuiltEngine(str, Enum):
     TENSORRT = "tensorrt"
 
 
+class Outputs(str, Enum):
+    """What the two outputs of a network are, and so what makes probabilities of them."""
+
+    PROBABILITIES = "probabilities"
+    SOFTMAX_LOGITS = "softmax-logits"
+    SIGMOID_LOGITS = "sigmoid-logits"
+
+    @property
+    def words(self) -> str:
+        """What that means, in a sentence's part."""
+        return {
+            Outputs.PROBABILITIES: "the network itself ends in softmax or sigmoid",
+            Outputs.SOFTMAX_LOGITS: "a softmax makes probabilities of both (trained with cross-entropy)",
+            Outputs.SIGMOID_LOGITS: "a sigmoid makes one of each (trained with binary cross-entropy)",
+        }[self]
+
+    @property
+    def activation(self) -> str:
+        """The old name of the same: what makes probabilities of them."""
+        return {
+            Outputs.PROBABILITIES: "none",
+            Outputs.SOFTMAX_LOGITS: "softmax",
+            Outputs.SIGMOID_LOGITS: "sigmoid",
+        }[self]
+
+
 class OverlayChoice(str, Enum):
     """How the overlay is written: as a picture, or also as data with the frames as objects."""
 

@@ -1,22 +1,35 @@
-"""`colvi-edge demo`: a short simulated acquisition, diagnosed with the shipped synthetic model."""
+"""`colvi-edge demo`: a short simulated acquisition, diagnosed with the shipped synthetic model.
 
-from collections.abc import Callable
+A control and a patient on three days, whose names carry sample and date as a lab's do, so that the report
+shows their scores over time; the patient gets better, a little, as under a therapy. And a patient's Z-stack.
+"""
+
 from contextlib import closing
 from pathlib import Path
 
 from rich.text import Text
 
 from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.culture import Label
 from colvi_edge.engines import open_engine
+from colvi_edge.interruption import interruptible
 from colvi_edge.jobs import find_jobs
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Diagnoser, process
+from colvi_edge.report.page import refuse_other_page
 from colvi_edge.report.report import Report
-from colvi_edge.simulate import image_seed, simulate_folder, simulate_planes, write_imagej
+from colvi_edge.simulate import (
+    image_seed,
+    refuse_foreign,
+    simulate_planes,
+    simulate_projection,
+    write_imagej,
+)
 from colvi_edge.terminal import progress, show, shown, wide_console
 from colvi_edge.terminal_tables import print_words
 
-_PROJECTIONS = 6
+_DAYS = ("2026-11-03", "2026-11-10", "2026-11-17")
+_SEVERITIES: dict[Label, tuple[float | None, ...]] = {"control": (None,) * 3, "patient": (0.5, 0.3, 0.1)}
 
 
 def play(folder: Path, seed: int) -> int:
@@ -29,18 +42,19 @@ def play(folder: Path, seed: int) -> int:
     Returns:
         The exit code: 1 if an image could not be read or judged.
     """
-    with progress("Acquiring", _PROJECTIONS + 1) as advance:
-        raws = _acquire(folder, seed, advance)
+    page = folder / "report.html"
+    refuse_other_page(page)
+    raws = _acquire(folder, seed)
     bundle = open_bundle(DEMO)
     jobs = find_jobs(raws)
-    with closing(open_engine(bundle)) as engine:
-        outcomes = show(process(Diagnoser(bundle, engine), jobs), len(jobs), as_json=False, with_report=False)
+    with closing(open_engine(bundle)) as engine, interruptible() as is_stopped:
+        done = process(Diagnoser(bundle, engine), jobs, is_stopped)
+        outcomes = show(done, len(jobs), as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]
     right = sum(truth == verdict for truth, verdict in truths)
-    example = jobs[_PROJECTIONS // 2].raw  # a patient
-    page = folder / "report.html"
+    example = jobs[-2].raw  # of a patient, with all colours
     Report(folder, page).write()
     console = wide_console()
     model = f"{bundle.name} {bundle.version}: simulated images, no clinical meaning"
@@ -49,7 +63,7 @@ def play(folder: Path, seed: int) -> int:
     print_words(console, Text(model), 10, Text("Model"))
     print_words(console, Text(engine_words), 10, Text("Engine"))
     console.print(f"Right     {right} of {len(truths)} simulated cultures")
-    console.print(f"Look at   {shown(str(page))}: all of them on one page", soft_wrap=True)
+    console.print(f"Look at   {shown(str(page))}: all of them, and scores over time", soft_wrap=True)
     console.print(f"          {shown(str(example))}.colvi.png", soft_wrap=True)
     console.print(
         f"          {shown(str(example.parent))}: drag .geojson into QuPath, .rois.zip into Fiji",
@@ -58,9 +72,21 @@ def play(folder: Path, seed: int) -> int:
     return int(len(results) < len(outcomes))
 
 
-def _acquire(folder: Path, seed: int, advance: Callable[[], None]) -> list[Path]:
-    raws = simulate_folder(folder, _PROJECTIONS, seed=seed, progress=lambda _: advance())
-    stack = folder / "stacks" / f"patient_{seed}_stack.tif"
-    write_imagej(stack, simulate_planes("patient", image_seed(seed, _PROJECTIONS)))
-    advance()
-    return [*raws, stack]
+def _acquire(folder: Path, seed: int) -> list[Path]:
+    """Simulate the acquisition; return the paths of what it left, by sample and day, the stack last."""
+    projections = [
+        (folder / label / f"{label[0].upper()}01_{day}_1.tif", label, severity)
+        for label, severities in _SEVERITIES.items()
+        for day, severity in zip(_DAYS, severities, strict=True)
+    ]
+    stack = folder / "stacks" / f"P02_{_DAYS[-1]}_1.tif"
+    raws = [*(path for path, _, _ in projections), stack]
+    for path in raws:
+        refuse_foreign(path)
+    with progress("Acquiring", len(raws)) as advance:
+        for number, (path, label, severity) in enumerate(projections):
+            write_imagej(path, simulate_projection(label, image_seed(seed, number), severity=severity))
+            advance()
+        write_imagej(stack, simulate_planes("patient", image_seed(seed, len(projections))))
+        advance()
+    return raws

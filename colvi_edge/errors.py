@@ -1,31 +1,59 @@
-"""Everything that the operator can put right, one class a cause.
+"""Everything that the operator can put right, one class a cause; and how commands end.
 
 The command line prints these as one sentence without a traceback: found, expected, remedy.
 A bug stays an ordinary exception and keeps its traceback.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
+
+EXIT_DONE = 0
+"""Rejected images included."""
+EXIT_UNJUDGED = 1
+"""An image could not be read or judged, or its result not be written; the others were."""
+EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 3
+"""A runtime or a device is missing."""
+EXIT_BUNDLE = 4
+EXIT_PARITY = 5
+EXIT_BUDGET = 6
+"""`bench --budget-ms` was missed."""
+EXIT_AILING = 7
+"""The daemon does not run, or something ails it: `status`."""
+EXIT_INTERRUPTED = 130
+"""By Ctrl-C."""
 
 
 class ColviEdgeError(Exception):
     """Something the operator can put right."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: ClassVar[int] = EXIT_UNJUDGED
     kind: ClassVar[str] = "error"
     """Stable word for the cause; stands in `error.kind` of an error record."""
+
+    def __init__(self, *words: object, command: Sequence[str] = (), options: Sequence[str] = ()) -> None:
+        """Say what is wrong, and what to type, which the command line puts on a line of its own.
+
+        Args:
+            words: the sentence.
+            command: another command that helps, word by word.
+            options: words that the very command lacks.
+        """
+        super().__init__(*words)
+        self.command, self.options = tuple(command), tuple(options)
 
 
 class UsageError(ColviEdgeError):
     """The options contradict each other, or name something that is not there."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
     kind = "usage"
 
 
 class EngineUnavailableError(ColviEdgeError):
     """An engine's runtime is not installed, or finds no device that it can use."""
 
-    exit_code = 3
+    exit_code = EXIT_UNAVAILABLE
     kind = "engine_unavailable"
 
 
@@ -41,7 +69,7 @@ class EngineLostError(EngineUnavailableError):
 class BundleError(ColviEdgeError):
     """A bundle is incomplete, changed since it was made, or not one at all."""
 
-    exit_code = 4
+    exit_code = EXIT_BUNDLE
     kind = "bundle_invalid"
 
 
@@ -138,12 +166,12 @@ class BlockedRecordError(BlockedOutputError):
 class ModelError(ColviEdgeError):
     """A model file cannot be exported: of no known kind, unsafe to open, or not the network it should be."""
 
-    exit_code = 2
+    exit_code = EXIT_USAGE
     kind = "model"
 
 
 class ParityError(ColviEdgeError):
     """A network does not decide as the trained one does, on this runtime and device."""
 
-    exit_code = 5
+    exit_code = EXIT_PARITY
     kind = "parity"

@@ -1,14 +1,21 @@
 """Which raw files a command is about, and where the results of each go."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colvi_edge.acquisition import OPEN_FLAGS, is_raw_name
+from colvi_edge.acquisition import OPEN_FLAGS, RAW_SUFFIXES, is_raw_name
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.folder import open_results
+from colvi_edge.outputs.names import is_output_name
+from colvi_edge.outputs.sidecar import Image
+from colvi_edge.printable import counted
+
+_KINDS_LISTED = 5
+_LONGEST_KIND = 12  # characters
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,13 @@ class Job:
         """Open the raw file."""
         return os.open(self.raw, OPEN_FLAGS)
 
+    def may_be(self, image: Image) -> bool:
+        """Return whether the raw file has the length of what a record is of, or nobody can tell."""
+        try:
+            return image.bytes in (None, self.raw.stat().st_size)
+        except OSError:
+            return True
+
     def results(self) -> AbstractContextManager[int]:
         """Hold the folder of the outputs open."""
         return open_results(self.folder)
@@ -58,20 +72,24 @@ class Job:
         self.notes.append(words)
 
 
-def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job]:
+def find_jobs(
+    paths: Iterable[Path], output_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None
+) -> list[Job]:
     """Return a job for each file named and each raw file below each folder named, in order.
 
     Args:
-        paths: files are taken whatever their name is; folders are searched, links in them are
-            not followed, and hidden, temporary and our own files are passed over.
+        paths: files, and links to them, are taken whatever their name is; folders are searched, links in
+            them are not followed, and hidden, temporary and our own files are passed over.
         output_dir: gets the results, folders mirrored; None leaves them beside the raw files.
+        tell: takes, in a sentence, what was passed over and may be missed.
 
     Raises:
         UsageError: a path is not there, nothing was found, or two results would collide.
     """
     jobs: dict[Path, Job] = {}
+    seen = _Seen()
     paths = list(paths)
-    top = _common_folder(paths, output_dir)
+    top = _common(_real_roots(paths, output_dir))
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} is not there; name raw files or folders that hold them")
@@ -80,24 +98,45 @@ def find_jobs(paths: Iterable[Path], output_dir: Path | None = None) -> list[Job
                 f"{path} is neither a file nor a folder; name raw files or folders that hold them"
             )
         root = _root(path)
-        for raw in _raw_files(path, output_dir) if path.is_dir() else [path]:
+        for raw in _raw_files(path, output_dir, seen) if path.is_dir() else [path]:
             folder = output_dir / raw.parent.relative_to(root) if output_dir else raw.parent
             jobs.setdefault(raw.resolve(), Job(raw, folder, _place(folder, top)))
     if not jobs:
-        raise UsageError("found no .tif or .lif file; name raw files or folders that hold them")
+        raise UsageError(_nothing_found(paths, seen))
     _refuse_collisions(jobs.values())
+    if seen.links:
+        tell(f"{seen.words_of_links()}; what they lead to is diagnosed where you name it")
     return list(jobs.values())
+
+
+def places_of(paths: Iterable[Path], output_dir: Path | None = None) -> tuple[Path, list[str]]:
+    """Return where the results of what was named lie: a folder, and which folders in it.
+
+    Those of a folder lie in it and below it, of a file beside it. None of the folders lies in another.
+    """
+    roots = _real_roots(paths, output_dir)
+    top = _common(roots)
+    places = sorted({os.path.relpath(root, top) for root in roots})
+    outermost = [place for place in places if not any(_is_below(place, other) for other in places)]
+    return top, outermost
+
+
+def _is_below(place: str, other: str) -> bool:
+    return place != other and (other == os.curdir or place.startswith(f"{other}/"))
 
 
 def _root(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _common_folder(paths: Iterable[Path], output_dir: Path | None) -> Path:
-    """Return the folder that places are relative to; links on the way to it are followed."""
+def _real_roots(paths: Iterable[Path], output_dir: Path | None) -> list[str]:
+    """Return the folders that were named; links on the way to them are followed."""
     # Followed, because one folder may be reached in two ways, and "link/.." is not where "link" lies.
-    roots = [output_dir] if output_dir else [_root(path) for path in paths]
-    return Path(os.path.commonpath([os.path.realpath(root) for root in roots])) if roots else Path()
+    return [os.path.realpath(root) for root in ([output_dir] if output_dir else map(_root, paths))]
+
+
+def _common(roots: list[str]) -> Path:
+    return Path(os.path.commonpath(roots)) if roots else Path()
 
 
 def _place(folder: Path, top: Path) -> str:
@@ -105,16 +144,80 @@ def _place(folder: Path, top: Path) -> str:
     return "" if place == os.curdir else place
 
 
-def _raw_files(root: Path, output_dir: Path | None) -> Iterator[Path]:
+@dataclass
+class _Seen:
+    """What a search met that is no raw file.
+
+    Attributes:
+        links: which it did not follow.
+        hidden: how many files and folders are.
+        ours: how many files are results.
+        others: how many files there are of each other kind, by suffix.
+    """
+
+    links: list[Path] = field(default_factory=list)
+    hidden: int = 0
+    ours: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+
+    def is_raw(self, name: str) -> bool:
+        """Return whether a file is a raw one by its name; count it if not."""
+        if is_raw_name(name):
+            return True
+        if is_output_name(name):
+            self.ours += 1
+        elif name.startswith("."):
+            self.hidden += 1
+        else:
+            kind = Path(name).suffix.lower()
+            self.others[kind if 0 < len(kind) <= _LONGEST_KIND else "without suffix"] += 1
+        return False
+
+    def words_of_links(self) -> str:
+        """Return how many links were not followed, and which is one of them."""
+        if len(self.links) == 1:
+            return f"1 link was not followed ({self.links[0]})"
+        return f"{len(self.links)} links were not followed ({self.links[0]} is one)"
+
+    def words(self) -> list[str]:
+        """Return what there is, in words; empty if there is nothing."""
+        words = []
+        if others := self.others.total():
+            kinds = [f"{count} {kind}" for kind, count in self.others.most_common(_KINDS_LISTED)]
+            kinds += ["..."] if len(self.others) > _KINDS_LISTED else []
+            words.append(f"{counted(others, 'file')} of other kinds: {', '.join(kinds)}")
+        if self.ours:
+            words.append(counted(self.ours, "result file") + " of colvi-edge")
+        if self.hidden:
+            words.append(f"{self.hidden} hidden")
+        return words + ([self.words_of_links()] if self.links else [])
+
+
+def _nothing_found(folders: list[Path], seen: _Seen) -> str:
+    looked_for = f"{', '.join(RAW_SUFFIXES[:-1])} or {RAW_SUFFIXES[-1]}"
+    where = str(folders[0]) if len(folders) == 1 else f"{len(folders)} folders"
+    found = "; ".join(seen.words()) or "nothing at all"
+    return f"found no {looked_for} file below {where}, but {found}; name raw files or folders that hold them"
+
+
+def _raw_files(root: Path, output_dir: Path | None, seen: _Seen) -> Iterator[Path]:
     for folder, subfolders, names in os.walk(root, onerror=_refuse_unlisted):
         here = Path(folder)
-        subfolders[:] = sorted(
-            name
-            for name in subfolders
-            if not name.startswith(".")
-            and not (output_dir and (here / name).resolve() == output_dir.resolve())
-        )
-        yield from (here / name for name in sorted(names) if is_raw_name(name))
+        searched = []
+        for name in sorted(subfolders):
+            if name.startswith("."):
+                seen.hidden += 1
+            elif (here / name).is_symlink():
+                seen.links.append(here / name)
+            elif not (output_dir and (here / name).resolve() == output_dir.resolve()):
+                searched.append(name)
+        subfolders[:] = searched
+        for name in sorted(names):
+            if seen.is_raw(name):
+                if (here / name).is_symlink():
+                    seen.links.append(here / name)
+                else:
+                    yield here / name
 
 
 def _refuse_unlisted(error: OSError) -> None:

@@ -34,6 +34,11 @@ def unambiguous_name(name: str) -> str:
     return "".join(r"\\" if c == "\\" else printable_name(c) for c in name)
 
 
+def counted(number: int, one: str) -> str:
+    """Return a number of things in words: `1 image`, `2 images`."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"
+
+
 def printable_lines(text: str) -> str:
     """Return a text of several lines whose line feeds are our own, each line printable."""
     return "\n".join(map(printable_name, text.split("\n")))

@@ -16,7 +16,6 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.diagnosis import BANDS, VOTES, Diagnosis
 from colvi_edge.engines import EngineInfo
 from colvi_edge.errors import ColviEdgeError
-from colvi_edge.outputs.folder import record_name
 from colvi_edge.outputs.sidecar import (
     MAX_WORD,
     EngineRecord,
@@ -33,7 +32,6 @@ from colvi_edge.outputs.sidecar import (
     Software,
     Votes,
     cut,
-    to_json,
 )
 from colvi_edge.patches import coverage
 from colvi_edge.printable import printable_name
@@ -56,6 +54,8 @@ def result_record(
     height, width = acquisition.planes.shape[2:]
     raw, settings = f"{source.sha256}/{acquisition.image_key}", f"{bundle.sha256}/{engine.precision}"
     settings += f"/{','.join(acquisition.channels)}"
+    if acquisition.pixel_size_named:  # else the raw file says it
+        settings += f"/pixels of {acquisition.pixel_size_um!r} um"
     judged: dict[str, Any] = {} if diagnosis is None else _judgement(diagnosis, patch_px)
     return Sidecar(
         result_id=uuid5(_RESULTS, f"{raw}/{settings}"),
@@ -104,21 +104,12 @@ def error_record(
     )
 
 
-def index_record(raw_name: str, source: Provenance, records: Sequence[Sidecar | ErrorRecord]) -> Index:
-    """Return the index of a file that holds several images: one record each, as they were written."""
-    entries = [
-        IndexEntry(
-            key=record.image.key,
-            status=record.status,
-            name=printable_name(record_name(raw_name, record.status, record.image.key)),
-            sha256=sha256(to_json(record)).hexdigest(),
-        )
-        for record in records
-    ]
+def index_record(raw_name: str, source: Provenance | Image, entries: Sequence[IndexEntry]) -> Index:
+    """Return the index of a file that holds several images: one entry each, see `intact.index_entry`."""
     found = {entry.status for entry in entries}
     return Index(
         status="ok" if "ok" in found else "rejected" if "rejected" in found else "error",
-        images=entries,
+        images=list(entries),
         image=_image(raw_name, source),
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),

@@ -95,7 +95,7 @@ def write_imagej(path: Path, image: NDArray[np.uint16]) -> None:
         UsageError: a file that was not written here has the name.
         OutputError: it cannot be written.
     """
-    _refuse_foreign(path)
+    refuse_foreign(path)
     blue, green = np.zeros((2, 3, 256), np.uint8)
     blue[2] = green[1] = np.arange(256)
     file = io.BytesIO()
@@ -143,7 +143,7 @@ def simulate_folder(
     """
     targets = [out / LABELS[k % 2] / f"{LABELS[k % 2]}_{seed}_{k:04}.tif" for k in range(images)]
     for path in targets:
-        _refuse_foreign(path)
+        refuse_foreign(path)
     for k, path in enumerate(targets):
         projection = simulate_projection(
             LABELS[k % 2], image_seed(seed, k), difficulty=difficulty, severity=severity
@@ -160,7 +160,12 @@ def is_simulated(path: Path) -> bool:
     return False
 
 
-def _refuse_foreign(path: Path) -> None:
+def refuse_foreign(path: Path) -> None:
+    """Refuse to write a synthetic image in the place of any other file.
+
+    Raises:
+        UsageError: a file that was not written here has the name.
+    """
     if path.is_file() and not is_simulated(path):
         raise UsageError(f"{path} is not a synthetic image and would be overwritten; choose another folder")
 

@@ -4,7 +4,8 @@ Progress goes to standard error and only to a terminal, so that logs and pipes s
 printable, and what a pipe gets, stands in `terminal_console`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,22 +22,23 @@ from rich.progress import (
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.doctor import Finding
 from colvi_edge.jobs import Job
+from colvi_edge.outputs.names import OutputKind
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.printable import printable_name, unambiguous_name
+from colvi_edge.printable import counted, printable_name, unambiguous_name
 from colvi_edge.records import error_record
-from colvi_edge.terminal_console import counted, error_console, print_json, shown, wide_console
+from colvi_edge.terminal_console import error_console, print_json, shown, wide_console
 from colvi_edge.terminal_findings import print_findings
 from colvi_edge.terminal_outcomes import print_outcomes, print_places
 
 __all__ = [
-    "counted",
     "error_console",
     "print_json",
     "progress",
     "progress_share",
     "show",
     "show_findings",
+    "show_standing",
     "shown",
     "wide_console",
 ]
@@ -82,10 +84,12 @@ def show(
         with_report: say how to see all results on one page.
     """
     done: list[Outcome[Job]] = []
+    files = 0
     try:
         with progress("Diagnosing", total) as advance:
             for outcome in outcomes:
                 if not outcome.image_key:
+                    files += 1
                     advance()
                 if isinstance(outcome.result, Index):
                     continue  # its images were told of
@@ -95,13 +99,43 @@ def show(
     except KeyboardInterrupt:
         if not as_json:
             _print_all(done, with_report)
-        files = len({outcome.job for outcome in done})
         error_console().print(f"Interrupted: {files} of {total} files done.")
         raise
     if not as_json:
         _print_all(done, with_report)
     _print_notes(done)
     return done
+
+
+def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
+    """Say what became of results that stood: which were kept, replaced, or outlasted an error.
+
+    Args:
+        outcomes: as `show` returns them.
+        judge: name and version of the model that judged.
+    """
+    kept = Counter(
+        (f"{found.sidecar.model.name} {found.sidecar.model.version}", found.is_other_model)
+        for found in (outcome.result for outcome in outcomes)
+        if isinstance(found, Kept)
+    )
+    console = error_console()
+
+    def say(words: str) -> None:
+        console.print(shown(words), soft_wrap=True)
+
+    for (model, is_other), count in kept.items():
+        are, were, them = ("is", "was", "it") if count == 1 else ("are", "were", "them")
+        remedy = f"--stale judges {them} anew with {judge}" if is_other else f"--again judges {them}, too"
+        say(f"{counted(count, 'result')} {are} of model {model} and {were} kept; {remedy}")
+    if replaced := sum(outcome.replaced for outcome in outcomes):
+        was, it, them = ("was", "it was", "it") if replaced == 1 else ("were", "they were", "them")
+        say(
+            f"{counted(replaced, 'result')} {was} replaced; what {it} lies beside {them} as "
+            f"X{OutputKind.PREVIOUS.value}"
+        )
+    if standing := sum(outcome.stands is not None for outcome in outcomes):
+        say(f"{counted(standing, 'error')}: the earlier result of the same content stands")
 
 
 def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:

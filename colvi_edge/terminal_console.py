@@ -85,11 +85,6 @@ def shown(words: str) -> str:
     return f"{text}{text[len(text) - backslashes :]}{_NOTHING}" if backslashes else text
 
 
-def counted(count: int, what: str) -> str:
-    """Return a number of things in words: 1 image, 2 images."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
 def _console(stream: TextIO) -> PrintableConsole:
     console = PrintableConsole(file=_behind(stream), highlight=False, emoji=False)
     if console.is_piped:

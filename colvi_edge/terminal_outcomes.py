@@ -10,11 +10,11 @@ from typing import NamedTuple
 from rich.text import Text
 
 from colvi_edge.jobs import Job
-from colvi_edge.outputs.names import OutputKind, image_label
+from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.printable import printable_name, unambiguous_name
-from colvi_edge.terminal_console import PrintableConsole, counted, shown
+from colvi_edge.printable import counted, printable_name, unambiguous_name
+from colvi_edge.terminal_console import PrintableConsole, shown
 from colvi_edge.terminal_tables import common_folder, print_command, print_name, print_named, print_words
 
 OUTCOMES = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "error": "red"}
@@ -63,7 +63,6 @@ def print_outcomes(console: PrintableConsole, outcomes: Sequence[Outcome[Job]]) 
     found = Counter(row.word for row in rows)
     counts = ", ".join(_of_kind(found[word], word) for word in OUTCOMES if found[word])
     console.print(f"\n{counted(len(rows), 'image')}{': ' if counts else ''}{counts}")
-    _print_earlier(console, outcomes)
 
 
 def print_places(console: PrintableConsole, outcomes: Sequence[Outcome[Job]], *, with_report: bool) -> None:
@@ -145,25 +144,6 @@ def _print_named_words(
             print_name(console, name, Text(" " * indent).append(before, "red"))
     if not console.is_piped:
         print_words(console, Text(words), indent + _INDENT)
-
-
-def _print_earlier(console: PrintableConsole, outcomes: Sequence[Outcome[Job]]) -> None:
-    """Print what became of the results that stood before."""
-    kept = [outcome.result for outcome in outcomes if isinstance(outcome.result, Kept)]
-    if kept:
-        others = sum(result.is_other_model for result in kept)
-        words = f"{counted(len(kept), 'result')} kept as before"
-        if others:
-            words += f", {others} of another model: --stale judges these again"
-        print_words(console, Text(f"{words}."))
-    if standing := sum(outcome.stands is not None for outcome in outcomes):
-        words = f"{counted(standing, 'image')} in error had a result before, which stands."
-        print_words(console, Text(words))
-    if replaced := sum(outcome.replaced for outcome in outcomes):
-        suffix = OutputKind.PREVIOUS.value
-        print_words(
-            console, Text(f"{counted(replaced, 'result')} replaced; what stood before is now X{suffix}.")
-        )
 
 
 def _of_kind(count: int, word: str) -> str:

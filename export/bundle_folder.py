@@ -1,19 +1,67 @@
-"""Puts a bundle's folder in its place: whole or not at all."""
+"""Puts a bundle's folder in its place: whole or not at all, and never over something else."""
 
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from colvi_edge.bundle import SUMS
-from colvi_edge.errors import OutputError, UsageError
+from colvi_edge.bundle import listed_files, open_bundle
+from colvi_edge.errors import BundleError, OutputError, UsageError
+from colvi_edge.onnx.network import RULES
+from colvi_edge.onnx.reading import read_graph
+from colvi_edge.printable import printable_name
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise UsageError if something that is no bundle stands at `path`."""
-    if path.exists() and not (path / SUMS).is_file():
-        raise UsageError(f"{path} exists and is no bundle; name another folder for the bundle")
+    """Raise UsageError if something stands at `path` that is no bundle, or holds more than one."""
+    if not path.exists():
+        return
+    try:
+        more = sorted({entry.name for entry in path.iterdir()} - listed_files(path))
+    except (BundleError, NotADirectoryError):
+        raise UsageError(f"{path} exists and is no bundle; name another folder for the bundle") from None
+    if more:
+        raise UsageError(
+            f"{path} holds {printable_name(more[0])}, which is no part of its bundle; move it away, or name "
+            "another folder"
+        )
+
+
+def refuse_another(path: Path, fp32: bytes) -> None:
+    """Raise UsageError unless the bundle at `path`, if there is one, has the weights of a network.
+
+    Args:
+        path: the folder.
+        fp32: the network as ONNX; under other options (classes, calibration, a name) it is the same model.
+    """
+    if not path.exists():
+        return
+    try:
+        there = open_bundle(path)
+        is_same = weights_of(there.network("fp32")) == weights_of(fp32)
+        whose = f"of another model, '{there.name}'"
+    except BundleError:
+        is_same, whose = False, "damaged, and may be of another model"
+    if not is_same:
+        raise UsageError(
+            f"the bundle at {path} is {whose}; name another folder with -o, or replace it by --force:",
+            options=["--force"],
+        )
+
+
+def weights_of(network: bytes) -> frozenset[bytes]:
+    """Return what a network has learnt, whatever the exporter made around it: a hash of each of its weights.
+
+    Biases and single numbers are none: exporters fold them.
+    """
+    tensors = read_graph(network, RULES).initializers.values()
+    return frozenset(
+        hashlib.sha256(tensor.array().tobytes()).digest()
+        for tensor in tensors
+        if len(tensor.dims) > 1 and tensor.dtype.kind == "f"
+    )
 
 
 def replace_bundle(path: Path, contents: Mapping[str, bytes]) -> None:
@@ -45,9 +93,9 @@ def replace_bundle(path: Path, contents: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def worst_of(path: Path, precision: str) -> Path:
-    """Return where the patches are kept that a precision of a bundle judges worst: beside it."""
-    return path.with_name(f"{path.stem}.worst-{precision}.tif")
+def worst_of(precision: str) -> str:
+    """Return the name of the bundle's file with the patches that a precision judges worst."""
+    return f"worst-{precision}.tif"
 
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:

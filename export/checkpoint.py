@@ -40,6 +40,8 @@ class Checkpoint:
     temperature: float
     normalisation: Normalisation
     training: dict[str, Any]
+    told: str = ""
+    """A sentence on how it was read; stands in the bundle."""
 
     def unfit(self, dtype: object) -> str | None:
         """Return why pixels of a dtype cannot be judged; None if they can."""

@@ -3,11 +3,12 @@
     file                          also needed
     checkpoint of colvi-edge      nothing
     Keras weights (.h5)           nothing for the published code's
-    TorchScript, torch.export     classes, activation
-    state_dict                    network, classes, activation
+    ONNX                          classes; outputs, unless the graph ends in softmax or sigmoid
+    TorchScript, torch.export     classes, outputs
+    state_dict                    network, classes, outputs
 
 The first bytes of a file and the names inside say what it is, not its suffix. Pickles are opened as
-tensors and plain values only; no code of a file runs, but for the graph that TorchScript or
+tensors and plain values only; no code of a file runs, but for the graph that ONNX, TorchScript or
 torch.export is, of operators that only compute (see `foreign`), which is then tried on noise.
 """
 
@@ -15,11 +16,12 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
+from colvi_edge.choices import Outputs
 from colvi_edge.confinement import MEMORY_BYTES, time_limit
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.patches import Normalisation
@@ -27,12 +29,14 @@ from colvi_edge.patches import Normalisation
 from .checkpoint import Checkpoint, checkpoint_from
 from .foreign.archive import refuse_bombs
 from .foreign.exported import HOW_TO_SAVE, read_exported, unsafe
+from .foreign.onnx import read_onnx
 from .foreign.torchscript import read_torchscript
 from .foreign.words import last_line
 from .keras import read_keras
-from .kinds import kind_of
-from .networks import PATCH_PX, Activation, Turned, network_with
+from .kinds import Kind, kind_of
+from .networks import PATCH_PX, Activation, Turned, fitting_networks, network_with
 from .patch_set import CLASSES
+from .questions import lacking_facts, outputs_of
 
 PUBLISHED = Normalisation("scale", divisor=255.0, dtype="uint8")
 """The published code divides the 8-bit pictures that it made by 255."""
@@ -58,16 +62,17 @@ def read_model(
     """Read a trained network and try it on noise.
 
     Args:
-        path: a checkpoint of ours, Keras weights, TorchScript, a torch.export program, or a state_dict,
-            bare or in a dictionary under state_dict, model_state_dict or model.
+        path: a checkpoint of ours, Keras weights, ONNX, TorchScript, a torch.export program, or a
+            state_dict, bare or in a dictionary under state_dict, model_state_dict or model.
         network: "paper" or "published", for files that hold weights only.
         channels: of the input, in order; by custom (collagen, nuclei) or (empty, collagen, nuclei).
         classes: of the two outputs, in order; the checkpoint's are always (control, patient).
-        activation: what makes probabilities of the outputs: "softmax", "sigmoid" or "none".
+        activation: what makes probabilities of the outputs: "softmax", "sigmoid" or "none"; `--outputs`
+            says it in other words.
         normalisation: of the input; kind "patch" if nothing is known, PUBLISHED for the published network.
 
     Raises:
-        UsageError: an option is missing, unknown, or says other than the file.
+        UsageError: options are missing, all of them named at once, or unknown, or say other than the file.
         ModelError: the file cannot be read, or its network does not do what a bundle promises.
     """
     if activation is not None and activation not in get_args(Activation):
@@ -95,46 +100,88 @@ def _read(
         _agree("network", network, checkpoint.name)
         _agree("channels", channels and tuple(channels), checkpoint.channels)
         _agree("classes", classes and tuple(classes), CLASSES)
-        _agree("activation", activation, checkpoint.activation)
+        _agree("outputs", outputs_of(activation), outputs_of(checkpoint.activation))
         _agree("normalisation", normalisation, checkpoint.normalisation)
         _try_out(checkpoint)
         return checkpoint
 
+    found = _found(path, kind, content, network, channels)
+    if found.ends_in in ("softmax", "sigmoid") and activation == "none":
+        activation = None  # the file's network ends in it, as the option says; here it is put on again
+    if found.activation is not None:
+        _agree("outputs", outputs_of(activation), outputs_of(found.activation))
+        activation = found.activation
+    activation = activation or found.custom
     if kind == "keras":
-        module, name, stated = read_keras(path, network)
-        if stated not in (None, "linear"):
-            _agree("activation", activation, stated)
-            activation = stated
-        elif name == "published" and stated is None:
-            activation = activation or "sigmoid"
         classes = classes or CLASSES
-    elif kind == "pickle":
-        if network is None:
-            raise UsageError(f"{path} holds weights only; name their --network, paper or published")
-        module, name = network_with(_state_dict(content, path), network), network
-    elif network is not None:
-        raise UsageError(f"{path} holds its network; leave --network out")
-    else:
-        module = read_torchscript(path) if kind == "TorchScript" else read_exported(path)
-        name = kind
+    counts = _counts(found.network, channels) if found.network else []
+    lacking = {} if found.network else {"--network": (found.fitting or ["paper"])[0]}
+    if channels is None and counts and (len(counts) > 1 or counts[0] not in _LAYOUTS):
+        lacking["--channels"] = ",".join(["collagen", "nuclei", *["empty"] * (counts[0] - 2)])
     if classes is None:
-        raise UsageError(f"{path} does not tell the order of its outputs; name --classes control,patient")
+        lacking["--classes"] = ",".join(CLASSES)
     if activation is None:
-        raise UsageError(
-            f"{path} does not tell its final activation; name --activation softmax or sigmoid, "
-            "or none if its outputs are probabilities"
-        )
+        lacking["--outputs"] = _likely(found.network, counts).value
+    if lacking or found.network is None or classes is None:
+        is_said = normalisation is not None or found.name == "published"
+        raise lacking_facts(path, lacking, counts, normalisation_is_said=is_said)
     checkpoint = Checkpoint(
-        network=module,
-        name=name,
-        channels=_channels_of(module, channels),
+        network=found.network,
+        name=found.name,
+        channels=_channels_of(counts[0], channels),
         activation=activation,  # type: ignore[arg-type] # checked above
         temperature=1.0,
-        normalisation=normalisation or (PUBLISHED if name == "published" else Normalisation()),
+        normalisation=normalisation or (PUBLISHED if found.name == "published" else Normalisation()),
         training={},
+        told=found.told,
     )
     _try_out(checkpoint)
-    return checkpoint if tuple(classes) == CLASSES else replace(checkpoint, network=Turned(module).eval())
+    if tuple(classes) == CLASSES:
+        return checkpoint
+    return replace(checkpoint, network=Turned(checkpoint.network).eval())
+
+
+class _Found(NamedTuple):
+    """What a file of others says by itself.
+
+    Attributes:
+        network: None where only weights are there, and nobody says whose.
+        name: for people.
+        activation: as for `read_model`; None where the file does not say it.
+        ends_in: what the file's network ended in, and this one does not.
+        custom: the activation if nobody says anything.
+        fitting: networks of ours whose weights these can be.
+        told: how it was read.
+    """
+
+    network: nn.Module | None
+    name: str
+    activation: str | None = None
+    ends_in: str | None = None
+    custom: str | None = None
+    fitting: Sequence[str] = ()
+    told: str = ""
+
+
+def _found(
+    path: Path, kind: Kind, content: Any, network: str | None, channels: Sequence[str] | None
+) -> _Found:
+    if kind == "keras":
+        module, name, final = read_keras(path, network)
+        stated = final if final in ("softmax", "sigmoid") else None
+        custom = "sigmoid" if name == "published" and final is None else None
+        return _Found(module, name, stated, stated, custom)
+    if kind == "pickle":
+        tensors = _state_dict(content, path)
+        if network is None:
+            return _Found(None, "", fitting=fitting_networks(tensors))
+        return _Found(network_with(tensors, network), network)
+    if network is not None:
+        raise UsageError(f"{path} holds its network; leave --network out")
+    if kind == "ONNX":
+        onnx = read_onnx(path, channels)
+        return _Found(onnx.network, kind, onnx.outputs, told=onnx.told)
+    return _Found(read_torchscript(path) if kind == "TorchScript" else read_exported(path), kind)
 
 
 def _load_tensors(path: Path) -> Any:
@@ -167,8 +214,8 @@ def _state_dict(content: Any, path: Path) -> Mapping[str, Tensor]:
     return tensors
 
 
-def _channels_of(module: nn.Module, given: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the channels, found out by trying where they are not given."""
+def _counts(module: nn.Module, given: Sequence[str] | None) -> list[int]:
+    """Return how many channels a network takes, found out by trying where it is not given."""
     taken, refusals = [], {}
     for count in [len(given)] if given else range(1, 9):
         try:
@@ -178,33 +225,32 @@ def _channels_of(module: nn.Module, given: Sequence[str] | None) -> tuple[str, .
         except Exception as error:  # noqa: BLE001 # a foreign graph raises what it likes
             _refuse_greed(error)
             refusals[count] = last_line(error)
+    if taken == [1]:
+        raise ModelError(
+            "the network takes one channel, expected two or more: collagen and nuclei; train it on both"
+        )
     if not taken:
         count = len(given) if given else 2
         raise ModelError(
             f"the network takes no (N, {count if given else 'C'}, {PATCH_PX}, {PATCH_PX}) float32 patches "
             f"({refusals[count]}); it must be made for {PATCH_PX} x {PATCH_PX} pixels and its --channels"
         )
-    if given:
-        if sorted({*given} - {"empty"}) != ["collagen", "nuclei"] or len(given) - given.count("empty") != 2:
-            raise UsageError(
-                f"channels are collagen and nuclei, once each, and any empty ones; found {','.join(given)}"
-            )
-        return tuple(given)
-    if len(taken) != 1 or taken[0] not in _LAYOUTS:
+    return taken
+
+
+def _channels_of(count: int, given: Sequence[str] | None) -> tuple[str, ...]:
+    if not given:
+        return _LAYOUTS[count]
+    if sorted({*given} - {"empty"}) != ["collagen", "nuclei"] or len(given) - given.count("empty") != 2:
         raise UsageError(
-            f"the network takes {' or '.join(map(str, taken))} channels; name them by --channels, "
-            "such as collagen,nuclei"
+            f"channels are collagen and nuclei, once each, and any empty ones; found {','.join(given)}"
         )
-    return _LAYOUTS[taken[0]]
+    return tuple(given)
 
 
 def _try_out(checkpoint: Checkpoint) -> None:
     """Refuse a network that does not give (N, 2) probabilities, each patch's for itself, always the same."""
-    network = checkpoint.network
-    noise = torch.randn(
-        (4, len(checkpoint.channels), PATCH_PX, PATCH_PX), generator=torch.Generator().manual_seed(0)
-    )
-    patches = noise * torch.tensor([0.3, 1.0, 3.0, 10.0]).reshape(-1, 1, 1, 1)
+    network, patches = checkpoint.network, _noise(len(checkpoint.channels))
     with torch.inference_mode():
         outputs, again = _run(network, patches), _run(network, patches)
         if not isinstance(outputs, Tensor) or outputs.shape != (4, 2):
@@ -224,14 +270,30 @@ def _try_out(checkpoint: Checkpoint) -> None:
             )
         if checkpoint.activation != "none":
             if outputs.min() >= 0 and (outputs.sum(1) - 1).abs().max() < 1e-4:
-                raise ModelError("the network's outputs already sum to 1; name --activation none")
+                raise ModelError("the network's outputs already sum to 1; name --outputs probabilities")
             return
         low, high = outputs.min().item(), outputs.max().item()
     if low < -1e-4 or high > 1 + 1e-4:
         raise ModelError(
             f"the network's outputs run from {low:.3g} to {high:.3g} and are no probabilities; "
-            "name --activation softmax or sigmoid"
+            "name --outputs softmax-logits or sigmoid-logits"
         )
+
+
+def _noise(channels: int) -> Tensor:
+    """Return four patches, each of another contrast."""
+    noise = torch.randn((4, channels, PATCH_PX, PATCH_PX), generator=torch.Generator().manual_seed(0))
+    return noise * torch.tensor([0.3, 1.0, 3.0, 10.0]).reshape(-1, 1, 1, 1)
+
+
+def _likely(network: nn.Module | None, counts: Sequence[int]) -> Outputs:
+    """Return what a network's outputs look like, as an example for whoever knows."""
+    if network is None:
+        return Outputs.SOFTMAX_LOGITS
+    with torch.inference_mode():
+        outputs = _run(network, _noise(counts[0]))
+    is_within = isinstance(outputs, Tensor) and bool(((outputs >= 0) & (outputs <= 1)).all())
+    return Outputs.PROBABILITIES if is_within else Outputs.SOFTMAX_LOGITS
 
 
 def _run(network: nn.Module, patches: Tensor) -> Any:

@@ -118,7 +118,7 @@ def read_images(
     entries: Iterable[Entry],
     layout: Sequence[str],
     channels: Sequence[str] | None = None,
-    left_out: Callable[[str], None] = lambda sentence: None,
+    left_out: Callable[[str, str], None] = lambda name, why: None,
     read: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Image, NDArray[Any]]]:
     """Yield every image of a dataset with its planes, (Z, C, H, W) of the file's dtype.
@@ -127,7 +127,8 @@ def read_images(
         entries: of `read_dataset`.
         layout: channels that the network takes.
         channels: role of each channel of the files, where they do not say it themselves.
-        left_out: gets a sentence for each file, or image of one, that cannot be read as one of the assay.
+        left_out: gets the name of each file, or image of one, that cannot be read as one of the assay, and
+            what is wrong with it.
         read: called after each entry.
 
     Raises:
@@ -138,14 +139,14 @@ def read_images(
         try:
             for found in _acquire(entry.path, channels):
                 if isinstance(found, Refused):
-                    left_out(f"left out: {found.error}")
+                    left_out(entry.name, _why(entry, found.error))
                     continue
                 planes = found.laid_out(layout)
                 image = _known(entry, found, digest_of(planes))
                 if found.last_plane_black:
                     left_out(
-                        f"left out: {image.name}: its last plane holds nothing but zeros, as after an "
-                        "acquisition that ended early"
+                        image.name,
+                        "its last plane holds nothing but zeros, as after an acquisition that ended early",
                     )
                     continue
                 earlier = seen.setdefault(image.digest, image.name)
@@ -156,7 +157,7 @@ def read_images(
                     )
                 yield image, planes
         except AcquisitionError as error:
-            left_out(f"left out: {error}")
+            left_out(entry.name, _why(entry, error))
         read()
 
 
@@ -164,6 +165,11 @@ def digest_of(planes: NDArray[Any]) -> str:
     """Return 16 digits of the SHA-256 of a projection's pixels, whatever its dtype and number of planes."""
     plain = project(planes).astype("<f8")  # exact: sums of counts have far fewer than 53 bits
     return hashlib.sha256(repr(plain.shape).encode() + plain.tobytes()).hexdigest()[:16]
+
+
+def _why(entry: Entry, error: AcquisitionError) -> str:
+    """Return what is wrong with a file without its name, so that all with one fault can be told together."""
+    return str(error).removeprefix(f"{printable_name(entry.path.name)}: ")
 
 
 def _acquire(path: Path, channels: Sequence[str] | None) -> Iterator[Acquisition | Refused]:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import LABELS
 
-from .dataset import SPLITS
+from .dataset import SPLITS, SUBJECT
 
 FOLDS = 5
+FEWEST_FOLDS = 3
+"""With fewer, what is left of a class may have no group for validation."""
 VALIDATION = 10
 """One image in so many that a network may learn from is kept to end its training."""
 
@@ -47,6 +49,7 @@ def divide(label: Sequence[int], group: Sequence[str], seed: int, folds: int = F
     Raises:
         UsageError: a class has too few groups for so many folds.
     """
+    _refuse_too_few(label, group, folds)
     rng = np.random.default_rng(seed)
     parts = _dealt(np.arange(len(label)), label, group, folds, rng)
     divisions = []
@@ -73,6 +76,32 @@ def given_division(
     return [Division(training, validation, test)]
 
 
+def _refuse_too_few(label: Sequence[int], group: Sequence[str], folds: int) -> None:
+    """Refuse what cannot be dealt out to so many tests, each with both classes."""
+    pairs = set(zip(label, group, strict=True))
+    found = [sum(of == index for of, _ in pairs) for index in range(len(LABELS))]
+    if min(found) >= folds:
+        return
+    missing = " and ".join(f"{folds - n} {name}" for n, name in zip(found, LABELS, strict=True) if n < folds)
+    parts = f"{folds} folds"
+    if folds == FOLDS:
+        parts = "72 % to learn from, 8 % to choose the epoch and 20 % to test on"
+    remedy = "or divide them yourself, into folders training, validation and test"
+    if min(found) >= FEWEST_FOLDS:
+        remedy = f"or cross-validate with --folds {min(min(found), FOLDS)}"
+    there = " and ".join(f"{n} {name}" for n, name in zip(found, LABELS, strict=True))
+    raise UsageError(
+        f"found {there} {_units(group)}, too few for {parts}; expected {folds} of each class: add "
+        f"{missing}, {remedy}"
+    )
+
+
+def _units(group: Sequence[str]) -> str:
+    """Return what groups are, in the plural."""
+    known = [one.startswith(SUBJECT) for one in group]
+    return "subjects" if all(known) else "subjects, or files without one," if any(known) else "files"
+
+
 def _without_validation(
     images: Numbers, label: Sequence[int], group: Sequence[str], rng: np.random.Generator
 ) -> tuple[Numbers, Numbers]:
@@ -91,10 +120,10 @@ def _dealt(
         for k in images:
             if label[k] == index:
                 members.setdefault(group[k], []).append(int(k))
-        if len(members) < parts:
+        if len(members) < parts:  # of a given split alone: `divide` has looked
             raise UsageError(
-                f"found {len(members)} subjects, or files without one, of class {name} to be divided by "
-                f"{parts}; expected one for each part, add some or use fewer folds"
+                f"found {len(members)} {name} {_units(group)} in the split 'training'; expected {parts}, one "
+                "to learn from and one to choose the epoch: add some, or give a split 'validation'"
             )
         order = sorted(rng.permutation(sorted(members)), key=lambda who: -len(members[who]))
         sizes = [0] * parts

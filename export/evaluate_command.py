@@ -1,7 +1,9 @@
 """`colvi-edge evaluate`: a model on labelled images that it has not learnt from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,7 @@ from .evaluation import Judged, evaluate, evaluation_record
 from .evaluation.publish import publish
 from .evaluation.record import Dataset
 from .judging import Judge, open_judge
+from .questions import parse_normalisation
 
 
 def evaluate_model(
@@ -29,6 +32,10 @@ def evaluate_model(
     channels: Sequence[str] | None,
     as_json: bool,
     html: Path | None,
+    network: str | None = None,
+    classes: Sequence[str] | None = None,
+    activation: str | None = None,
+    normalisation: str | None = None,
 ) -> int:
     """Evaluate a model; see `colvi-edge evaluate --help` for the arguments.
 
@@ -42,31 +49,54 @@ def evaluate_model(
     if html:
         check_writable(html)
     entries = read_dataset(dataset)
-    with open_judge(model, engine, precision) as judge:
+    facts_of_file: dict[str, Any] = {
+        "network": network,
+        "classes": classes,
+        "activation": activation,
+        "normalisation": parse_normalisation(normalisation),
+    }
+    with open_judge(model, engine, precision, **facts_of_file) as judge, said.told_at_the_end():
         judged, images = _judge(judge, entries, channels, said)
-    evaluation = evaluate(judged, [image.name for image in images])
+    evaluation = evaluate(judged, [image.name for image in images], [image.group for image in images])
     record = evaluation_record(evaluation, judge.model, facts(dataset, entries, images), said.sentences)
     publish(record, as_json=as_json, html=html)
     return said.exit_code
 
 
+FEW = 8
+"""So many names are said of files, or of a part of a division; more are counted."""
+
+
 class Said:
-    """Sentences that a reader of the figures must know; each is printed at once, on standard error."""
+    """Sentences that a reader of the figures must know; they are printed on standard error."""
 
     def __init__(self) -> None:
         """Nothing is said yet, and nothing left out."""
         self.sentences: list[str] = []
         self.exit_code = 0
+        self._left_out: dict[str, list[str]] = {}
 
     def note(self, sentence: str) -> None:
         """Say something."""
         self.sentences.append(sentence)
         error_console().print(printable_name(sentence), markup=False, soft_wrap=True)
 
-    def left_out(self, sentence: str) -> None:
-        """Say what could not be read; the exit code says so, too."""
+    def left_out(self, name: str, why: str) -> None:
+        """Remember what could not be read; the exit code says so, too."""
         self.exit_code = 1
-        self.note(sentence)
+        self._left_out.setdefault(why, []).append(name)
+
+    @contextmanager
+    def told_at_the_end(self) -> Iterator[None]:
+        """Say at the end of a block, whatever ended it, what was left out: each reason once, with files."""
+        try:
+            yield
+        finally:
+            for why, names in self._left_out.items():
+                few, more = ", ".join(names[:FEW]), len(names) - FEW
+                which = f"{few} and {more} more" if more > 0 else few
+                self.note(f"left out: {f'{len(names)} files ({which})' if len(names) > 1 else which}: {why}")
+            self._left_out.clear()
 
 
 def facts(dataset: Path, entries: Sequence[Entry], images: Sequence[Image]) -> Dataset:
@@ -102,7 +132,7 @@ def _judge(
                 try:
                     found.append((image, judge.probabilities(planes)))
                 except AcquisitionError as error:
-                    said.left_out(f"left out: {image.name}: {error}")
+                    said.left_out(image.name, str(error).removeprefix(f"{image.name}: "))
                     total -= 1
     found = [(image, probabilities) for image, probabilities in found if image.group not in known]
     if len(found) < total:

@@ -1,27 +1,29 @@
 """`colvi-edge export`: from a model file and the options to a bundle, and what was found, said."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import Evaluation, Expected, Precision
 from colvi_edge.errors import ParityError, UsageError
-from colvi_edge.patches import Normalisation, NormalisationKind
 from colvi_edge.printable import printable_name
 from colvi_edge.terminal import error_console, wide_console
 
-from .bundle_folder import refuse_foreign
+from .bundle_folder import refuse_another, refuse_foreign
 from .calibration import ENOUGH, read_calibration, read_samples
 from .checkpoint import Checkpoint
 from .checkpoints import read_model
+from .export_words import say, what_helps, what_is_next
 from .familiarity import AT_LEAST as LIMITS_AT_LEAST
 from .familiarity import ENOUGH as LIMITS_ENOUGH
 from .familiarity import Fitted, fit
 from .manifest import Description
 from .networks import PATCH_PX
-from .package import Settings, package
-from .parity import as_table
+from .onnx import to_onnx
+from .package import Report, Settings, package
+from .parity import as_sentences, as_table
+from .questions import outputs_of, parse_normalisation
 
 _PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "fp32": ("fp32",),
@@ -46,6 +48,7 @@ def export_model(
     channels: Sequence[str] | None,
     pixel_size_um: float | None,
     name: str | None,
+    force: bool = False,
     place: Path | None = None,
 ) -> int:
     """Export a model; see `colvi-edge export --help` for the arguments.
@@ -70,8 +73,10 @@ def export_model(
         channels=channels,
         classes=classes,
         activation=activation,
-        normalisation=parse_normalisation(normalisation) if normalisation else None,
+        normalisation=parse_normalisation(normalisation),
     )
+    if not force and place.exists():  # better said before the calibration than after it
+        refuse_another(place, to_onnx(checkpoint.probabilities(), len(checkpoint.channels), PATCH_PX))
     images = None
     if calibration is not None:
         with steps.status("Reading calibration images"):
@@ -99,23 +104,30 @@ def export_model(
             lambda step: status.update(f"Exporting: {step}"),
         )
     console.print(as_table(report.rows))
-    for sentence in report.left_out:
-        console.print(printable_name(sentence), markup=False, soft_wrap=True)
-    if images is None:
-        console.print("Measured on two simulated images; --calibration DIR measures on yours.")
-    else:
-        used, held_out = len(images.calibrating.names), len(images.held_out.names)
-        console.print(f"Calibrated on {used} images, measured on {held_out} others.")
-        if used + held_out < ENOUGH:
-            console.print(f"{ENOUGH} images or more make the ranges and this verdict firmer.")
-        if report.accuracy is not None:
-            console.print(f"Right on {report.accuracy:.0%} of the labelled ones among these {held_out}.")
-    console.print(_told(familiarity), markup=False, soft_wrap=True)
-    held = ", ".join(dict.fromkeys(row.precision for row in report.rows))
-    console.print(printable_name(f"{place}: {held}"), markup=False, soft_wrap=True)
-    for worst in report.worst:
-        moved = printable_name(str(place.with_name(worst.name)))
-        console.print(f"The patches that moved most: {moved}", markup=False, soft_wrap=True)
+    again = _command(
+        model,
+        place,
+        calibration=calibration,
+        network=network,
+        classes=classes,
+        outputs=outputs_of(activation),
+        normalisation=normalisation,
+        channels=channels,
+        pixel_size_um=pixel_size_um,
+        name=name,
+    )
+    used, held_out = (len(images.calibrating.names), len(images.held_out.names)) if images else (0, 0)
+    for said in (
+        *as_sentences(report.rows),
+        *report.left_out,
+        *_measured_on(report, used, held_out),
+        *([checkpoint.told] if checkpoint.told else []),
+        _told(familiarity),
+        *what_helps(report, used + held_out, place, again),
+        f"{place}: {', '.join(dict.fromkeys(row.precision for row in report.rows))}",
+        *what_is_next(place),
+    ):
+        say(console, said)
     return ParityError.exit_code if report.failed else 0
 
 
@@ -126,6 +138,27 @@ def _familiarity(
     if told := checkpoint.training.get("familiarity"):
         return Fitted.from_plain(told)
     return fit(read_samples(calibration, progress)) if calibration else None
+
+
+def _measured_on(report: Report, used: int, held_out: int) -> Iterator[str]:
+    if not held_out:
+        yield "Measured on two simulated images; --calibration DIR measures on yours."
+        return
+    yield f"Calibrated on {used} images, measured on {held_out} others."
+    if used + held_out < ENOUGH:
+        yield f"{ENOUGH} images or more make the ranges and this verdict firmer."
+    if report.accuracy is not None:
+        yield f"Right on {report.accuracy:.0%} of the labelled ones among these {held_out}."
+
+
+def _command(model: Path, place: Path, **options: object) -> list[str]:
+    """Return the command that exports a model, with the options that are given."""
+    words = ["colvi-edge", "export", str(model), "-o", str(place)]
+    for name, value in options.items():
+        if value is not None:
+            text = ",".join(value) if isinstance(value, list | tuple) else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
+    return words
 
 
 def _told(fitted: Fitted | None) -> str:
@@ -141,31 +174,6 @@ def _told(fitted: Fitted | None) -> str:
     if images < LIMITS_ENOUGH:
         words += f" Of {LIMITS_ENOUGH} images or more these limits would be narrower."
     return words
-
-
-def parse_normalisation(text: str) -> Normalisation:
-    """Return the normalisation of `patch`, `patch-channel`, `fixed:MEAN,..:STD,..` or `scale:DIVISOR:DTYPE`.
-
-    Raises:
-        UsageError: the text is none of these.
-    """
-    kind, *parameters = text.split(":")
-    try:
-        if kind in ("patch", "patch-channel") and not parameters:
-            found: NormalisationKind = "patch" if kind == "patch" else "patch-channel"
-            return Normalisation(found)
-        if kind == "fixed":
-            mean, std = (tuple(float(number) for number in part.split(",")) for part in parameters)
-            return Normalisation("fixed", mean=mean, std=std)
-        if kind == "scale":
-            divisor, dtype = parameters
-            if dtype in ("uint8", "uint16", "float32"):
-                return Normalisation("scale", divisor=float(divisor), dtype=dtype)
-    except ValueError as error:
-        raise UsageError(f"--normalisation {text}: {error}; see --help for the four kinds") from error
-    raise UsageError(
-        f"--normalisation {text}: expected patch, patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE"
-    )
 
 
 def _wanted(precisions: Sequence[str]) -> list[Precision]:
@@ -184,6 +192,8 @@ def _description(model: Path, checkpoint: Checkpoint, name: str | None) -> Descr
         f"Judges {PATCH_PX} x {PATCH_PX} patches of fibroblast cultures as control or patient: the "
         f"{checkpoint.name} network, trained on {trained_on}."
     )
+    if checkpoint.told:
+        summary = f"{summary} {checkpoint.told}"
     return Description(title, "1.0.0", summary, f"# {title}\n\n{summary}\n\n{RESEARCH_USE_ONLY}\n")
 
 

@@ -17,7 +17,7 @@ from .dataset import Image
 from .division import Division
 from .familiarity import Sample, sample
 from .patch_set import PatchSet, collect_patches
-from .training import UNFINISHED, Epoch, Settings, Step, identity, train
+from .training import UNFINISHED, Epoch, Resumed, Settings, Step, identity, train
 
 
 class Projections(NamedTuple):
@@ -26,6 +26,12 @@ class Projections(NamedTuple):
     patches: PatchSet
     images: list[Image]
     samples: list[Sample | None]
+
+
+class Finished(NamedTuple):
+    """What `trained` tells of a network that was trained before."""
+
+    checkpoint: Checkpoint
 
 
 def gather(images: Iterable[tuple[Image, NDArray[Any]]]) -> Projections:
@@ -70,7 +76,7 @@ def trained(
     division: Division,
     settings: Settings,
     facts: dict[str, Any],
-    progress: Callable[[Step | Epoch], None] = lambda told: None,
+    progress: Callable[[Finished | Resumed | Step | Epoch], None] = lambda told: None,
 ) -> Checkpoint:
     """Return the network of a division: the one at `path`, or one that is trained and saved there.
 
@@ -80,7 +86,7 @@ def trained(
         division: which of them are for what.
         settings: of the training.
         facts: what the checkpoint tells besides of its training.
-        progress: as of `train`.
+        progress: as of `train`; told of a network that is finished already, and nothing more.
 
     Raises:
         UsageError: the checkpoint at `path`, or the unfinished one beside it, is of another training.
@@ -96,6 +102,7 @@ def trained(
                 f"{path} is a model that was trained otherwise and would be lost; name another file or move "
                 "it away"
             )
+        progress(Finished(checkpoint))
     else:
         checkpoint = train(training, validation, settings, normalisation, progress, unfinished)
         if path.exists():

@@ -1,7 +1,7 @@
 """Whatever can judge an image, for its evaluation: a checkpoint in torch, or a bundle on an engine."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import PixelTypeError, UsageError
+from colvi_edge.patches import Normalisation
 
 from .evaluation.record import Model
 
@@ -37,19 +38,37 @@ class Judge:
 
 
 @contextmanager
-def open_judge(model: str, engine: EngineName, precision: PrecisionChoice) -> Iterator[Judge]:
+def open_judge(
+    model: str,
+    engine: EngineName,
+    precision: PrecisionChoice,
+    *,
+    network: str | None = None,
+    classes: Sequence[str] | None = None,
+    activation: str | None = None,
+    normalisation: Normalisation | None = None,
+) -> Iterator[Judge]:
     """Open a model.
 
     Args:
-        model: a bundle, the word "demo", or a model file that `read_model` reads without more words.
+        model: a bundle, the word "demo", or a model file that `read_model` reads.
         engine: of a bundle.
         precision: of a bundle.
+        network: as for `read_model`, of a file that does not tell it.
+        classes: the same.
+        activation: the same.
+        normalisation: the same.
 
     Raises:
         ColviEdgeError: it cannot be opened, or a file is given an engine.
     """
     path = Path(model)
     if model == DEMO or path.is_dir():
+        if network or classes or activation or normalisation:
+            raise UsageError(
+                f"{model} is a bundle, which says itself what its network is; leave --network, --classes, "
+                "--outputs and --normalisation out"
+            )
         bundle = open_bundle(model)
         with closing(open_engine(bundle, engine, precision)) as running:
             info = running.info
@@ -70,11 +89,12 @@ def open_judge(model: str, engine: EngineName, precision: PrecisionChoice) -> It
 
     from .checkpoints import read_model
     from .parity import reference
+    from .questions import asked_without_channels
 
-    try:
-        checkpoint = read_model(path)
-    except UsageError as error:
-        raise UsageError(f"{error}; or export it with that option, and evaluate the bundle") from error
+    with asked_without_channels(path):
+        checkpoint = read_model(
+            path, network=network, classes=classes, activation=activation, normalisation=normalisation
+        )
 
     def probabilities(planes: NDArray[Any]) -> NDArray[np.float32]:
         if why := checkpoint.unfit(planes.dtype):

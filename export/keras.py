@@ -1,5 +1,7 @@
 """Reads the Keras weights of the published code (`.h5`, Keras 2 layouts) without TensorFlow.
 
+Any other Keras model comes as ONNX: where a file is another network, the error says how.
+
     save_weights        layer_names                                        conv2d_1/conv2d_1/kernel:0 ...
     whole model         model_config, model_weights/{layer_names           the same}
 
@@ -24,6 +26,7 @@ from colvi_edge.errors import ModelError
 from colvi_edge.printable import printable_name
 
 from .foreign.hdf5 import refuse_foreign_file
+from .kinds import THROUGH_ONNX, to_onnx_command
 from .networks import NETWORKS, PATCH_PX, build_network, network_with
 
 _PADDING = {"paper": ("same", "same", "same"), "published": ("same", "valid", "valid")}
@@ -73,7 +76,7 @@ def _read(file: h5py.File, path: Path, name: str | None) -> KerasNetwork:
     layers = _words(weights, "layer_names")
     if not layers:
         raise ModelError(
-            f"{path} is HDF5 but holds no Keras 2 layers; in Keras 3 save the model as model.save('model.h5')"
+            f"{path} is HDF5 but holds no Keras 2 layers; {THROUGH_ONNX}", command=to_onnx_command(path)
         )
     if _text(weights.attrs.get("backend", "tensorflow")) == "theano":
         raise ModelError(
@@ -132,8 +135,8 @@ def _chain(text: str, path: Path) -> list[Any]:
         straight = [[], *([[[name, 0, 0, {}]]] for name in names[:-1])]
         if sources != straight or config["output_layers"] != [[names[-1], 0, 0]]:
             raise ModelError(
-                f"{path} is no chain of layers, or Keras 3 describes it; rebuild it as a Sequential of Keras "
-                "2, or in torch and save it as TorchScript"
+                f"{path} is no chain of layers, or Keras 3 describes it; {THROUGH_ONNX}",
+                command=to_onnx_command(path),
             )
     return layers
 
@@ -196,8 +199,8 @@ def _described(steps: list[str], name: str | None, path: Path) -> str:
     pairs = zip_longest(found, expected, fillvalue="nothing")
     have, want = next((have, want) for have, want in pairs if have != want)
     raise ModelError(
-        f"{path} is not network '{known}': found '{have}' where that has '{want}'; "
-        "rebuild another architecture in torch and save it as TorchScript"
+        f"{path} is not network '{known}': found '{have}' where that has '{want}'; {THROUGH_ONNX}",
+        command=to_onnx_command(path),
     )
 
 

@@ -1,5 +1,6 @@
 """What a model file is, told from its first bytes and the names inside; nothing of it is opened."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -7,7 +8,10 @@ from typing import Literal
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.printable import printable_name
 
-Kind = Literal["keras", "TorchScript", "torch.export", "pickle"]
+Kind = Literal["keras", "ONNX", "TorchScript", "torch.export", "pickle"]
+
+_ONNX_BEGINS = re.compile(rb"\x08[\x03-\x1f][\x12\x1a\x22\x28\x32\x3a\x42\x72\xa2]")
+"""The version of the format, and a second field of the file."""
 
 MOST_BYTES = 2**30
 """Of a model file; a bundle holds a quarter of that."""
@@ -41,10 +45,25 @@ def kind_of(path: Path) -> Kind:
     if "data.pkl" in inside or head.startswith(b"\x80"):
         return "pickle"
     if "model.weights.h5" in inside:
-        raise ModelError(f"{path} is a Keras 3 archive; save the model as model.save('model.h5')")
+        raise ModelError(f"{path} is a Keras archive; {THROUGH_ONNX}", command=to_onnx_command(path))
+    if _ONNX_BEGINS.match(head):
+        return "ONNX"
     raise ModelError(
-        f"{path} is no model; expected TorchScript, a torch.export program, a state_dict or Keras weights"
+        f"{path} is no model; expected ONNX, TorchScript, a torch.export program, a state_dict, or the "
+        "published code's Keras weights (.h5)"
     )
+
+
+THROUGH_ONNX = (
+    "of Keras files only the .h5 of the published code is read, any other model comes as ONNX: in Keras 3 "
+    "model.export('model.onnx', format='onnx'), else as below (pip install tf2onnx)"
+)
+
+
+def to_onnx_command(path: Path) -> list[str]:
+    """Return the command that makes ONNX of a Keras file, word by word."""
+    model = printable_name(str(path))
+    return ["python", "-m", "tf2onnx.convert", "--keras", model, "--output", f"{path.stem}.onnx"]
 
 
 def is_foreign(path: Path) -> bool:

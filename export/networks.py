@@ -136,11 +136,12 @@ def network_with(tensors: Mapping[str, Tensor], name: str) -> nn.Module:
         expected = network.state_dict()
         pairs = zip_longest(tensors.items(), expected.items(), fillvalue=("no tensor", None))
         found, wanted = next((f, w) for f, w in pairs if _shape(f[1]) != _shape(w[1]))
-        fitting = [known for known in NETWORKS if _fits(tensors, build_network(known, _channels(tensors)))]
+        fitting = fitting_networks(tensors)
         remedy = (
             f"the file fits network '{fitting[0]}'"
             if fitting
-            else "save another architecture as TorchScript: torch.jit.script(model.eval()).save('model.pt')"
+            else "save another architecture as ONNX, or as TorchScript by "
+            "torch.jit.script(model.eval()).save('model.pt')"
         )
         raise ModelError(
             f"the weights are not those of network '{name}': found {found[0]} ({_shape(found[1])}) "
@@ -149,6 +150,11 @@ def network_with(tensors: Mapping[str, Tensor], name: str) -> nn.Module:
     by_shape = {tensor.shape: tensor for tensor in tensors.values()}
     network.load_state_dict({key: by_shape[tensor.shape] for key, tensor in network.state_dict().items()})
     return network.eval()
+
+
+def fitting_networks(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the networks whose weights these tensors can be."""
+    return [name for name in NETWORKS if _fits(tensors, build_network(name, _channels(tensors)))]
 
 
 def _fits(tensors: Mapping[str, Tensor], network: nn.Module) -> bool:

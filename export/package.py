@@ -45,7 +45,7 @@ from .familiarity import REFERENCES, Fitted
 from .manifest import Description, npy, write_bundle
 from .networks import PATCH_PX
 from .onnx import INPUT, to_onnx
-from .parity import Row, measure, reference, save_worst
+from .parity import Row, measure, reference, worst_patches
 from .quantise import RANGES, STRIDE_PATCHES, Range, Target, quantise
 
 PURPOSES: dict[Precision, str] = {
@@ -88,13 +88,13 @@ class Report:
     Attributes:
         rows: a verdict for every precision on every runtime here.
         accuracy: share of the labelled images whose diagnosis is right; None without labels.
-        worst: stacks of the patches that moved most, one for each failed precision.
+        worst: files of the bundle with the patches that moved most, one for each failed precision.
         left_out: a sentence for each part that the bundle goes without.
     """
 
     rows: list[Row]
     accuracy: float | None
-    worst: list[Path]
+    worst: list[str]
     left_out: list[str]
 
     @property
@@ -155,8 +155,9 @@ def package(
         rows = list(measure(bundle, images.planes, expected, settings.tolerance, progress))
     progress("writing")
     config = config.model_copy(update={"precisions": _with_parity(config, rows, len(images.planes))})
-    write_bundle(path, description, config, files, example, answer)
-    return Report(rows, accuracy, _keep_worst(path, rows, expected, images, checkpoint), left_out)
+    worst = _worst(rows, expected, images, checkpoint)
+    write_bundle(path, description, config, files | worst, example, answer)
+    return Report(rows, accuracy, list(worst), left_out)
 
 
 def _networks(
@@ -339,15 +340,13 @@ def _accuracy(expected: list[NDArray[np.float32]], images: Images) -> float | No
     return accuracy
 
 
-def _keep_worst(
-    path: Path, rows: list[Row], expected: list[NDArray[np.float32]], images: Images, checkpoint: Checkpoint
-) -> list[Path]:
-    kept = []
+def _worst(
+    rows: list[Row], expected: list[NDArray[np.float32]], images: Images, checkpoint: Checkpoint
+) -> dict[str, bytes]:
+    """Return the patches that each failed precision moved most, by the names of their files."""
+    kept: dict[str, bytes] = {}
     for row in rows:
-        target = worst_of(path, row.precision)
-        if target not in kept:
-            target.unlink(missing_ok=True)  # of an earlier export
-        if row.faults and target not in kept:
-            save_worst(target, row, expected, images.planes, checkpoint.channels)
-            kept.append(target)
+        name = worst_of(row.precision)
+        if row.faults and name not in kept:
+            kept[name] = worst_patches(row, expected, images.planes, checkpoint.channels)
     return kept

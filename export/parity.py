@@ -4,10 +4,10 @@ The reference is torch in FP32 on images that calibration has not seen. What cou
 microscopist sees: votes, scores, diagnoses; see `engines.verify` for the measures and the limits.
 """
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,10 @@ from rich.table import Table
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName
 from colvi_edge.engines.opening import open_exactly
+from colvi_edge.engines.precisions import INT8
 from colvi_edge.engines.verify import Comparison, Tolerance, compare
 from colvi_edge.errors import ModelError
 from colvi_edge.patches import grid_shape, network_input, project, tile
-from colvi_edge.terminal import shown
 
 from .checkpoint import Checkpoint
 from .networks import PATCH_PX, Probabilities
@@ -83,37 +83,49 @@ def measure(
 
 
 def as_table(rows: Sequence[Row]) -> Table:
-    """Return the verdicts as a table for a terminal."""
+    """Return the verdicts as a table that fits a terminal of 80 columns."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("precision", "runtime"):
-        table.add_column(heading)
-    for heading in ("votes agree", "bands differ", "flips", "max dp", "p99 dp", "max dscore"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict", overflow="fold")
+        table.add_column(heading, no_wrap=True)
+    for heading in ("votes\nagree", "bands\ndiffer", "flips", "max\ndp", "p99\ndp", "max\ndscore"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for row in rows:
         c = row.comparison
         table.add_row(
             row.precision,
-            shown(f"{row.runtime} {row.version}"),
+            row.runtime,
             f"{c.agreement:.2%}",
             f"{c.band_flips:.2%}",
             str(c.diagnosis_flips),
             f"{c.largest_dp:.4f}",
             f"{c.p99_dp:.4f}",
             f"{c.largest_dscore:.2f}",
-            f"[red]failed: {shown('; '.join(row.faults))}[/]" if row.faults else "[green]passed[/]",
+            "[red]failed[/]" if row.faults else "[green]passed[/]",
         )
     return table
 
 
-def save_worst(
-    path: Path,
+def as_sentences(rows: Sequence[Row]) -> list[str]:
+    """Return what the table leaves out: the versions of the runtimes, each fault, what int8 means."""
+    runtimes = dict.fromkeys(f"{row.runtime} {row.version}" for row in rows)
+    sentences = [f"Compared with torch {torch.__version__}: {', '.join(runtimes)}."]
+    if any(row.precision.startswith("int8") for row in rows):
+        sentences.append(INT8)
+    faults: dict[str, list[str]] = {}
+    for row in rows:
+        if row.faults:
+            faults.setdefault("; ".join(row.faults), []).append(f"{row.precision} on {row.runtime}")
+    return [*sentences, *(f"{', '.join(whose)} failed: {words}." for words, whose in faults.items())]
+
+
+def worst_patches(
     row: Row,
     expected: list[NDArray[np.float32]],
     images: Sequence[NDArray[Any]],
     layout: Sequence[str],
-) -> None:
-    """Write the patches that moved most as an ImageJ stack, worst first, each labelled with its p_control."""
+) -> bytes:
+    """Return the patches that moved most as an ImageJ stack, worst first, labelled with their p_control."""
     moved = [
         (float(np.nan_to_num(abs(found - wanted), nan=np.inf)), image, patch, float(wanted), float(found))
         for image, (a, b) in enumerate(zip(expected, row.probabilities, strict=True))
@@ -127,7 +139,9 @@ def save_worst(
         for role in layout
     ]
     stack = np.stack(patches).astype(np.float32)
-    tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "ZCYX", "Labels": labels})
+    file = io.BytesIO()
+    tifffile.imwrite(file, stack, imagej=True, metadata={"axes": "ZCYX", "Labels": labels})
+    return file.getvalue()
 
 
 def _judged(network: Probabilities, planes: NDArray[Any], checkpoint: Checkpoint) -> NDArray[np.float32]:
@@ -146,6 +160,6 @@ def _judged(network: Probabilities, planes: NDArray[Any], checkpoint: Checkpoint
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ModelError(
             f"the network's outputs for an image run from {probabilities.min():.3g} to "
-            f"{probabilities.max():.3g} and are no probabilities; check --activation and --normalisation"
+            f"{probabilities.max():.3g} and are no probabilities; check --outputs and --normalisation"
         )
     return probabilities

@@ -1,14 +1,11 @@
 """`colvi-edge train`: from labelled images to a checkpoint, and how good it is on unseen ones."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.folder import check_writable
@@ -23,13 +20,15 @@ from .division import FOLDS, Division, divide, given_division
 from .evaluate_command import Said, facts
 from .evaluation import Judged, comparison_record, evaluate
 from .evaluation.publish import publish
+from .evaluation.record import Division as Named
 from .evaluation.record import Evaluation
 from .familiarity import fit
 from .folds import Projections, checkpoint_of, existing, gather, trained
 from .patch_set import LAYOUT, PatchSet
 from .prediction import predict_logits
 from .texture import textures
-from .training import Epoch, Settings, Step, computes_bfloat16
+from .train_told import Teller, counted, division_told, next_step
+from .training import Settings, computes_bfloat16
 
 CNN = "CNN"
 
@@ -56,44 +55,47 @@ def train_model(
         ColviEdgeError: the dataset cannot be used, or the checkpoint cannot be written.
     """
     settings = Settings(learning_rate=learning_rate, epochs=epochs, seed=seed, bfloat16=computes_bfloat16())
-    steps, said = error_console(), Said()
+    said, teller = Said(), Teller(error_console(), epochs, folds or 1)
     entries = read_dataset(dataset)
     _check_targets(output, folds, html)
-    with progress("Reading", len(entries)) as advance:
+    if not teller.console.is_terminal:
+        teller.say(f"reading {counted(len(entries), 'file')}")
+    with said.told_at_the_end(), progress("Reading", len(entries)) as advance:
         data = gather(read_images(entries, LAYOUT, channels, said.left_out, advance))
     if off := _pixel_sizes_off(data.images):
         said.note(off)
     described = facts(dataset, entries, data.images)
     kind = "synthetic images (colvi-edge simulate)" if described.is_simulated else "a laboratory's own images"
-    names = [image.name for image in data.images]
+    names, groups = ([getattr(image, what) for image in data.images] for what in ("name", "group"))
     divisions = _divisions(data.images, folds, seed)
-    methods: dict[str, list[Evaluation]] = {}
+    methods: dict[str, list[Judged]] = {}
     measured = None
     if baselines:
-        with steps.status("Measuring textures"):
+        with teller.stage(f"measuring the textures of {len(data.patches.label)} patches"):
             measured = textures(data.patches)
     for fold, division in enumerate(divisions, 1):
         path = checkpoint_of(output, fold)
-        test = data.patches.of(division.test)
+        which = f"fold {fold} of {folds}: " if folds else ""
+        for sentence in division_told(data.images, division):
+            teller.say(which + sentence)
         if measured:
             learnt = measured.of([*division.training, *division.validation])
-            with steps.status(f"Baselines of fold {fold}"):
+            with teller.stage(f"{which}judging textures by four methods", each_fold=True):
                 for name, judged in judge_baselines(learnt, measured.of(division.test), seed):
-                    methods.setdefault(name, []).append(evaluate(judged, names))
-        with _watched(steps, settings.epochs, f"fold {fold} of {len(divisions)}, " if folds else "") as watch:
-            learnt_from = _learnt_from(data, division, kind)
-            checkpoint = trained(path, data, division, settings, learnt_from, watch)
-        evaluation = evaluate(judge(checkpoint, test), names)
-        methods.setdefault(CNN, []).append(evaluation)
-        tested = checkpoint.training | {"test": _tested(evaluation, kind)}
+                    methods.setdefault(name, []).append(judged)
+        with teller.fold(fold, path) as watch:
+            checkpoint = trained(path, data, division, settings, _learnt_from(data, division, kind), watch)
+        judged = judge(checkpoint, data.patches.of(division.test))
+        methods.setdefault(CNN, []).append(judged)
+        tested = checkpoint.training | {"test": _tested(evaluate(judged, names, groups), kind)}
         if tested != checkpoint.training:
             save_checkpoint(path, replace(checkpoint, training=tested))
 
-    record = comparison_record(methods, described, said.sentences)
+    record = comparison_record(
+        methods, names, described, said.sentences, groups=groups, divisions=_named(divisions, names)
+    )
     publish(record, as_json=as_json, html=html)
-    for fold, division in enumerate(divisions, 1):
-        counts = ", ".join(f"{len(part)} images of {name}" for name, part in division._asdict().items())
-        steps.print(printable_name(f"{checkpoint_of(output, fold)}: {counts}"), markup=False, soft_wrap=True)
+    _say_what_is_there(teller, output, folds or 1, html, as_json=as_json)
     return said.exit_code
 
 
@@ -113,30 +115,30 @@ def _divisions(images: Sequence[Image], folds: int | None, seed: int) -> list[Di
     return divide(label, group, seed, folds or FOLDS)[: folds or 1]
 
 
-@contextmanager
-def _watched(console: Console, epochs: int, fold: str) -> Iterator[Callable[[Step | Epoch], None]]:
-    """Show steps as a bar and epochs as lines."""
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"Training, {fold}epoch 1 of {epochs}", total=epochs)
+def _named(divisions: Sequence[Division], names: Sequence[str]) -> list[Named]:
+    """Return the names of the images of each part of each fold, for the record."""
+    return [
+        Named(
+            **{
+                part: tuple(printable_name(names[k]) for k in numbers)
+                for part, numbers in one._asdict().items()
+            }
+        )
+        for one in divisions
+    ]
 
-        def watch(told: Step | Epoch) -> None:
-            if isinstance(told, Step):
-                words = f"Training, {fold}epoch {told.epoch} of {epochs}: loss {told.loss:.3f}, "
-                words += f"accuracy {told.accuracy:.1%}"
-                bar.update(task, description=words, completed=told.epoch - 1 + told.share)
-            else:
-                console.print(
-                    f"{fold}epoch {told.number} of {epochs}: loss {told.training_loss:.3f}, accuracy "
-                    f"{told.training_accuracy:.1%}; validation loss {told.validation_loss:.3f}, accuracy "
-                    f"{told.validation_accuracy:.1%}",
-                    soft_wrap=True,
-                )
 
-        try:
-            yield watch
-        except KeyboardInterrupt:
-            console.print("Interrupted; the same command goes on after the last epoch that is done.")
-            raise
+def _say_what_is_there(teller: Teller, output: Path, folds: int, html: Path | None, *, as_json: bool) -> None:
+    """Say where the networks are, where the names of each part stand, and what comes next."""
+    where = f"the page {html}" if html else "the JSON" if as_json else "the page of --html and in --json"
+    done = "already trained, tested again" if teller.was_trained else "trained and tested"
+    for fold in range(1, folds + 1):
+        teller.say(
+            f"{checkpoint_of(output, fold)} is ready" + (f": {done}, {teller.took}" if fold == 1 else "")
+        )
+    teller.say(f"Which image was for what stands in {where}.")
+    for sentence in next_step(output):
+        teller.say(sentence)
 
 
 def _check_targets(output: Path, folds: int | None, html: Path | None) -> None:

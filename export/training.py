@@ -70,6 +70,12 @@ class Step(NamedTuple):
     accuracy: float
 
 
+class Resumed(NamedTuple):
+    """What `train` reports first of an unfinished training: so many epochs are done already."""
+
+    epochs: int
+
+
 class Epoch(NamedTuple):
     """What `train` reports after each pass over the patches; losses count both classes alike."""
 
@@ -85,7 +91,7 @@ def train(
     validation: PatchSet,
     settings: Settings | None = None,
     normalisation: Normalisation | None = None,
-    progress: Callable[[Step | Epoch], None] = lambda told: None,
+    progress: Callable[[Resumed | Step | Epoch], None] = lambda told: None,
     unfinished: Path | None = None,
 ) -> Checkpoint:
     """Train the paper's network; keep the weights of its best epoch and fit a temperature to them.
@@ -114,6 +120,7 @@ def train(
         _keep_freed_blocks()
         if unfinished and unfinished.exists():
             run.resume(unfinished)
+            progress(Resumed(len(run.history)))
         for epoch in run.history:
             progress(epoch)
         while len(run.history) < settings.epochs and _improving(run.history, settings.patience):

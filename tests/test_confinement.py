@@ -1,5 +1,6 @@
 """A confined child can change one folder and nothing else, and its end is one sentence, whatever ends it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 import typer
 
-from colvi_edge.cli.confined import gather, run_confined
+from colvi_edge.cli.confined import _told, gather, run_confined
 from colvi_edge.confinement import Offered, offered, time_limit
 from colvi_edge.doctor import examine
-from colvi_edge.errors import ModelError, OutputError
+from colvi_edge.errors import ModelError, OutputError, UsageError
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {"create in the draft", "read", "null"}
@@ -90,6 +91,31 @@ def test_errors_come_back_as_what_they_were(draft: Path) -> None:
     """With their exit code, and in words that leave a terminal alone."""
     with pytest.raises(OutputError, match=r"no room\\x1b\[2J; make some"):
         confined("told", draft)
+
+
+@pytest.mark.parametrize(
+    ("word", "command", "options"),
+    [
+        ({"command": ["python", "-m", "tf2onnx.convert", "--keras", "a b"]}, 5, 0),
+        ({"command": ["colvi-edge", "export"], "options": ["--force"]}, 2, 1),
+        ({"command": ["rm", "-r", "."]}, 0, 0),
+        ({"command": ["python", "-c", "import os"]}, 0, 0),
+        ({"command": "colvi-edge"}, 0, 0),
+        ({"command": ["colvi-edge", 1]}, 0, 0),
+        ({"options": ["--classes", "control,patient"]}, 0, 2),
+        ({"options": ["--force", "; rm"]}, 0, 0),
+        ({"options": ["$(rm)"]}, 0, 0),
+        ({"options": [["--force"]]}, 0, 0),
+        ({"options": 7}, 0, 0),
+    ],
+)
+def test_only_our_commands_are_proposed(word: dict[str, Any], command: int, options: int) -> None:
+    """Who took over a child may have it say anything, and somebody would type what stands there."""
+    said = json.dumps({"kind": "usage", "message": "m", **word}).encode()
+    with pytest.raises(UsageError) as told:
+        _told(said, 0, "model.pt")
+
+    assert (len(told.value.command), len(told.value.options)) == (command, options)
 
 
 def test_a_bug_keeps_its_traceback(draft: Path, capfd: pytest.CaptureFixture[str]) -> None:

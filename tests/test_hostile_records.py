@@ -155,7 +155,7 @@ def test_the_report_shows_the_others_and_counts_them(scope: Path, command: Run, 
     page = (tmp_path / "page.html").read_text()
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     assert data["unread"] == none
-    assert shown.startswith(f"{len(records(scope)) - left - none} images: ")
+    assert shown.startswith(f"{len(records(scope)) - left - none} images on one page: ")
 
 
 def test_tables_leave_them_out_and_say_so(scope: Path, command: Run, tmp_path: Path) -> None:

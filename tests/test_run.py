@@ -217,6 +217,7 @@ def test_running_again_changes_nothing_but_times(
     assert {n: h for n, h in hashes.items() if n != sidecar.name} == {
         n: h for n, h in unchanged.items() if n != sidecar.name
     }
+    assert json.loads((tmp_path / "x.tif.colvi.prev.json").read_text()) == second
     assert [r["revision"] for r in (first, second, third)] == [1, 1, 2]
     assert first["result_id"] == second["result_id"] != third["result_id"]
 
@@ -235,8 +236,8 @@ def test_an_error_replaces_a_result_and_the_other_way_round(
     write_imagej(raw, cultures["control"])
     run("run", raw, "--bundle", "demo")
 
-    assert bad == {"x.tif", "x.tif.colvi.error.json"}
-    assert set(files_in(tmp_path)) == good
+    assert bad == {"x.tif", "x.tif.colvi.error.json", "x.tif.colvi.prev.json"}
+    assert set(files_in(tmp_path)) == good | {"x.tif.colvi.prev.json"}
 
 
 def test_a_rejected_image_is_a_result_without_diagnosis(
@@ -301,7 +302,7 @@ def test_the_published_programs_table_is_a_view_of_the_sidecars(
     ("arguments", "code", "words"),
     [
         (["nowhere.tif", "--bundle", "demo"], 2, "nowhere.tif is not there"),
-        (["--bundle", "demo", "."], 2, "found no .tif or .lif file"),
+        (["--bundle", "demo", "."], 2, "found no .tif, .tiff or .lif file below ., but nothing at all"),
         (["x.tif", "--bundle", "nowhere"], 4, "nowhere is not a folder"),
         (["x.tif", "--bundle", "demo", "--limit", "pixels=many"], 2, "--limit pixels=many"),
         (
@@ -378,6 +379,8 @@ def test_every_option_has_its_variable() -> None:
         "evaluate": {"--html"},
         "explain": {"--model", "--patch", "--network", "--classes", "--activation"},
         "report": {"--output"},
+        "table": {"--output"},
+        "clean": {"--yes"},
         "doctor": {"--image"},
         "bench": {"--rounds", "--idle", "--peers", "--check", "--budget-ms", "--compare", "--json", "--html"},
     }
@@ -555,7 +558,10 @@ def test_two_results_never_share_a_name(
 
 
 def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """Six projections and a stack, five files each, every culture right, all five colours on show."""
+    """Six projections and a stack, five files each, every culture right, all five colours on show.
+
+    Their names tell sample and date, so that the page shows scores over time, of which the patient's rises.
+    """
     script = shutil.which("colvi-edge", path=str(Path(sys.executable).parent))
     assert script
 
@@ -573,4 +579,13 @@ def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
         assert len(bands) == 5 or raw.parent.name == "stacks"
     assert "Right     6 of 6" in done.stdout
     assert "synthetic demo model" in done.stdout
+    page = (tmp_path / "played" / "report.html").read_text()
+    images = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["images"]
+    days = ["2026-11-03", "2026-11-10", "2026-11-17"]
+    scores = {
+        sample: {one["date"]: one["score"] for one in images if one["sample"] == sample}
+        for sample in ("C01", "P01", "P02")
+    }
+    assert [sorted(scores[sample]) for sample in scores] == [days, days, days[2:]]
+    assert scores["P01"][days[0]] < scores["P01"][days[1]] < scores["P01"][days[2]] < 50
     assert RESEARCH_USE_ONLY in done.stdout

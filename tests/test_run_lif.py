@@ -124,14 +124,18 @@ def test_a_cut_container(tmp_path: Path, day: bytes, run: Run) -> None:
 
 
 def test_a_container_that_is_none(tmp_path: Path, day: bytes, run: Run) -> None:
-    """One record for the file; an earlier index and the images below it are gone."""
+    """One record for the file; an earlier index and the images below it are gone, but for what they were."""
     raw = tmp_path / "day.lif"
     raw.write_bytes(day)
     run("run", raw, "--bundle", "demo")
+    keys = ("0000-culture 1", "0003-culture 1")
+    results = [(tmp_path / f"day.lif.{key}.colvi.json").read_bytes() for key in keys]
     raw.write_bytes(day[:500])
 
     assert run("run", raw, "--bundle", "demo")[0] == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"day.lif", "day.lif.colvi.error.json"}
+    previous = [f"day.lif.{key}.colvi.prev.json" for key in keys]
+    assert [(tmp_path / name).read_bytes() for name in previous] == results
+    assert {path.name for path in tmp_path.iterdir()} == {"day.lif", "day.lif.colvi.error.json", *previous}
     assert record(tmp_path / "day.lif.colvi.error.json")["error"]["kind"] == "incomplete"
 
 

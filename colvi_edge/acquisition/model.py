@@ -1,7 +1,8 @@
 """What a raw file becomes: planes, and what is known about them."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,9 @@ Role = Literal["collagen", "nuclei", "other"]
 
 SMALLEST_PATCH_PX = 64
 """An image holds at least one patch."""
+
+SAME_SIZE = 1e-3
+"""Two words for the size of a pixel, unlike by this share or less, say the same."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,8 @@ class Acquisition:
         colours_disagree: the channels are shown in each other's colours, against their names.
         pixel_height_um: the other edge, along a column; None when the file does not say.
         last_plane_black: the plane that is stored last holds nothing, in a file that is finished.
+        pixel_size_named: the operator named the pixel size, and the file does not say the same.
+        pixel_size_overruled_um: what the file says instead; None if it says nothing.
     """
 
     name: str
@@ -104,6 +110,26 @@ class Acquisition:
     colours_disagree: bool = False
     pixel_height_um: float | None = None
     last_plane_black: bool = False
+    pixel_size_named: bool = False
+    pixel_size_overruled_um: float | None = None
+
+    def with_pixel_size(self, edge_um: float) -> "Acquisition":
+        """Return the same with pixels of another size, by the word of the operator.
+
+        Args:
+            edge_um: of a pixel, along a row. Pixels that are not square keep their shape. Where the file says
+                the same to a thousandth, which is as exact as some programs write it, its word stays.
+        """
+        told_um, height_um = self.pixel_size_um, self.pixel_height_um
+        if told_um is not None and math.isclose(told_um, edge_um, rel_tol=SAME_SIZE):
+            return self
+        return replace(
+            self,
+            pixel_size_um=edge_um,
+            pixel_height_um=edge_um * height_um / told_um if told_um and height_um else None,
+            pixel_size_named=True,
+            pixel_size_overruled_um=told_um,
+        )
 
     def laid_out(self, layout: Sequence[str]) -> NDArray[Any]:
         """Return the planes as a bundle asks for them.

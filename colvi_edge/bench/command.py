@@ -6,7 +6,7 @@ from colvi_edge.bench import page, table
 from colvi_edge.bench.figures import within_budget
 from colvi_edge.bench.measure import Wishes, measure
 from colvi_edge.bench.record import read, to_json
-from colvi_edge.errors import ParityError
+from colvi_edge.errors import EXIT_BUDGET, EXIT_DONE, EXIT_PARITY
 from colvi_edge.outputs.folder import write_file
 from colvi_edge.terminal import progress_share
 
@@ -29,7 +29,7 @@ def bench(
         html: file for the page.
 
     Returns:
-        5 where a check failed; else 1 over the budget; else 0.
+        5 where a check failed; else 6 over the budget; else 0.
 
     Raises:
         ColviEdgeError: an engine, the bundle or the image cannot be had; the earlier record is none of this
@@ -45,5 +45,6 @@ def bench(
         write_file(html, page.render(record, old).encode())
     table.show(record, old, budget_ms)
     if any(check.faults for check in record.checks):
-        return ParityError.exit_code
-    return int(budget_ms is not None and not within_budget(record, budget_ms)[0])
+        return EXIT_PARITY
+    missed = budget_ms is not None and not within_budget(record, budget_ms)[0]
+    return EXIT_BUDGET if missed else EXIT_DONE

@@ -8,6 +8,7 @@ from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench import compare, figures
 from colvi_edge.bench.figures import three_digits
 from colvi_edge.bench.record import END_TO_END, Record, Series
+from colvi_edge.engines.precisions import INT8
 from colvi_edge.terminal_console import PrintableConsole, shown, wide_console
 
 
@@ -26,6 +27,8 @@ def show(record: Record, old: Record | None = None, budget_ms: float | None = No
         _show_side_by_side(console, record)
     for row in figures.overview(record):
         _show_engine(console, record, row)
+    if any("int8" in row.engine for row in figures.overview(record)):
+        console.print(f"\n{INT8}", style="dim")
     if record.peers or record.peers_missing:
         _show_peers(console, record)
     if record.checks:

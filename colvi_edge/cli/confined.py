@@ -8,6 +8,7 @@ has imported nothing heavy, gathers the files and puts them in their places.
 import json
 import os
 import pickle
+import re
 import signal
 import stat
 import subprocess
@@ -100,6 +101,7 @@ def _told(said: bytes, code: int, read: str | Path) -> int:
         if "exit_code" in word:
             return word["exit_code"] if isinstance(word["exit_code"], int) else 0
         kind, message = str(word["kind"]), printable_name(str(word["message"]))
+        command, options = _command(word.get("command")), _options(word.get("options"))
     except (ValueError, TypeError, KeyError):
         if code > 0:  # a bug of ours, whose traceback stands above
             raise typer.Exit(code) from None
@@ -108,7 +110,28 @@ def _told(said: bytes, code: int, read: str | Path) -> int:
             f"{read} did not survive a trial in a process of its own: {why}; save the network again, or take "
             "another"
         ) from None
-    raise next((known for known in _errors(ColviEdgeError) if known.kind == kind), ModelError)(message)
+    known = next((known for known in _errors(ColviEdgeError) if known.kind == kind), ModelError)
+    raise known(message, command=command, options=options)
+
+
+_COMMANDS = (("colvi-edge",), ("python", "-m", "tf2onnx.convert"))
+"""What a child may have somebody type."""
+
+_OPTION = re.compile(r"--[a-z][a-z-]*|[a-z0-9][a-z0-9.,:-]*")
+
+
+def _command(words: object) -> list[str]:
+    """Return a command that a child proposes; none if it is not one of ours."""
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return []
+    return words if any(tuple(words[: len(begin)]) == begin for begin in _COMMANDS) else []
+
+
+def _options(words: object) -> list[str]:
+    """Return options that a child asks for; none if one is no plain word."""
+    if not isinstance(words, list):
+        return []
+    return words if all(isinstance(word, str) and _OPTION.fullmatch(word) for word in words) else []
 
 
 def _errors(kind: type[ColviEdgeError]) -> list[type[ColviEdgeError]]:

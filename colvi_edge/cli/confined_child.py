@@ -38,7 +38,12 @@ def main() -> None:
         came = _imported(body)(**arguments)
         word = {"exit_code": came if isinstance(came, int) else 0}
     except ColviEdgeError as error:
-        word = {"kind": error.kind, "message": str(error)}
+        word = {
+            "kind": error.kind,
+            "message": str(error),
+            "command": error.command,
+            "options": error.options,
+        }
     except MemoryError:
         words = f"the network takes more than {MEMORY_BYTES >> 30} GiB of memory; take a smaller one"
         word = {"kind": ModelError.kind, "message": words}

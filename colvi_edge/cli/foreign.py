@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import typer
 
@@ -25,18 +25,9 @@ def export(model: Path, bundle: Path, **options: Any) -> int:
             draft,
             **{"model": model, "bundle": made, "place": bundle, **options},
         )
-        from colvi_edge.bundle import Precision
-        from colvi_edge.export.bundle_folder import replace_bundle, worst_of
-        from colvi_edge.outputs.folder import write_file
+        from colvi_edge.export.bundle_folder import replace_bundle
 
-        contents, beside = gather(made), gather(out)
-        replace_bundle(bundle, contents)
-        for precision in get_args(Precision):
-            place = worst_of(bundle, precision)
-            if picture := beside.get(worst_of(made, precision).name):
-                write_file(place, picture)
-            elif f"{precision}.onnx" in contents:
-                place.unlink(missing_ok=True)  # of an earlier export
+        replace_bundle(bundle, gather(made))
     return code
 
 

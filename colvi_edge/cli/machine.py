@@ -59,7 +59,7 @@ def bench(
             of="bench",
             min=0,
             metavar="MILLISECONDS",
-            help="End with exit code 1 if 95 % of the images are not done within this.",
+            help="End with exit code 6 if 95 % of the images are not done within this.",
         ),
     ] = None,
     compare: Annotated[

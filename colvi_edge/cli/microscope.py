@@ -11,34 +11,43 @@ from colvi_edge.cli.options import (
     AgainOption,
     BundleOption,
     ChannelsOption,
+    DryRunOption,
     EngineOption,
     FolderArgument,
     JsonOption,
     LimitOption,
     OutputDirOption,
     OverlayOption,
+    PixelSizeOption,
     PrecisionOption,
     SampleOption,
     StaleOption,
     numbers_of,
     open_for,
     option,
+    refuse_name,
     replace_of,
     roles_of,
 )
-from colvi_edge.errors import ColviEdgeError
-from colvi_edge.printable import printable_name
+from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
+from colvi_edge.printable import counted, printable_name
 
 
 def run(
     images: Annotated[
-        list[Path], typer.Argument(help="Raw files, or folders to search for them.", readable=False)
+        list[Path],
+        typer.Argument(
+            help="Raw files, or folders to search for .tif, .tiff and .lif (or .TIF); links in them are not "
+            "followed.",
+            readable=False,
+        ),
     ],
     bundle: BundleOption,
     output_dir: OutputDirOption = None,
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
+    pixel_size_um: PixelSizeOption = None,
     limit: LimitOption = None,
     overlay: OverlayOption = OverlayChoice.PNG,
     result_csv: Annotated[
@@ -58,6 +67,17 @@ def run(
     ] = None,
     stale: StaleOption = False,
     again: AgainOption = False,
+    report: Annotated[
+        Path | None,
+        option(
+            "--report",
+            metavar="FILE",
+            dir_okay=False,
+            help="Also write a page of all results in the folders, as the command report does.",
+        ),
+    ] = None,
+    sample: SampleOption = None,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Diagnose images, here and now.
@@ -66,21 +86,48 @@ def run(
 
     Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
     the others; the exit code is then 1.
+
+    Results of another model are kept, unless --stale or --again is given; of what is replaced the JSON stays
+    as X.colvi.prev.json. A failure never touches a result of the same content.
     """
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
-    from colvi_edge.jobs import find_jobs
+    from colvi_edge.interruption import interruptible
+    from colvi_edge.jobs import find_jobs, places_of
     from colvi_edge.outputs import table
-    from colvi_edge.outputs.folder import write_table
+    from colvi_edge.outputs.folder import check_writable, write_table
     from colvi_edge.pipeline import Diagnoser, process
-    from colvi_edge.terminal import show
+    from colvi_edge.terminal import show, show_standing
 
-    roles, limits, replace = roles_of(channels), Limits.named(numbers_of(limit)), replace_of(stale, again)
-    jobs = find_jobs(images, output_dir)
+    for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv), ("--report", report)):
+        refuse_name(name, path)
+    options = (roles_of(channels), Limits.named(numbers_of(limit)), overlay, replace_of(stale, again))
+    jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
+    page = None
+    if report:
+        from colvi_edge.report.page import refuse_other_page
+        from colvi_edge.report.report import Report
+
+        top, places = places_of(images, output_dir)
+        page = Report(top, report, sample=sample, places=places)
+        refuse_other_page(report)
     opened = open_bundle(bundle)
+    if dry_run:
+        from colvi_edge.rehearsal import rehearse
+        from colvi_edge.terminal_rehearsal import show_rehearsal
+
+        diagnoser = Diagnoser(opened, None, *options, pixel_size_um)
+        show_rehearsal(rehearse(diagnoser, opened, jobs), jobs, output_dir, as_json=json)
+        return
+    if report:
+        check_writable(report)  # rather than when all is judged
     with closing(open_for(opened, engine, precision)) as running:
-        diagnoser = Diagnoser(opened, running, roles, limits, overlay, replace)
-        outcomes = show(process(diagnoser, jobs), len(jobs), as_json=json)
+        diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
+        with interruptible() as is_stopped:
+            outcomes = show(
+                process(diagnoser, jobs, is_stopped), len(jobs), as_json=json, with_report=page is None
+            )
+    show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
     unread = 0
     if result_csv:
@@ -93,7 +140,10 @@ def run(
             "images again"
         )
         typer.echo(printable_name(words), err=True)
-    raise typer.Exit(int(any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)))
+    if page:
+        typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
+    failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
+    raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
 
 
 def watch(
@@ -103,6 +153,7 @@ def watch(
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
+    pixel_size_um: PixelSizeOption = None,
     limit: LimitOption = None,
     overlay: OverlayOption = OverlayChoice.PNG,
     once: Annotated[bool, option("--once", help="Diagnose what is there, then exit.")] = False,
@@ -138,13 +189,22 @@ def watch(
     sample: SampleOption = None,
     log_names: Annotated[
         bool,
-        option("--log-names", help="Name files in the log; without it by a hash, as names may be patients'."),
+        option(
+            "--log-names",
+            help="Name files in the log also where that is no terminal; without it by a hash, as names may "
+            "be patients'.",
+        ),
     ] = False,
+    stale: StaleOption = False,
+    again: AgainOption = False,
 ) -> None:
     """Diagnose each new raw file of a folder.
 
     Goes on until it is ended. Raw files are only read, unfinished ones not at all. Usually systemd
     runs this: see install-service.
+
+    Results of another model stay, and are counted by status. With --stale they are judged again, at
+    each start those that are left; --again goes with --once only. A daemon that runs is told by retry.
     """
     from colvi_edge.watch.supervisor import WatchSettings
     from colvi_edge.watch.supervisor import watch as supervise
@@ -156,6 +216,7 @@ def watch(
         engine=engine.value,
         precision=precision.value,
         channels=roles_of(channels),
+        pixel_size_um=pixel_size_um,
         limits=numbers_of(limit),
         once=once,
         poll=poll,
@@ -166,6 +227,7 @@ def watch(
         sample=sample,
         overlay=overlay.value,
         log_names=log_names,
+        anew=replace_of(stale, again),
     )
     raise typer.Exit(supervise(settings))
 
@@ -173,29 +235,38 @@ def watch(
 def status(folder: FolderArgument, json: JsonOption = False) -> None:
     """Tell how the watching goes.
 
-    What is done, waiting or failed in a folder, and what ails its daemon.
+    What is done, waiting or wrong in a folder, of which model the results are, and what ails its daemon. Ends
+    with 7 if none runs, or something ails it, and with 0 also after a --once that finished.
     """
     from colvi_edge.watch.status import show_status
 
     raise typer.Exit(show_status(folder, as_json=json))
 
 
-def retry(folder: FolderArgument) -> None:
+def retry(folder: FolderArgument, stale: StaleOption = False, again: AgainOption = False) -> None:
     """Diagnose what failed once more.
 
-    Failed and quarantined files are offered to the daemon again, at once or when it starts.
+    Files with an error, or in quarantine, are offered to the daemon again, at once or when it starts; with
+    --stale also those that another model judged, with --again all. A result is replaced by another one only.
     """
     from colvi_edge.watch.retry import retry as offer_again
 
-    raise typer.Exit(offer_again(folder))
+    raise typer.Exit(offer_again(folder, replace_of(stale, again)))
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Holds results, in it and below it.", file_okay=False)],
     page: Annotated[
-        Path,
-        option("--output", "-o", of="report", metavar="HTML", dir_okay=False, help="The page, one file."),
-    ],
+        Path | None,
+        option(
+            "--output",
+            "-o",
+            of="report",
+            metavar="HTML",
+            dir_okay=False,
+            help="The page, one file; without it FOLDER/report.html. What is no report is not overwritten.",
+        ),
+    ] = None,
     sample: SampleOption = None,
 ) -> None:
     """Show the results of a folder on one page.
@@ -203,30 +274,9 @@ def report(
     Pictures, scores over time and a table, in one file that needs no network.
     """
     from colvi_edge.report.report import Report
+    from colvi_edge.report.words import closing_lines
 
-    images = Report(folder, page, sample=sample).write()
-    typer.echo(printable_name(f"{images} images: {page}"))
-
-
-def install_service(
-    folder: FolderArgument,
-    bundle: BundleOption,
-    output_dir: OutputDirOption = None,
-    user: Annotated[str, option("--user", help="System user that the service runs as; made if missing.")] = (
-        "colvi"
-    ),
-    prefix: Annotated[
-        Path,
-        option(
-            "--prefix", file_okay=False, help="Root of another system, such as an image, to install into."
-        ),
-    ] = Path("/"),
-) -> None:
-    """Have systemd watch a folder.
-
-    Writes the unit, its settings and a user, starts nothing, and says how to.
-    """
-    from colvi_edge.watch.install import install_service as install
-
-    lines = install(folder, bundle=bundle, output_dir=output_dir, user=user, prefix=prefix)
-    typer.echo("\n".join(map(printable_name, lines)))
+    page = page or folder / "report.html"
+    made = Report(folder, page, sample=sample)
+    made.write()
+    typer.echo("\n".join(map(printable_name, closing_lines(folder, page, made.contents))))

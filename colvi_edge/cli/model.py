@@ -15,12 +15,15 @@ from colvi_edge.cli.options import (
     JsonOption,
     OutputDirOption,
     PrecisionOption,
+    activation_of,
     activation_option,
     classes_option,
     html_option,
     network_option,
+    normalisation_option,
     open_for,
     option,
+    outputs_option,
     place_of,
     roles_of,
     words_of,
@@ -97,11 +100,18 @@ def train(
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A bundle, 'demo', or a model file such as model.pt.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A bundle, 'demo', or a model file as export reads them.")
+    ],
     dataset: DatasetArgument,
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
     channels: ChannelsOption = None,
+    network: Annotated[str | None, network_option("evaluate")] = None,
+    classes: Annotated[str | None, classes_option("evaluate")] = None,
+    outputs: Annotated[str | None, outputs_option("evaluate")] = None,
+    activation: Annotated[str | None, activation_option("evaluate")] = None,
+    normalisation: Annotated[str | None, normalisation_option("evaluate")] = None,
     json: JsonOption = False,
     html: Annotated[Path | None, html_option("evaluate")] = None,
 ) -> None:
@@ -116,6 +126,10 @@ def evaluate(
         "channels": roles_of(channels),
         "as_json": json,
         "html": html,
+        "network": network,
+        "classes": words_of(classes),
+        "activation": activation_of(outputs, activation),
+        "normalisation": normalisation,
     }
     from colvi_edge.cli import foreign
 
@@ -129,9 +143,15 @@ def evaluate(
 
 
 def explain(
-    image: Annotated[Path, typer.Argument(help="A raw file.", dir_okay=False, exists=True)],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A raw file.", dir_okay=False, exists=True)],
     model: Annotated[
-        Path, option("--model", of="explain", help="The checkpoint; a bundle cannot be explained.")
+        Path,
+        option(
+            "--model",
+            of="explain",
+            metavar="FILE",
+            help="A model file as export reads them; a bundle cannot be explained.",
+        ),
     ],
     patch: Annotated[
         str | None,
@@ -147,7 +167,9 @@ def explain(
     output_dir: OutputDirOption = None,
     network: Annotated[str | None, network_option("explain")] = None,
     classes: Annotated[str | None, classes_option("explain")] = None,
+    outputs: Annotated[str | None, outputs_option("explain")] = None,
     activation: Annotated[str | None, activation_option("explain")] = None,
+    normalisation: Annotated[str | None, normalisation_option("explain")] = None,
 ) -> None:
     """Draw why a network votes as it does.
 
@@ -159,7 +181,8 @@ def explain(
         "output_dir": output_dir,
         "network": network,
         "classes": words_of(classes),
-        "activation": activation,
+        "activation": activation_of(outputs, activation),
+        "normalisation": normalisation,
     }
     from colvi_edge.cli import foreign
 
@@ -173,7 +196,14 @@ def explain(
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="Checkpoint, TorchScript, .pt2, state_dict or Keras .h5.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="A checkpoint of train, ONNX (also from Keras), TorchScript, .pt2, a state_dict, or the "
+            "published code's Keras weights (.h5).",
+        ),
+    ],
     bundle: Annotated[
         Path,
         option("--output", "-o", of="export", metavar="BUNDLE", help="The bundle, a folder NAME.colvi/."),
@@ -191,19 +221,18 @@ def export(
     ] = None,
     network: Annotated[str | None, network_option("export")] = None,
     classes: Annotated[str | None, classes_option("export")] = None,
+    outputs: Annotated[str | None, outputs_option("export")] = None,
     activation: Annotated[str | None, activation_option("export")] = None,
     precision: Annotated[
         str,
-        option("--precision", of="export", help="Which precisions the bundle shall hold.", metavar="LIST"),
-    ] = "fp32,fp16,int8",
-    normalisation: Annotated[
-        str | None,
         option(
-            "--normalisation",
+            "--precision",
             of="export",
-            help="patch, patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE.",
+            metavar="LIST",
+            help="Which precisions the bundle shall hold; int8 is two of them, int8-cpu and int8-trt.",
         ),
-    ] = None,
+    ] = "fp32,fp16,int8",
+    normalisation: Annotated[str | None, normalisation_option("export")] = None,
     channels: Annotated[
         str | None,
         option(
@@ -215,12 +244,25 @@ def export(
     ] = None,
     pixel_size_um: Annotated[
         float | None,
-        option("--pixel-size-um", of="export", min=0.001, max=1000, help="Of the training images, um."),
+        option(
+            "--pixel-size-um",
+            of="export",
+            metavar="UM",
+            min=0.001,
+            max=1000,
+            help="Of the training images, micrometres.",
+        ),
     ] = None,
     name: Annotated[
         str | None,
-        option("--name", of="export", help="The bundle's name, which stands in every result."),
+        option(
+            "--name", of="export", metavar="NAME", help="The bundle's name, which stands in every result."
+        ),
     ] = None,
+    force: Annotated[
+        bool,
+        option("--force", of="export", help="Replace the bundle of another model; never another folder."),
+    ] = False,
     engine: Annotated[
         BuiltEngine | None,
         option("--engine", of="export", help="tensorrt: also build the engine for this machine."),
@@ -239,12 +281,13 @@ def export(
         "calibration": calibration,
         "network": network,
         "classes": words_of(classes),
-        "activation": activation,
+        "activation": activation_of(outputs, activation),
         "precisions": words_of(precision) or [],
         "normalisation": normalisation,
         "channels": words_of(channels),
         "pixel_size_um": pixel_size_um,
         "name": name,
+        "force": force,
     }
     from colvi_edge.cli import foreign
 
@@ -261,9 +304,10 @@ def export(
 
 
 def build(
-    bundle: Annotated[str, typer.Argument(help="A bundle, or 'demo'.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, or 'demo'.")],
     precision: Annotated[
-        PrecisionChoice, option("--precision", help="auto, fp32, fp16 or int8; auto takes fp16.")
+        PrecisionChoice,
+        option("--precision", help="auto takes fp16; int8 is the bundle's int8-trt."),
     ] = PrecisionChoice.AUTO,
 ) -> None:
     """Build a TensorRT engine for this machine.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice, Replace
+from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
 from colvi_edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,17 +42,41 @@ def html_option(command: str) -> Any:
 
 def network_option(command: str) -> Any:
     """Return --network of a command that reads a model file."""
-    return option("--network", of=command, help="paper or published, for bare weights.")
+    return option(
+        "--network", of=command, metavar="NAME", help="paper or published: whose weights a state_dict holds."
+    )
 
 
 def classes_option(command: str) -> Any:
     """Return --classes of a command that reads a model file."""
-    return option("--classes", of=command, help="Order of the outputs: control,patient.")
+    return option(
+        "--classes",
+        of=command,
+        metavar="CLASS,CLASS",
+        help="Which class each output is: control,patient or patient,control.",
+    )
+
+
+def outputs_option(command: str) -> Any:
+    """Return --outputs of a command that reads a model file."""
+    words = "; ".join(f"{outputs.value}: {outputs.words}" for outputs in Outputs)
+    return option("--outputs", of=command, metavar="KIND", help=f"What the outputs are. {words}.")
 
 
 def activation_option(command: str) -> Any:
     """Return --activation of a command that reads a model file."""
-    return option("--activation", of=command, help="softmax, sigmoid or none.")
+    return option("--activation", of=command, hidden=True, help="The old name of --outputs.")
+
+
+def normalisation_option(command: str) -> Any:
+    """Return --normalisation of a command that reads a model file."""
+    return option(
+        "--normalisation",
+        of=command,
+        metavar="HOW",
+        help="How patches were made the network's input: patch (zero mean, unit variance; the default), "
+        "patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE.",
+    )
 
 
 FolderArgument = Annotated[
@@ -87,6 +111,17 @@ ChannelsOption = Annotated[
         metavar="ROLE,ROLE",
         help="Role of each channel of the files: collagen, nuclei, or other. Without it the file is asked; "
         "two channels without names are nuclei,collagen.",
+    ),
+]
+PixelSizeOption = Annotated[
+    float | None,
+    option(
+        "--pixel-size-um",
+        metavar="UM",
+        min=0.001,
+        max=1000,
+        help="Edge of a pixel in micrometres, where the files do not say it; where one says another, this "
+        "counts, and the result tells both.",
     ),
 ]
 OutputDirOption = Annotated[
@@ -131,6 +166,10 @@ AgainOption = Annotated[
     bool,
     option("--again", help="Judge everything anew, whichever model judged it."),
 ]
+DryRunOption = Annotated[
+    bool,
+    option("--dry-run", help="Tell what would be done, and do nothing: nothing is written or removed."),
+]
 JsonOption = Annotated[
     bool,
     option("--json", help="Print JSON, one record a line, instead of a table."),
@@ -174,6 +213,15 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
         return open_engine(bundle, engine, precision, tell)
 
 
+def refuse_name(option: str, path: Path | None) -> None:
+    """Refuse a file to be written that is called like a raw file or a result, which it might replace."""
+    from colvi_edge.acquisition import is_raw_name
+    from colvi_edge.outputs.names import is_output_name
+
+    if path and (is_raw_name(path.name) or is_output_name(path.name)):
+        raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")
+
+
 def roles_of(channels: str | None) -> list[str] | None:
     """Return the roles that --channels gives to the channels of files."""
     if channels is None:
@@ -192,6 +240,26 @@ def replace_of(stale: bool, again: bool) -> Replace:
     if stale and again:
         raise UsageError("--stale and --again: expected one of them; --again judges what --stale does, too")
     return Replace.ALL if again else Replace.STALE if stale else Replace.OWN
+
+
+def activation_of(outputs: str | None, activation: str | None) -> str | None:
+    """Return what makes probabilities of a network's outputs: softmax, sigmoid, none; None if nobody says.
+
+    Args:
+        outputs: --outputs.
+        activation: --activation, its old name.
+    """
+    if outputs is not None and activation is not None:
+        raise UsageError(
+            "--activation is the old name of --outputs, and both are given; leave --activation out"
+        )
+    known = {one.activation: one for one in Outputs}
+    if activation is not None and activation not in known:
+        raise UsageError(f"--activation {activation}: expected {', '.join(known)}; its new name is --outputs")
+    if outputs is not None and outputs not in [one.value for one in Outputs]:
+        kinds = "; ".join(f"{one.value} ({one.words})" for one in Outputs)
+        raise UsageError(f"--outputs {outputs}: expected one of {kinds}")
+    return activation if outputs is None else Outputs(outputs).activation
 
 
 def words_of(given: str | None) -> list[str] | None:

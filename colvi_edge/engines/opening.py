@@ -126,7 +126,8 @@ def _open_verified(
     precision = precision_for(name, asked)
     if asked is not PrecisionChoice.AUTO:
         check_held(precision, bundle.config.precisions, bundle.path)
-        return _tried(name, bundle, precision, f"{why}; {precision} was asked for", progress)
+        named = precision if precision == asked.value else f"{asked.value}, here {precision},"
+        return _tried(name, bundle, precision, f"{why}; {named} was asked for", progress)
     held = bundle.config.precisions.get(precision)
     if held is None:
         doubt = f"the bundle holds no {precision}"

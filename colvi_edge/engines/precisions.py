@@ -6,6 +6,9 @@ from colvi_edge.bundle import Precision
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.errors import UsageError
 
+INT8 = "--precision int8 is the engine's own: int8-cpu on OpenVINO and ONNX Runtime, int8-trt on TensorRT."
+"""What the word that is typed has to do with the words that are shown."""
+
 _FLOATS: dict[PrecisionChoice, Precision] = {PrecisionChoice.FP32: "fp32", PrecisionChoice.FP16: "fp16"}
 _CPU: dict[PrecisionChoice, Precision] = {
     **_FLOATS,

@@ -71,14 +71,20 @@ class Tensor:
     _data: memoryview
     _is_varints: bool
 
+    @classmethod
+    def of(cls, numbers: NDArray[Any]) -> "Tensor":
+        """Return numbers as if they lay in the file."""
+        return cls(numbers.shape, numbers.dtype, memoryview(numbers.tobytes()), False)
+
     def values(self) -> NDArray[Any] | None:
         """Return its numbers where they are so few that they may be those of a shape; else None."""
-        count = math.prod(self.dims)
-        if count > MOST_VALUES:
-            return None
+        return self.array() if math.prod(self.dims) <= MOST_VALUES else None
+
+    def array(self) -> NDArray[Any]:
+        """Return all its numbers."""
         if not self._is_varints:
             return np.frombuffer(self._data, self.dtype.newbyteorder("<")).reshape(self.dims)
-        numbers = np.array(varints(self._data, count), np.int64)
+        numbers = np.array(varints(self._data, math.prod(self.dims)), np.int64)
         if self.dtype.kind == "f":  # float16 is kept as the integer of its bits
             return numbers.astype(np.uint16).view(np.float16).reshape(self.dims)
         return numbers.astype(self.dtype).reshape(self.dims)
@@ -138,18 +144,25 @@ class Graph:
     outputs: tuple[Declared, ...]
 
 
-def read_graph(data: bytes, operators: Collection[str]) -> Graph:
+def read_graph(
+    data: bytes,
+    operators: Collection[str],
+    opsets: range = OPSETS,
+    ir_versions: range = _IR_VERSIONS,
+) -> Graph:
     """Return the network of an ONNX file.
 
     Args:
         data: the file.
         operators: of ONNX, that are taken.
+        opsets: that are taken; a bundle's, if nothing else is said.
+        ir_versions: of the file itself, likewise.
 
     Raises:
         NetworkError: it is damaged, holds more than a plain graph, or is larger than any network here.
     """
     try:
-        return _Reader(Budget(MOST_FIELDS), operators).model(memoryview(data))
+        return _Reader(Budget(MOST_FIELDS), operators, opsets, ir_versions).model(memoryview(data))
     except DamagedError as error:
         raise NetworkError(str(error)) from error
 
@@ -162,20 +175,21 @@ def shown(name: str) -> str:
 class _Reader:
     """Reads one file, on one budget."""
 
-    def __init__(self, budget: Budget, operators: Collection[str]) -> None:
+    def __init__(self, budget: Budget, operators: Collection[str], opsets: range, ir_versions: range) -> None:
         self._budget = budget
         self._operators = operators
+        self._opsets = opsets
+        self._ir_versions = ir_versions
 
     def model(self, data: memoryview) -> Graph:
         model = read(data, schema.MODEL, self._budget)
-        if model.get("ir_version") not in _IR_VERSIONS or "graph" not in model:
+        if model.get("ir_version") not in self._ir_versions or "graph" not in model:
             raise NetworkError("is no ONNX of a version that is read here")
         opsets = [read(entry, schema.OPSET, self._budget) for entry in model.get("opset_import", ())]
         own = [entry.get("version", 0) for entry in opsets if entry.get("domain", "") in _OWN_DOMAINS]
-        if len(own) != 1 or own[0] not in OPSETS:
-            raise NetworkError(
-                f"is of opset {', '.join(map(str, own)) or 'none'}, {OPSETS[0]} to {OPSETS[-1]} are read"
-            )
+        if len(own) != 1 or own[0] not in self._opsets:
+            found = ", ".join(map(str, own)) or "none"
+            raise NetworkError(f"is of opset {found}, {self._opsets[0]} to {self._opsets[-1]} are read")
         graph = read(model["graph"], schema.GRAPH, self._budget)
         nodes = graph.get("node", [])
         if len(nodes) > MOST_NODES:

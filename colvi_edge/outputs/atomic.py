@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
+from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_temporary_name
 
 
 @contextmanager
@@ -56,7 +56,7 @@ class Drafts:
 
         The file's mode is 0644 less the umask: it lies in a folder that people read.
         """
-        temporary = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
+        temporary = _temporary_name()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         file_fd = os.open(temporary, flags, 0o644, dir_fd=self._folder_fd)
         self._temporary[name] = temporary
@@ -81,6 +81,62 @@ class Drafts:
             os.rename(self._temporary[name], name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
             del self._temporary[name]
         os.fsync(self._folder_fd)
+
+
+class Aside:
+    """Files of one folder that make room for those that replace them, and come back if these do not come.
+
+    What fails between the first name and the last (somebody has one of the files open on a share, the disk is
+    gone) leaves the folder as it was. Only who is told to end at once does not look back: by then the files
+    may be somebody else's.
+    """
+
+    def __init__(self, folder_fd: int) -> None:
+        """Put aside what lies in the folder of a descriptor from `open_folder`."""
+        self._folder_fd = folder_fd
+        self._moved: list[tuple[str, str]] = []
+        self._replaced: list[str] = []
+
+    def __enter__(self) -> "Aside":
+        """Begin."""
+        return self
+
+    def __exit__(self, why: type[BaseException] | None, *_: object) -> None:
+        """Remove what was put aside; or, where something went wrong, put it back, the first one last."""
+        if why is None:
+            for _name, place in self._moved:
+                if is_temporary_name(place):
+                    with suppress(OSError):
+                        os.unlink(place, dir_fd=self._folder_fd)
+        elif issubclass(why, Exception) and self._moved:
+            self._put_back()
+
+    def put(self, name: str, place: str = "") -> None:
+        """Move a file, if it is there, to another name; a folder of its name stays.
+
+        Args:
+            name: of the file; what is put aside first comes back last.
+            place: its new name; "" for a temporary one, which is removed in the end.
+        """
+        self._replaced.append(name)
+        place = place or _temporary_name()
+        try:
+            if stat.S_ISDIR(os.stat(name, dir_fd=self._folder_fd, follow_symlinks=False).st_mode):
+                return
+        except FileNotFoundError:
+            return
+        os.rename(name, place, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
+        self._moved.append((name, place))
+
+    def _put_back(self) -> None:
+        for name in set(self._replaced).difference(*self._moved):  # nothing was there, nor is put there
+            with suppress(OSError):
+                os.unlink(name, dir_fd=self._folder_fd)
+        for name, place in reversed(self._moved):
+            with suppress(OSError):
+                os.rename(place, name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
+        with suppress(OSError):
+            os.fsync(self._folder_fd)
 
 
 def write_atomically(
@@ -120,6 +176,10 @@ def refuse_blocked(folder_fd: int, names: Iterable[str]) -> None:
         with suppress(FileNotFoundError):
             if stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+
+
+def _temporary_name() -> str:
+    return f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
 
 
 def _write_all(file_fd: int, data: bytes) -> None:

@@ -85,6 +85,11 @@ def image_label(raw_name: str, image_key: str) -> str:
     return f"{raw_name}.{image_key}" if image_key else raw_name
 
 
+def record_name(raw_name: str, status: str, image_key: str = "") -> str:
+    """Return the name of the record that tells of an image: its sidecar, or its error record."""
+    return output_name(raw_name, OutputKind.ERROR if status == "error" else OutputKind.SIDECAR, image_key)
+
+
 def record_label(record: str, raw_name: str, image_key: str) -> str:
     """Return how lists call the image that a record is about: as `image_label`, but unique in its folder.
 

@@ -28,6 +28,16 @@ def read_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None
         return file.read(size)
 
 
+def read_beginning(name: str | Path, most_bytes: int, folder_fd: int | None = None) -> bytes:
+    """Return the first bytes of a regular file, however long it is; else as `read_bounded`.
+
+    Raises:
+        OSError: it is none, or cannot be read.
+    """
+    with _opened(name, None, folder_fd) as (file, _):
+        return file.read(most_bytes)
+
+
 def sha256_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = None) -> str:
     """Return the hash of a file as `read_bounded` reads it, but without holding it in memory.
 
@@ -59,13 +69,15 @@ def _refuse(constant: str) -> NoReturn:
 
 
 @contextmanager
-def _opened(name: str | Path, most_bytes: int, folder_fd: int | None) -> Iterator[tuple[IO[bytes], int]]:
+def _opened(
+    name: str | Path, most_bytes: int | None, folder_fd: int | None
+) -> Iterator[tuple[IO[bytes], int]]:
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):
         os.close(handle)  # of a folder, `fdopen` would not
         raise OSError(errno.EINVAL, "no file")
     with os.fdopen(handle, "rb") as file:
-        if found.st_size > most_bytes:
+        if most_bytes is not None and found.st_size > most_bytes:
             raise OSError(errno.EFBIG, f"{found.st_size} bytes, expected at most {most_bytes}")
         yield file, found.st_size

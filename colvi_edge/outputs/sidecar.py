@@ -150,7 +150,7 @@ class Image(Record):
     dtype: Word | None = None
     planes: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Planes summed (Z).")
     pixel_size_um: Number | None = Field(
-        default=None, gt=0, le=1e6, description="Absent when the file has none."
+        default=None, gt=0, le=1e6, description="Absent when neither the file nor the operator says it."
     )
     channels: list[Word] | None = Field(
         default=None, max_length=2**16, description="Role of each channel, in file order."
@@ -199,7 +199,7 @@ class Sidecar(Record):
     result_id: UUID = Field(description="UUIDv5 of raw file, model and settings: equal work, equal id.")
     settings_sha256: Sha256 | None = Field(
         default=None,
-        description="Of what decides beside the raw file: bundle, precision, channels; since 2.",
+        description="Of what decides beside the raw file: bundle, precision, channels, pixel size; since 2.",
     )
     revision: int = Field(
         default=1,

@@ -1,4 +1,4 @@
-"""Tables as CSV: one patch a row beside each image, and one image a row for a whole run or for OMERO.
+"""Tables as CSV: one patch a row beside each image, and one image a row for a run, a folder or OMERO.
 
 The patch table is read by spreadsheets, by napari (any CSV whose header holds axis-0 and axis-1
 opens as points, one at the centre of each patch, every other column as a property) and by
@@ -12,11 +12,13 @@ two by which an image is found; numbers are left alone.
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from statistics import fmean
 from typing import NamedTuple
 
 from colvi_edge.diagnosis import Vote
 from colvi_edge.outputs.names import image_label, series_name
-from colvi_edge.outputs.sidecar import BandName, Sidecar, Votes
+from colvi_edge.outputs.sidecar import BandName, ErrorRecord, Sidecar, Votes
 from colvi_edge.printable import printable_name
 
 PATCH_COLUMNS = (
@@ -30,6 +32,11 @@ OMERO_COLUMNS = {
     "quality": "s", "model": "s", "model_sha256": "s", "result_id": "s", "intended_use": "s", "path": "s",
 }  # fmt: skip
 """Columns for OMERO and their types: s text, d number, l whole number."""
+FOLDER_COLUMNS = (
+    "path", "status", "diagnosis", "score", "votes_control", "votes_patient", "votes_tie", "p_control_mean",
+    "coverage", "quality", "remarks", "model", "model_version", "model_sha256", "runtime", "precision",
+    "result_id", "created", "raw_sha256", "error_kind", "error_message", "intended_use",
+)  # fmt: skip
 
 
 class Listed(NamedTuple):
@@ -124,6 +131,53 @@ def omero_csv(results: Iterable[Listed]) -> bytes:
     columns = list(OMERO_COLUMNS)
     types = ["# header " + OMERO_COLUMNS[columns[0]], *(OMERO_COLUMNS[name] for name in columns[1:])]
     return _csv(types, [columns, *(_omero_row(*result) for result in results)])
+
+
+def folder_csv(rows: Iterable[Sequence[object]]) -> bytes:
+    """Return the table of all results of a folder: a row for each image, in order, see `folder_row`."""
+    return _csv(FOLDER_COLUMNS, rows)
+
+
+def folder_row(path: str, record: Sidecar | ErrorRecord) -> tuple[object, ...]:
+    """Return the row of an image, its cells in the order of `FOLDER_COLUMNS`.
+
+    `status` is ok, rejected or error; what an image has not is empty. `p_control_mean` is the mean over its
+    patches, `quality` the names of its flags and `remarks` their words.
+
+    Args:
+        path: of its image, as of a `Listed`.
+        record: what became of it.
+    """
+    if isinstance(record, ErrorRecord):
+        cells: dict[str, object] = {
+            "error_kind": record.error.kind,
+            "error_message": _text(record.error.message),
+        }
+    else:
+        cells = {
+            "diagnosis": record.diagnosis,
+            "score": record.score,
+            "coverage": record.coverage,
+            "quality": " ".join(_text(flag.name) for flag in record.quality),
+            "remarks": _text(" ".join(flag.words for flag in record.quality)),
+            "model": _text(record.model.name),
+            "model_version": _text(record.model.version),
+            "model_sha256": record.model.sha256,
+            "runtime": _text(f"{record.engine.runtime} {record.engine.version}"),
+            "precision": _text(record.engine.precision),
+            "result_id": record.result_id,
+            "intended_use": _text(record.intended_use),
+        }
+        if record.votes and record.patches:
+            cells |= {f"votes_{vote}": count for vote, count in record.votes}
+            cells["p_control_mean"] = round(fmean(chain.from_iterable(record.patches.p_control)), 6)
+    cells |= {
+        "path": _text(path),
+        "status": record.status,
+        "created": record.created.isoformat(timespec="seconds"),
+        "raw_sha256": record.image.sha256,
+    }
+    return tuple(cells.get(column) for column in FOLDER_COLUMNS)
 
 
 def _omero_row(path: str, sidecar: Sidecar) -> tuple[object, ...]:

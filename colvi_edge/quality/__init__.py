@@ -142,6 +142,7 @@ def assess(
     flags += [
         *_patches(acquisition, patch_px, expected.patches_at_least),
         *_pixel_size(acquisition.pixel_size_um, expected.pixel_size_um),
+        *_pixel_size_overruled(acquisition),
         *_pixel_aspect(acquisition.pixel_size_um, acquisition.pixel_height_um),
         *_planes(acquisition),
         *_last_plane(acquisition),
@@ -344,7 +345,10 @@ def _pixel_size(found_um: float | None, expected_um: float | None) -> list[Flag]
     if expected_um is None:
         return []
     if found_um is None:
-        words = f"The file states no pixel size; the network was trained at {expected_um:g} um."
+        words = (
+            f"The file states no pixel size; the network was trained at {expected_um:g} um. Name it with "
+            "--pixel-size-um."
+        )
         return [Flag("pixel_size_unknown", "warn", None, expected_um, words)]
     if 1 / PIXEL_SIZE_FACTOR <= found_um / expected_um <= PIXEL_SIZE_FACTOR:
         return []
@@ -353,6 +357,17 @@ def _pixel_size(found_um: float | None, expected_um: float | None) -> list[Flag]
         f"{expected_um / found_um:.2g} times their usual size."
     )
     return [Flag("pixel_size_off", "warn", found_um, expected_um, words)]
+
+
+def _pixel_size_overruled(acquisition: Acquisition) -> list[Flag]:
+    told_um, named_um = acquisition.pixel_size_overruled_um, acquisition.pixel_size_um
+    if told_um is None:
+        return []
+    words = (
+        f"Pixel size {named_um:g} um, as --pixel-size-um says; the file says {told_um:g} um: leave the "
+        "option out if the file is right."
+    )
+    return [Flag("pixel_size_overruled", "warn", named_um, told_um, words)]
 
 
 def _mean_edge_um(acquisition: Acquisition) -> float | None:

@@ -1,6 +1,6 @@
 """One self-contained page for people: which cultures look bad, where, and how each score goes over time.
 
-    records beside the raw files ──▶ gather ──▶ entries ──▶ page.html, page.css, page.js and data in one file
+    records beside the raw files ──▶ gather ──▶ entries ──▶ page.html, page.css, scripts and data in one file
                                                  ▲
               overlays ──▶ thumbnails ───────────┘
 

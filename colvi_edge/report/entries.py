@@ -18,7 +18,8 @@ from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.samples import NamePattern
 
 DEMO_MODEL = "colvi-edge synthetic demo model"
-"""Name of the bundle that is shipped."""
+"""Name of the bundle that is shipped. By it, and not by a hash, results of the demo models of all versions
+are known, and of one that somebody trained anew."""
 
 _TEXT = 400  # characters
 _FLAGS = 20
@@ -45,7 +46,7 @@ class Entry(NamedTuple):
 
     Attributes:
         created: when its record was made.
-        shown: what the page is told of it, fit for JSON; page.js lists the keys.
+        shown: what the page is told of it, fit for JSON; elements.js lists the keys.
         overlay: None if there is none.
     """
 
@@ -80,12 +81,14 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
     }
     if isinstance(record, ErrorRecord):
         sentence = record.error.message.removeprefix(f"{image.name}: ")
-        shown |= {"result": "error", "flags": [["error", _text(record.error.kind), _text(sentence)]]}
+        shown |= {"result": "error", "flags": [["error", _text(record.error.kind), _sentence(sentence)]]}
         return Entry(record.created, shown, None)
     overlay = _overlay(record, folder, file)
     shown |= {
         "result": record.diagnosis or "rejected",
-        "flags": [[flag.severity, _text(flag.name), _text(flag.words)] for flag in record.quality[:_FLAGS]],
+        "flags": [
+            [flag.severity, _text(flag.name), _sentence(flag.words)] for flag in record.quality[:_FLAGS]
+        ],
         "model": [_text(record.model.name), _text(record.model.version), record.model.sha256],
         "demo": record.model.name == DEMO_MODEL or None,
         "size": overlay.size_px if overlay else None,
@@ -148,6 +151,12 @@ def _key(name: str) -> str:
     if len(shown) <= _TEXT:
         return shown
     return f"{shown[:_TEXT]} ... {sha256(shown.encode()).hexdigest()[:16]}"
+
+
+def _sentence(words: str) -> str:
+    """Return a finding, bounded in its middle: what it begins with was found, what it ends with helps."""
+    shown = printable_name(words)
+    return shown if len(shown) <= _TEXT else f"{shown[: _TEXT // 2]} ... {shown[-_TEXT // 2 :]}"
 
 
 def _text(text: str) -> str:

@@ -1,7 +1,7 @@
 """Finds the records below a folder, and reads only those that changed since the last look."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from colvi_edge.outputs.names import OutputKind
@@ -34,8 +34,12 @@ class Gatherer:
         self._pattern = pattern
         self._known: dict[str, tuple[tuple[int, ...], Entry | None]] = {}
 
-    def gather(self, folder_fd: int) -> Gathered:
+    def gather(self, folder_fd: int, places: Sequence[str] = (".",)) -> Gathered:
         """Return what lies in a folder and those below it; links are not followed.
+
+        Args:
+            folder_fd: of the folder.
+            places: folders in it to which the search is confined.
 
         Raises:
             UsageError: the pattern did not come to an end on a name.
@@ -43,7 +47,7 @@ class Gatherer:
         """
         found: dict[str, tuple[tuple[int, ...], Entry | None]] = {}
         unlisted: list[OSError] = []
-        for folder, name, here in _records(folder_fd, unlisted):
+        for folder, name, here in records_below(folder_fd, unlisted, places):
             path = f"{folder}/{name}" if folder else name
             try:
                 status = os.stat(name, dir_fd=here, follow_symlinks=False)
@@ -66,13 +70,16 @@ class Gatherer:
         return entry(record, folder, name, self._pattern) if record else None
 
 
-def _records(folder_fd: int, unlisted: list[OSError]) -> Iterator[tuple[str, str, int]]:
+def records_below(
+    folder_fd: int, unlisted: list[OSError], places: Sequence[str] = (".",)
+) -> Iterator[tuple[str, str, int]]:
     """Yield folder, name and the folder's descriptor of all that may be a record; note what is closed."""
-    for folder, subfolders, names, here in os.fwalk(".", onerror=unlisted.append, dir_fd=folder_fd):
-        relative = folder.removeprefix(".").removeprefix("/")
-        deep = relative.count("/") >= MAX_DEPTH
-        subfolders[:] = [] if deep else [name for name in subfolders if not name.startswith(".")]
-        for name in names:
-            is_record = name.endswith((OutputKind.SIDECAR.value, OutputKind.ERROR.value))
-            if is_record and not name.lower().endswith(_INDEX):
-                yield relative, name, here
+    for place in places:
+        for folder, subfolders, names, here in os.fwalk(place, onerror=unlisted.append, dir_fd=folder_fd):
+            relative = "" if folder == os.curdir else folder.removeprefix("./")
+            deep = relative.count("/") >= MAX_DEPTH
+            subfolders[:] = [] if deep else [name for name in subfolders if not name.startswith(".")]
+            for name in names:
+                is_record = name.endswith((OutputKind.SIDECAR.value, OutputKind.ERROR.value))
+                if is_record and not name.lower().endswith(_INDEX):
+                    yield relative, name, here

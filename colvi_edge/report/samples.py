@@ -14,6 +14,9 @@ from colvi_edge.printable import printable_name
 DEFAULT_PATTERN = r"\A(?P<sample>.+?)(?<!\d)(?P<date>(?:19|20)\d\d(?P<dash>-?)\d\d(?P=dash)\d\d)(?!\d)"
 """Whatever stands before 2026-11-20 or 20261120."""
 
+EXAMPLE = "P03_2026-11-20_2.tif"
+"""A name that this is found in, to be shown to people, who read no such pattern."""
+
 LIMIT_S = 0.5  # for one name: a sane pattern takes some microseconds
 _DATE = regex.compile(r"(\d{4})[-_. ]?(\d\d)[-_. ]?(\d\d)")
 
@@ -26,7 +29,12 @@ class Visit(NamedTuple):
 
 
 class NamePattern:
-    """A regular expression that finds sample and date in the names of images."""
+    """A regular expression that finds sample and date in the names of images.
+
+    Attributes:
+        text: of it.
+        example: a name that it understands; None if that is not known, of one that somebody gave.
+    """
 
     def __init__(self, pattern: str | None = None) -> None:
         """Compile a pattern.
@@ -38,6 +46,7 @@ class NamePattern:
             UsageError: it is no regular expression, or lacks a group.
         """
         self.text = pattern or DEFAULT_PATTERN
+        self.example = None if pattern else EXAMPLE
         try:
             self._pattern = regex.compile(self.text)
         except (regex.error, OverflowError, RecursionError) as error:

@@ -13,6 +13,9 @@ from functools import partial
 from pathlib import Path
 
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+_STRANGERS = range(61184, 65520)
+"""Numbers that no administrator gives: systemd takes them for users that last as long as a service."""
+
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CAPABILITIES_VERSION = 0x20080522
@@ -21,11 +24,12 @@ _CAPABILITIES_VERSION = 0x20080522
 def run_as(user: str, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     """Run a command as the service would: as that user, in its groups, with no capability and no setuid.
 
+    A user that has still to be made is one who owns nothing and is in no group.
+
     Raises:
         OSError: it cannot be started: EACCES, something on the way to it is closed to the user.
     """
-    account = pwd.getpwnam(user)
-    groups = os.getgrouplist(user, account.pw_gid)
+    uid, gid, groups = _account(user)
     return subprocess.run(  # noqa: S603 - our own command
         command,
         cwd="/",
@@ -35,7 +39,7 @@ def run_as(user: str, command: Sequence[str]) -> "subprocess.CompletedProcess[st
         encoding="utf-8",
         errors="backslashreplace",
         check=False,
-        preexec_fn=partial(_become, account.pw_uid, account.pw_gid, groups),
+        preexec_fn=partial(_become, uid, gid, groups),
     )
 
 
@@ -58,6 +62,17 @@ def closed_to(user: str, paths: Iterable[Path]) -> Path | None:
                 return place
             opened.add(place)
     return None
+
+
+def _account(user: str) -> tuple[int, int, list[int]]:
+    """Return the numbers of a user, of its group, and of all its groups."""
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        known = {account.pw_uid for account in pwd.getpwall()}
+        number = next(number for number in _STRANGERS if number not in known)
+        return number, number, [number]
+    return account.pw_uid, account.pw_gid, os.getgrouplist(user, account.pw_gid)
 
 
 def _become(uid: int, gid: int, groups: list[int]) -> None:

@@ -11,14 +11,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.journal import LOGGER, shown, told
 from colvi_edge.watch.ledger import Entry, Ledger
-from colvi_edge.watch.messages import Condemn, Finished, Mount, Ready, Work
+from colvi_edge.watch.messages import UNKNOWN, Condemn, Finished, Model, Mount, Ready, Work
 from colvi_edge.watch.metrics import Metrics
+from colvi_edge.watch.rollout import again_words, counted, others_of, stay_words
 from colvi_edge.watch.schedule import Piece, Schedule
 from colvi_edge.watch.states import States
 
@@ -55,25 +57,68 @@ class Desk:
     Attributes:
         schedule: what waits, and what is given.
         last: the last final answer; None before the first.
-        answers, errors: final answers since the start, and how many of them were error records.
+        answers: final answers since the start.
+        judged, errors: how many of them were results that were written, and errors.
         damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
+        other_models: what was said of results that are of other models.
         moves: counts whatever is new: a file that was found, or a final answer.
     """
 
-    def __init__(self, ledger: Ledger, metrics: Metrics, states: States, now: float) -> None:
-        """Take up what the previous daemon left unchecked."""
+    def __init__(
+        self, ledger: Ledger, metrics: Metrics, states: States, now: float, anew: Replace = Replace.OWN
+    ) -> None:
+        """Take up what the previous daemon left unchecked, or was to judge again and did not.
+
+        Args:
+            ledger: what is known of each file.
+            metrics: where is counted.
+            states: is told what goes wrong.
+            now: of the monotonic clock.
+            anew: results that everything is judged in spite of.
+        """
         self.schedule = Schedule()
         self.last: Last | None = None
-        self.answers = self.errors = self.moves = 0
-        self.damage = ""
+        self.answers = self.judged = self.errors = self.moves = 0
+        self.damage = self.other_models = ""
         self._blocked: set[str] = set()  # files with neither result nor error record
         self._is_unwritten = False  # the ledger could not be written, or read, and was not written since
         self._ledger = ledger
         self._metrics = metrics
         self._states = states
+        self._anew = anew
+        self._model = UNKNOWN  # what judges; none before the first worker has started
         for entry in ledger.unchecked():
             ready = Ready(entry.path, entry.signature, now, False, entry.recheck_s or 0.0)
             self.schedule.check(ready, attempts=entry.attempts)
+        for entry in ledger.wanted():
+            self._offer_known(Ready(entry.path, entry.signature, now, False, 0.0), entry, now)
+
+    @property
+    def awaits_model(self) -> bool:
+        """Whether it is not known yet what judges, and so which results are of other models."""
+        return self._model is UNKNOWN
+
+    def judge_with(self, model: Model, root: Path, now: float) -> None:
+        """Take which model judges from now on; say once of how many results it is not the one.
+
+        Args:
+            model: of the worker that is given work.
+            root: the watched folder.
+            now: of the monotonic clock.
+        """
+        if model == self._model:
+            return
+        self._model = model
+        with self._reading():
+            others = others_of(self._ledger.models(), model)
+            if others:
+                again = self._anew is not Replace.OWN
+                words = again_words(others, model) if again else stay_words(others, model, root)
+                self.other_models = words
+                log.info("%s", words, extra={"COLVI_EVENT": "other models"})
+        if self._anew is not Replace.OWN:
+            with self._writing():
+                self._want(self._anew, now)
 
     def offer(self, ready: Ready, now: float) -> None:
         """Take a file that the scanner found ready."""
@@ -82,14 +127,27 @@ class Desk:
         with self._reading():
             entry = self._ledger.entry(ready.path)
         if entry is None or entry.signature != ready.signature:
-            self.schedule.offer(ready, now)
-        elif entry.state == "quarantined":
+            self.schedule.offer(ready, now, anew=self._anew)
+        else:
+            self._offer_known(ready, entry, now)
+
+    def _offer_known(self, ready: Ready, entry: Entry, now: float) -> None:
+        """Offer a file that the ledger knows in this very state."""
+        if entry.state == "quarantined":
             self.schedule.offer(ready, now, sentence=entry.words)
         elif entry.attempts >= UNSEEN_DEATHS:
             sentence = self._quarantine(entry.path, entry.attempts, "the whole daemon ended")
             self.schedule.offer(ready, now, sentence=sentence)
         else:
-            self.schedule.offer(ready, now, attempts=entry.attempts)
+            anew = Replace(entry.wanted) if entry.wanted and self._anew is not Replace.ALL else self._anew
+            self.schedule.offer(ready, now, attempts=entry.attempts, anew=anew)
+
+    def _want(self, anew: Replace, now: float) -> int:
+        """Let files be judged though a result of them stands; return how many."""
+        entries = self._ledger.want(anew, self._model.sha256)
+        for entry in entries:
+            self._offer_known(Ready(entry.path, entry.signature, now, False, 0.0), entry, now)
+        return len(entries)
 
     def remember(self, mount: Mount, output_dir: str | None = None, results: Mount | None = None) -> None:
         """Keep where the root is mounted, and where the folder of the results is, if that is another one."""
@@ -101,17 +159,25 @@ class Desk:
                 with self._writing():
                     self._ledger.note_results_mount(output_dir, results)
 
-    def retry(self, now: float) -> None:
+    def retry(self, now: float, anew: Replace = Replace.OWN) -> None:
         """Take up all failed and quarantined files again, and let all that back off try at once.
+
+        Args:
+            now: of the monotonic clock.
+            anew: results that are to be judged again, too.
 
         Raises:
             sqlite3.Error: the ledger cannot be written.
         """
         entries = self._ledger.retry()
         for entry in entries:
-            self.schedule.offer(Ready(entry.path, entry.signature, now, False, 0.0), now, anew=True)
+            self.schedule.offer(Ready(entry.path, entry.signature, now, False, 0.0), now, anew=Replace.ALL)
+        count = len(entries)
+        if anew is not Replace.OWN:
+            count = self._want(anew, now)
         self.schedule.hurry(now)
-        log.info("retry: %d files are offered again", len(entries), extra={"COLVI_EVENT": "retry"})
+        words = counted(count, "file is", "files are")
+        log.info("retry: %s offered again", words, extra={"COLVI_EVENT": "retry"})
 
     def take(self, mount: Mount, now: float, results_mount: Mount | None = None) -> Work | Condemn | None:
         """Return what a worker is to be given now; None if there is nothing, or it has enough.
@@ -136,7 +202,7 @@ class Desk:
             piece.signature,
             mount,
             piece.is_last(now),
-            piece.anew,
+            piece.anew.value,
             piece.kind,
             results_mount,
         )
@@ -151,6 +217,8 @@ class Desk:
         (self._blocked.add if is_blocked else self._blocked.discard)(piece.path)
         self._tell_blocked()
         words = printable_name(answer.words).removeprefix(prefix)  # SQLite takes no undecodable bytes
+        if answer.outcome == "error" and answer.model:
+            words += f"; the result of {answer.model} stays"
         if answer.outcome == "again":
             self._again(piece, answer.kind, words, now)
         elif answer.outcome == "changed":
@@ -232,6 +300,8 @@ class Desk:
                     sha256=answer.sha256,
                     revision=answer.revision,
                     recheck_s=piece.quiet_s if piece.early and not piece.check else None,
+                    model=answer.model,
+                    files=answer.files,
                 )
         if news:
             self._tell(piece, answer, words, latency_s)
@@ -255,6 +325,7 @@ class Desk:
 
     def _tell(self, piece: Piece, answer: Finished, words: str, latency_s: float) -> None:
         self.answers += 1
+        self.judged += answer.outcome in ("ok", "rejected")
         self.errors += answer.outcome == "error"
         self.last = Last(
             piece.path, answer.outcome, words, answer.took_ms, round(1000 * latency_s, 1), time.time()

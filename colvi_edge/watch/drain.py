@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from colvi_edge.watch.desk import Desk
 from colvi_edge.watch.journal import LOGGER, told
 from colvi_edge.watch.lookout import Lookout
+from colvi_edge.watch.rollout import counted
 from colvi_edge.watch.states import States
 from colvi_edge.watch.workers import Workers
 
@@ -59,7 +60,7 @@ class Drain:
             return True
         schedule = self._desk.schedule
         untried = (piece for piece in schedule if piece.failures < TRIES and not schedule.is_parked(piece))
-        if scanned is None or schedule.given or next(untried, None):
+        if scanned is None or self._desk.awaits_model or schedule.given or next(untried, None):
             return False
         if now - self._moved_at > PATIENCE_S:
             return True
@@ -77,13 +78,15 @@ class Drain:
         faulty = bool(self._desk.errors or self.left or not looked)
         log.log(
             logging.WARNING if faulty else logging.INFO,
-            "%d files answered, %d of them with an error; %d left%s",
-            self._desk.answers,
-            self._desk.errors,
+            "%s answered, %s; %d left%s",
+            counted(self._desk.answers, "file"),
+            counted(self._desk.errors, "error"),
             self.left,
             "".join(f"; {words}" for words in self._states.words(told)),
             extra={"COLVI_EVENT": "drained"},
         )
+        if sys.stderr.isatty() and self._desk.other_models:  # the bar stood where this was said
+            log.info("%s", self._desk.other_models, extra={"COLVI_EVENT": "other models"})
         return int(faulty)
 
     def _show_progress(self) -> None:

@@ -1,223 +1,275 @@
 """Makes a folder's service known to systemd: `colvi-edge install-service`. The operator starts it.
 
-    /etc/systemd/system/colvi-edge@.service              the template, for all folders; written at each call
-    /etc/systemd/system/colvi-edge@.service.d/           a drop-in where this machine has a GPU
-    /etc/systemd/system/colvi-edge@FOLDER.service.d/     what systemd has to know of this folder
-    /etc/colvi-edge/srv/scope.env                        the operator's, for /srv/scope; written once
-
-FOLDER is the path as systemd-escape writes it.
+First everything is looked at, then all is said, then it is done: `plan_installation` writes nothing, and what
+it returns tells and does. `service` says where which file lies. The template and the drop-ins are ours, and
+written anew at each call; the environment file is the operator's, and written once.
 """
 
-import grp
 import os
-import pwd
 import re
 import shlex
-import shutil
 import subprocess
-import sys
 import sysconfig
-from collections.abc import Mapping
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from colvi_edge.bundle import open_bundle
-from colvi_edge.errors import UsageError
+from colvi_edge.bundle import DEMO
+from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.printable import printable_name
-from colvi_edge.watch.as_user import closed_to, may, run_as
-from colvi_edge.watch.unit_files import SOURCES, drop_in, environment, read_environment, unit
+from colvi_edge.watch import service_checks as checks
+from colvi_edge.watch.service import HERE, Service, systemctl
+from colvi_edge.watch.service_files import ServiceFile, environment_of, file_of, told_of
+from colvi_edge.watch.service_mounts import mount_units, remarks
+from colvi_edge.watch.service_user import command_to_make, group_of, missing_rights
+from colvi_edge.watch.unit_files import SOURCES, drop_in, read_environment, unit
 
-_HIDDEN = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")  # noqa: S108 # refused, not used
 _GPUS = {"dev/nvmap": "jetson.conf", "dev/nvidiactl": "gpu.conf"}
-_LONGEST_UNIT_NAME = 255
-_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?")
-
-_IMPORTED = "imported"
-_PARTS = ("colvi_edge", "colvi_edge.kernels", "numpy", "yaml", "pydantic", "tifffile", "openvino")
-"""Packages whose folders are looked at where the program does not start; they may lie in several places."""
-_TRIAL = f"""
-import os, sys
-from colvi_edge.watch import publisher, scanner, supervisor, worker
-from colvi_edge.acquisition import tiff
-from colvi_edge.engines import openvino
-os.write(1, {_IMPORTED.encode()!r})
-from colvi_edge.bundle import open_bundle
-open_bundle(sys.argv[1])
-"""
-"""All that the service's processes load, and the bundle."""
+_HOMES = (Path("/root"), Path("/home"))
+_USUAL_COMMAND = Path("/opt/colvi-edge/bin/colvi-edge")
 
 
-def install_service(
+@dataclass
+class Installation:
+    """What `install-service` will do.
+
+    Attributes:
+        service: that is made known.
+        command: the program that it starts.
+        user: that it runs as.
+        settings: what its environment file sets, afterwards.
+        files: all of it.
+        make_user: the command that makes the user; empty if there is one.
+        warnings: what will go wrong or is easily misunderstood.
+        rights: which rights are missing, with the commands that give them.
+    """
+
+    service: Service
+    command: Path
+    user: str
+    settings: Mapping[str, str]
+    files: Sequence[ServiceFile]
+    make_user: Sequence[str]
+    warnings: list[str] = field(default_factory=list)
+    rights: list[str] = field(default_factory=list)
+
+    def told(self, *, contents: bool) -> list[str]:
+        """Return what will be done, as lines for the operator.
+
+        Args:
+            contents: also what will stand in the files.
+        """
+        lines = [f"{self.service.name}, for {self.service.folder}:"]
+        if self.service.is_here:
+            lines.append(told_of("new" if self.make_user else "unchanged", f"user {self.user}"))
+        lines += [line for file in self.files for line in file.told()]
+        if self.rights:
+            lines += ["", *self.rights]
+        if contents:
+            commands = [self.make_user, self._reload()] if self.service.is_here else []
+            if any(commands):
+                lines += ["", "Commands:", *(f"    {shlex.join(command)}" for command in commands if command)]
+            lines += [line for file in self.files for line in file.content()]
+        return lines
+
+    def carry_out(self) -> None:
+        """Do it; nothing is started.
+
+        Raises:
+            OutputError: the user cannot be made, or a file not written.
+        """
+        if self.make_user and self.service.is_here:
+            done = subprocess.run(self.make_user, check=False, capture_output=True, text=True)  # noqa: S603
+            if done.returncode:
+                said = printable_name(done.stderr.strip())
+                raise OutputError(
+                    f"the user {self.user} could not be made: {said}; make it yourself and call this again"
+                )
+        for file in self.files:
+            file.write()
+        if self._reload() and self.service.is_here:
+            systemctl(*self._reload()[1:])
+
+    def next_steps(self) -> list[str]:
+        """Return what the operator does next, as lines, commands alone on theirs."""
+        name, steps = shlex.quote(self.service.name), list[str]()
+        if not self.service.is_here:
+            root = shlex.quote(str(self.service.root))
+            if self.make_user:
+                steps += ["Make the user of that system:", f"    {shlex.join(self.make_user)}"]
+            return [*steps, "Have it started with that system:", f"    systemctl --root={root} enable {name}"]
+        if is_running := self.service.is_running():
+            steps += [
+                "It runs with what was there before. To take over what is there now:",
+                f"    systemctl restart {name}",
+            ]
+        if not self.service.links():
+            steps += ["Start it, now and at each boot:", f"    systemctl enable --now {name}"]
+        if (others := self.service.others()) and self.files[0].state == "updated":
+            steps += [
+                "The template is for all folders. When it suits, restart the others, too:",
+                *(f"    systemctl restart {shlex.quote(other)}" for other in others),
+            ]
+        if not is_running:
+            steps += ["After a change of its settings:", f"    systemctl restart {name}"]
+        command, folder = shlex.quote(str(self.command)), shlex.quote(str(self.service.folder))
+        return [
+            *steps,
+            "Look at it:",
+            f"    {command} status {folder}",
+            f"    journalctl --follow --unit {name}",
+            "Remove it:",
+            f"    {command} uninstall-service {folder}",
+        ]
+
+    def _reload(self) -> list[str]:
+        changed = any(file.state in ("new", "updated") for file in self.files)
+        return ["systemctl", "daemon-reload"] if changed else []
+
+
+def plan_installation(
     folder: Path,
     *,
     bundle: str,
     output_dir: Path | None = None,
     user: str = "colvi",
-    prefix: Path = Path("/"),
-) -> list[str]:
-    """Write unit, drop-ins and environment file for a folder, and make the user if there is none.
+    root: Path = HERE,
+    dry_run: bool = False,
+) -> Installation:
+    """Look at everything that a folder's service needs, and return what is to be done.
 
-    Nothing is started. It may be called again: after an update of colvi-edge, or when the environment file
-    names another place to write to.
+    It may be asked for again: after an update of colvi-edge, or when the environment file names another place
+    to write to.
 
     Args:
         folder: to be watched.
         bundle: path of a bundle, or "demo".
         output_dir: takes the results, if not the folder itself.
         user: runs the services of all folders.
-        prefix: root of another system, such as an image: files are written there, and nothing else is done.
-
-    Returns:
-        What was done and what to do next, as lines for the operator.
+        root: of another system, such as an image, in which all other paths are looked for.
+        dry_run: it will not be carried out, so that not only root may ask.
 
     Raises:
-        UsageError: this is not root or not systemd, or a path is none that a service can use.
-        BundleError: the bundle cannot be opened.
+        ColviEdgeError: that is wrong.
+        SeveralFaultsError: all of these are.
     """
-    here = prefix == Path("/")
-    _check_system(here)
-    _check_folder(folder)
-    command = Path(sysconfig.get_path("scripts")) / "colvi-edge"
-    settings = {"COLVI_EDGE_BUNDLE": bundle if bundle == "demo" else str(Path(bundle).absolute())}
+    faults = checks.Faults()
+    root, command = root.absolute(), _command(root.absolute())
+    given, tried, named = {"COLVI_EDGE_BUNDLE": bundle}, DEMO, False
     if output_dir:
-        settings["COLVI_EDGE_OUTPUT_DIR"] = str(output_dir.absolute())
-    _check_words(user, command, settings)
-    open_bundle(bundle)
-    service = f"colvi-edge@{_escaped(folder)}.service"
-    if len(service) > _LONGEST_UNIT_NAME:
-        raise UsageError(
-            f"{folder}: found {len(service)} characters in the name of its service, expected at most "
-            f"{_LONGEST_UNIT_NAME}; link it to a shorter path and give that"
-        )
+        given["COLVI_EDGE_OUTPUT_DIR"] = str(output_dir)
+    with faults:
+        checks.check_system(root)
+    with faults:
+        checks.check_caller(root, dry_run)
+    with faults:
+        service = Service(folder, root)
+        checks.check_folder(service)
+    with faults:
+        checks.check_words(user, command, given)
+        named = True
+    with faults:
+        given = checks.full_paths(root, given)
+        checks.check_bundle(root, given["COLVI_EDGE_BUNDLE"])
+        tried = given["COLVI_EDGE_BUNDLE"]
+    if root == HERE:
+        with faults:
+            checks.check_visible([folder, command, *map(Path, given.values())])
+        if named and os.geteuid() == 0:
+            with faults:
+                checks.check_readable(user, command, tried)
+    faults.raise_any()
 
-    lines = []
-    if here:
-        _check_visible([folder, command, *map(Path, settings.values())])
-        lines = _make_user(user)
-        _check_readable(user, command, settings["COLVI_EDGE_BUNDLE"])
-    units = prefix / "etc/systemd/system"
-    lines += _write(units / "colvi-edge@.service", unit(command, user, _group(user)))
-    for drop in [name for device, name in _GPUS.items() if (prefix / device).exists()][:1]:
-        lines += _write(units / "colvi-edge@.service.d" / drop, (SOURCES / drop).read_text())
-    file = prefix / f"etc/colvi-edge{folder}.env"
-    lines += _write_environment(file, settings)
-    settings = read_environment(file.read_text())
+    places = [service.folder, *(Path(value) for value in given.values() if value != DEMO)]
+    files = [service.template, service.drop_ins, service.environment]
+    checks.check_inside(root, [*files, *map(service.below, places)])
+    return _planned(service, command, user, given)
+
+
+def _planned(service: Service, command: Path, user: str, given: Mapping[str, str]) -> Installation:
+    operators = environment_of(service.environment, given)
+    settings = read_environment(operators.before or operators.text)
     apart = settings.get("COLVI_EDGE_OUTPUT_DIR")
-    folders = [folder, Path(apart)] if apart else [folder]
-    lines += _write(
-        units / f"{service}.d" / "folder.conf", drop_in(_mount_units(folders), _outputs(settings))
-    )
-    if here:
-        subprocess.run(["systemctl", "daemon-reload"], check=True)  # noqa: S607 # root's own PATH
-        for place in (folder, *_outputs(settings)):
-            reads_only = place == folder and "COLVI_EDGE_OUTPUT_DIR" in settings
-            lines += _missing_permissions(place, user, "rx" if reads_only else "rwx")
-    return [*lines, "", *_next_steps(folder, service, command)]
+    mounts = mount_units(service, [service.folder, Path(apart)] if apart else [service.folder])
+    files = [
+        file_of(service.template, unit(command, user, group_of(service.root, user))),
+        *(
+            file_of(service.template_drop_ins / drop, (SOURCES / drop).read_text())
+            for drop in [name for device, name in _GPUS.items() if (service.root / device).exists()][:1]
+        ),
+        file_of(service.drop_ins / "folder.conf", drop_in(mounts, _outputs(settings))),
+        operators,
+    ]
+    planned = Installation(service, command, user, settings, files, command_to_make(service.root, user))
+    planned.warnings += _warnings(planned, given)
+    if service.is_here:
+        planned.warnings += remarks(service, mounts)
+        if os.geteuid() == 0:
+            for place in (service.folder, *_outputs(settings)):
+                wanted = "rx" if place == service.folder and apart else "rwx"
+                planned.rights += missing_rights(place, user, wanted)
+    return planned
 
 
-def _check_system(here: bool) -> None:
-    if not shutil.which("systemd-escape") or (here and not Path("/run/systemd/system").is_dir()):
-        raise UsageError(
-            "systemd does not run this machine, expected it as process 1; "
-            "have 'colvi-edge watch FOLDER' started by what starts services here"
+def _command(root: Path) -> Path:
+    """Return this program, or the one that the other system has in a place of ours or the usual one."""
+    own = Path(sysconfig.get_path("scripts")) / "colvi-edge"
+    there = [path for path in (own, _USUAL_COMMAND) if root.joinpath(*path.parts[1:]).is_file()]
+    return there[0] if there else own
+
+
+def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
+    service, command = planned.service, planned.command
+    bundle = planned.settings.get("COLVI_EDGE_BUNDLE", "")
+    said = []
+    if bundle == DEMO:
+        said.append(
+            f"'{DEMO}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of real "
+            "cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
+            f"COLVI_EDGE_BUNDLE in {service.environment}"
         )
-    if here and os.geteuid() != 0:
-        raise UsageError("only root can install a service; call the command by its full path with sudo")
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.is_absolute() or ".." in folder.parts or not folder.name:
-        raise UsageError(f"{folder}: expected an absolute path, which names the service; give it in full")
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder; make or mount it first, as its place is looked at")
-    if not str(folder).isprintable() or set(str(folder)) & set("*?[]\\"):
-        # The latter are taken for a pattern where systemd looks for the environment file.
-        raise UsageError(
-            f"{str(folder)!r}: systemd needs a name in UTF-8 without * ? [ ] \\; rename the folder"
+    elif not bundle:
+        said.append(f"{service.environment} names no COLVI_EDGE_BUNDLE: without, the service does not start")
+    elif bundle != given["COLVI_EDGE_BUNDLE"]:
+        try:
+            checks.check_bundle(service.root, bundle)
+        except ColviEdgeError as error:
+            said.append(f"the bundle that {service.environment} names cannot be opened: {error}")
+    if any(command.is_relative_to(home) for home in _HOMES):
+        said.append(
+            f"{command} lies in a home folder, which is a person's to move, close or delete; install "
+            f"colvi-edge in {_USUAL_COMMAND.parents[1]} and call its install-service"
         )
-
-
-def _check_words(user: str, command: Path, settings: Mapping[str, str]) -> None:
-    """Refuse what could end a line of a unit or of its settings, and so begin another."""
-    options = {name.removeprefix("COLVI_EDGE_").lower(): words for name, words in settings.items()}
-    given = {f"--{name.replace('_', '-')}": words for name, words in options.items()}
-    for name, words in {**given, "this program": str(command)}.items():
-        if not words.isprintable():
-            raise UsageError(
-                f"{name}: found {printable_name(words)}, expected printable characters in UTF-8, as systemd "
-                "reads no others; rename it"
-            )
-    if not _USER.fullmatch(user):
-        raise UsageError(
-            f"--user: found {printable_name(user)}, expected the name of a user: letters, digits and any of "
-            "_ . @ -, no digit first"
+    said += [] if service.is_here else _missing_program(service, command)
+    old = re.search(r"(?m)^User=(.*)$", planned.files[0].before or "")
+    if old and old[1] != planned.user and (others := service.others()):
+        said.append(
+            f"all services have one user, and it will be {planned.user} instead of {old[1]}, also of "
+            f"{', '.join(others)}"
         )
+    if service.is_here and os.geteuid() != 0:
+        said.append(f"only root can try what {planned.user} may run, read and write; that was not looked at")
+    return said
 
 
-def _escaped(path: Path, *options: str) -> str:
-    command = ["systemd-escape", "--path", *options, str(path)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
-
-
-def _check_visible(paths: list[Path]) -> None:
-    for path in paths:
-        if any(path.is_relative_to(hidden) for hidden in _HIDDEN):
-            raise UsageError(f"{path}: the service sees nothing of /tmp, /var/tmp and /dev; put it elsewhere")
-
-
-def _make_user(user: str) -> list[str]:
+def _missing_program(service: Service, command: Path) -> list[str]:
+    """Return why another system cannot start the program, as a list of one; none if it can."""
+    program = service.below(command)
     try:
-        pwd.getpwnam(user)
-    except KeyError:
-        home = ("--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
-        command = ["useradd", "--system", "--user-group", *home, "--", user]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
-        if done.returncode:
-            raise UsageError(f"the user {user} could not be made: {done.stderr.strip()}") from None
-        return [f"made the user {user}"]
-    return []
-
-
-def _check_readable(user: str, command: Path, bundle: str) -> None:
-    """Refuse a program or a bundle that the service's user cannot open: by trying, as that user."""
-    interpreter = Path(sys.executable)
-    parts = [Path(spec.origin) for name in _PARTS if (spec := find_spec(name)) and spec.origin]
-    program = [command, interpreter, interpreter.resolve(), Path(sysconfig.get_path("stdlib")), *parts]
-    try:
-        tried = run_as(user, [str(command), "--version"])
-        if tried.returncode == 0:
-            tried = run_as(user, [sys.executable, "-I", "-c", _TRIAL, bundle])
-        imported, why = tried.stdout.startswith(_IMPORTED), tried.stderr
+        with program.open("rb") as file:
+            first = file.readline(4096).decode(errors="replace")
     except OSError as error:
-        tried, imported, why = None, False, error.strerror or ""
-    if tried and imported and tried.returncode == 0:
-        return
-    place = closed_to(user, program if not imported else [Path(bundle), *sorted(Path(bundle).glob("*"))])
-    said = f"{place} is closed to it" if place else printable_name(why.strip().rpartition("\n")[2])
-    if imported:
-        raise UsageError(
-            f"{user} cannot read {bundle}: {said}; put it where every user may read it, such as /srv"
-        )
-    raise UsageError(
-        f"{user} cannot run {command}: {said}; install colvi-edge where every user may read it, "
-        "such as an environment in /opt/colvi-edge"
-    )
+        return [f"{program}: {error.strerror}; install colvi-edge there before that system starts"]
+    interpreter = Path(first.removeprefix("#!").strip())
+    if os.path.lexists(service.below(interpreter)):  # a link is of that system, too
+        return []
+    return [
+        f"{program} is run by {interpreter}, which is not there: make its environment within that system, "
+        "such as in a chroot, as it remembers where it was made"
+    ]
 
 
-def _group(user: str) -> str:
-    try:
-        return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
-    except KeyError:  # will be made in the other system
-        return user
-
-
-def _mount_units(folders: list[Path]) -> list[str]:
-    """Return the units of the mounts that some folders lie on, each once; the root's is always there."""
-    mounts = [next(path for path in (folder, *folder.parents) if path.is_mount()) for folder in folders]
-    return [_escaped(mount, "--suffix=mount") for mount in dict.fromkeys(mounts) if mount != Path("/")]
-
-
-def _outputs(settings: dict[str, str]) -> list[Path]:
+def _outputs(settings: Mapping[str, str]) -> list[Path]:
     """Return the folders, besides the watched one, that an environment file has the service write to."""
     places = []
     if "COLVI_EDGE_OUTPUT_DIR" in settings:
@@ -226,49 +278,3 @@ def _outputs(settings: dict[str, str]) -> list[Path]:
         if name in settings:
             places.append(Path(settings[name]).parent)
     return places
-
-
-def _write(path: Path, text: str) -> list[str]:
-    if path.exists() and path.read_text() == text:
-        return []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(0o644)
-    return [f"wrote {path}"]
-
-
-def _write_environment(path: Path, settings: dict[str, str]) -> list[str]:
-    if not path.exists():
-        return _write(path, environment(settings))
-    kept = read_environment(path.read_text())
-    return [f"kept {path}"] + [
-        f"    where {name} is {kept.get(name, 'not set')}, not {value}: edit it if you meant to change that"
-        for name, value in settings.items()
-        if kept.get(name) != value
-    ]
-
-
-def _missing_permissions(folder: Path, user: str, wanted: str) -> list[str]:
-    on_the_way = closed_to(user, [folder.parent])
-    if not on_the_way and all(may(user, right, folder) for right in wanted):
-        return []
-    enter = [f"    setfacl --modify u:{user}:x {shlex.quote(str(on_the_way))}"] if on_the_way else []
-    return [
-        f"{user} has not the rights {wanted} in {folder}, so the service will wait. Give them with",
-        *enter,
-        f"    setfacl --recursive --modify u:{user}:rwX,d:u:{user}:rwX {shlex.quote(str(folder))}",
-        f"    or, on a share, by mounting it with uid={user}",
-    ]
-
-
-def _next_steps(folder: Path, service: str, command: Path) -> list[str]:
-    quoted = shlex.quote(service)
-    return [
-        "Start it, now and at each boot:",
-        f"    systemctl enable --now {quoted}",
-        "After a change:",
-        f"    systemctl restart {quoted}",
-        "Look at it:",
-        f"    {shlex.quote(str(command))} status {shlex.quote(str(folder))}",
-        f"    journalctl --follow --unit {quoted}",
-    ]

@@ -20,8 +20,17 @@ IS_SOUND = f"""
     AND typeof(revision) = 'integer' AND revision BETWEEN 0 AND 2147483647
     AND typeof(at) = 'text' AND (at = '' OR length(at) <= 40 AND at GLOB '{UTC_PATTERN}')
     AND typeof(change) = 'integer' AND change BETWEEN 0 AND 9007199254740992
+    AND typeof(model) = 'text' AND (model = '' OR length(model) = 64 AND model NOT GLOB '*[^0-9a-f]*')
+    AND typeof(files) = 'integer' AND files BETWEEN 0 AND 9007199254740992
+    AND typeof(wanted) = 'text' AND wanted IN ('', 'stale', 'all')
 """
 """True of each entry that a daemon wrote. Asked of 10^5 entries it takes 0.1 s."""
+
+IS_NAMED = """
+    typeof(sha256) = 'text' AND length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'
+    AND typeof(name) = 'text' AND length(name) <= 256 AND typeof(version) = 'text' AND length(version) <= 256
+"""
+"""True of each model that a daemon named."""
 
 
 def connected(name: str | Path, *, uri: bool = False) -> sqlite3.Connection:

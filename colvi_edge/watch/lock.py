@@ -16,6 +16,7 @@ import re
 import stat
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from colvi_edge.machine import machine_mark
 from colvi_edge.watch.away import is_unanswered
@@ -82,6 +83,30 @@ class FolderLock:
             os.pwrite(self._file, f"colvi-edge {machine_mark()}\n".encode(), 0)
         except OSError:  # another user's, or a full disk: the lock holds without words
             pass
+
+
+def hold_off(folder: Path) -> int | None:
+    """Keep daemons from a folder of results for as long as the descriptor that is returned is open.
+
+    Returns:
+        The descriptor; None if no daemon ever watched the folder, or nothing can be told.
+
+    Raises:
+        FolderTakenError: a daemon watches it.
+    """
+    try:
+        file = os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # on NFS an exclusive one needs a right to write
+    except OSError as error:
+        words = _holder(file)
+        os.close(file)
+        if error.errno in _HELD:
+            raise FolderTakenError(f"{words} watches this folder") from error
+        return None
+    return file
 
 
 def _open(results: PinnedRoot) -> int:

@@ -23,9 +23,15 @@ LINE_BYTES = 1 << 20
 
 LONGEST_WORDS = 4000  # characters: an error may quote the file that it is about
 
+_LONGEST_NAME = 256
+
 Sha256 = Annotated[str, re.compile("([0-9a-f]{64})?")]
 Kind = Annotated[str, re.compile("[a-z0-9_ -]{0,40}")]
 """Of an error, as in `errors`, or of what a folder suffers from."""
+
+
+Name = Annotated[str, re.compile(r"[^\x00-\x1f\x7f]{0,256}")]
+"""Of a model, or its version: of a bundle's manifest, or of a sidecar that others may have written."""
 
 
 class BadMessageError(ValueError):
@@ -64,6 +70,26 @@ class Mount:
     inside: str
 
 
+@dataclass(frozen=True)
+class Model:
+    """A bundle that judged, or judges."""
+
+    name: Name
+    version: Name
+    sha256: Sha256
+
+    @classmethod
+    def of(cls, name: str, version: str, sha256: str) -> "Model":
+        """Return a model by what its bundle, or a sidecar, says; long names are cut."""
+        return cls(printable_name(name)[:_LONGEST_NAME], printable_name(version)[:_LONGEST_NAME], sha256)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}".strip() or "a model that is not known"
+
+
+UNKNOWN = Model("", "", "")
+
+
 # --- supervisor -> scanner
 
 
@@ -81,6 +107,7 @@ class ScannerSettings:
         interval_s: between scans; None is 15 on local disks, 5 on others.
         marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
             time.
+        ome_tiff: an OME-TIFF belongs to each result.
     """
 
     root: str
@@ -91,6 +118,7 @@ class ScannerSettings:
     interval_s: float | None
     marker: str | None
     results_mount: Mount | None = None
+    ome_tiff: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,6 +210,7 @@ class WorkerSettings:
         channels: role of each channel of the files; None asks the file.
         limits: what a raw file may ask for: names and values of `acquisition.Limits`.
         overlay: as on the command line.
+        pixel_size_um: of all raw files; None asks them.
     """
 
     root: str
@@ -193,6 +222,7 @@ class WorkerSettings:
     channels: list[str] | None
     limits: dict[str, int]
     overlay: str
+    pixel_size_um: float | None = None
 
 
 @dataclass(frozen=True)
@@ -206,7 +236,8 @@ class Work:
         mount: of the root; elsewhere nothing is read or written.
         results_mount: of the folder of the results, where that is another one; elsewhere nothing is written.
         last: an incomplete file has been waited for long enough and gets its error record now.
-        anew: judge it although a result for this content is there.
+        anew: by `Replace`, which results for this content it is judged in spite of; "own" is none, as the
+            scanner may offer a file twice.
         kind: of the error that made it wait at the look before this one; "" if there was none.
     """
 
@@ -215,7 +246,7 @@ class Work:
     signature: Signature
     mount: Mount
     last: bool
-    anew: bool
+    anew: Literal["own", "stale", "all"]
     kind: str = ""
     results_mount: Mount | None = None
 
@@ -252,7 +283,7 @@ class Started:
 
     Attributes:
         bundle: where it is opened from now on: the copy, if one was kept.
-        model, model_sha256: of the bundle.
+        model, model_sha256, model_version: of the bundle.
         runtime, precision, device, reason: of the engine.
         not_kept: why there is no copy of the bundle, in words; "" if there is one, or none was asked for.
     """
@@ -265,6 +296,12 @@ class Started:
     device: str
     reason: str
     not_kept: str = ""
+    model_version: Name = ""
+
+    @property
+    def judge(self) -> Model:
+        """The model, as results are counted by it."""
+        return Model.of(self.model, self.model_version, self.model_sha256)
 
 
 @dataclass(frozen=True)
@@ -291,6 +328,8 @@ class Finished:
         kind: of an error, as in `errors`; "disk full", "share away" or "read-only" for what the whole
             folder suffers from, `NOT_WRITABLE` for what its own does.
         took_ms: from reading to the renamed sidecar.
+        model: whose result stands beside the raw file now; None if none does.
+        files: of which that consists, the sidecar and what it lists.
     """
 
     number: int
@@ -300,6 +339,8 @@ class Finished:
     words: str
     kind: Kind
     took_ms: float
+    model: Model | None = None
+    files: Annotated[int, range(2**53)] = 0
 
 
 # --- supervisor -> publisher

@@ -15,8 +15,9 @@ from colvi_edge.watch.ledger import Ledger
 from colvi_edge.watch.lookout import Lookout
 from colvi_edge.watch.metrics import Metrics
 from colvi_edge.watch.notify import notify, watchdog_s
+from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.states import States
-from colvi_edge.watch.status import WAITING_SHOWN, Status, Waiting, write_status
+from colvi_edge.watch.status import WAITING_SHOWN, End, Status, Waiting, count_words, write_status
 from colvi_edge.watch.workers import Workers
 
 LOOK_EVERY_S = 2.0
@@ -31,27 +32,28 @@ class Reporter:
 
     Attributes:
         ready: whether READY was said.
+        end: how the daemon ended; "" while it runs.
     """
 
     def __init__(
         self,
-        root: Path,
+        settings: WatchSettings,
         status: Path,
-        metrics: Path | None,
         parts: tuple[States, Ledger, Metrics, Desk, Lookout, Workers],
     ) -> None:
         """Remember whom to ask, and where to write.
 
         Args:
-            root: the watched folder.
+            settings: of the operator.
             status: file for the status.
-            metrics: file for Prometheus; None writes none.
             parts: of the daemon.
         """
         self.ready = False
-        self._root = printable_name(str(root))
+        self.end: End = ""
+        self._root = printable_name(str(settings.root))
+        self._once = settings.once
         self._status = status
-        self._metrics_file = metrics
+        self._metrics_file = settings.metrics
         self._states, self._ledger, self._metrics, self._desk, self._lookout, self._workers = parts
         self._started = _utc()
         self._look_at = self._say_at = self._ping_at = 0.0
@@ -123,22 +125,25 @@ class Reporter:
             last=self._desk.last,
             model=self._workers.started,
             not_read=scanned.not_read if scanned else {},
+            once=self._once,
+            judged=self._desk.judged,
+            end=self.end,
         )
 
     def _words(self, status: Status) -> str:
+        waiting = {"pending": status.pending, "settling": status.settling}
         try:
-            counts = [f"{count} {what}" for what, count in self._ledger.counts().items() if what != "pending"]
+            counts = count_words({**self._ledger.counts(), **waiting})
         except sqlite3.Error as error:
             self._desk.note(error)
-            counts = []
-        waiting = [f"{status.pending} pending", f"{status.settling} settling"]
+            counts = count_words(waiting)
         what = "watching" if status.ready else "starting"
         last = []
         if status.last:
             words, failed = status.last.words, status.last.outcome == "error"
             last = [f"last: {told_to_systemd(words) if failed else words}"]
         states = self._states.words(told_to_systemd)
-        return "; ".join([*states, f"{what}: {', '.join([*counts, *waiting])}", *last])
+        return "; ".join([*states, f"{what}: {counts}", *last])
 
 
 def _utc() -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import islice
 
+from colvi_edge.choices import Replace
 from colvi_edge.watch.messages import NOT_WRITABLE, Ready, Signature
 
 OUTSTANDING = 2  # so that the next file is read while this one is judged
@@ -62,7 +63,7 @@ class Piece:
     Attributes:
         path, signature, closed_at, early, quiet_s: as in `Ready`.
         attempts: on this state of the file, without an answer.
-        anew: to be judged even if a result is there.
+        anew: results that it is judged in spite of.
         check: it has its result, and is only looked at once more.
         sentence: of its error record, if it must not be read again.
         failures: answers "again" in a row.
@@ -79,7 +80,7 @@ class Piece:
     early: bool
     quiet_s: float
     attempts: int = 0
-    anew: bool = False
+    anew: Replace = Replace.OWN
     check: bool = False
     sentence: str = ""
     failures: int = 0
@@ -161,7 +162,13 @@ class Schedule:
     # --- what comes in
 
     def offer(
-        self, ready: Ready, now: float, *, attempts: int = 0, anew: bool = False, sentence: str = ""
+        self,
+        ready: Ready,
+        now: float,
+        *,
+        attempts: int = 0,
+        anew: Replace = Replace.OWN,
+        sentence: str = "",
     ) -> None:
         """Take a file that is ready; one that is known in this very state is left where it is.
 
@@ -169,13 +176,13 @@ class Schedule:
             ready: what the scanner said.
             now: when it is due.
             attempts: on this state of it, without an answer, that the ledger knows of.
-            anew: judge it even if a result is there.
+            anew: results that it is judged in spite of.
             sentence: of its error record, if it must not be read.
         """
         known = self._pieces.get(ready.path)
         if known and known.number:
             known.newer = ready if known.signature != ready.signature else None
-        elif not known or known.signature != ready.signature or anew:
+        elif not known or known.signature != ready.signature or anew is not Replace.OWN:
             self._suffering.pop(ready.path, None)
             self._wait(replace(Piece.of(ready), attempts=attempts, anew=anew, sentence=sentence, due=now))
 
@@ -210,7 +217,7 @@ class Schedule:
         """Take a final answer; `wrote` says that something was written for it, so that no disk is full."""
         self._answered(piece, now, wrote=wrote)
         self._unbar(piece, now, wrote=wrote)
-        check = replace(piece, check=True, attempts=0, anew=False, failures=0, kind="")
+        check = replace(piece, check=True, attempts=0, anew=Replace.OWN, failures=0, kind="")
         check.due = piece.closed_at + piece.quiet_s
         self._take_back(piece, now, check if piece.early and not piece.check else None)
 

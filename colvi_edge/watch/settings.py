@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.errors import UsageError
 from colvi_edge.report import check_page_name
 from colvi_edge.report.samples import NamePattern
@@ -32,8 +33,10 @@ class WatchSettings:
             the publisher opens it.
         sample: pattern that finds sample and date in names, for the report; None takes the default.
         overlay: as on the command line.
+        pixel_size_um: of all raw files; None asks them.
         log_names: files are named in full in the log.
         once: diagnose what is there, then end.
+        anew: results that are judged again; ALL only where it is done once, or each start would begin over.
     """
 
     root: Path
@@ -52,14 +55,21 @@ class WatchSettings:
     report: Path | None = None
     sample: str | None = None
     overlay: str = "png"
+    pixel_size_um: float | None = None
+    anew: Replace = Replace.OWN
 
     def absolute(self) -> "WatchSettings":
         """Return the same with absolute paths, as children have another working directory.
 
         Raises:
-            UsageError: the metrics file lies where the supervisor opens nothing, or the report cannot be
-                what it shall be.
+            UsageError: the metrics file lies where the supervisor opens nothing, the report cannot be what it
+                shall be, or everything would be judged again at each start.
         """
+        if self.anew is Replace.ALL and not self.once:
+            raise UsageError(
+                "--again would judge everything again at each start; expected --once with it, or tell the "
+                "daemon that runs: colvi-edge retry FOLDER --again"
+            )
         NamePattern(self.sample)
         report = self.report and _absolute(self.report)
         if report:
@@ -87,6 +97,7 @@ class WatchSettings:
             interval_s=self.interval_s,
             marker=self.marker,
             results_mount=results_mount,
+            ome_tiff=self.overlay == OverlayChoice.OME_TIFF.value,
         )
 
     def for_worker(self, state: StateFolder, bundle: str) -> WorkerSettings:
@@ -101,6 +112,7 @@ class WatchSettings:
             channels=self.channels,
             limits=self.limits,
             overlay=self.overlay,
+            pixel_size_um=self.pixel_size_um,
         )
 
     def for_publisher(self) -> PublisherSettings:

@@ -42,13 +42,21 @@ class StateFolder:
         self.retry = path / "retry"
 
     @classmethod
+    def within(cls, state: Path, root: Path) -> "StateFolder":
+        """Return the one of a watched folder in a state directory, by names only: it need not be there."""
+        # To resolve links would touch the folder, which may lie on a share that hangs.
+        path = Path(os.path.abspath(root))  # noqa: PTH100
+        name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name)[:_LONGEST_NAME]
+        return cls(state / "watch" / f"{name}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}")
+
+    @classmethod
     def of(cls, root: Path) -> "StateFolder":
         """Return the state folder of a watched folder, for the daemon; made if need be.
 
         Raises:
             OutputError: it cannot be made, or lies on a network file system.
         """
-        folder = cls(_within(state_directory(), root))
+        folder = cls.within(state_directory(), root)
         try:
             folder.path.parent.mkdir(0o750, parents=True, exist_ok=True)
             folder.path.mkdir(0o700, exist_ok=True)
@@ -72,7 +80,7 @@ class StateFolder:
         states = [SERVICE_STATE]
         with suppress(OutputError):  # who has no place for a daemon of his own may ask for the service's
             states.insert(0, state_directory())
-        folders = [cls(_within(state, root)) for state in states]
+        folders = [cls.within(state, root) for state in states]
         found = [folder for folder in folders if folder.exists()]
         if not found:
             if _is_locked(root):
@@ -80,6 +88,11 @@ class StateFolder:
                     f"a daemon watches {printable_name(str(root))}, but what it keeps is not in "
                     f"{' or '.join(dict.fromkeys(map(str, states)))}; it was removed, or is another user's "
                     "or machine's: ask there, or restart the daemon"
+                )
+            if not root.exists():
+                raise UsageError(
+                    f"{printable_name(str(root))} does not exist, and nothing of that name was watched "
+                    "on this machine; check the name"
                 )
             raise UsageError(
                 f"{printable_name(str(root))} was never watched on this machine; expected its state in "
@@ -179,10 +192,3 @@ def _unreadable(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"{path} may not be read: {error.strerror}; ask as root, or as the user of the service"
     )
-
-
-def _within(state: Path, root: Path) -> Path:
-    # By name only: to resolve links would touch the folder, which may lie on a share that hangs.
-    path = Path(os.path.abspath(root))  # noqa: PTH100
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name)[:_LONGEST_NAME]
-    return state / "watch" / f"{name}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}"

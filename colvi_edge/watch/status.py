@@ -4,12 +4,12 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
@@ -17,9 +17,10 @@ from colvi_edge.outputs.reading import json_of, read_bounded
 from colvi_edge.printable import printable_json, printable_name, unambiguous_name
 from colvi_edge.watch.desk import Last
 from colvi_edge.watch.formats import unread_words
-from colvi_edge.watch.ledger import Entry, LedgerReader
+from colvi_edge.watch.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger import State as LedgerState
-from colvi_edge.watch.messages import Started
+from colvi_edge.watch.messages import UNKNOWN, Model, Started
+from colvi_edge.watch.rollout import counted, model_lines, others_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.states import State
 from colvi_edge.watch.typed import made
@@ -31,6 +32,12 @@ SILENT_AFTER_S = 30.0
 WAITING_SHOWN = 100  # of the files that have to wait; there may be 10^5
 _LISTED = 20  # of each list of files in the table; JSON has all
 _MAX_BYTES = 2**23  # a hundred of the longest paths and sentences take some five million
+End = Literal["", "finished", "stopped"]
+"""How a daemon ended: not yet, or without a word; with all done that was there; by a signal."""
+
+AILING = 7
+"""Exit code of a daemon that does not run, or that something ails."""
+
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 
 
@@ -59,6 +66,9 @@ class Status:
         last: the last final answer.
         model: what judges.
         not_read: files in image formats that are not read, by suffix, of the last whole scan.
+        once: it diagnoses what is there, and ends.
+        judged: files whose results were written since it started.
+        end: how it ended.
     """
 
     folder: str
@@ -73,6 +83,19 @@ class Status:
     last: Last | None
     model: Started | None
     not_read: dict[str, int] = field(default_factory=dict)
+    once: bool = False
+    judged: int = 0
+    end: End = ""
+
+
+def count_words(counts: Mapping[str, int]) -> str:
+    """Return how many files are in which state, those in none left out: `12 done, 1 error`."""
+    words = [
+        counted(count, "error") if what == "failed" else f"{count:,} {what}"
+        for what, count in counts.items()
+        if count
+    ]
+    return ", ".join(words) or "no files yet"
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -102,7 +125,10 @@ def read_status(path: Path) -> Status | None:
 
 
 def show_status(folder: Path, as_json: bool) -> int:
-    """Print how the daemon of a folder is; return 0 if it runs and nothing ails it, else 1.
+    """Print how the daemon of a folder is; return 0 if it runs, or did all it was to do, and nothing ails it.
+
+    Returns:
+        0, or `AILING`.
 
     Raises:
         UsageError: none ever watched the folder.
@@ -120,7 +146,13 @@ def show_status(folder: Path, as_json: bool) -> int:
             print(printable_json(json.dumps(plain)))  # noqa: T201 - data for a pipe
         else:
             _print(folder, status, running, silent_s, ledger)
-    return int(not running or status is None or bool(status.states) or silent_s > SILENT_AFTER_S)
+    well = status is not None and not status.states and silent_s <= SILENT_AFTER_S
+    return 0 if well and (running or _did_all(status)) else AILING
+
+
+def _did_all(status: Status | None) -> bool:
+    """Return whether a daemon that runs no more was to diagnose what was there, and did."""
+    return status is not None and status.end == "finished" and not status.pending + status.settling
 
 
 def _disk_trouble(path: Path) -> State | None:
@@ -147,6 +179,14 @@ class _NoLedger:
         """See `LedgerReader`."""
         return ()
 
+    def models(self) -> list[Judged]:
+        """See `LedgerReader`."""
+        return []
+
+    def wanted_count(self) -> int:
+        """See `LedgerReader`."""
+        return 0
+
     def explained(self) -> AbstractContextManager[None]:
         """See `LedgerReader`."""
         return nullcontext()
@@ -170,6 +210,7 @@ def _as_plain(
 ) -> dict[str, Any]:
     said = {} if status is None else asdict(status)
     said.pop("said_s", None)
+    current = _current(status)
     plain = {
         **said,
         "folder": str(folder.absolute()),
@@ -178,8 +219,27 @@ def _as_plain(
         "files": _counts(status, ledger),
         "failed": [_entry(entry) for entry in ledger.in_state("failed")],
         "quarantined": [_entry(entry) for entry in ledger.in_state("quarantined")],
+        "models": [
+            {**asdict(found.model), "results": found.results, "current": found.model == current != UNKNOWN}
+            for found in _by_model(status, ledger)
+        ],
+        "again": ledger.wanted_count(),
     }
     return {name: value for name, value in plain.items() if name not in ("pending", "settling")}
+
+
+def _current(status: Status | None) -> Model:
+    """Return the model that judges, or did last."""
+    return status.model.judge if status and status.model else UNKNOWN
+
+
+def _by_model(status: Status | None, ledger: LedgerReader | _NoLedger) -> list[Judged]:
+    """Return how many results are of which model, that of the daemon first."""
+    current, judged = _current(status), ledger.models()
+    if current == UNKNOWN:
+        return judged
+    mine = sum(found.results for found in judged if found.model.sha256 == current.sha256)
+    return [Judged(current, mine), *others_of(judged, current)]
 
 
 def _counts(status: Status | None, ledger: LedgerReader | _NoLedger) -> dict[str, int]:
@@ -202,32 +262,51 @@ def _print(
     console = wide_console()
     name = shown(str(folder.absolute()))
     if not running:
-        last = f"; its last word was at {_time(status.said)}" if status else ""
-        console.print(f"{name}: [red]the daemon is not running[/]{last}")
+        console.print(f"{name}: {_end_words(status)}")
     elif status is None or silent_s > SILENT_AFTER_S:
         console.print(f"{name}: [red]the daemon runs, but has said nothing for {silent_s:.0f} s[/]")
     elif not status.ready:
         console.print(f"{name}: starting since {_time(status.started)}")
     else:
-        console.print(f"{name}: [green]watching[/] since {_time(status.started)}")
+        what = "diagnosing what is there" if status.once else "watching"
+        console.print(f"{name}: [green]{what}[/] since {_time(status.started)}")
     for state in status.states if status else ():
         console.print(f"[red]{shown(state.name)}[/] since {_time(state.since)}: {shown(state.why)}")
         if state.folder:
             console.print("    " + shown(unambiguous_name(str(folder.absolute() / state.folder))))
-    counts = _counts(status, ledger)
-    console.print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    console.print(count_words(_counts(status, ledger)))
     for suffix, count in sorted(status.not_read.items()) if status else ():
         console.print(shown(unread_words(suffix, count)))
     if status and status.model:
         model = status.model
         console.print(shown(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
+    for line in model_lines(_by_model(status, ledger), ledger.wanted_count(), folder.absolute()):
+        console.print(shown(line))
     if status and status.last:
         words = shown(f"{status.last.path}: {status.last.words}")
         at = _time(_utc(status.last.at))
         console.print(f"last: {words}, at {at}, {status.last.latency_ms:.0f} ms after its close")
-    _print_files(console, "failed", ledger.in_state("failed"))
+    _print_files(console, "error", ledger.in_state("failed"))
     _print_files(console, "quarantined", ledger.in_state("quarantined"))
     _print_files(console, "waiting", status.waiting if status else ())
+
+
+def _end_words(status: Status | None) -> str:
+    """Return why no daemon runs, as markup."""
+    if status is None:
+        return "[red]the daemon is not running[/]"
+    at = _time(status.said)
+    if status.end == "finished":
+        colour = "green" if _did_all(status) else "yellow"
+        judged = f"judged {counted(status.judged, 'file')}" if status.judged else "nothing was to be judged"
+        left = status.pending + status.settling
+        return f"[{colour}]finished[/] at {at}, {judged}{f', {left:,} left' if left else ''}"
+    what = "--once was interrupted" if status.once else "the daemon is not running"
+    return (
+        f"[red]{what}[/]; it was stopped at {at}"
+        if status.end
+        else f"[red]{what}[/]; its last word was at {at}"
+    )
 
 
 def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting]) -> None:

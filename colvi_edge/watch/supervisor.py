@@ -21,6 +21,7 @@ from contextlib import closing, nullcontext, suppress
 from datetime import datetime
 from typing import cast
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.watch import journal
@@ -49,6 +50,8 @@ from colvi_edge.watch.metrics import Metrics
 from colvi_edge.watch.notify import notify
 from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.reporter import Reporter
+from colvi_edge.watch.retry import wanted_by
+from colvi_edge.watch.rollout import counted
 from colvi_edge.watch.schedule import OUTAGES
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.signals import Signals
@@ -127,19 +130,19 @@ class Supervisor:
         self._commands = commands
         self._states = States()
         metrics = Metrics(str(settings.root), _seconds(ledger.last_done_at()))
-        self._desk = Desk(ledger, metrics, self._states, now)
+        self._desk = Desk(ledger, metrics, self._states, now, settings.anew)
         self._lookout = Lookout(self._start_scanner, self._states)
         self._workers = Workers(self._start_worker, settings.bundle, self._states)
         self._publishing = Publishing(self._start_publisher if settings.report else None, self._states)
         parts = (self._states, ledger, metrics, self._desk, self._lookout, self._workers)
-        self._reporter = Reporter(settings.root, folder.status, settings.metrics, parts)
+        self._reporter = Reporter(settings, folder.status, parts)
         self._drain = (
             Drain(self._desk, self._lookout, self._workers, self._states, now) if settings.once else None
         )
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals, selectors.EVENT_READ)
         self._exit_code: int | None = None
-        self._stopping = self._reloading = False
+        self._stopping = self._reloading = self._drained = False
         self._late_root = False  # the folder was not there when this process began
         self._output_dir = str(settings.output_dir) if settings.output_dir else None
         self._mount = ledger.mount  # of the folder when it was last seen
@@ -209,10 +212,12 @@ class Supervisor:
             self._look_after_state(now)
             self._lookout.tick(now)
             self._workers.tick(idle=not self._desk.schedule.given, now=now)
+            if self._workers.started:
+                self._desk.judge_with(self._workers.started.judge, self._settings.root, now)
             self._take_up_retry(now)
             self._give(now)
             if self._drain and self._drain.is_over(now):
-                self._exit_code = 0
+                self._exit_code, self._drained = 0, True
         self._publishing.tick(self._desk.answers, mount, now, self._results_mount)
         self._name_trouble()
         self._reporter.tick(now)
@@ -358,7 +363,10 @@ class Supervisor:
         try:
             if not self._folder.retry.is_file():
                 return
-            self._desk.retry(now)
+            wanted = wanted_by(self._folder.retry)
+            if wanted is Replace.STALE and self._desk.awaits_model:
+                return
+            self._desk.retry(now, wanted)
             self._folder.retry.unlink()
         except (sqlite3.Error, OSError) as error:
             self._states.hold("retry", "ledger", f"the state folder cannot be written: {error}")
@@ -399,7 +407,9 @@ class Supervisor:
         if given and not self._workers.held_up:
             self._desk.absolve()
         what = f"{self.lost}; it begins anew" if self.lost else "stopped"
-        log.info("%s; %d files are handed back", what, len(given), extra={"COLVI_EVENT": "stopped"})
+        back = counted(len(given), "file is", "files are")
+        log.info("%s; %s handed back", what, back, extra={"COLVI_EVENT": "stopped"})
+        self._reporter.end = "finished" if self._drained else "stopped"
         self._reporter.say(time.monotonic())
 
 

@@ -51,6 +51,11 @@ def read_environment(text: str) -> dict[str, str]:
     return settings
 
 
+def variables_of(text: str) -> list[str]:
+    """Return the variables that an environment file sets, or shows how to set in a comment."""
+    return re.findall(r"(?m)^\s*[#;]?\s*(COLVI_EDGE_[A-Z_]+)=", text)
+
+
 def _set(text: str, key: str, value: str) -> str:
     """Return a text with the line `key=` changed, also where it was a comment."""
     return re.sub(rf"(?m)^#?{key}=.*", f"{key}={value}".replace("\\", r"\\"), text)

@@ -15,6 +15,7 @@ from colvi_edge.errors import (
     NotAnImageError,
 )
 from colvi_edge.outputs.folder import explained
+from colvi_edge.outputs.sidecar import Image
 from colvi_edge.watch.child import supervisor_lives
 from colvi_edge.watch.messages import Condemn, Mount, Publish, Signature, Work
 from colvi_edge.watch.root import PinnedRoot
@@ -66,6 +67,8 @@ class WatchedFile:
 
     def open(self) -> int:
         """Return a descriptor of the raw file in the state that was announced."""
+        if isinstance(self.work, Condemn):
+            raise CondemnedError(self.work.message)
         with self._places.root(self.work.mount) as root:
             try:
                 raw = root.open_raw(self.work.path)
@@ -79,9 +82,18 @@ class WatchedFile:
             raise ChangedFileError("changed since it was found at rest; it will be looked at again")
         return raw
 
-    def has_bytes(self, length: int | None) -> bool:
-        """Return whether the announced file has this length."""
-        return isinstance(self.work, Work) and self.work.signature.bytes == length
+    def may_be(self, image: Image) -> bool:
+        """Return whether the announced file has the length of what a record is of.
+
+        Of a file that must not be read the time counts, too: nobody will hash it.
+        """
+        if isinstance(self.work, Work):
+            return image.bytes in (None, self.work.signature.bytes)
+        try:
+            state = self._state()
+        except (ColviEdgeError, OSError):
+            return True
+        return image.bytes in (None, state.bytes) and image.mtime_ns in (None, state.mtime_ns)
 
     @contextmanager
     def results(self) -> Iterator[int]:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 
 from colvi_edge.watch.away import away, is_unanswered
 from colvi_edge.watch.events import Observation, Trust
-from colvi_edge.watch.ledger import LedgerReader
+from colvi_edge.watch.ledger import Entry, LedgerReader
 from colvi_edge.watch.messages import Message, Scanned, ScannerSettings, Signature
 from colvi_edge.watch.mounts import is_share
 from colvi_edge.watch.place import Place
-from colvi_edge.watch.scan import Found, Leftover, Scan, result_paths
+from colvi_edge.watch.result_files import ResultFiles, is_container, lacks_files, result_names
+from colvi_edge.watch.scan import Found, Leftover, Scan
 from colvi_edge.watch.schedule import BARRED_TOLD
 from colvi_edge.watch.settle import Settling
 from colvi_edge.watch.sweep import STALE_S, Sweep
@@ -68,7 +69,10 @@ class Watching:
         self._excused = True  # no event can have announced what the next scan finds
         self._took_s = 0.0
         self._missed = 0
-        self._offered_again: set[str] = set()  # for want of a result, which has not come yet
+        self._offered_again: set[str] = set()  # for want of a file of its result, which has not come yet
+        self._complete: dict[
+            str, int
+        ] = {}  # files that are all of a result, where they are not the usual ones
         self._unread: list[str] = []
 
     @property
@@ -229,7 +233,7 @@ class Watching:
 
     def _walked(self) -> Iterator[None]:
         began = time.monotonic()
-        scan = Scan(self._place, self._known, self._settings.marker)
+        scan = Scan(self._place, self._known, self._settings.marker, self._settings.ome_tiff)
         for item in scan:
             if isinstance(item, Found):
                 self._found(item, anew=False)
@@ -237,10 +241,17 @@ class Watching:
                 self._sweep.saw(self._place.results, item.path, item.signature, time.monotonic())
             yield
         offered_again, self._offered_again = self._offered_again, set()
-        for found in scan.bare:
-            if found.path in offered_again:
+        complete, self._complete = self._complete, {}
+        for found in scan.partial:
+            entry = None
+            whole = complete.get(found.path) == found.files
+            if not whole and (entry := self._settled_entry(found)):
+                whole = not self._lacks_files(found, entry)
+            if whole:
+                self._complete[found.path] = found.files
+            elif found.path in offered_again:
                 self._offered_again.add(found.path)
-            elif self._lost_its_result(found):
+            elif entry:
                 self._found(found, anew=True)
             yield
         self._sweep.scan_ended()
@@ -271,10 +282,33 @@ class Watching:
         if anew and found.path in self._settling:
             self._offered_again.add(found.path)
 
-    def _lost_its_result(self, found: Found) -> bool:
-        """Return whether a file that the ledger takes for done has no result now."""
+    def _settled_entry(self, found: Found) -> Entry | None:
+        """Return what the ledger knows of a file in this very state; None if it is still worked on."""
         entry = self._ledger.entry(found.path)
         if entry is None or entry.state == "pending" or entry.signature != found.signature:
+            return None
+        return entry
+
+    def _lacks_files(self, found: Found, entry: Entry) -> bool:
+        """Return whether files are gone of the result that the ledger takes for done."""
+        folder, _, name = found.path.rpartition("/")
+        failed = entry.state != "done"
+        if not lacks_files(found.files, entry.files, name, failed=failed):
             return False
-        # Asked once more: it may have been written since the folder was listed.
-        return not any(self._place.results.exists(path) for path in result_paths(found.path))
+        # Counted once more: it may have been written since the folder was listed.
+        return lacks_files(self._files_there(folder, name), entry.files, name, failed=failed)
+
+    def _files_there(self, folder: str, name: str) -> int:
+        results = self._place.results
+        if not is_container(name):
+            prefix = f"{folder}/" if folder else ""
+            return sum(results.exists(prefix + path) for path in result_names(name))
+        try:
+            listed = results.open_folder(folder)
+        except OSError:
+            return 0
+        try:
+            names = set(os.listdir(listed))  # noqa: PTH208 - pathlib knows no descriptors
+            return ResultFiles(names, [name]).count(name)
+        finally:
+            os.close(listed)

@@ -8,13 +8,12 @@ state that was read, the root on its mount, and the supervisor alive.
 """
 
 import errno
-import hashlib
 import os
 import select
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from colvi_edge.acquisition import Limits
 from colvi_edge.choices import OverlayChoice, Replace
@@ -28,9 +27,9 @@ from colvi_edge.errors import (
     IncompleteFileError,
     OutputError,
 )
-from colvi_edge.outputs.folder import intact_result
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
+from colvi_edge.standing import keeps, kept_result
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.kept_bundles import kept_bundle
 from colvi_edge.watch.messages import (
@@ -40,6 +39,7 @@ from colvi_edge.watch.messages import (
     Finish,
     Finished,
     Line,
+    Model,
     Refused,
     Result,
     Started,
@@ -58,12 +58,13 @@ from colvi_edge.watch.watched_file import (
     WatchedFile,
     error_number,
 )
+from colvi_edge.watch.whose import NOTHING, Whose
+from colvi_edge.writing import write_error
 
 ALIVE_EVERY_S = 2.0
+REPLACED = "the result before it is now .colvi.prev.json"
 NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
-
-_CHUNK = 1 << 20
 
 _FOLDER_WIDE = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full", errno.EROFS: "read-only"}
 
@@ -76,17 +77,23 @@ class Worker:
         self._line = line
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
+        self._model = ""  # SHA-256 of what judges
+        # What an image failed for whose earlier result stands.
+        self._outlasted: dict[int, ColviEdgeError] = {}
 
     def run(self) -> None:
         """Work until told to finish, or the supervisor ends."""
         settings = self._settings
         try:
             bundle, not_kept = kept_bundle(settings.bundle, settings.keep)
+            self._model = bundle.sha256
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
             places = Places(settings.root, settings.output_dir)
             overlay = OverlayChoice(settings.overlay)
-            diagnoser = Diagnoser(bundle, engine, settings.channels, limits, overlay, Replace.ALL)
+            diagnoser = Diagnoser(
+                bundle, engine, settings.channels, limits, overlay, Replace.ALL, settings.pixel_size_um
+            )
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
         except ColviEdgeError as error:
@@ -103,10 +110,11 @@ class Worker:
                 device=info.device,
                 reason=info.reason,
                 not_kept=not_kept,
+                model_version=Model.of(bundle.name, bundle.version, bundle.sha256).version,
             )
         )
         try:
-            for outcome in process(diagnoser, self._files(diagnoser, places)):
+            for outcome in process(diagnoser, self._files(places)):
                 self._answer(outcome)
         except EngineLostError as error:
             # The engine's fault, not the files': their attempts must not count against them.
@@ -115,15 +123,15 @@ class Worker:
             raise
         engine.close()
 
-    def _files(self, diagnoser: Diagnoser, places: Places) -> Iterator[WatchedFile]:
+    def _files(self, places: Places) -> Iterator[WatchedFile]:
         for work in self._given():
             file = self._begun[work.number] = WatchedFile(work, places)
             if isinstance(work, Condemn):
-                self._condemn(file, work, diagnoser)
-            elif work.anew or not (result := self._has_result(file)):
-                yield file
-            else:
+                self._condemn(file, work)
+            elif result := self._kept_result(file, Replace(work.anew)):
                 self._say(work.number, "same", result)
+            else:
+                yield file
 
     def _given(self) -> Iterator[Work | Condemn]:
         while True:
@@ -139,20 +147,16 @@ class Worker:
                 if isinstance(message, Work | Condemn):
                     yield message
 
-    def _has_result(self, file: WatchedFile) -> Sidecar | Index | None:
-        """Return the intact result of exactly this content: nothing is judged twice."""
-        try:
-            with file.results() as folder:
-                result = intact_result(folder, file.name)
-            if not result or result.status == "error" or not file.has_bytes(result.image.bytes):
-                return None
-            return result if result.image.sha256 == sha256_of(file.open) else None
-        except (ColviEdgeError, OSError):
-            return None  # what stands in the way will be met, and told, on the usual way
+    def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
+        """Return the intact result of exactly this content: nothing is judged twice that need not be."""
+        if anew is Replace.ALL:
+            return None
+        is_kept = keeps(anew, self._model) if anew is Replace.STALE else _any_model
+        return kept_result(file, is_kept, failed_too=True)
 
-    def _condemn(self, file: WatchedFile, work: Condemn, diagnoser: Diagnoser) -> None:
+    def _condemn(self, file: WatchedFile, work: Condemn) -> None:
         try:
-            diagnoser.write_error(CondemnedError(work.message), file)
+            write_error(CondemnedError(work.message), file)
         except ColviEdgeError as trouble:
             self._answer(Outcome(file, trouble))
         else:
@@ -161,8 +165,16 @@ class Worker:
     def _answer(self, outcome: Outcome[WatchedFile]) -> None:
         file, result = outcome.job, outcome.result
         number = file.work.number
-        if outcome.image_key:
-            return  # the file's own answer follows
+        if outcome.replaced:
+            file.note(REPLACED)
+        if outcome.image_key:  # the file's own answer follows
+            if outcome.stands is not None and isinstance(result, ColviEdgeError):
+                self._outlasted[number] = result
+            return
+        outlasted, stands = self._outlasted.pop(number, None), outcome.stands
+        if outlasted is not None and isinstance(result, Index):
+            stands = result
+            result = outlasted
         if isinstance(result, Sidecar | Index):
             self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
             return
@@ -174,12 +186,12 @@ class Worker:
             self._say(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, BlockedOutputError):
             neither = isinstance(result, BlockedRecordError)
-            self._say(number, "again" if neither else "error", words=str(result), kind=result.kind)
+            self._say(number, "again" if neither else "error", None, str(result), result.kind, stands)
         elif isinstance(result, OutputError):
             done: Result = "error" if code in PERMANENT else "again"
-            self._say(number, done, words=str(result), kind=output_kind(result))
+            self._say(number, done, None, str(result), output_kind(result), stands)
         elif file.is_final(result):
-            self._say(number, "error", words=str(result), kind=result.kind)
+            self._say(number, "error", None, str(result), result.kind, stands)
         else:
             kind = IncompleteFileError.kind if code in MAY_BE_HELD else result.kind
             self._say(number, "again", words=str(result), kind=kind)
@@ -191,6 +203,7 @@ class Worker:
         result: Sidecar | Index | None = None,
         words: str = "",
         kind: str = "",
+        stands: Sidecar | Index | None = None,
     ) -> None:
         file = self._begun.pop(number)
         took_ms = round(1000 * (time.monotonic() - file.began), 1)
@@ -200,7 +213,20 @@ class Worker:
             words = ", ".join([verdict(result), *dict.fromkeys(file.notes)])
         if isinstance(result, Sidecar):
             revision = result.revision
-        self._line.send(Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms))
+        model, files = self._stands_at(file, result or stands)
+        self._line.send(
+            Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
+        )
+
+    def _stands_at(self, file: WatchedFile, result: Sidecar | Index | None) -> Whose:
+        """Return what a result is that stands beside a raw file, whether it was just written or kept."""
+        if not isinstance(result, Index):
+            return Whose.of(result) if result else NOTHING
+        try:
+            with file.results() as folder:
+                return Whose.of_index(result, folder, file.name, self._model)
+        except ColviEdgeError:  # the folder went away since
+            return NOTHING
 
 
 def output_kind(error: OutputError) -> str:
@@ -210,6 +236,11 @@ def output_kind(error: OutputError) -> str:
     if isinstance(cause, PermissionError) and cause.filename2 is None:
         return NOT_WRITABLE
     return _FOLDER_WIDE.get(error_number(error) or 0, error.kind)
+
+
+def _any_model(_: Sidecar) -> bool:
+    """Return True: what was judged once is not judged again, whichever model it was."""
+    return True
 
 
 def _is_of_file(error: ColviEdgeError) -> bool:
@@ -224,15 +255,6 @@ def verdict(result: Sidecar | Index) -> str:
         words = [f"{counts[status]} {status}" for status in ("ok", "rejected", "error") if counts[status]]
         return f"images: {', '.join(words)}"
     return "rejected" if result.score is None else f"{result.diagnosis}, score {result.score:.1f}"
-
-
-def sha256_of(opened: Callable[[], int]) -> str:
-    """Return the hash of a file that `opened` opens."""
-    digest = hashlib.sha256()
-    with os.fdopen(opened(), "rb") as file:
-        while block := file.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def main() -> None:

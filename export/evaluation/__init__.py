@@ -7,7 +7,7 @@ Needs no torch. What judged them, a checkpoint, an engine or a baseline, is not 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,21 @@ from colvi_edge.diagnosis import VOTES, Verdict, diagnose
 from colvi_edge.outputs.sidecar import Software
 from colvi_edge.printable import printable_name
 
-from . import metrics
+from . import intervals, metrics
+from .chance import against_chance
+from .intervals import Answers
 from .record import (
     METRICS,
     Bin,
     ComparisonRecord,
     Curve,
     Dataset,
+    Division,
     Evaluation,
     EvaluationRecord,
     Figures,
     ImageJudged,
+    Intervals,
     Level,
     Method,
     Model,
@@ -107,16 +111,30 @@ class Judged:
         return self.p_patient.astype(np.float64) - self.p_control
 
 
-def evaluate(judged: Judged, names: Sequence[str]) -> Evaluation:
+def evaluate(judged: Judged, names: Sequence[str], groups: Sequence[str] | None = None) -> Evaluation:
     """Compare votes and diagnoses with the truth.
 
     Args:
         judged: all patches of each of its images.
         names: of images; `judged.image` is the place in it.
+        groups: whose images they are, in the order of the names: those of one are alike; without it each
+            image stands for itself.
 
     Raises:
         ValueError: a probability is no float32 from 0 to 1.
     """
+    return _evaluated(judged, names, groups)[0]
+
+
+class _Evaluated(NamedTuple):
+    """An evaluation with the answers that it counted."""
+
+    evaluation: Evaluation
+    patches: Answers
+    images: Answers
+
+
+def _evaluated(judged: Judged, names: Sequence[str], groups: Sequence[str] | None) -> _Evaluated:
     probabilities = np.stack([judged.p_control, judged.p_patient], axis=-1)[np.newaxis]
     vote = diagnose(probabilities).vote[0]
     right = vote == judged.label
@@ -129,9 +147,14 @@ def evaluate(judged: Judged, names: Sequence[str]) -> Evaluation:
     found = [diagnose(probabilities[:, member == place]) for place in range(len(numbers))]
     scores = np.array([100 - diagnosis.score for diagnosis in found])
     said = np.array([get_args(Verdict).index(diagnosis.verdict) for diagnosis in found])
-    return Evaluation(
-        patch=_level(judged.label, vote, judged.likeness),
-        image=_level(truth, said, scores),
+    group = numbers
+    if groups is not None:
+        group = np.unique([groups[number] for number in numbers], return_inverse=True)[1].reshape(-1)
+    patches = _answers(judged.label, vote, judged.likeness, group[member.reshape(-1)])
+    images = _answers(truth, said, scores, group)
+    evaluation = Evaluation(
+        patch=_level(patches, vote, intervals.of_patches(patches)),
+        image=_level(images, said, intervals.of_images(images, _auc(images))),
         calibration_error=None if bins is None else metrics.calibration_error(bins),
         reliability=None if bins is None else tuple(Bin(**one._asdict()) for one in bins),
         roc=Roc(patch=_curve(judged.label, judged.likeness), image=_curve(truth, scores)),
@@ -145,6 +168,7 @@ def evaluate(judged: Judged, names: Sequence[str]) -> Evaluation:
             for number, label, diagnosis in zip(numbers, truth, found, strict=True)
         ),
     )
+    return _Evaluated(evaluation, patches, images)
 
 
 def evaluation_record(
@@ -156,56 +180,83 @@ def evaluation_record(
         model=model,
         dataset=dataset,
         notes=tuple(notes),
+        chance=tuple(against_chance({model.name: (evaluation.image, evaluation.image)})),
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
     )
 
 
 def comparison_record(
-    methods: Mapping[str, Sequence[Evaluation]], dataset: Dataset, notes: Sequence[str] = ()
+    methods: Mapping[str, Sequence[Judged]],
+    names: Sequence[str],
+    dataset: Dataset,
+    notes: Sequence[str] = (),
+    *,
+    groups: Sequence[str] | None = None,
+    divisions: Sequence[Division] = (),
 ) -> ComparisonRecord:
     """Return several methods side by side, in the order given.
 
     Args:
-        methods: by name, the evaluation of each fold; of the same folds in the same order.
+        methods: by name, what was judged in each fold; of the same folds in the same order.
+        names: as of `evaluate`.
         dataset: what was judged.
         notes: sentences that a reader must know.
+        groups: as of `evaluate`.
+        divisions: who was for what in each fold.
 
     Raises:
         ValueError: methods were not tested on the same images, fold by fold.
     """
-    tested = {
-        tuple(tuple(image.name for image in fold.images) for fold in folds) for folds in methods.values()
-    }
+    tested = {tuple(tuple(np.unique(fold.image)) for fold in folds) for folds in methods.values()}
     if len(tested) != 1:
         raise ValueError(
             f"expected every method on the same images of the same folds; got {len(tested)} sets"
         )
+    found = [
+        _method(name, [_evaluated(fold, names, groups) for fold in folds]) for name, folds in methods.items()
+    ]
     return ComparisonRecord(
-        methods=tuple(_method(name, folds) for name, folds in methods.items()),
+        methods=tuple(found),
+        divisions=tuple(divisions),
         dataset=dataset,
         notes=tuple(notes),
+        chance=tuple(against_chance({one.name: (one.image, one.image.mean) for one in found})),
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
     )
 
 
-def _level(label: NDArray[np.int64], vote: NDArray[np.integer], likeness: NDArray[np.float64]) -> Level:
-    """Return the figures of votes, or of diagnoses: CONTROL, PATIENT or TIE."""
-    patient = label == PATIENT
-    counts = metrics.Confusion.count(patient, vote == label)
+def _answers(
+    label: NDArray[np.int64],
+    said: NDArray[np.integer],
+    likeness: NDArray[np.float64],
+    group: NDArray[np.int64],
+) -> Answers:
+    """Return votes, or diagnoses, CONTROL, PATIENT or TIE, as the answers of one fold."""
+    return Answers(label == PATIENT, said == label, likeness, group, np.zeros(len(label), np.int64))
+
+
+def _auc(answers: Answers) -> float | None:
+    return metrics.auc(answers.patient, answers.likeness)
+
+
+def _level(answers: Answers, said: NDArray[np.integer], interval: Intervals | None) -> Level:
+    """Return the figures of answers, `said` being CONTROL, PATIENT or TIE."""
+    counts = metrics.Confusion.count(answers.patient, answers.right)
     return Level(
         tp=counts.tp,
         tn=counts.tn,
         fp=counts.fp,
         fn=counts.fn,
-        undecided=int(np.sum(vote == TIE)),
+        undecided=int(np.sum(said == TIE)),
         accuracy=counts.accuracy,
         precision=counts.precision,
         sensitivity=counts.sensitivity,
         specificity=counts.specificity,
         f1=counts.f1,
-        auc=metrics.auc(patient, likeness),
+        auc=_auc(answers),
+        interval=interval,
     )
 
 
@@ -218,12 +269,16 @@ def _plain(points: NDArray[np.float64]) -> Curve:
     return tuple((float(x), float(y)) for x, y in points.round(5))
 
 
-def _method(name: str, folds: Sequence[Evaluation]) -> Method:
+def _method(name: str, evaluated: Sequence[_Evaluated]) -> Method:
+    folds = [one.evaluation for one in evaluated]
+    patches = Answers.together([one.patches for one in evaluated])
+    images = Answers.together([one.images for one in evaluated])
+    auc = _spread([fold.image.auc for fold in folds])[0]
     mean, sd = _spread([fold.calibration_error for fold in folds])
     return Method(
         name=name,
-        patch=_pooled([fold.patch for fold in folds]),
-        image=_pooled([fold.image for fold in folds]),
+        patch=_pooled([fold.patch for fold in folds], intervals.of_patches(patches)),
+        image=_pooled([fold.image for fold in folds], intervals.of_images(images, auc)),
         calibration_error_mean=mean,
         calibration_error_sd=sd,
         roc=Roc(
@@ -234,7 +289,7 @@ def _method(name: str, folds: Sequence[Evaluation]) -> Method:
     )
 
 
-def _pooled(levels: Sequence[Level]) -> Pooled:
+def _pooled(levels: Sequence[Level], interval: Intervals | None) -> Pooled:
     spread = {name: _spread([getattr(level, name) for level in levels]) for name in METRICS}
     return Pooled(
         tp=sum(level.tp for level in levels),
@@ -244,6 +299,7 @@ def _pooled(levels: Sequence[Level]) -> Pooled:
         undecided=sum(level.undecided for level in levels),
         mean=Figures(**{name: mean for name, (mean, _) in spread.items()}),
         sd=Figures(**{name: sd for name, (_, sd) in spread.items()}),
+        interval=interval,
     )
 
 

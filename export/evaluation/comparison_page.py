@@ -12,33 +12,52 @@ from .elements import (
     confusion,
     curves,
     facts,
+    how_sure,
     page,
     scores,
     side_by_side,
     table,
+    with_interval,
 )
 from .record import HEADINGS, METRICS, Bin, ComparisonRecord, ImageJudged, Method, figure
+
+_MEAN_CURVE = (
+    "Mean over the folds of the sensitivity at each false positive rate, and of the areas. The diagonal is "
+    "chance."
+)
 
 
 def render(record: ComparisonRecord) -> str:
     """Return the page of a comparison."""
     return page(
         record,
-        "colvi-edge comparison",
+        f"colvi-edge {_kind(record)}",
         [
             _lead(record),
             _figures(record),
             curves(
                 {method.name: method.roc for method in record.methods},
                 {method.name: (method.patch.mean.auc, method.image.mean.auc) for method in record.methods},
-                "Mean over the folds of the sensitivity at each false positive rate, and of the areas. The "
-                "diagonal is chance.",
+                _MEAN_CURVE if len(record.methods[0].folds) > 1 else "The diagonal is chance.",
             ),
             _folds(record),
             _wrong(record),
-            facts(record, record.methods[0].image, Folds=str(len(record.methods[0].folds))),
+            _who(record),
+            facts(record, record.methods[0].image, **_number_of_folds(record)),
         ],
     )
+
+
+def _kind(record: ComparisonRecord) -> str:
+    """Return what it is: only several methods are compared."""
+    if len(record.methods) > 1:
+        return "comparison"
+    return "cross-validation" if len(record.methods[0].folds) > 1 else "training"
+
+
+def _number_of_folds(record: ComparisonRecord) -> dict[str, str]:
+    folds = len(record.methods[0].folds)
+    return {"Folds": str(folds)} if folds > 1 else {}
 
 
 def _lead(record: ComparisonRecord) -> str:
@@ -54,7 +73,7 @@ def _lead(record: ComparisonRecord) -> str:
 
 
 def _figures(record: ComparisonRecord) -> str:
-    body = ""
+    body, several, folds = "", len(record.methods) > 1, len(record.methods[0].folds)
     for heading, level in (("Patches", "patch"), ("Images, by the majority of their patches", "image")):
         best = {
             name: max((getattr(getattr(method, level).mean, name) or 0.0) for method in record.methods)
@@ -65,17 +84,17 @@ def _figures(record: ComparisonRecord) -> str:
             pooled = getattr(method, level)
             cells = []
             for name in METRICS:
-                mean, sd = getattr(pooled.mean, name), getattr(pooled.sd, name)
-                cell = figure(mean) + (f" <small>± {figure(sd)}</small>" if sd is not None else "")
-                cells.append(f"<b>{cell}</b>" if mean == best[name] else cell)
+                cell, mean = with_interval(pooled.read(name)), getattr(pooled.mean, name)
+                cells.append(f"<b>{cell}</b>" if several and mean == best[name] else cell)
             rows.append([escape(method.name), *cells])
         body += f"<h3>{heading}</h3>" + table(["method", *HEADINGS], rows, "spread")
-    return section(
-        "Methods side by side",
-        "Mean ± standard deviation over the folds, patient being the positive class; the best of each column "
-        "is bold.",
-        body,
-    )
+    words = "Patient is the positive class."
+    if folds > 1:
+        words += " Mean ± standard deviation over the folds, whose images the intervals take together."
+    if several:
+        words += " The best of each column is bold."
+    title = "Methods side by side" if several else "Figures"
+    return section(title, f"{words} {how_sure(record.methods[0].patch)}", body)
 
 
 def _wrong(record: ComparisonRecord) -> str:
@@ -93,12 +112,18 @@ def _wrong(record: ComparisonRecord) -> str:
         cells = [_score(by[method.name]) for method in record.methods]
         rows.append([escape(first.name), first.truth, *cells])
     listed = table(["image", "truth", *(escape(method.name) for method in record.methods)], rows)
+    whose = "By at least one method, with their scores" if len(record.methods) > 1 else "With their scores"
+    every = (
+        "Every method judges every image right."
+        if len(record.methods) > 1
+        else "Every image is judged right."
+    )
     return section(
         "Images judged wrong",
-        "By at least one method, with their scores, the share of control votes in percent; bold if wrong.",
+        f"{whose}, the share of control votes in percent (100 = control); bold if wrong.",
         f"<details><summary><h3>{len(rows)} of {len(judged)}</h3></summary>{listed}</details>"
         if rows
-        else '<p class="good">Every method judges every image right.</p>',
+        else f'<p class="good">{every}</p>',
     )
 
 
@@ -112,29 +137,56 @@ def _folds(record: ComparisonRecord) -> str:
         f"<details{opened}><summary><h3>{escape(method.name)}</h3></summary>{_method(method)}</details>"
         for method in record.methods
     )
-    return section("Fold by fold", "", body)
+    title = "Fold by fold" if len(record.methods[0].folds) > 1 else "The test"
+    return section(title, "", body)
+
+
+def _who(record: ComparisonRecord) -> str:
+    """Return which images were for what."""
+    body = ""
+    for number, division in enumerate(record.divisions, 1):
+        rows = [
+            [words, str(len(names)), escape(", ".join(names))]
+            for words, names in (
+                ("to learn from", division.training),
+                ("to choose the epoch", division.validation),
+                ("to test on", division.test),
+            )
+        ]
+        heading = f"Fold {number}" if len(record.divisions) > 1 else "Names"
+        listed = table(["part", "images", "names"], rows, "names")
+        body += f"<details><summary><h3>{heading}</h3></summary>{listed}</details>"
+    return body and section(
+        "Which images were for what", "No subject, where it is known, and no file is in two parts.", body
+    )
 
 
 def _method(method: Method) -> str:
+    several = len(method.folds) > 1
     rows = [
         [
             f"fold {number}",
-            *(figure(getattr(fold.patch, name)) for name in METRICS),
+            *(with_interval(fold.patch.read(name)) for name in METRICS),
             f"{fold.image.right} of {fold.image.n}",
             figure(fold.calibration_error),
         ]
         for number, fold in enumerate(method.folds, 1)
     ]
+    all_folds = " of all folds" if several else ""
     mean, sd = method.calibration_error_mean, method.calibration_error_sd
     error = "This method gives no probabilities."
     if mean is not None:
         error = f"{CALIBRATION} Calibration error {figure(mean)}{'' if sd is None else f' ± {figure(sd)}'}."
     bins = _together([one for fold in method.folds for one in fold.reliability or ()])
     return (
-        table(["patches", *HEADINGS, "images right", "calibration error"], rows)
+        (
+            table(["patches", *HEADINGS, "images right", "calibration error"], rows, "spread")
+            if several
+            else ""
+        )
         + side_by_side(
-            ("Patches of all folds", confusion(method.patch, "patches")),
-            ("Images of all folds", confusion(method.image, "images")),
+            (f"Patches{all_folds}", confusion(method.patch, "patches")),
+            (f"Images{all_folds}", confusion(method.image, "images")),
         )
         + f'<h3>Scores of the images</h3><p class="quiet">{SCORES}</p>'
         + scores([image for fold in method.folds for image in fold.images])

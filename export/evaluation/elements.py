@@ -8,7 +8,20 @@ from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench.elements import row, section
 
 from . import plots
-from .record import Bin, Counts, Curve, Header, ImageJudged, Roc, figure
+from .intervals import LEVEL, NO_INTERVAL
+from .record import (
+    Bin,
+    Counts,
+    Curve,
+    Header,
+    ImageJudged,
+    Level,
+    Pooled,
+    Reading,
+    Roc,
+    between,
+    figure,
+)
 
 SIMULATED = "Simulated images: how a network does on real cultures, these figures do not say."
 CALIBRATION = (
@@ -16,8 +29,8 @@ CALIBRATION = (
     "80 % should be right."
 )
 SCORES = (
-    "Each dot is one image; its score is the share of control votes in percent. Controls belong to the right "
-    "of the middle, patients to the left; rings are judged wrong."
+    "Each dot is one image at its score (100 = control), the share of control votes in percent. Controls "
+    "belong to the right of the middle, patients to the left; rings are judged wrong."
 )
 
 
@@ -28,7 +41,9 @@ def page(record: Header, title: str, body: Iterable[str]) -> str:
         for package, name in (("colvi_edge.bench", "page.css"), ("colvi_edge.export.evaluation", "page.css"))
     )
     notes = [SIMULATED] if record.dataset.is_simulated else []
-    notices = "".join(f'<p class="notice">{escape(words)}</p>' for words in (*notes, *record.notes))
+    notices = "".join(
+        f'<p class="notice">{escape(words)}</p>' for words in (*notes, *record.chance, *record.notes)
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -112,6 +127,22 @@ def scores(images: Sequence[ImageJudged]) -> str:
         words = f"Scores of {len(group)} images of class {truth}, {right} judged right"
         body += row(f"{truth}s", plots.strip(group, words), f"<b>{right}</b> of {len(group)} right")
     return body + row("", plots.score_axis(), "")
+
+
+def how_sure(patches: Level | Pooled) -> str:
+    """Return what the small figures are, and why those of patches are not there."""
+    words = (
+        f"Small: the {100 * LEVEL:.0f} % interval, which does not take images of one subject, or patches of "
+        "one image, for independent."
+    )
+    return words if patches.interval else f"{words} {NO_INTERVAL}"
+
+
+def with_interval(reading: Reading) -> str:
+    """Return a figure with its spread and its interval, as far as it has them, as HTML."""
+    value, sd, interval = reading
+    spread = "" if sd is None else f" <small>± {figure(sd)}</small>"
+    return figure(value) + spread + (f" <small>{between(interval)}</small>" if interval else "")
 
 
 def facts(record: Header, images: Counts, **more: str) -> str:

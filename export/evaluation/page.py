@@ -12,10 +12,12 @@ from .elements import (
     confusion,
     curves,
     facts,
+    how_sure,
     page,
     scores,
     side_by_side,
     table,
+    with_interval,
 )
 from .record import HEADINGS, METRICS, EvaluationRecord, ImageJudged, figure
 
@@ -50,7 +52,10 @@ def render(record: EvaluationRecord) -> str:
 def _head(record: EvaluationRecord) -> str:
     image, patch = record.image, record.patch
     tiles = [
-        (heading, f"{figure(getattr(patch, name))} <small>images {figure(getattr(image, name))}</small>")
+        (
+            heading,
+            f"{with_interval(patch.read(name))} <small>images {with_interval(image.read(name))}</small>",
+        )
         for heading, name in zip(HEADINGS, METRICS, strict=True)
     ]
     if record.calibration_error is not None:
@@ -59,7 +64,7 @@ def _head(record: EvaluationRecord) -> str:
     return (
         f'<p class="lead"><b>{image.right} of {image.n}</b> images judged right, and '
         f"<b>{100 * patch.right / patch.n:.1f} %</b> of their {patch.n:,} patches.</p>\n"
-        f'<dl class="tiles">{shown}</dl>'
+        f'<dl class="tiles">{shown}</dl>\n<p class="quiet">{how_sure(record.patch)}</p>'
     )
 
 
@@ -97,4 +102,4 @@ def _listed(images: Sequence[ImageJudged]) -> str:
         [escape(image.name), image.truth, image.diagnosis, f"{image.score:.1f}"]
         for image in sorted(images, key=lambda image: (abs(image.score - 50), image.name))
     ]
-    return table(["image", "truth", "judged", "score"], rows)
+    return table(["image", "truth", "judged", "score (100 = control)"], rows)

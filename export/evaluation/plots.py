@@ -47,9 +47,11 @@ def reliability(bins: Sequence[Bin], words: str) -> str:
 def strip(images: Sequence[ImageJudged], words: str) -> str:
     """Return each image's score as a dot, the first on top, the last at the bottom; wrong ones stand out."""
     step = (STRIP_PX - 12) / max(1, len(images) - 1)
+    top = 6 if len(images) > 1 else STRIP_PX / 2
     dots = "".join(
         f'<circle class="{"hit" if image.right else "miss"}" cx="{image.score:.2f}%" '
-        f'cy="{6 + number * step:.1f}" r="4"><title>{escape(image.name)}: {image.score:.1f}</title></circle>'
+        f'cy="{top + number * step:.1f}" r="4">'
+        f"<title>{escape(image.name)}: {image.score:.1f}</title></circle>"
         for number, image in sorted(enumerate(images), key=lambda pair: not pair[1].right)
     )
     grid = "".join(

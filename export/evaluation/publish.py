@@ -1,5 +1,6 @@
 """What `colvi-edge train` and `evaluate` do with a record: print it, and draw it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from colvi_edge import RESEARCH_USE_ONLY
@@ -8,11 +9,12 @@ from colvi_edge.printable import printable_json, printable_name
 from colvi_edge.terminal import wide_console
 
 from . import comparison_page, page
+from .intervals import NO_INTERVAL
 from .record import ComparisonRecord, EvaluationRecord, figure, to_json
 from .table import as_table
 
-WIDE_COLUMNS = 120
-"""Of a terminal in which a comparison with its spread is not folded."""
+WIDE_COLUMNS = 92
+"""Of a terminal in which several methods with their spread are not cropped."""
 
 
 def publish(record: EvaluationRecord | ComparisonRecord, *, as_json: bool, html: Path | None) -> None:
@@ -22,17 +24,29 @@ def publish(record: EvaluationRecord | ComparisonRecord, *, as_json: bool, html:
         OutputError: the page cannot be written.
     """
     if html:
-        shown = (
+        drawn = (
             page.render(record) if isinstance(record, EvaluationRecord) else comparison_page.render(record)
         )
-        write_file(html, shown.encode())
+        write_file(html, drawn.encode())
     if as_json:
         print(printable_json(to_json(record).decode()), end="")  # noqa: T201 - data for a pipe
         return
     console = wide_console()
     console.print(as_table(record, with_spread=console.width >= WIDE_COLUMNS))
+    for sentence in (*_below(record), *record.chance):
+        console.print(printable_name(sentence), markup=False, soft_wrap=not console.is_terminal)
+    console.print(RESEARCH_USE_ONLY, style="dim")
+
+
+def _below(record: EvaluationRecord | ComparisonRecord) -> Iterator[str]:
+    """Yield what a reader of the table must know to read it."""
     if isinstance(record, EvaluationRecord):
         model, error = record.model, figure(record.calibration_error)
-        words = f"{model.name}, {model.precision}, {model.runtime}; calibration error of patches {error}"
-        console.print(printable_name(words), markup=False, soft_wrap=True)
-    console.print(RESEARCH_USE_ONLY, style="dim")
+        yield f"{model.name}, {model.precision}, {model.runtime}; calibration error of patches {error}"
+    else:
+        folds = len(record.methods[0].folds)
+        if folds > 1:
+            yield f"Means ± standard deviations of {folds} folds; intervals of all their images together."
+    patches = record.patch if isinstance(record, EvaluationRecord) else record.methods[0].patch
+    if patches.interval is None:
+        yield NO_INTERVAL

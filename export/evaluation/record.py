@@ -4,7 +4,7 @@ What is undefined is null: a ratio of nothing to nothing, the calibration of a m
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,15 @@ HEADINGS = ("accuracy", "precision", "sensitivity", "specificity", "F1", "AUC")
 """METRICS, as people write them."""
 
 Curve = tuple[tuple[float, float], ...]
+Interval = tuple[float, float]
+
+
+class Reading(NamedTuple):
+    """A figure; where it is the mean of several folds, with its standard deviation; its 95 % interval."""
+
+    value: float | None
+    sd: float | None
+    interval: Interval | None
 
 
 class Part(BaseModel):
@@ -57,8 +66,27 @@ class Counts(Part):
         return self.tp + self.tn
 
 
+class Intervals(Part):
+    """95 % intervals of the figures, each from, to; null where a figure has none. See `intervals`."""
+
+    accuracy: Interval | None = None
+    precision: Interval | None = None
+    sensitivity: Interval | None = None
+    specificity: Interval | None = None
+    f1: Interval | None = None
+    auc: Interval | None = None
+
+
 class Level(Figures, Counts):
     """How patches, or images, were judged."""
+
+    interval: Intervals | None = Field(
+        default=None, description="Null for patches of too few images, and in records of 0.1.0."
+    )
+
+    def read(self, metric: str) -> Reading:
+        """Return a figure by its name in METRICS."""
+        return Reading(getattr(self, metric), None, getattr(self.interval, metric, None))
 
 
 class Pooled(Counts):
@@ -66,6 +94,12 @@ class Pooled(Counts):
 
     mean: Figures = Field(description="Null where a fold has none.")
     sd: Figures = Field(description="Standard deviation (n - 1) over the folds; null for one fold.")
+    interval: Intervals | None = Field(default=None, description="Of all folds together; null as of a level.")
+
+    def read(self, metric: str) -> Reading:
+        """Return a figure by its name in METRICS."""
+        interval = getattr(self.interval, metric, None)
+        return Reading(getattr(self.mean, metric), getattr(self.sd, metric), interval)
 
 
 class Bin(Part):
@@ -141,6 +175,14 @@ class Dataset(Part):
     subjects: int | None = Field(default=None, description="Null where nobody said whose cells they are.")
 
 
+class Division(Part):
+    """Which images were for what, in one fold, by name."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
 class Header(Part):
     """What both records begin with."""
 
@@ -150,6 +192,9 @@ class Header(Part):
     intended_use: str = RESEARCH_USE_ONLY
     dataset: Dataset
     notes: tuple[str, ...] = Field(default=(), description="What a reader must know, a sentence each.")
+    chance: tuple[str, ...] = Field(
+        default=(), description="A sentence on each method that is not shown to be better than chance."
+    )
 
 
 class EvaluationRecord(Evaluation, Header):
@@ -164,11 +209,19 @@ class ComparisonRecord(Header):
 
     schema_: Literal["colvi-edge.comparison/1"] = Field(default="colvi-edge.comparison/1", alias="schema")
     methods: tuple[Method, ...] = Field(min_length=1)
+    divisions: tuple[Division, ...] = Field(
+        default=(), description="Of each fold; empty in records of 0.1.0."
+    )
 
 
 def figure(value: float | None) -> str:
     """Return a figure as people read it: three decimals, or a dash for what is undefined."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def between(interval: Interval | None) -> str:
+    """Return an interval as people read it."""
+    return "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
 def to_json(record: EvaluationRecord | ComparisonRecord) -> bytes:

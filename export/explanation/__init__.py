@@ -20,6 +20,7 @@ from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.export.checkpoint import Checkpoint
 from colvi_edge.export.checkpoints import read_model
 from colvi_edge.export.networks import PATCH_PX
+from colvi_edge.export.questions import asked_without_channels, parse_normalisation
 from colvi_edge.jobs import find_jobs
 from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.names import explanation_name, image_label
@@ -39,6 +40,7 @@ def explain(
     network: str | None = None,
     classes: Sequence[str] | None = None,
     activation: str | None = None,
+    normalisation: str | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Write two pictures for each image; return where they are.
@@ -55,6 +57,7 @@ def explain(
         network: as for `read_model`, for files that do not tell it.
         classes: the same.
         activation: the same.
+        normalisation: the same, in the words of the option.
         progress: called with the path of each picture when it is there.
 
     Raises:
@@ -63,7 +66,7 @@ def explain(
         AcquisitionError: the image cannot be read, or the network was not made for its kind.
         OutputError: a picture cannot be written.
     """
-    checkpoint = _read(model, network, classes, activation)
+    checkpoint = _read(model, network, classes, activation, parse_normalisation(normalisation))
     written = []
     for job in find_jobs([image], output_dir):
         for acquisition in acquire(job.raw, channels=channels):
@@ -84,14 +87,21 @@ def explain(
 
 
 def _read(
-    model: Path, network: str | None, classes: Sequence[str] | None, activation: str | None
+    model: Path,
+    network: str | None,
+    classes: Sequence[str] | None,
+    activation: str | None,
+    normalisation: Normalisation | None,
 ) -> Checkpoint:
     if model.is_dir() or str(model) == DEMO:
         raise UsageError(
             f"{model} is a bundle, or another folder, and has no gradients to explain; name the model file "
             "that it was exported from, such as model.pt"
         )
-    return read_model(model, network=network, classes=classes, activation=activation)
+    with asked_without_channels(model):
+        return read_model(
+            model, network=network, classes=classes, activation=activation, normalisation=normalisation
+        )
 
 
 def _explained(

@@ -281,11 +281,15 @@ def test_what_is_known_of_a_network_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "changed", "sentence"),
     [
-        ("script", {"classes": None}, "order of its outputs; name --classes control,patient"),
-        ("exported", {"activation": None}, "name --activation softmax or sigmoid, or none"),
-        ("bare", {"classes": None}, "name --classes"),
-        ("bare", {"activation": None}, "name --activation"),
-        ("bare", {"network": None}, "weights only; name their --network, paper or published"),
+        ("script", {"classes": None}, r"does not say which class each output is \(--classes\); it is given"),
+        (
+            "exported",
+            {"activation": None},
+            r"does not say what its outputs are \(--outputs: probabilities if",
+        ),
+        ("bare", {"classes": None}, "which class each output is"),
+        ("bare", {"activation": None}, "what its outputs are"),
+        ("bare", {"network": None}, r"whose weights it holds \(--network paper or published\)"),
         ("bare", {"network": "vgg"}, "no network 'vgg'; choose 'paper' or 'published'"),
         ("script", {"network": "paper"}, "holds its network; leave --network out"),
         ("script", {"classes": ("control", "sick")}, "classes are control and patient.*found control,sick"),
@@ -295,7 +299,7 @@ def test_what_is_known_of_a_network_is_taken(tmp_path: Path) -> None:
         ("own", {"network": "published"}, "--network says published, the file says paper; leave"),
         ("own", {"channels": ("nuclei", "collagen")}, "--channels says"),
         ("own", {"classes": ("patient", "control")}, "--classes says"),
-        ("own", {"activation": "sigmoid"}, "--activation says sigmoid, the file says softmax"),
+        ("own", {"activation": "sigmoid"}, "--outputs says sigmoid-logits, the file says softmax-logits"),
         ("own", {"normalisation": Normalisation("patch-channel")}, "--normalisation says"),
     ],
 )
@@ -358,7 +362,11 @@ def spoilt() -> nn.Module:
         (save_exported, lambda: tiny(nn.Dropout(0.1)).train(), "dropout is on"),
         (save_trace, lambda: tiny(nn.BatchNorm1d(32)).train(), "company than alone.*model.eval"),
         (save_trace, FixedBatch, "takes 2 patches but not 4 .*its batch is fixed"),
-        (save_script, lambda: nn.Sequential(tiny(), nn.Softmax(1)), "already sum to 1.*--activation none"),
+        (
+            save_script,
+            lambda: nn.Sequential(tiny(), nn.Softmax(1)),
+            "already sum to 1.*--outputs probabilities",
+        ),
     ],
 )
 def test_networks_that_break_the_contract(
@@ -378,9 +386,7 @@ def test_networks_that_break_the_contract(
 def test_logits_are_no_probabilities(tmp_path: Path) -> None:
     """Without an activation the outputs must be within 0 and 1."""
     save_script(tiny(), tmp_path / "model.pt")
-    with pytest.raises(
-        ModelError, match=r"outputs run from -\d.* to \d.*no probabilities; name --activation"
-    ):
+    with pytest.raises(ModelError, match=r"outputs run from -\d.* to \d.*no probabilities; name --outputs"):
         read_model(tmp_path / "model.pt", classes=ORDER, activation="none")
 
 
@@ -396,9 +402,8 @@ def test_the_patch_size_is_fixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("network", "sentence"),
     [
-        (tiny(channels=1), "takes 1 channels; name them by --channels"),
-        (tiny(channels=4), "takes 4 channels; name"),
-        (nn.Sequential(nn.AdaptiveAvgPool3d((1, 1, 2)), nn.Flatten()), "takes 1 or 2 or 3 or 4"),
+        (tiny(channels=4), r"which channel each input is \(--channels; it takes 4\)"),
+        (nn.Sequential(nn.AdaptiveAvgPool3d((1, 1, 2)), nn.Flatten()), "it takes 1 or 2 or 3 or 4"),
     ],
 )
 def test_channels_that_cannot_be_told(network: nn.Module, sentence: str, tmp_path: Path) -> None:
@@ -406,6 +411,45 @@ def test_channels_that_cannot_be_told(network: nn.Module, sentence: str, tmp_pat
     save_script(network, tmp_path / "model.pt")
     with pytest.raises(UsageError, match=sentence):
         read_model(tmp_path / "model.pt", **TOLD)
+
+
+def test_one_channel_is_no_network_of_the_assay(tmp_path: Path) -> None:
+    """No --channels could name collagen and nuclei at once: nobody is asked for it."""
+    save_script(tiny(channels=1), tmp_path / "model.pt")
+    with pytest.raises(ModelError, match="takes one channel, expected two or more: collagen and nuclei"):
+        read_model(tmp_path / "model.pt", **TOLD)
+
+
+@pytest.mark.parametrize(
+    ("save", "options"),
+    [
+        (
+            lambda path: torch.save(spread("published", 3).state_dict(), path),
+            ("--network", "published", "--classes", "control,patient", "--outputs", "softmax-logits"),
+        ),
+        (
+            lambda path: save_script(tiny(channels=4), path),
+            ("--channels", "collagen,nuclei,empty,empty", "--classes", "control,patient"),
+        ),
+        (
+            lambda path: save_script(nn.Sequential(tiny(), nn.Softmax(1)), path),
+            ("--classes", "control,patient", "--outputs", "probabilities"),
+        ),
+    ],
+)
+def test_all_that_lacks_is_asked_for_at_once(
+    save: Callable[[Path], None], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """In one sentence, which says what patches are taken to be, with options that can be typed."""
+    save(tmp_path / "model")
+    with pytest.raises(UsageError, match="zero mean and unit variance, unless --normalisation") as asked:
+        read_model(tmp_path / "model")
+
+    assert asked.value.options[: len(options)] == options
+    assert all(f"{option}" in str(asked.value) for option in options[::2])
+    with pytest.raises(UsageError) as asked:
+        read_model(tmp_path / "model", normalisation=Normalisation("patch-channel"))
+    assert "--normalisation" not in str(asked.value)
 
 
 def test_channels_must_be_as_many_as_the_network_takes(tmp_path: Path) -> None:
@@ -564,7 +608,7 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
     torch.save(tiny().state_dict(), tmp_path / "whole.pt")
     save_script(tiny(), tmp_path / "whole.ts")
     cases = {
-        "text.pt": (b"epoch 1: loss 0.69\n", "text.pt is no model; expected TorchScript"),
+        "text.pt": (b"epoch 1: loss 0.69\n", "text.pt is no model; expected ONNX, TorchScript"),
         "empty.pt": (b"", "is no model"),
         "cut.pt": ((tmp_path / "whole.pt").read_bytes()[:700], "is damaged"),
         "cut.ts": ((tmp_path / "whole.ts").read_bytes()[:-300], "is damaged"),
@@ -579,7 +623,7 @@ def test_files_that_are_no_model(tmp_path: Path) -> None:
         read_model(tmp_path / "epoch.pt", **NAMED)
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
         archive.writestr("model.weights.h5", b"")
-    with pytest.raises(ModelError, match=r"Keras 3 archive; save the model as model.save\('model.h5'\)"):
+    with pytest.raises(ModelError, match=r"is a Keras archive; of Keras files only the .h5"):
         read_model(tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("a.txt", b"")

@@ -202,8 +202,11 @@ def test_images_of_a_container_that_cannot_be_judged_are_told(tmp_path: Path) ->
     pictures = [np.random.default_rng(k).integers(0, 4000, (2, 64, 64)).astype("u2") for k in (5, 6)]
     series = [Series(picture, "CYX", f"field {k}") for k, picture in enumerate(pictures)]
     (tmp_path / "patient/day.lif").write_bytes(container(series[0], scan, series[1]).data)
-    said: list[str] = []
-    found = [image for image, _ in read_images(read_dataset(tmp_path), LAYOUT, left_out=said.append)]
+    said: list[tuple[str, str]] = []
+    found = [
+        image
+        for image, _ in read_images(read_dataset(tmp_path), LAYOUT, left_out=lambda *told: said.append(told))
+    ]
 
     assert [image.name for image in found] == [
         "control/a.tif",
@@ -212,7 +215,7 @@ def test_images_of_a_container_that_cannot_be_judged_are_told(tmp_path: Path) ->
     ]
     assert found[1].group == found[2].group
     assert len(said) == 1
-    assert "depth" in said[0]
+    assert "depth" in " ".join(said[0])
 
 
 def test_names_of_a_table_cannot_ring_a_bell(tmp_path: Path) -> None:
@@ -248,12 +251,13 @@ def test_a_file_that_cannot_be_read_is_left_out_aloud(tmp_path: Path) -> None:
     for number, name in enumerate(("control/a.tif", "patient/b.tif", "patient/c.tif")):
         write(tmp_path / name, number)
     (tmp_path / "patient/b.tif").write_bytes((tmp_path / "patient/b.tif").read_bytes()[:-500])
-    said: list[str] = []
-    found = list(read_images(read_dataset(tmp_path), LAYOUT, left_out=said.append))
+    said: list[tuple[str, str]] = []
+    found = list(read_images(read_dataset(tmp_path), LAYOUT, left_out=lambda *told: said.append(told)))
 
     assert [image.name for image, _ in found] == ["control/a.tif", "patient/c.tif"]
     assert len(said) == 1
-    assert said[0].startswith("left out: b.tif")
+    assert said[0][0] == "patient/b.tif"
+    assert "b.tif" not in said[0][1]
 
 
 def test_a_stack_that_ends_black_is_left_out_aloud(tmp_path: Path) -> None:
@@ -264,11 +268,9 @@ def test_a_stack_that_ends_black_is_left_out_aloud(tmp_path: Path) -> None:
     image[-1] = 0
     tifffile.imwrite(path, image, imagej=True, metadata={"axes": "CYX"})
     os.utime(path, times=(0, 0))
-    said: list[str] = []
-    found = list(read_images(read_dataset(tmp_path), LAYOUT, left_out=said.append))
+    said: list[tuple[str, str]] = []
+    found = list(read_images(read_dataset(tmp_path), LAYOUT, left_out=lambda *told: said.append(told)))
 
     assert [image.name for image, _ in found] == ["control/a.tif"]
-    assert said == [
-        "left out: patient/b.tif: its last plane holds nothing but zeros, as after an acquisition that ended "
-        "early"
-    ]
+    words = "its last plane holds nothing but zeros, as after an acquisition that ended early"
+    assert said == [("patient/b.tif", words)]

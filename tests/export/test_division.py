@@ -54,9 +54,23 @@ def test_a_seed_is_a_division() -> None:
 
 
 def test_too_few_subjects_are_told() -> None:
-    """Many images of few patients are few patients."""
-    with pytest.raises(UsageError, match=r"found 2 subjects.* of class patient to be divided by 5"):
-        divide([0] * 20 + [1] * 20, [f"c{k}" for k in range(20)] + ["p1", "p2"] * 10, 0)
+    """Many images of few patients are few patients; how many are needed is said, and what else helps."""
+    of_subjects = [f"subject c{k}" for k in range(20)] + ["subject p1", "subject p2"] * 10
+    with pytest.raises(UsageError, match="found 20 control and 2 patient subjects, too few for 72 %") as few:
+        divide([0] * 20 + [1] * 20, of_subjects, 0)
+    with pytest.raises(UsageError, match="found 4 control and 3 patient files, too few for 72 %") as more:
+        divide([0] * 4 + [1] * 3, [f"file {k}" for k in range(7)], 0)
+
+    assert "expected 5 of each class: add 3 patient, or divide them yourself" in str(few.value)
+    assert "add 1 control and 2 patient, or cross-validate with --folds 3" in str(more.value)
+    assert len(divide([0] * 4 + [1] * 3, [f"file {k}" for k in range(7)], 0, folds=3)) == 3
+
+
+def test_a_training_of_one_subject_a_class_lacks_a_validation() -> None:
+    """Where the split is given without a validation, the training must hold one of each class for it."""
+    group = [f"file {k}" for k in range(4)]
+    with pytest.raises(UsageError, match="found 1 control files in the split 'training'; expected 2"):
+        given_division([0, 1, 0, 1], group, ["training"] * 2 + ["test"] * 2, 0)
 
 
 def test_a_given_division_is_taken() -> None:

@@ -20,7 +20,6 @@ from colvi_edge.export.evaluation.record import (
     METRICS,
     ComparisonRecord,
     Dataset,
-    Evaluation,
     EvaluationRecord,
     Model,
     to_json,
@@ -189,7 +188,7 @@ def test_anyone_can_recount_the_json() -> None:
     assert read["intended_use"] == RESEARCH_USE_ONLY
     assert read["notes"] == ["Three files were left out."]
     assert read["model"]["precision"] == "int8-cpu"
-    assert set(read["patch"]) == set(read["image"]) == KEYS | {"undecided"}
+    assert set(read["patch"]) == set(read["image"]) == KEYS | {"undecided", "interval"}
     images = read["images"]
     assert read["image"]["tp"] == sum(one["truth"] == one["diagnosis"] == "patient" for one in images)
     assert read["image"]["tn"] == sum(one["truth"] == one["diagnosis"] == "control" for one in images)
@@ -223,20 +222,21 @@ def test_names_from_elsewhere_survive_json() -> None:
     assert names == ["a\\udcff\\n.tif", "Zürich 3 µm.tif"]
 
 
-def folds(seed: int) -> list[Evaluation]:
-    """Return the evaluations of three folds."""
-    return [evaluate(random(seed + fold), NAMES) for fold in range(3)]
+def folds(seed: int) -> list[Judged]:
+    """Return what was judged in three folds."""
+    return [random(seed + fold) for fold in range(3)]
 
 
 def test_a_comparison_is_the_mean_and_spread_of_its_folds() -> None:
     """Of every figure at both levels by the statistics module; counts are added up; the order is kept."""
     methods = {"forest": folds(0), "CNN": folds(50)}
-    record = comparison_record(methods, DATASET)
+    record = comparison_record(methods, NAMES, DATASET)
 
     assert [method.name for method in record.methods] == ["forest", "CNN"]
     for method in record.methods:
+        evaluated = [evaluate(fold, NAMES) for fold in methods[method.name]]
         for level in ("patch", "image"):
-            parts = [getattr(fold, level) for fold in methods[method.name]]
+            parts = [getattr(fold, level) for fold in evaluated]
             pooled = getattr(method, level)
             assert pooled.tp == sum(part.tp for part in parts)
             assert pooled.fn == sum(part.fn for part in parts)
@@ -245,7 +245,7 @@ def test_a_comparison_is_the_mean_and_spread_of_its_folds() -> None:
                 figures = [getattr(part, metric) for part in parts]
                 assert getattr(pooled.mean, metric) == pytest.approx(statistics.mean(figures))
                 assert getattr(pooled.sd, metric) == pytest.approx(statistics.stdev(figures))
-        errors = [fold.calibration_error or 0.0 for fold in methods[method.name]]
+        errors = [fold.calibration_error or 0.0 for fold in evaluated]
         assert method.calibration_error_mean == pytest.approx(statistics.mean(errors))
         assert method.calibration_error_sd == pytest.approx(statistics.stdev(errors))
     data = to_json(record)
@@ -255,7 +255,7 @@ def test_a_comparison_is_the_mean_and_spread_of_its_folds() -> None:
 
 def test_the_mean_curve_has_the_mean_area() -> None:
     """Averaged at each false positive rate: the area below it is the mean of the folds' areas."""
-    method = comparison_record({"CNN": folds(9)}, DATASET).methods[0]
+    method = comparison_record({"CNN": folds(9)}, NAMES, DATASET).methods[0]
 
     assert method.roc.patch is not None
     across, up = np.array(method.roc.patch).T
@@ -264,11 +264,11 @@ def test_the_mean_curve_has_the_mean_area() -> None:
 
 def test_a_figure_that_a_fold_lacks_has_no_mean() -> None:
     """The mean of the other folds would flatter; and one fold has no spread."""
-    never = evaluate(judged([1, 1], [0, 0], [0, 1], [0, 1]), NAMES)
-    method = comparison_record({"CNN": [*folds(2), never]}, DATASET).methods[0]
-    single = comparison_record({"CNN": folds(2)[:1]}, DATASET).methods[0]
+    never = judged([1, 1], [0, 0], [0, 1], [0, 1])
+    method = comparison_record({"CNN": [*folds(2), never]}, NAMES, DATASET).methods[0]
+    single = comparison_record({"CNN": folds(2)[:1]}, NAMES, DATASET).methods[0]
 
-    assert never.patch.precision is None
+    assert evaluate(never, NAMES).patch.precision is None
     assert method.patch.mean.precision is method.patch.sd.precision is None
     assert method.patch.mean.accuracy is not None
     assert single.patch.mean.accuracy == single.folds[0].patch.accuracy
@@ -278,9 +278,9 @@ def test_a_figure_that_a_fold_lacks_has_no_mean() -> None:
 def test_methods_are_compared_on_the_same_images_alone() -> None:
     """Another fold, or another order of folds, would be another test."""
     with pytest.raises(ValueError, match="same images of the same folds"):
-        comparison_record({"forest": folds(0), "CNN": folds(0)[:2]}, DATASET)
+        comparison_record({"forest": folds(0), "CNN": folds(0)[:2]}, NAMES, DATASET)
     with pytest.raises(ValueError, match="same images of the same folds"):
-        comparison_record({"forest": folds(0), "CNN": [evaluate(random(1, images=6), NAMES)] * 3}, DATASET)
+        comparison_record({"forest": folds(0), "CNN": [random(1, images=6)] * 3}, NAMES, DATASET)
 
 
 def shown(record: EvaluationRecord | ComparisonRecord) -> str:
@@ -292,18 +292,40 @@ def shown(record: EvaluationRecord | ComparisonRecord) -> str:
 
 
 def test_the_terminal_shows_both_levels() -> None:
-    """A line for patches and one for images, each with its counts and figures."""
+    """A line for each count and each figure, with its interval; too few images are none for patches."""
     record = evaluation_record(evaluate(random(3), NAMES), MODEL, DATASET)
-    lines = [line.split() for line in shown(record).splitlines()]
+    head, *lines = [line.split() for line in shown(record).splitlines()]
 
-    for line, level in zip(lines[1:], (record.patch, record.image), strict=True):
-        assert line[1:6] == [str(one) for one in (level.n, level.tp, level.tn, level.fp, level.fn)]
-        assert line[6:] == [f"{getattr(level, metric):.3f}" for metric in METRICS]
+    assert " ".join(head) == "patches 95 % interval images 95 % interval"
+    assert lines[0] == ["judged", "40", "8"]
+    for line, count in zip(lines[1:5], ("tp", "fn", "tn", "fp"), strict=True):
+        assert line[0] == count
+        assert line[-2:] == [str(getattr(level, count)) for level in (record.patch, record.image)]
+    for line, metric in zip(lines[5:], METRICS, strict=True):
+        assert record.image.interval is not None
+        low, high = getattr(record.image.interval, metric)
+        figures = [f"{getattr(level, metric):.3f}" for level in (record.patch, record.image)]
+        assert line[1:] == [figures[0], "-", figures[1], f"{low:.3f}", "to", f"{high:.3f}"]
+
+
+@pytest.mark.parametrize("methods", [1, 2])
+@pytest.mark.parametrize("count", [1, 3])
+def test_no_figure_is_cut_at_80_columns(methods: int, count: int) -> None:
+    """With one method or several, one fold or several, every row is one line, and no figure is cropped."""
+    named = {name: folds(0)[:count] for name in ("SVM on FOS + GLCM", "CNN")[:methods]}
+    record = comparison_record(named, NAMES, DATASET)
+    console = Console(width=80, highlight=False)
+    with console.capture() as captured:
+        console.print(as_table(record, with_spread=methods == 1))
+    lines = captured.get().splitlines()
+
+    assert len(lines) == (12 if methods == 1 else 13)
+    assert "…" not in captured.get()
 
 
 def test_the_terminal_shows_each_method_with_its_spread() -> None:
     """Mean and standard deviation of each figure; brackets in a name are no markup."""
-    record = comparison_record({"forest [red]": folds(0)}, DATASET)
+    record = comparison_record({"forest [red]": folds(0), "CNN": folds(3)}, NAMES, DATASET)
     text = shown(record)
 
     patch = record.methods[0].patch

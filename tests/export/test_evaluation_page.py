@@ -20,7 +20,7 @@ from colvi_edge.export.evaluation import (
     evaluation_record,
     page,
 )
-from colvi_edge.export.evaluation.record import ComparisonRecord, Dataset, Evaluation, EvaluationRecord, Model
+from colvi_edge.export.evaluation.record import ComparisonRecord, Dataset, EvaluationRecord, Model
 
 EVIL = "<script>alert(1)</script>&\"'"
 MODEL = Model(name=EVIL, sha256="5" * 64, runtime=EVIL, precision="int8-cpu")
@@ -61,24 +61,26 @@ class Page(HTMLParser):
         self.words.append(data)
 
 
-def judged(seed: int, images: int = 12, by: str = "probabilities", classes: int = 2) -> Evaluation:
-    """Return an evaluation of images with hostile names, some of them wrong, one undecided."""
+NAMES = [f"{number} {EVIL}.tif" for number in range(30)]
+
+
+def judged(seed: int, images: int = 12, by: str = "probabilities", classes: int = 2) -> Judged:
+    """Return what was judged of images, some of them wrong, one undecided."""
     rng = np.random.default_rng(seed)
     image = np.repeat(np.arange(images), 8)
     label = image % classes
     margin = np.clip(rng.normal(2 * label - 1, 1.5).round(1) / 4, -0.5, 0.5)
     margin[:8] = [0.25, -0.25] * 4
-    names = [f"{number} {EVIL}.tif" for number in range(images)]
     p = (0.5 + margin).astype(np.float32)
     if by == "margin":
-        return evaluate(Judged.by_margin(margin, label, image), names)
-    return evaluate(Judged(1 - p, p, label, image), names)
+        return Judged.by_margin(margin, label, image)
+    return Judged(1 - p, p, label, image)
 
 
 @pytest.fixture(scope="module")
 def one() -> EvaluationRecord:
     """Return the record of an evaluation."""
-    return evaluation_record(judged(1), MODEL, DATASET, [f"left out: {EVIL}"])
+    return evaluation_record(evaluate(judged(1), NAMES), MODEL, DATASET, [f"left out: {EVIL}"])
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def several() -> ComparisonRecord:
         f"method {number} {EVIL}": [judged(10 * number + fold) for fold in range(3)] for number in range(6)
     }
     methods["SVM"] = [judged(70 + fold, by="margin") for fold in range(3)]
-    return comparison_record(methods, DATASET, [f"left out: {EVIL}"])
+    return comparison_record(methods, NAMES, DATASET, [f"left out: {EVIL}"])
 
 
 @pytest.fixture(scope="module", params=["one", "several"])
@@ -159,7 +161,12 @@ def test_the_evaluation_says_what_its_record_holds(one: EvaluationRecord) -> Non
     assert f"{image.tp + image.tn} of 12 images judged right" in text
     assert f"{100 * (patch.tp + patch.tn) / 96:.1f} % of their 96 patches" in text
     for name, key in (("accuracy", "accuracy"), ("sensitivity", "sensitivity"), ("F1", "f1"), ("AUC", "auc")):
-        assert f"{name} {getattr(patch, key):.3f} images {getattr(image, key):.3f}" in text
+        both = [level.read(key) for level in (patch, image)]
+        told = [
+            f"{one.value:.3f} {one.interval[0]:.3f} to {one.interval[1]:.3f}" for one in both if one.interval
+        ]
+        assert f"{name} {' images '.join(told)}" in text
+        assert len(told) == 2
     for level in (patch, image):
         shares = [100 * part / (level.tn + level.fp) for part in (level.tn, level.fp)]
         assert (
@@ -188,9 +195,11 @@ def test_the_comparison_says_what_its_record_holds(several: ComparisonRecord) ->
     for method in several.methods:
         for level in (method.patch, method.image):
             cells = [
-                f"{getattr(level.mean, name):.3f} ± {getattr(level.sd, name):.3f}"
+                f"{one.value:.3f} ± {one.sd:.3f} {one.interval[0]:.3f} to {one.interval[1]:.3f}"
                 for name in ("accuracy", "precision", "sensitivity", "specificity", "f1", "auc")
+                if (one := level.read(name)).interval
             ]
+            assert len(cells) == 6
             assert f"{method.name} {' '.join(cells)}" in page.text
         for number, fold in enumerate(method.folds, 1):
             assert f"fold {number} {fold.patch.accuracy:.3f}" in page.text
@@ -270,8 +279,8 @@ def test_any_evaluation_can_be_shown(seed: int, images: int, by: str, classes: i
     """One image, one class, no probabilities, one fold: well-formed pages with all marks in their frames."""
     found = judged(seed, images, by, classes)
     pages = (
-        page.render(evaluation_record(found, MODEL, DATASET)),
-        comparison_page.render(comparison_record({"CNN": [found]}, DATASET)),
+        page.render(evaluation_record(evaluate(found, NAMES), MODEL, DATASET)),
+        comparison_page.render(comparison_record({"CNN": [found]}, NAMES, DATASET)),
     )
 
     for html in pages:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from colvi_edge.bundle import open_bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.export.checkpoint import DEMO_CHECKPOINT
-from colvi_edge.export.export_command import parse_normalisation
 from colvi_edge.export.networks import build_network
+from colvi_edge.export.questions import parse_normalisation
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release
 from colvi_edge.patches import Normalisation
@@ -72,17 +72,23 @@ def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: P
     assert code == 0
     assert err == ""
     lines = out.splitlines()
-    table = [line.split() for line in lines[1:9]]
-    assert lines[0].split()[:2] == ["precision", "runtime"]
+    table = [line.split() for line in lines[2:10]]
+    assert lines[1].split()[:2] == ["precision", "runtime"]
+    assert max(map(len, lines[:10])) <= 80
     assert [row[0] for row in table] == [p for p in ("fp32", "fp16", "int8-trt", "int8-cpu") for _ in "12"]
     assert [row[1] for row in table] == ["openvino", "onnxruntime"] * 4
     assert [row[-1] for row in table] == ["passed"] * 8
-    assert lines[9:] == [
+    assert lines[10].startswith(f"Compared with torch {torch.__version__}: openvino 20")
+    assert lines[11:] == [
+        "--precision int8 is the engine's own: int8-cpu on OpenVINO and ONNX Runtime, int8-trt on TensorRT.",
         "Calibrated on 6 images, measured on 2 others.",
         "40 images or more make the ranges and this verdict firmer.",
         "Right on 100% of the labelled ones among these 2.",
         "Images unlike 168 of the training will be rejected; of these, 0 by limits of others.",
         f"{bundle}: fp32, fp16, int8-trt, int8-cpu",
+        "Next, on images of the microscope, and on images whose class is known:",
+        f"  colvi-edge run --bundle '{bundle}' IMAGES",
+        f"  colvi-edge evaluate '{bundle}' DATASET",
     ]
     opened = open_bundle(bundle)
     assert opened.name == "lab net"
@@ -98,25 +104,38 @@ def test_blank_calibration_images_end_with_5(run: Command, blank: Path, tmp_path
     code, out, _ = run("export", DEMO_CHECKPOINT, "-o", bundle, "--calibration", blank, "--precision", "int8")
 
     assert code == 5
-    failed = [line.split()[0] for line in out.splitlines() if "\tfailed: " in line]
+    lines = out.splitlines()
+    failed = [line.split("\t")[0] for line in lines if line.endswith("\tfailed")]
     assert failed == ["int8-trt"] * 2 + ["int8-cpu"] * 2
-    assert f"{bundle}: fp32, int8-trt, int8-cpu" in out
+    assert all(f"{precision} on openvino" in out for precision in ("int8-trt", "int8-cpu"))
+    helps = next(k for k, line in enumerate(lines) if line.endswith("What helps:"))
+    assert lines[helps : helps + 7] == [
+        "int8-trt and int8-cpu do not decide as the trained network: kept in the bundle, never taken "
+        "unasked. What helps:",
+        "- more calibration images, of both classes and as the microscope sends them: 8 were given, 40 or "
+        "more are recommended, 32 more",
+        f"- a look at the patches that moved most: {bundle / 'worst-int8-trt.tif'}",
+        f"- a look at the patches that moved most: {bundle / 'worst-int8-cpu.tif'}",
+        "- a bundle without:",
+        f"  colvi-edge export {DEMO_CHECKPOINT} -o {bundle} --calibration {blank} --precision fp32",
+        f"{bundle}: fp32, int8-trt, int8-cpu",
+    ]
     opened = open_bundle(bundle)
     assert opened.config.precisions["int8-cpu"].parity[0].faults
     assert "int8-cpu did not pass on openvino" in open_engine(opened).info.reason
     for precision in ("int8-trt", "int8-cpu"):
-        worst = tmp_path / f"net.worst-{precision}.tif"
-        assert f"The patches that moved most: {worst}" in out
+        worst = bundle / f"worst-{precision}.tif"
         with tifffile.TiffFile(worst) as tif:
             assert tif.asarray().shape == (16, 2, 64, 64)
             assert "p_control" in (tif.imagej_metadata or {})["Labels"][0]
+    assert [path.name for path in tmp_path.iterdir()] == [bundle.name]
 
 
 def test_swapped_classes_end_with_a_question(run: Command, images: Path, tmp_path: Path) -> None:
     """Weights alone cannot tell their classes; the folders' names can."""
     trained = torch.load(DEMO_CHECKPOINT, weights_only=True)
     torch.save(trained["state_dict"], tmp_path / "bare.pt")
-    known = ["--network", "paper", "--activation", "softmax", "--calibration", images]
+    known = ["--network", "paper", "--outputs", "softmax-logits", "--calibration", images]
     options = [*known, "--precision", "fp32"]
     bundle = tmp_path / "bare.colvi"
 
@@ -140,9 +159,10 @@ def test_without_images_a_line_says_why_there_is_no_int8(run: Command, tmp_path:
     assert err == ""
     lines = out.splitlines()
     assert lines[0] == "No INT8: it is calibrated on images; give projections with --calibration DIR."
-    assert lines[-3] == "Measured on two simulated images; --calibration DIR measures on yours."
-    assert lines[-2].startswith("Images unlike 168 of the training will be rejected")
-    assert lines[-1] == f"{tmp_path / 'net.colvi'}: fp32, fp16"
+    assert "Measured on two simulated images; --calibration DIR measures on yours." in lines
+    assert lines[-5].startswith("Images unlike 168 of the training will be rejected")
+    assert lines[-4] == f"{tmp_path / 'net.colvi'}: fp32, fp16"
+    assert "int8-cpu" not in out
 
 
 def test_without_nvrtc_a_line_says_why_there_are_no_kernels(
@@ -215,8 +235,83 @@ def test_torchscript_must_be_told_its_classes(run: Command, tmp_path: Path) -> N
     code, _, err = run("export", tmp_path / "s.pt", "-o", tmp_path / "net.colvi")
 
     assert code == 2
-    assert "does not tell the order of its outputs; name --classes control,patient" in err
+    sentence, command = err.splitlines()
+    assert (
+        "does not say which class each output is (--classes) nor what its outputs are (--outputs: "
+        in sentence
+    )
+    lacking = "--classes control,patient --outputs softmax-logits"
+    assert command == f"  colvi-edge export {tmp_path / 's.pt'} -o {tmp_path / 'net.colvi'} {lacking}"
     assert not (tmp_path / "net.colvi").exists()
+
+
+@pytest.mark.parametrize("name", ["activation", "outputs"])
+def test_outputs_have_an_old_name(
+    name: str, run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Either is read, from its own variable, too; both at once are refused, and so is what neither knows."""
+    words = {"activation": "sigmoid", "outputs": "sigmoid-logits"}
+    order = ("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi")
+    disagrees = "error: --outputs says sigmoid-logits, the file says softmax-logits"
+
+    assert disagrees in run(*order, f"--{name}", words[name])[2]
+    monkeypatch.setenv(f"COLVI_EDGE_EXPORT_{name.upper()}", words[name])
+    assert disagrees in run(*order)[2]
+    both = run(*order, "--outputs", "sigmoid-logits", "--activation", "sigmoid")
+    assert both[0] == 2
+    assert "--activation is the old name of --outputs, and both are given" in both[2]
+    monkeypatch.delenv(f"COLVI_EDGE_EXPORT_{name.upper()}")
+    code, _, err = run(*order, f"--{name}", "relu")
+    assert code == 2
+    assert err.startswith(f"colvi-edge: error: --{name} relu: expected ")
+    assert "sigmoid" in err
+
+
+def test_a_bundle_of_another_model_is_replaced_by_force_only(run: Command, tmp_path: Path) -> None:
+    """The same weights under other options are the same model; a damaged bundle may be any."""
+    bundle = tmp_path / "net.colvi"
+    options = ("-o", bundle, "--precision", "fp32")
+    assert run("export", DEMO_CHECKPOINT, *options)[0] == 0
+    assert run("export", DEMO_CHECKPOINT, *options, "--name", "once more")[0] == 0
+    assert open_bundle(bundle).name == "once more"
+
+    torch.manual_seed(5)
+    torch.save(build_network("paper", 2).state_dict(), tmp_path / "other.pt")
+    told = ("--network", "paper", "--classes", "control,patient", "--outputs", "softmax-logits")
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    code, _, err = run("export", tmp_path / "other.pt", *options, *told)
+    sentence, command = err.splitlines()
+    assert code == 2
+    assert f"the bundle at {bundle} is of another model, 'once more'; name another folder with -o" in sentence
+    assert command.startswith("  colvi-edge export ")
+    assert command.endswith(" --outputs softmax-logits --force")
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+
+    assert run("export", tmp_path / "other.pt", *options, *told, "--force")[0] == 0
+    assert open_bundle(bundle).name == "other"
+    (bundle / "fp32.onnx").write_bytes(b"cut")
+    code, _, err = run("export", tmp_path / "other.pt", *options, *told)
+    assert code == 2
+    assert "is damaged, and may be of another model; name another folder" in err
+    assert run("export", tmp_path / "other.pt", *options, *told, "--force")[0] == 0
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("what", ["a list of its own", "something beside the bundle"])
+def test_no_force_replaces_what_is_no_bundle(
+    what: str, run: Command, tmp_path: Path, copied_bundle: Path
+) -> None:
+    """A folder of pictures may hold SHA256SUMS, too; a note that lies in a bundle is somebody's."""
+    folder = tmp_path / "pictures" if what == "a list of its own" else copied_bundle
+    folder.mkdir(exist_ok=True)
+    (folder / "notes.txt").write_text("precious")
+    if what == "a list of its own":
+        (folder / "SHA256SUMS").write_text(f"{'0' * 64}  notes.txt\n")
+    code, _, err = run("export", DEMO_CHECKPOINT, "-o", folder, "--force")
+
+    assert code == 2
+    assert "name another folder" in err
+    assert (folder / "notes.txt").read_text() == "precious"
 
 
 def test_a_model_that_is_not_there(run: Command, tmp_path: Path) -> None:

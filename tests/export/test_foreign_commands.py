@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,10 @@ from colvi_edge.export.kinds import is_foreign
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release
 from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
+from tests.export.test_foreign_onnx import by_runtime, keras, noise
 from tests.export.test_keras import layers, write_keras
+from tests.onnx.test_refused import HOSTILE
+from tests.tools.onnx_models import written
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -104,7 +109,7 @@ def test_the_same_bundle_as_without_a_child(
     options = ("--precision", "fp32", "--name", "of a lab")
     code, out, err = command("export", script, "-o", there, *TOLD, *options)
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1] == f"{there}: fp32"
+    assert f"{there}: fp32" in out.splitlines()
     assert [path.name for path in there.parent.iterdir()] == [there.name]
     assert {path.stat().st_mode & 0o777 for path in there.iterdir()} == {0o644}
 
@@ -119,10 +124,10 @@ def test_the_same_bundle_as_without_a_child(
     assert found == expected
 
 
-def test_a_bundle_is_replaced_and_its_worst_patches_are_beside_it(
+def test_a_bundle_is_replaced_and_its_worst_patches_are_in_it(
     command: Run, script: Path, tmp_path: Path, site: Path
 ) -> None:
-    """Calibrated on blank images INT8 fails its gate; what an earlier export left is gone."""
+    """Calibrated on blank images INT8 fails its gate; the shipped bundle is of the same weights."""
     site.write_text(WITHOUT_KERNELS)
     for number in range(8):
         label = LABELS[number % 2]
@@ -131,18 +136,17 @@ def test_a_bundle_is_replaced_and_its_worst_patches_are_beside_it(
         held_out = number // 2 == 2  # the third of each
         write_imagej(tmp_path / "images" / label / f"{number}.tif", pixels if held_out else pixels * 0 + 300)
     bundle = Path(shutil.copytree(demo_path(), tmp_path / "lab.colvi"))
-    for precision in ("fp32", "fp16"):
-        (tmp_path / f"lab.worst-{precision}.tif").write_text("of an earlier export")
     options = ("--precision", "int8", "--calibration", tmp_path / "images")
     code, out, _ = command("export", script, "-o", bundle, *TOLD, *options)
 
     assert code == 5
     assert list(open_bundle(bundle).config.precisions) == ["fp32", "int8-trt", "int8-cpu"]
-    worst = [tmp_path / f"lab.worst-{precision}.tif" for precision in ("int8-trt", "int8-cpu")]
-    assert all(f"The patches that moved most: {path}" in out for path in worst)
+    worst = [bundle / f"worst-{precision}.tif" for precision in ("int8-trt", "int8-cpu")]
+    assert all(f"- a look at the patches that moved most: {path}" in out for path in worst)
     assert all(path.read_bytes().startswith(b"II*") for path in worst)
-    beside = {path.name for path in tmp_path.glob("lab*")}
-    assert beside == {bundle.name, *(path.name for path in worst), "lab.worst-fp16.tif"}
+    assert [path.name for path in tmp_path.glob("lab*")] == [bundle.name]
+    given = f"export {script} -o {bundle} --calibration {tmp_path / 'images'} --classes control,patient"
+    assert f"  colvi-edge {given} --outputs softmax-logits --precision fp32\n" in out
 
 
 def test_keras_weights_are_evaluated_in_a_child(command: Run, tmp_path: Path) -> None:
@@ -178,7 +182,6 @@ def test_a_script_is_explained_in_a_child(command: Run, script: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "does not tell the order of its outputs; name --classes control,patient"),
         ((*TOLD, "--precision", "fp32,int4"), "--precision fp32,int4: expected some of"),
         ((*TOLD, "--network", "paper"), "holds its network; leave --network out"),
     ],
@@ -192,6 +195,93 @@ def test_errors_of_the_child_are_one_sentence(
     assert (code, out) == (2, "")
     assert err.startswith("colvi-edge: error: ")
     assert sentence in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "lab.colvi").exists()
+
+
+def test_what_the_child_asks_for_can_be_typed(command: Run, script: Path, tmp_path: Path) -> None:
+    """As the command that was given, with what it lacks; on a line of its own."""
+    bundle = tmp_path / "a lab.colvi"
+    code, out, err = command("export", script, "-o", bundle)
+
+    sentence, typed = err.splitlines()
+    assert (code, out) == (2, "")
+    assert "does not say which class each output is (--classes) nor what its outputs are" in sentence
+    lacking = "--classes control,patient --outputs softmax-logits"
+    assert typed == f"  colvi-edge export {script} -o '{bundle}' {lacking}"
+
+
+def test_another_keras_model_is_told_the_way_through_onnx(command: Run, tmp_path: Path) -> None:
+    """What to type stands alone; then the ONNX is read."""
+    write_keras(tmp_path / "weights.h5", layers(("valid",) * 3), whole=True)
+    code, _, err = command("export", tmp_path / "weights.h5", "-o", tmp_path / "lab.colvi")
+
+    assert code == 2
+    assert err.splitlines()[1] == (
+        f"  python -m tf2onnx.convert --keras {tmp_path / 'weights.h5'} --output weights.onnx"
+    )
+
+
+def test_onnx_is_exported_evaluated_and_explained_in_a_child(
+    command: Run, tmp_path: Path, site: Path
+) -> None:
+    """One of Keras, whose file is not named so; it says itself that it gives probabilities."""
+    site.write_text(WITHOUT_KERNELS)
+    model, bundle = tmp_path / "model.pt", tmp_path / "lab.colvi"
+    model.write_bytes(written(keras(13, "Softmax")))
+    order = ("--classes", "control,patient")
+    code, out, err = command("export", model, "-o", bundle, *order, "--precision", "fp32,fp16")
+    assert (code, err) == (0, "")
+    told = "Read from an ONNX file (opset 13): torch, the reference here, gives ONNX Runtime's outputs"
+    assert told in out
+    assert told in (bundle / "README.md").read_text()
+    opened = open_bundle(bundle)
+    session = onnxruntime.InferenceSession(opened.network("fp32"), providers=["CPUExecutionProvider"])
+    patches = noise(3)
+    np.testing.assert_allclose(
+        session.run(None, {"patches": patches})[0],
+        by_runtime(model.read_bytes(), patches.transpose(0, 2, 3, 1).copy()),
+        atol=1e-5,
+    )
+
+    for number in range(4):
+        folder = tmp_path / "images" / LABELS[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        write_imagej(folder / f"{number}.tif", simulate_projection(LABELS[number % 2], number, size_px=128))
+    code, out, err = command("evaluate", model, tmp_path / "images", *order)
+    assert (code, err) == (0, "")
+    assert "model, fp32, torch" in out
+    raw = tmp_path / "images" / "control" / "0.tif"
+    code, out, err = command("explain", raw, "--model", model, *order, "--output-dir", tmp_path / "out")
+    assert (code, err) == (0, "")
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_facts_that_evaluate_and_explain_cannot_take(command: Run, tmp_path: Path) -> None:
+    """A bundle says itself what it is; which input is which only the export can be told."""
+    raw = tmp_path / "images" / "control" / "0.tif"
+    raw.parent.mkdir(parents=True)
+    write_imagej(raw, simulate_projection("control", 0, size_px=128))
+    code, _, err = command("evaluate", "demo", tmp_path / "images", "--classes", "control,patient")
+    assert code == 2
+    assert "demo is a bundle, which says itself what its network is; leave --network" in err
+
+    four = scripted(nn.Sequential(nn.Conv2d(4, 2, 64), nn.Flatten()), tmp_path / "four.pt")
+    for order in (("evaluate", four, tmp_path / "images"), ("explain", raw, "--model", four)):
+        code, _, err = command(*order, *TOLD)
+        assert code == 2
+        assert "which input is which" not in err
+        assert "only colvi-edge export can be told, by its --channels" in err
+        assert err.count("\n") == 1
+
+
+def test_a_hostile_onnx_is_one_sentence(command: Run, tmp_path: Path) -> None:
+    """Refused by its name, with the way out, and nothing is written."""
+    (tmp_path / "model.onnx").write_bytes(written(HOSTILE["an endless loop"][0]))
+    code, out, err = command("export", tmp_path / "model.onnx", "-o", tmp_path / "lab.colvi", *TOLD)
+
+    assert (code, out) == (2, "")
+    assert "has the operator 'Loop', which is not taken here; export it with opset 17" in err
     assert err.count("\n") == 1
     assert not (tmp_path / "lab.colvi").exists()
 

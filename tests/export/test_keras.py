@@ -207,10 +207,10 @@ def test_activation_of_a_whole_model(tmp_path: Path) -> None:
 
     assert read_model(whole).activation == "softmax"
     assert read_model(linear, activation="softmax").activation == "softmax"
-    with pytest.raises(UsageError, match="--activation says sigmoid, the file says softmax"):
+    with pytest.raises(UsageError, match="--outputs says sigmoid-logits, the file says softmax-logits"):
         read_model(whole, activation="sigmoid")
     for path in (alone, linear):
-        with pytest.raises(UsageError, match="name --activation softmax or sigmoid"):
+        with pytest.raises(UsageError, match="does not say what its outputs are"):
             read_model(path)
 
 
@@ -274,8 +274,16 @@ def described(
 def test_other_architectures(model: list[Layer], sentence: str, tmp_path: Path) -> None:
     """A whole model says what it is: the first step that differs is named."""
     write_keras(tmp_path / "model.h5", model, whole=True)
-    with pytest.raises(ModelError, match=sentence):
+    with pytest.raises(ModelError, match=sentence) as refusal:
         read_keras(tmp_path / "model.h5")
+
+    if "where that has" in sentence:
+        model_path = str(tmp_path / "model.h5")
+        assert "any other model comes as ONNX: in Keras 3 model.export('model.onnx', format=" in str(
+            refusal.value
+        )
+        convert = ("python", "-m", "tf2onnx.convert", "--keras", model_path, "--output", "model.onnx")
+        assert refusal.value.command == convert
 
 
 def test_the_named_network_is_demanded(tmp_path: Path) -> None:
@@ -309,7 +317,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             spoil(file)
 
     change(lambda file: file.attrs.__delitem__("layer_names"))
-    with pytest.raises(ModelError, match=r"no Keras 2 layers; in Keras 3 save the model as model.save"):
+    with pytest.raises(ModelError, match=r"no Keras 2 layers; of Keras files only the .h5 of the published"):
         read_model(path)
     change(lambda file: file.attrs.__setitem__("backend", b"theano"))
     with pytest.raises(ModelError, match="trained with Theano"):
@@ -373,7 +381,7 @@ def test_what_a_description_says_in_other_words(change: Callable[[Any], None], t
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (as_branch, "is no chain of layers, or Keras 3 describes it; rebuild it as a Sequential"),
+        (as_branch, "is no chain of layers, or Keras 3 describes it; of Keras files only"),
         (lambda model: model.update(class_name="Functional"), "damaged or not of Keras"),
         (shaped(32, 32, 3), "is made for 32 x 32 x 3 patches, expected 64 x 64 x 3; train it on those"),
         (shaped(64, 64, 2), "is made for 64 x 64 x 2 patches, expected 64 x 64 x 3"),

@@ -24,6 +24,7 @@ from onnx import TensorProto, numpy_helper
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
 from colvi_edge.engines import open_engine
+from colvi_edge.engines.verify import Tolerance
 from colvi_edge.errors import ModelError, OutputError, UsageError
 from colvi_edge.export.calibration import Calibration, Images
 from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, Checkpoint
@@ -227,9 +228,12 @@ def test_the_worst_patches_are_kept_for_a_look(spoilt: tuple[Path, Report], good
     """Raw patches, worst first, two channels each, with what became of them in the slice's label."""
     path, report = spoilt
 
-    assert report.worst == [path.with_name(f"blank.worst-{p}.tif") for p in ("int8-trt", "int8-cpu")]
+    assert report.worst == [f"worst-{p}.tif" for p in ("int8-trt", "int8-cpu")]
+    listed = {line.split()[1] for line in (path / "SHA256SUMS").read_text().splitlines()}
+    attached = yaml.safe_load((path / "bioimageio.yaml").read_text())["attachments"]
+    assert {*report.worst} <= listed & {attachment["source"] for attachment in attached}
     for worst in report.worst:
-        with tifffile.TiffFile(worst) as tif:
+        with tifffile.TiffFile(path / worst) as tif:
             stack, labels = tif.asarray(), (tif.imagej_metadata or {})["Labels"]
         assert stack.shape == (16, 2, 64, 64)
         assert len(labels) == 32
@@ -254,11 +258,15 @@ def _became(label: str) -> tuple[str, str]:
 def test_a_passing_export_removes_the_worst_patches_of_a_failed_one(
     trained: Checkpoint, small: Calibration, tmp_path: Path
 ) -> None:
-    """What lies beside a bundle is about this bundle."""
-    old = tmp_path / "net.worst-fp32.tif"
-    old.write_bytes(b"of an earlier export")
-    package(trained, tmp_path / "net.colvi", ABOUT, Settings(("fp32",)), small)
+    """What lies in a bundle is about this bundle: an export replaces the whole of it."""
+    path = tmp_path / "net.colvi"
+    strict = Settings(("fp32",), tolerance=Tolerance(agreement=1.1))
+    assert package(trained, path, ABOUT, strict, small).worst == ["worst-fp32.tif"]
+    assert (path / "worst-fp32.tif").is_file()
+    assert open_bundle(path).config.precisions["fp32"].parity[0].faults
+    package(trained, path, ABOUT, Settings(("fp32",)), small)
 
+    assert not (path / "worst-fp32.tif").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["net.colvi"]
 
 

@@ -1,5 +1,7 @@
 """`train` and `evaluate` as a user calls them: what is written, told, kept, and never mixed up."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from colvi_edge.bundle import open_bundle
 from colvi_edge.export.checkpoint import load_checkpoint, save_checkpoint
 from colvi_edge.export.dataset import digest_of
 from colvi_edge.patches import Normalisation
+from tests.tools.terminal import read_terminal
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
 CLASSES = ("control", "patient")
@@ -34,6 +37,13 @@ def draw(path: Path, k: int) -> None:
     tifffile.imwrite(
         path, image, imagej=True, resolution=(1 / 0.3, 1 / 0.3), metadata={"axes": "CYX", "unit": "micron"}
     )
+
+
+def few_images(folder: Path) -> Path:
+    """Return a folder of six images that are divided: two to learn from, two to choose, two to test on."""
+    for k in range(6):
+        draw(folder / "cultures" / ("training", "training", "test")[k // 2] / CLASSES[k % 2] / f"{k}.tif", k)
+    return folder / "cultures"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +91,78 @@ def test_a_training_tells_how_good_it_is(trained: Trained) -> None:
         assert figures["accuracy"] == (figures["tp"] + figures["tn"]) / total
     assert fold["image"]["accuracy"] == 1
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_training_tells_its_division_and_what_is_next(dataset: Path, tmp_path: Path, run: Run) -> None:
+    """Subjects and images of each part, its names in the record, and a command on a line of its own."""
+    rows = [
+        f"{file},{file.parent.name},{file.parent.name[0]}{int(file.stem) // 4}"
+        for file in dataset.rglob("*.tif")
+    ]
+    (tmp_path / "own.csv").write_text("\n".join(("path,label,subject", *rows)), encoding="utf-8")
+    (tmp_path / "a b").mkdir()
+    code, out, err = run("train", tmp_path / "own.csv", "-o", tmp_path / "a b/m.pt", "--epochs", 2, "--json")
+    record, lines = orjson.loads(out), err.splitlines()
+    [division] = record["divisions"]
+    names = {part: set(division[part]) for part in ("training", "validation", "test")}
+    judged = [image["name"] for image in record["methods"][0]["folds"][0]["images"]]
+
+    assert code == 0, err
+    told = (
+        "28 images (14 subjects) to learn from, 4 (2 subjects) to choose the epoch, 8 (4 subjects) to test on"
+    )
+    assert f"{told}; no subject is in two" in lines
+    assert f"to test on: {', '.join(judged)}" in lines
+    assert names["test"] == set(judged)
+    assert {len(part) for part in names.values()} == {28, 4, 8}
+    assert len(set.union(*names.values())) == 40
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert len(epochs) == 2
+    assert re.fullmatch(
+        r"epoch 1 of 2: loss 0\.\d{3}, validation 0\.\d{3} and \d+\.\d % right; at most \d+ s left", epochs[0]
+    )
+    assert " left" not in epochs[1]
+    assert lines[-1] == f"colvi-edge export '{tmp_path}/a b/m.pt' -o my.colvi --calibration DIR"
+
+
+def test_on_a_terminal_there_is_a_bar_with_the_same_facts(tmp_path: Path) -> None:
+    """Loss, share judged right, and after an epoch what validation said, in lines of at most 80 columns."""
+    words = [*COMMAND, "train", few_images(tmp_path), "-o", tmp_path / "m.pt", "--epochs", "2"]
+    with read_terminal() as (terminal, seen):
+        done = subprocess.run(
+            [*map(str, words)],
+            stderr=terminal,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env=os.environ | {"TERM": "xterm", "COLUMNS": "80"},
+        )
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(seen).decode())
+
+    assert re.search(r"epoch 1/2: loss 0\.\d{3}, \d+ % right", text)
+    assert re.search(r"epoch 2/2: loss 0\.\d{3}, \d+ % right; validation \d+ %", text)
+    assert "reading " not in text
+    assert done.stdout.count("\n") > 10
+
+
+def test_a_test_of_few_images_is_told_as_such(tmp_path: Path, run: Run) -> None:
+    """Two images tell nothing of a network: terminal, JSON and page say so; none calls it a comparison."""
+    cultures = few_images(tmp_path)
+    words = ("train", cultures, "-o", tmp_path / "m.pt", "--epochs", 1)
+    code, out, err = run(*words, "--html", tmp_path / "page.html")
+    record = orjson.loads(run(*words, "--json")[1])
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    [sentence] = record["chance"]
+
+    assert code == 0, err
+    assert "chance" in sentence
+    assert sentence in out
+    assert sentence in page
+    assert "Patches have no intervals here" in out
+    assert "comparison" not in (out + err + page).lower()
+    assert "side by side" not in page
+    assert record["methods"][0]["patch"]["interval"] is None
+    assert record["methods"][0]["image"]["interval"]["accuracy"][0] < 0.5
 
 
 def test_a_checkpoint_tells_what_it_saw(trained: Trained, dataset: Path) -> None:
@@ -167,6 +249,7 @@ def test_killed_and_called_again_it_comes_to_the_same_weights(
     assert "model.pt.unfinished" in left
     assert "model.pt" not in left
     assert again.returncode == 0
+    assert "goes on from epoch 2 of 3; so far:\nepoch 1 of 3: " in again.stderr
     assert (tmp_path / "model.pt").read_bytes() == trained[0].read_bytes()
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.pt"]
 
@@ -178,7 +261,10 @@ def test_a_model_is_neither_trained_twice_nor_lost(trained: Trained, dataset: Pa
     again = run("train", dataset, "-o", path, "--epochs", 3, "--json")
     other = run("train", dataset, "-o", path, "--epochs", 3, "--seed", 1)
 
-    assert "epoch" not in again[2]
+    assert "epoch 1 of 3" not in again[2]
+    assert "already trained: " in again[2]
+    assert "3 epochs on 28 images; to train anew, name another -o or remove the file" in again[2]
+    assert "model.pt is ready: already trained, tested again, " in again[2]
     assert orjson.loads(again[1])["methods"] == record["methods"]
     assert other[0] == 2
     assert "model.pt is a model that was trained otherwise and would be lost" in other[2]
@@ -209,7 +295,7 @@ def test_an_unreadable_file_costs_itself_and_the_exit_code(dataset: Path, tmp_pa
     code, out, err = run("evaluate", "demo", tmp_path, "--json")
 
     assert code == 1
-    assert "left out: 1.tif" in err
+    assert "left out: patient/1.tif: " in err
     assert len(orjson.loads(out)["images"]) == 3
 
 
@@ -221,7 +307,9 @@ def test_images_of_another_kind_of_number_cost_themselves(
     code, _, err = run("evaluate", bundle.path, dataset)
 
     assert code == 2
-    assert err.count("found uint16 pixels, and the network was made for uint8") == 40
+    assert "left out: 40 files (control/00.tif, patient/01.tif, " in err
+    assert " and 32 more): found uint16 pixels, and the network was made for uint8" in err
+    assert err.count("uint16") == 1
     assert "no image is left to be judged" in err
 
 
@@ -236,18 +324,19 @@ def test_a_model_file_costs_such_images_nothing_more(
     code, _, err = run("evaluate", tmp_path / "eight.pt", dataset)
 
     assert code == 2
-    assert err.count("its pixels are uint16, but the network was trained on uint8") == 40
+    assert err.count("its pixels are uint16, but the network was trained on uint8") == 1
+    assert "left out: 40 files (" in err
 
 
 def test_no_readable_image_is_one_sentence(tmp_path: Path, run: Run) -> None:
-    """Every file is named, and then that nothing is left to learn from."""
+    """The reason once, with every file, and then that nothing is left to learn from."""
     for name in ("control/a.tif", "patient/b.tif"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(b"no picture")
     code, _, err = run("train", tmp_path, "-o", tmp_path / "model.pt")
 
     assert code == 2
-    assert err.count("left out: ") == 2
+    assert err.count("left out: 2 files (control/a.tif, patient/b.tif): ") == 1
     assert "no image can be read" in err
 
 
@@ -292,7 +381,10 @@ def test_what_cannot_be_written_is_told_before_the_work(dataset: Path, tmp_path:
             ("evaluate", "{model}", "{dataset}", "--engine", "openvino"),
             "is no bundle, and torch judges",
         ),
-        (("train", "{dataset}", "-o", "x.pt", "--folds", "21"), "found 20 subjects"),
+        (
+            ("train", "{dataset}", "-o", "x.pt", "--folds", "21"),
+            "found 20 control and 20 patient files, too few for 21 folds",
+        ),
         (
             ("explain", "{dataset}/control/00.tif", "--model", "{model}", "--patch", "3"),
             "--patch 3: expected row",

@@ -16,7 +16,7 @@ from colvi_edge.errors import UsageError
 from colvi_edge.export.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from colvi_edge.export.patch_set import PatchSet, collect_patches, turned
 from colvi_edge.export.prediction import class_weights, fit_temperature, predict_logits
-from colvi_edge.export.training import Epoch, Settings, Step, train
+from colvi_edge.export.training import Epoch, Resumed, Settings, Step, train
 from colvi_edge.patches import Normalisation
 
 
@@ -100,15 +100,16 @@ def test_a_training_that_was_ended_goes_on_to_the_same_weights(tmp_path: Path, e
     how = Settings(epochs=4, patience=4, seed=3)
     straight = train(striped(24, 1), striped(6, 2), how)
 
-    def end(told: Step | Epoch) -> None:
+    def end(told: Resumed | Step | Epoch) -> None:
         if isinstance(told, Step) and told.epoch > ended_after and told.share > 0.5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train(striped(24, 1), striped(6, 2), how, progress=end, unfinished=unfinished)
-    told: list[Step | Epoch] = []
+    told: list[Resumed | Step | Epoch] = []
     resumed = train(striped(24, 1), striped(6, 2), how, progress=told.append, unfinished=unfinished)
 
+    assert told[0] == Resumed(ended_after)
     assert [epoch.number for epoch in told if isinstance(epoch, Epoch)] == [1, 2, 3, 4]
     assert {step.epoch for step in told if isinstance(step, Step)} == {*range(ended_after + 1, 5)}
     assert _same_weights(resumed, straight)
@@ -173,7 +174,7 @@ def test_training_stops_early_and_keeps_the_best_weights() -> None:
     """Where validation only gets worse, training stops and returns the first epoch's."""
     wrong = striped(6, 2)
     wrong = PatchSet(wrong.counts, 1 - wrong.label, wrong.image)
-    told: list[Step | Epoch] = []
+    told: list[Resumed | Step | Epoch] = []
     stopped = train(striped(24, 1), wrong, Settings(epochs=9, patience=2), progress=told.append)
     epochs = [epoch for epoch in told if isinstance(epoch, Epoch)]
     first = train(striped(24, 1), wrong, Settings(epochs=1))

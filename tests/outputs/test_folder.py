@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from colvi_edge.errors import OutputError
-from colvi_edge.outputs.folder import intact_sidecar, open_results, write_result
+from colvi_edge.outputs.folder import open_results
+from colvi_edge.outputs.intact import intact_sidecar
+from colvi_edge.outputs.result import write_result
 from colvi_edge.outputs.sidecar import Sidecar
 
 MakeSidecar = Callable[..., Sidecar]
@@ -21,11 +23,13 @@ BANDS = [[0.95, 0.8, 0.6], [0.4, 0.1, 0.99]]
 BLANK = np.zeros((128, 192), np.uint16)
 FILES = {f"{RAW}.colvi.{suffix}" for suffix in ("png", "csv", "geojson", "rois.zip", "json")}
 
+PREVIOUS = f"{RAW}.colvi.prev.json"
+
 
 def write(folder: Path, sidecar: Sidecar, confirm: Callable[[], None] = lambda: None) -> Sidecar:
     """Write a result into a folder."""
     with open_results(folder) as folder_fd:
-        return write_result(folder_fd, RAW, sidecar, BLANK, BLANK, confirm)
+        return write_result(folder_fd, RAW, sidecar, BLANK, BLANK, confirm).sidecar
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -85,7 +89,8 @@ def test_while_names_change_there_is_no_sidecar(tmp_path: Path, make_sidecar: Ma
 
     assert seen == ["old", *["not done"] * 5]
     assert written.revision == 2
-    assert set(contents(tmp_path)) == FILES
+    assert set(contents(tmp_path)) == FILES | {PREVIOUS}
+    assert contents(tmp_path)[PREVIOUS] == old[f"{RAW}.colvi.json"]
 
 
 @contextmanager

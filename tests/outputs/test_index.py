@@ -8,8 +8,10 @@ import pytest
 
 from colvi_edge.acquisition import Provenance
 from colvi_edge.errors import ScanModeError
-from colvi_edge.outputs.folder import intact_result, open_results, write_error, write_index, write_result
-from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
+from colvi_edge.outputs.folder import open_results
+from colvi_edge.outputs.intact import index_entry, intact_result
+from colvi_edge.outputs.result import write_error, write_index, write_result
+from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.records import error_record, index_record
 
 MakeSidecar = Callable[..., Sidecar]
@@ -35,8 +37,10 @@ def write(tmp_path: Path, make_sidecar: MakeSidecar) -> Callable[..., Index]:
                     judged = make_sidecar(BANDS)
                     image = judged.image.model_copy(update={"name": raw, "key": key})
                     result = judged.model_copy(update={"image": image})
-                    records.append(write_result(folder_fd, raw, result, BLANK, BLANK, lambda: None))
-            index = index_record(raw, SOURCE, records)
+                    written = write_result(folder_fd, raw, result, BLANK, BLANK, lambda: None)
+                    records.append(written.sidecar)
+            entries = [index_entry(raw, record, to_json(record)) for record in records]
+            index = index_record(raw, SOURCE, entries)
             write_index(folder_fd, raw, index, lambda: None)
         return index
 
@@ -138,12 +142,12 @@ def test_long_names_are_cleared_too(tmp_path: Path, write: Callable[..., Index])
 
 
 def test_an_error_of_the_whole_file_leaves_no_image(tmp_path: Path, write: Callable[..., Index]) -> None:
-    """A container that cannot be used any more has its error record and nothing else; and back again."""
+    """A container that cannot be used any more has its error record and what was before; and back again."""
     write("0000-a", "0001-b!")
     with open_results(tmp_path) as folder_fd:
         write_error(folder_fd, RAW, error_record(RAW, ScanModeError("is no container")), lambda: None)
 
-    assert names(tmp_path) == {"day.lif.colvi.error.json"}
+    assert names(tmp_path) == {"day.lif.colvi.error.json", "day.lif.0000-a.colvi.prev.json"}
     write("0000-a")
     assert "day.lif.colvi.error.json" not in names(tmp_path)
 

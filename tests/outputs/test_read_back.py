@@ -16,8 +16,10 @@ from jsonschema import Draft202012Validator
 
 from colvi_edge.outputs import read_back, table
 from colvi_edge.outputs import sidecar as sidecar_models
-from colvi_edge.outputs.folder import intact_result, open_results, read_sidecar, write_result, write_table
+from colvi_edge.outputs.folder import open_results, read_sidecar, write_table
+from colvi_edge.outputs.intact import intact_result
 from colvi_edge.outputs.read_back import MAX_PARTS, MAX_RECORD_BYTES, MAX_VALUES, parsed, read_record
+from colvi_edge.outputs.result import write_result
 from colvi_edge.outputs.sidecar import (
     MAX_PATCHES,
     MAX_REVISION,
@@ -264,7 +266,7 @@ def write(folder: Path, raw: str, sidecar: Sidecar, notes: list[str]) -> Sidecar
     """Write a result and keep what is noted."""
     blank = np.zeros((128, 192), np.uint16)
     with open_results(folder) as folder_fd:
-        return write_result(folder_fd, raw, sidecar, blank, blank, lambda: None, note=notes.append)
+        return write_result(folder_fd, raw, sidecar, blank, blank, lambda: None, note=notes.append).sidecar
 
 
 def test_a_revision_at_its_bound_stays(tmp_path: Path, make_sidecar: MakeSidecar) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import struct
 import zlib
@@ -27,7 +28,8 @@ from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.report import report as report_module
 from colvi_edge.report.entries import DEMO_MODEL, entry, link
-from colvi_edge.report.report import Report
+from colvi_edge.report.page import refuse_other_page
+from colvi_edge.report.report import Contents, Report
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.report.thumbnails import SIDE_PX
 
@@ -194,6 +196,37 @@ def test_hostile_words_stay_words(copy_result: Copy, page_of: Callable[..., Any]
     assert all(len(words) < 500 for words in told["flags"][0])
 
 
+def test_a_long_finding_keeps_its_beginning_and_its_remedy(
+    copy_result: Copy, page_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    """It is what helps that stands at the end."""
+    words = f"found {'x' * 1000}; export it again"
+    copy_result(
+        "error", tmp_path / "results" / "x.tif", error={"kind": "unsafe", "message": f"x.tif: {words}"}
+    )
+    flag = {"name": "focus", "severity": "warn", "words": words}
+    copy_result("control", tmp_path / "results" / "y.tif", quality=[flag])
+
+    for image in page_of(tmp_path / "results").images.values():
+        ((_, _, said),) = image["flags"]
+        assert said.startswith("found xxx")
+        assert said.endswith("xxx; export it again")
+        assert " ... " in said
+        assert len(said) < 500
+
+
+def test_nobody_who_looks_at_the_page_is_shown_a_pattern(
+    copy_result: Copy, page_of: Callable[..., Any], tmp_path: Path
+) -> None:
+    """But a name that is understood; where somebody gave a pattern, nothing that may not be true of it."""
+    copy_result("control", tmp_path / "results" / "x.tif")
+    assert page_of(tmp_path / "results").data["example"] == "P03_2026-11-20_2.tif"
+    told = page_of(tmp_path / "results", sample="(?P<sample>P..)(?P<date>.{10})")
+
+    assert told.data["example"] is None
+    assert "(?P" not in (tmp_path / "page" / "report.html").read_text()
+
+
 @given(st.binary(min_size=1, max_size=60).filter(lambda name: b"\0" not in name))
 def test_a_link_leads_to_the_very_file(name: bytes) -> None:
     """Whatever bytes its name has, and whatever they mean in a URL."""
@@ -285,6 +318,7 @@ def test_what_is_no_record_is_not_shown(
     (folder / "outside").symlink_to(tmp_path / "outside")
     (folder / "linked.tif.colvi.json").symlink_to(folder / "sub" / "good.tif.colvi.json")
     (folder / "X.lif.colvi.json").write_text('{"schema": "colvi-edge.index/1"}')
+    (folder / "sub" / "good.tif.colvi.prev.json").write_text(json.dumps(record))  # what it replaced
     copy_result(
         "control",
         folder / "X.lif.0003-Series004",
@@ -399,6 +433,127 @@ def test_a_page_takes_no_other_files_place(judged: Path, tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write results into"):
         Report(judged, tmp_path / "file" / "r.html").write()
+
+
+HEAD_OF_0_1_0 = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'sha256-A='">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="light dark">
+<title>colvi-edge report: day</title>
+"""
+
+
+def test_only_a_report_is_overwritten(judged: Path, tmp_path: Path) -> None:
+    """Of this and of earlier versions, and an empty file; whatever else has the name stays as it is."""
+    page = tmp_path / "report.html"
+    for _ in range(2):
+        assert Report(judged, page).write() == 4
+    for content in ("", HEAD_OF_0_1_0):
+        page.write_text(content)
+        assert Report(judged, page).write() == 4
+        assert page.stat().st_size > 10_000
+    others = ("<title>My own colvi-edge report: hands off</title>", "P03", " " * 5000 + HEAD_OF_0_1_0)
+    for content in others:
+        page.write_text(content)
+        with pytest.raises(
+            UsageError, match=r"report\.html is no report of colvi-edge .* another name, or move"
+        ):
+            Report(judged, page).write()
+        assert page.read_text() == content
+    page.unlink()
+    os.mkfifo(page)
+    with pytest.raises(UsageError, match="is no report"):
+        Report(judged, page).write()
+
+
+def test_a_link_is_replaced_and_its_target_stays(judged: Path, tmp_path: Path) -> None:
+    """As every other file that is written; a folder in the way is told of by who writes."""
+    page, target = tmp_path / "report.html", tmp_path / "mine.txt"
+    target.write_text("mine")
+    page.symlink_to(target)
+    Report(judged, page).write()
+
+    assert target.read_text() == "mine"
+    assert not page.is_symlink()
+    page.unlink()
+    page.mkdir()
+    with pytest.raises(OutputError, match=r"a folder named report\.html is in the way"):
+        Report(judged, page).write()
+
+
+def test_what_cannot_be_looked_at_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be anything; to root, who may run this, nothing is closed."""
+
+    def refusing(*_: Any, **__: Any) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refusing)
+    with pytest.raises(
+        UsageError, match="cannot be looked at: Permission denied; give the page another name"
+    ):
+        refuse_other_page(tmp_path / "report.html")
+
+
+def test_a_folder_without_results_gets_no_page(tmp_path: Path) -> None:
+    """Who named the wrong folder finds no litter in it; what cannot be read is worth a page."""
+    page = tmp_path / "report.html"
+    with pytest.raises(UsageError, match=r"found no result in .* --output-dir named"):
+        Report(tmp_path, page).write()
+    assert not page.exists()
+    (tmp_path / "x.tif.colvi.json").write_text("{")
+    assert Report(tmp_path, page).write() == 0
+
+
+def test_who_makes_the_page_is_told_where_it_is_and_what_would_better_it(
+    copy_result: Copy, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """By default among the results; what is to be copied stands on a line of its own, fit for a shell."""
+    folder = tmp_path / "a day"
+    copy_result("control", folder / "P03_2026-11-20_1.tif")
+    page = folder / "report.html"
+    assert run("report", folder) == (
+        0,
+        f"1 image on one page: {page}\nOpen it in a browser:\n{page.as_uri()}\n",
+        "",
+    )
+    copy_result(
+        "patient", folder / "20261121_P03_1.tif", model={"name": "n", "version": "2", "sha256": "1" * 64}
+    )
+    copy_result("error", folder / "x.tif")
+    other = tmp_path / "x y.html"
+    said = run("report", folder, "-o", other)[1].splitlines()
+
+    assert max(map(len, (line for line in said if str(tmp_path) not in line))) < 80
+    text = " ".join(said)
+    assert (
+        "2 of 3 images are left out of the scores over time: their names do not tell sample and date" in text
+    )
+    assert "of 2 models, whose scores do not compare" in text
+    command, again = (line for line in said if line.startswith("colvi-edge"))
+    assert again == f"colvi-edge run '{folder}' --bundle MODEL.colvi --stale"
+    code, out, _ = run(*shlex.split(command)[1:])
+    assert code == 0
+    assert str(other) in out
+    assert "2 of 3 images are left out" in out  # it is the other that this pattern understands
+    assert "--sample finds no sample" in out
+    assert "(?P" not in out
+
+
+def test_the_contents_of_a_page_are_counted(copy_result: Copy, tmp_path: Path) -> None:
+    """A model by its hash: that of an error nobody knows."""
+    for number, digit in enumerate("0012"):
+        model = {"name": "m", "version": "1", "sha256": digit * 64}
+        copy_result("control", tmp_path / f"P1_2026-11-2{number}.tif", model=model)
+    copy_result("error", tmp_path / "x.tif")
+    (tmp_path / "y.tif.colvi.json").write_text("{")
+    report = Report(tmp_path, tmp_path / "report.html")
+    report.write()
+
+    assert report.contents == Contents(5, unread=1, undated=1, models=3, example="P03_2026-11-20_2.tif")
 
 
 def test_it_says_what_it_is_for(judged: Path, tmp_path: Path) -> None:

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.chromium
 
 DATES = ("2026-06-09", "2026-07-07", "2026-08-04", "2026-09-01", "2026-09-29")
 PHONE = {"width": 390, "height": 844, "scale": 2, "mobile": True}
+SMALL_PHONE = {"width": 320, "height": 568, "mobile": True}
 SCREEN = {"width": 1280, "height": 900}
+PROJECTORS = ({"width": 1920, "height": 1080}, {"width": 3840, "height": 2160})
 
 
 def plan() -> dict[str, dict[str, Any]]:
@@ -72,6 +74,14 @@ def text(page: Any, selector: str) -> str:
     return str(page.ask(f"document.querySelector({json.dumps(selector)}).textContent"))
 
 
+def boxes(page: Any, selector: str) -> list[list[float]]:
+    """Return where elements are seen: left, top, right and bottom of each, in CSS pixels of the window."""
+    script = (
+        f"[...document.querySelectorAll({json.dumps(selector)})].map((one) => one.getBoundingClientRect())"
+    )
+    return list(page.ask(f"{script}.map(({{left, top, right, bottom}}) => [left, top, right, bottom])"))
+
+
 def choose(page: Any, name: str, value: str) -> None:
     """Choose in a select element, or type, as a person does."""
     page.ask(
@@ -94,6 +104,8 @@ def test_the_day_at_a_glance(page: Any) -> None:
     ]
     assert first[:5] == ["unsure", "rejected", "rejected", "error", "patient"]
     assert "Research use only. Not for use in diagnostic procedures." in text(page, "header")
+    assert text(page, "th[data-sort=score]") == "score (100 = control)"
+    assert text(page, ".chart .what") == "score (100 = control)"
     assert "synthetic demo model (59 images): it was trained on simulated pictures" in text(page, "#notices")
     assert page.ask("[...document.querySelectorAll('.card img')].every((one) => one.naturalWidth === 320)")
 
@@ -244,6 +256,15 @@ def test_the_score_over_time_is_drawn_to_scale(page: Any) -> None:
             )
         )
 
+    def points(sample: str, what: str) -> list[list[float]]:
+        """Return (x, y) of points, from where each shape is moved to."""
+        return list(
+            page.ask(
+                f"[...document.querySelectorAll({json.dumps(f'[data-sample={sample}] {what}')})].map((one) =>"
+                "one.transform.baseVal.consolidate().matrix).map(({e, f}) => [e, f])"
+            )
+        )
+
     def scale(value: float) -> float:
         top, bottom = (line[0] for line in (numbers("S00", "line", "y1")[2], numbers("S00", "line", "y1")[0]))
         return bottom + (top - bottom) * value / 100
@@ -251,7 +272,7 @@ def test_the_score_over_time_is_drawn_to_scale(page: Any) -> None:
     lines = numbers("S00", "line", "y1")
     assert lines[1][0] == pytest.approx((lines[0][0] + lines[2][0]) / 2)
     assert page.ask("getComputedStyle(document.querySelector('.chart .vote')).strokeDasharray") != "none"
-    single = numbers("S00", "circle", "cx", "cy")
+    single = points("S00", ".point")
     assert [y for _, y in single] == pytest.approx([scale(4 + 20 * number) for number in range(5)])
     weeks = [28, 28, 28, 28]
     gaps = [after[0] - before[0] for before, after in pairwise(single)]
@@ -259,7 +280,8 @@ def test_the_score_over_time_is_drawn_to_scale(page: Any) -> None:
     assert numbers("S00", ".range", "y") == []
     ((top, height),) = numbers("S01", ".range", "y", "height")
     assert (top + 4, top + height - 4) == pytest.approx((scale(64.0), scale(4.0)))
-    assert len(numbers("S01", "[data-date='2026-08-04'] circle", "cy")) == 4
+    repeats = [y for _, y in points("S01", "[data-date='2026-08-04'] .repeat")]
+    assert repeats == pytest.approx([scale(score) for score in (4, 24, 44, 64)])
     said = "2026-08-04: 4 images, 4.0 to 64.0; 2026-09-29: 84.0"
     assert (
         page.ask("document.querySelector('[data-sample=S01] svg').getAttribute('aria-label')")
@@ -274,23 +296,203 @@ def test_the_score_over_time_is_drawn_to_scale(page: Any) -> None:
 def test_who_has_no_sample_is_left_out_and_told(
     chromium: Any, copy_result: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """No other date is taken for that of the acquisition; and scores of two models are said to be so."""
-    model = {"name": "another", "version": "2", "sha256": "1" * 64}
+    """In words, with a name that is understood: no other date is taken for that of the acquisition."""
     copy_result("control", tmp_path / "P1_2026-11-20.tif")
-    copy_result("patient", tmp_path / "P1_2026-11-21.tif", model=model)
     copy_result("control", tmp_path / "P1.tif")
     Report(tmp_path, tmp_path / "report.html").write()
     chromium.open((tmp_path / "report.html").as_uri())
-    said = text(chromium, "#trend-words")
 
-    assert "1 of 3 images is left out: no sample and date in the name by the pattern" in said
-    assert "scores are of 2 models and do not compare" in said
-    assert chromium.ask("document.querySelectorAll('.chart circle').length") == 2
+    assert (
+        "1 of 2 images is left out: its name does not tell sample and date, as P03_2026-11-20_2.tif does"
+        in (text(chromium, "#trend-words"))
+    )
+    assert len(boxes(chromium, ".chart .point")) == 1
+    Report(tmp_path, tmp_path / "report.html", sample="(?P<sample>x)(?P<date>y)").write()
+    chromium.open("about:blank")
+    chromium.open((tmp_path / "report.html").as_uri())
+    assert text(chromium, "#trend-words") == (
+        "2 of 2 images are left out: their names do not tell sample and date in the way that this page was "
+        "made to look for them."
+    )
 
 
-@pytest.mark.parametrize("size", [PHONE, {"width": 1024, "height": 768}, {"width": 320, "height": 600}])
+def test_two_models_are_told_apart(chromium: Any, copy_result: Callable[..., Any], tmp_path: Path) -> None:
+    """In the head with their counts, in filter, cards and table, and by a line of its own in each plot."""
+    other = {"name": "another", "version": "2", "sha256": "1" * 64}
+    for day, control in (("2026-11-20", 5), ("2026-11-22", 10)):
+        copy_result("patient", tmp_path / f"P1_{day}.tif", control=control, created=f"{day}T12:00:00Z")
+        copy_result("control", tmp_path / f"P2_{day}.tif", model=other, created="2026-11-23T12:00:00Z")
+    for day, control in (("2026-11-21", 15), ("2026-11-22", 20)):
+        changes = {"model": other, "created": "2026-11-23T12:00:00Z"}
+        copy_result("control", tmp_path / f"P1_{day}_new.tif", control=control, **changes)
+    copy_result("error", tmp_path / "P1_2026-11-23.tif")
+    Report(tmp_path, tmp_path / "report.html").write()
+    chromium.resize(**SCREEN)
+    chromium.open((tmp_path / "report.html").as_uri())
+    page = chromium
+
+    demo = json.loads((tmp_path / "P1_2026-11-20.tif.colvi.json").read_text())["model"]
+    heads = page.ask("[...document.querySelectorAll('#models li')].map((one) => one.textContent)")
+    assert heads == [
+        f"Model A: {demo['name']} {demo['version']} ({demo['sha256'][:12]}): 2 images",
+        "Model B: another 2 (111111111111): 4 images",
+    ]
+    notices = text(page, "#notices")
+    assert "synthetic demo model (2 images)" in notices
+    assert "These results are of 2 models, whose scores do not compare." in notices
+    assert text(page, ".notice code") == "colvi-edge run FOLDER --bundle MODEL.colvi --stale"
+    lines = page.ask(
+        "[...document.querySelectorAll('[data-sample=P1] [data-model]')].map((one) => [one.dataset.model,"
+        "[...one.querySelectorAll('[data-date]')].map((day) => day.dataset.date),"
+        "one.querySelector('.path').points.length,"
+        "one.querySelector('.path').getAttribute('stroke-dasharray'),"
+        "one.querySelector('.point').getAttribute('d')])"
+    )
+    assert [line[:3] for line in lines] == [
+        ["A", ["2026-11-20", "2026-11-22"], 2],
+        ["B", ["2026-11-21", "2026-11-22"], 2],
+    ]
+    assert lines[0][3] != lines[1][3]  # by dashes and by shapes, not by colours
+    assert lines[0][4] != lines[1][4]
+    said = "model A: 2026-11-20: 20.0; 2026-11-22: 40.0; model B: 2026-11-21: 60.0; 2026-11-22: 80.0"
+    label = page.ask("document.querySelector('[data-sample=P1] svg[role=img]').getAttribute('aria-label')")
+    assert label == f"P1: {said}; 1 image without a score"
+    courses = page.ask(
+        "[...document.querySelectorAll('[data-sample=P1] .quiet span')].map((s) => s.textContent)"
+    )
+    assert courses == ["A 20.0 \u2192 40.0", "B 60.0 \u2192 80.0"]
+    page.click("th[data-sort=model] button")
+    assert cells(page, 7) == ["A", "A", "B", "B", "B", "B", ""]
+    assert text(page, ".card[data-image*='P1_2026-11-20']").endswith("model A, demo")
+    choose(page, "model", "1" * 64)
+    assert text(page, "#shown") == "4 of 7 images"
+    assert page.ask("document.querySelectorAll('[data-model=A]').length") == 0
+    assert page.ask("document.querySelectorAll('[data-model=B]').length") == 2
+    choose(page, "model", " none")
+    assert cells(page, 0) == ["P1_2026-11-23.tif"]
+
+
+def test_one_model_needs_no_filter(page: Any) -> None:
+    """Nor letters, nor a column; what it is stands in the head."""
+    assert text(page, "#models").startswith("Model colvi-edge synthetic demo model 1.0.0 (")
+    assert text(page, "#models").endswith("): 59 images")
+    assert not page.ask("document.getElementById('filters').model.offsetParent")
+    assert page.ask("document.querySelectorAll('[data-sort=model], .card .quiet, .key').length") == 0
+
+
+@pytest.mark.parametrize("size", [SMALL_PHONE, PHONE, SCREEN])
+def test_dates_do_not_collide(
+    chromium: Any, copy_result: Callable[..., Any], tmp_path: Path, size: dict[str, Any]
+) -> None:
+    """Whether there are many, or a sample's lie close together, at either end or in the middle."""
+    days = {
+        "many": [f"2026-{month:02}-{day:02}" for month in range(1, 13) for day in (1, 15)],
+        "early": ["2026-01-01", "2026-01-02"],
+        "middle": ["2026-06-20", "2026-06-30"],
+        "late": ["2026-12-14", "2026-12-15"],
+        "apart": ["2026-01-01", "2026-12-15"],
+        "once": ["2026-12-15"],
+    }
+    for sample, dates in days.items():
+        for date in dates:
+            copy_result("error", tmp_path / f"{sample}_{date}.tif")
+    Report(tmp_path, tmp_path / "report.html").write()
+    chromium.resize(**size)
+    chromium.open("about:blank")
+    chromium.open((tmp_path / "report.html").as_uri())
+
+    for sample, dates in days.items():
+        labels = boxes(chromium, f"[data-sample={sample}] .day")
+        ((left, _, right, _),) = boxes(chromium, f"[data-sample={sample}]")
+        assert all(left <= label[0] < label[2] <= right for label in labels), sample
+        assert all(before[2] + 2 < after[0] for before, after in pairwise(labels)), sample
+        others = boxes(chromium, f"[data-sample={sample}] text:not(.day)")
+        assert not [
+            one for one in others for label in labels if one[3] > label[1] + 3 and one[2] > label[0] + 3
+        ]
+        said = chromium.ask(
+            f"[...document.querySelectorAll('[data-sample={sample}] .day')].map((one) => one.textContent)"
+        )
+        assert " ".join(said).startswith(dates[0]), sample
+        assert said[-1].endswith(dates[-1][5:]), sample
+        assert len(boxes(chromium, f"[data-sample={sample}] .tick")) == len(dates)
+
+
+def test_remedies_stand_whole_on_cards(
+    chromium: Any, copy_result: Callable[..., Any], tmp_path: Path
+) -> None:
+    """However long; what is left out, further warnings of a rejected image, is counted."""
+    words = f"found {'a part of this and that ' * 12}; export it again"
+    copy_result("error", tmp_path / "error.tif", error={"kind": "unsafe", "message": words})
+    flags = [
+        {"name": "saturation", "severity": "warn", "words": "warned of"},
+        {"name": "focus", "severity": "reject", "words": words},
+        {"name": "emptiness", "severity": "warn", "words": "warned of"},
+    ]
+    copy_result("rejected", tmp_path / "rejected.tif", quality=flags)
+    Report(tmp_path, tmp_path / "report.html").write()
+    for size in (SMALL_PHONE, SCREEN):
+        chromium.resize(**size)
+        chromium.open("about:blank")
+        chromium.open((tmp_path / "report.html").as_uri())
+        for name in ("error", "rejected"):
+            card = f".card[data-image*='{name}']"
+            assert words in text(chromium, card)
+            ((*_, card_bottom),) = boxes(chromium, card)
+            lowest = max(box[3] for box in boxes(chromium, f"{card} *"))
+            assert lowest <= card_bottom
+            cut = f'[...document.querySelectorAll("{card} :is(li, .text, .frame)")]'
+            assert chromium.ask(f"{cut}.every((one) => one.scrollHeight <= one.clientHeight + 1)")
+            assert chromium.ask(f"{cut}.every((one) => getComputedStyle(one).webkitLineClamp === 'none')")
+        assert text(chromium, ".card[data-image*='rejected']").endswith("and 2 more warnings")
+    assert text(chromium, "#glance [data-result=error]") == "1error"
+
+
+@pytest.mark.parametrize("size", [PHONE, SCREEN])
+def test_the_bands_are_explained_where_overlays_are_looked_at(page: Any, size: dict[str, Any]) -> None:
+    """The legend is in view among the pictures, and below an opened one, with how many patches have which."""
+    page.resize(**size)
+    for share in (0.3, 0.9):
+        page.ask(
+            "(() => { const box = document.getElementById('gallery').getBoundingClientRect();"
+            f"scrollBy(0, box.top + {share} * box.height - innerHeight / 2); }})()"
+        )
+        ((left, top, right, bottom),) = boxes(page, "#legend")
+        assert top < bottom <= size["height"] + 1
+        assert left < right <= size["width"]
+        assert page.ask(
+            f"document.elementFromPoint({left + 5}, {(top + bottom) / 2}).closest('#legend') !== null"
+        )
+    assert "score (100 = control)" in text(page, "#legend")
+    page.click(".card")
+    ((_, top, _, bottom),) = boxes(page, "#bands")
+    assert 0 < top < bottom <= size["height"]
+    numbers = page.ask("[...document.querySelectorAll('#bands b')].map((one) => Number(one.textContent))")
+    assert sum(numbers) == 25
+
+
+@pytest.mark.parametrize("size", PROJECTORS)
+def test_a_projector_is_used(page: Any, size: dict[str, Any]) -> None:
+    """Text, cards and an opened picture grow with it, seen from the last row as from the desk."""
+    desk = float(page.ask("parseFloat(getComputedStyle(document.body).fontSize)"))
+    page.resize(**size)
+    grown = float(page.ask("parseFloat(getComputedStyle(document.body).fontSize)"))
+    assert grown / desk == pytest.approx(1 + (size["width"] - 1280) / 2300, abs=0.1)
+    first, *cards = boxes(page, ".card")
+    row = [first, *(card for card in cards if card[1] == first[1])]
+    assert (row[-1][2] - row[0][0]) / size["width"] > 0.9
+    assert 4 <= len(row) <= 8
+    page.click(".card")
+    ((left, top, right, bottom),) = boxes(page, "#picture")
+    assert (bottom - top) / size["height"] > 0.8
+    assert right - left == pytest.approx(bottom - top, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "size", [PHONE, {"width": 1024, "height": 768}, {"width": 320, "height": 600}, *PROJECTORS]
+)
 def test_nothing_is_wider_than_the_screen(page: Any, size: dict[str, Any]) -> None:
-    """On a phone, the microscope's screen and in a narrow window; nor is an opened image."""
+    """On a phone, the microscope's screen, a projector and in a narrow window; nor is an opened image."""
     page.resize(**size)
     assert page.ask("document.documentElement.scrollWidth") <= size["width"]
     page.click(".card")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colvi_edge.errors import UsageError
-from colvi_edge.report.samples import NamePattern
+from colvi_edge.report.samples import EXAMPLE, NamePattern
 
 
 @given(
@@ -42,6 +42,13 @@ def test_what_stands_before_a_date_is_the_sample(
 def test_a_name_that_does_not_tell_is_not_guessed_at(name: str) -> None:
     """It is left out of the scores over time rather than put among another sample's."""
     assert NamePattern().visit("", name) is None
+
+
+def test_the_example_that_people_are_shown_is_understood() -> None:
+    """And who gave a pattern is shown none, as nobody knows what it understands."""
+    assert NamePattern().visit("", EXAMPLE) == ("P03", date(2026, 11, 20))
+    assert NamePattern().example == EXAMPLE
+    assert NamePattern(r"(?P<sample>.)(?P<date>.)").example is None
 
 
 def test_a_pattern_of_the_operator_is_searched_for() -> None:

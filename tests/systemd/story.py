@@ -26,6 +26,8 @@ from colvi_edge.bundle import demo_path
 COLVI_EDGE = "/opt/colvi-edge/bin/colvi-edge"
 FOLDER = Path("/srv/scope 1-left")
 BUNDLE = Path("/srv/model.colvi")
+SLIP = f"COLVI_EDGE_{'INTERVALL'}"  # in two pieces, so that it is not taken for a variable
+NOBODY = ("setpriv", "--reuid=nobody", "--clear-groups")
 SECRET = "Huber_Anna"  # noqa: S105 # begins every raw file's name, and must not be in the journal
 
 
@@ -52,9 +54,11 @@ class Service:
         folder: that is watched.
         unit: its name in systemd.
         told: what the operator was told by install-service.
+        warned: what it warned of, the last time.
     """
 
     told: list[str]
+    warned = ""
 
     def __init__(self, folder: Path) -> None:
         """Name a service, which need not be installed."""
@@ -62,10 +66,15 @@ class Service:
         escaped = run("systemd-escape", "--path", folder).stdout.strip()
         self.unit = f"colvi-edge@{escaped}.service"
 
-    def install(self, *options: str) -> list[str]:
+    def install(self, *options: str, program: str = COLVI_EDGE) -> list[str]:
         """Install it and return what the operator is told."""
-        command = run(COLVI_EDGE, "install-service", self.folder, "--bundle", BUNDLE, *options)
+        command = run(program, "install-service", self.folder, "--bundle", BUNDLE, *options)
+        self.warned = command.stderr
         return command.stdout.splitlines()
+
+    def uninstall(self, *options: str) -> list[str]:
+        """Take it away again and return what the operator is told."""
+        return run(COLVI_EDGE, "uninstall-service", self.folder, *options).stdout.splitlines()
 
     def __getattr__(self, name: str) -> str:
         """Return a property of the unit, by systemd's name for it."""
@@ -116,6 +125,42 @@ def reseal(bundle: Path) -> None:
     sums.write_text(re.sub(r"(?m)^\w+(?=  README\.md$)", digest, sums.read_text()))
 
 
+def states(lines: list[str]) -> dict[str, str]:
+    """Return what becomes of each file, and of the user, as install-service told."""
+    told = (re.match(r"  (new|updated|unchanged|kept yours) +(\S.*)$", line) for line in lines)
+    return {found[2]: found[1] for found in told if found}
+
+
+def told(word: str, lines: list[str]) -> set[str]:
+    """Return what uninstall-service told to be removed, or to stay."""
+    return {line[14:] for line in lines if line.startswith(f"  {word} ")}
+
+
+def files_of_the_machine() -> set[Path]:
+    """Return all that may be left by somebody, but for what the machine itself writes as it goes."""
+    theirs = (
+        "/var/log",
+        "/var/cache",
+        "/var/tmp",  # noqa: S108 # left out, not used
+        *(f"/var/lib/{name}" for name in ("systemd", "postgresql")),
+    )
+    found = set(Path("/").iterdir())
+    for top in ("/etc", "/usr", "/var", "/opt", "/home", "/srv"):
+        for folder, folders, names in os.walk(top):
+            folders[:] = [name for name in folders if name != "__pycache__"]
+            if folder.startswith(theirs):
+                folders.clear()
+            else:
+                found |= {Path(folder, name) for name in (*folders, *names)}
+    return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def everything() -> set[Path]:
+    """Return what was on the machine before any service was."""
+    return files_of_the_machine()
+
+
 @pytest.fixture(scope="session")
 def projection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a simulated projection."""
@@ -159,8 +204,7 @@ def test_install_service_refuses_what_could_not_run(tmp_path: Path) -> None:
         return done.stderr
 
     install = (COLVI_EDGE, "install-service")
-    nobody = ("setpriv", "--reuid=nobody", "--clear-groups")
-    assert "only root" in refused(*nobody, *install, good, "--bundle", "demo")
+    assert "only root" in refused(*NOBODY, *install, good, "--bundle", "demo")
     assert "sees nothing of /tmp" in refused(*install, tmp_path, "--bundle", "demo")
     shutil.copytree(demo_path(), private / "model.colvi")
     assert "colvi cannot read" in refused(*install, good, "--bundle", private / "model.colvi")
@@ -186,8 +230,23 @@ def test_install_service_prepares_and_starts_nothing(installed: Service) -> None
     assert any("setfacl" in line for line in installed.told)
 
     again = installed.install()
-    assert not any("wrote" in line or "setfacl" in line for line in again)
+    assert set(states(again).values()) == {"unchanged"}
+    assert len(states(again)) == 4
+    assert not any("setfacl" in line for line in again)
     assert installed.ActiveState == "inactive"
+
+
+def test_anybody_may_ask_what_would_be_done(installed: Service) -> None:
+    """Without root and without a trace; what only root can try is said not to have been tried."""
+    folder = Path("/srv/asked")
+    folder.mkdir()
+    before = files_of_the_machine()
+
+    said = run(*NOBODY, COLVI_EDGE, "install-service", folder, "--bundle", "demo", "--dry-run")
+    assert "/etc/systemd/system/colvi-edge@srv-asked.service.d/folder.conf:\n\n# Written by" in said.stdout
+    assert "only root can try what colvi may" in said.stderr
+    assert "SYNTHETIC" in said.stderr
+    assert files_of_the_machine() == before
 
 
 def test_install_service_is_understood_by_systemd(installed: Service) -> None:
@@ -357,6 +416,7 @@ def test_a_share_that_goes_and_comes(installed: Service, projection: Path) -> No
     run(*mount, "share", folder)
     away = Service(folder)
     away.install()
+    assert "home-lab-share.mount: it was mounted by hand" in away.warned
     assert "home-lab-share.mount" in away.Wants.split()
     assert "home-lab-share.mount" not in (away.Requires + away.BindsTo).split()
     away.systemctl("start")
@@ -405,3 +465,132 @@ def test_no_name_is_in_the_journal(installed: Service) -> None:
 
     assert "COLVI_FILE=" in everything
     assert SECRET not in everything
+
+
+@pytest.fixture(scope="session")
+def newer() -> str:
+    """Return the program of a second installation, beside the first, of a later version."""
+    place = Path("/opt/colvi-edge-newer")
+    (wheel,) = Path("/opt").glob("colvi_edge-*.whl")
+    run(sys._base_executable, "-I", "-m", "venv", place)  # type: ignore[attr-defined]
+    run(place / "bin/python", "-I", "-m", "pip", "install", "--no-index", "--no-deps", wheel)
+    (packages,) = place.glob("lib/python*/site-packages")
+    (packages / "packages.pth").write_text("/packages\n")
+    version = packages / "colvi_edge/__init__.py"
+    version.write_text(re.sub(r"(?m)^__version__ = .*", '__version__ = "99.0"', version.read_text()))
+    shutil.rmtree(version.parent / "__pycache__")
+    return str(place / "bin/colvi-edge")
+
+
+def test_an_update_is_told_and_can_be_rolled_back(
+    service: Service, newer: str, projection: Path, everything: set[Path]
+) -> None:
+    """By the new program's install-service, and by the old one's; nothing that was judged is judged again.
+
+    The settings are kept, and a slip in them is told: by install-service, and in the log.
+    """
+    template = "/etc/systemd/system/colvi-edge@.service"
+    settings = Path(f"/etc/colvi-edge{FOLDER}.env")
+    with settings.open("a") as file:
+        file.write(f"{SLIP}=Huber_Anna\n")
+    mine = settings.read_text()
+    before = {path: path.stat().st_mtime_ns for path in FOLDER.glob("*.colvi.json")}
+    assert before
+
+    for program, version in ((newer, "99.0"), (COLVI_EDGE, run(COLVI_EDGE, "--version").stdout.split()[1])):
+        told = service.install(program=program)
+
+        assert {path: state for path, state in states(told).items() if state != "unchanged"} == {
+            template: "updated",
+            str(settings): "kept yours",
+        }
+        assert settings.read_text() == mine
+        assert SLIP in service.warned
+        restart = told[told.index(next(line for line in told if line.startswith("It runs with what"))) + 1]
+        run("bash", "-c", restart)
+        fresh = result(service.drop(projection, f"by {version}"))
+        assert fresh["software"]["version"] == version
+        assert service.ActiveState == "active"
+
+    warnings = [entry for entry in service.journal("--priority=warning") if "INTERVALL" in entry["MESSAGE"]]
+    assert {entry["MESSAGE"].rpartition("; ")[2] for entry in warnings} == {
+        "did you mean COLVI_EDGE_INTERVAL?"
+    }
+    assert all("Huber" not in str(entry) for entry in warnings)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    status = json.loads(run(COLVI_EDGE, "status", FOLDER, "--json").stdout)
+    assert status["files"]["done"] == len(before) + 2
+    settings.write_text(mine.replace(f"{SLIP}=Huber_Anna\n", ""))
+
+
+def test_an_old_bundle_is_rolled_back_to(service: Service, projection: Path) -> None:
+    """It lies beside the new one, under another name; results of the new one stay."""
+    old, aside = result(service.drop(projection, "old bundle"))["model"]["sha256"], BUNDLE.with_suffix(".old")
+    shutil.copytree(BUNDLE, aside)
+    reseal(BUNDLE)
+    service.systemctl("restart")
+    by_new = service.drop(projection, "new bundle")
+    assert result(by_new)["model"]["sha256"] != old
+
+    shutil.rmtree(BUNDLE)
+    aside.rename(BUNDLE)
+    service.systemctl("restart")
+
+    assert result(service.drop(projection, "old bundle again"))["model"]["sha256"] == old
+    assert result(by_new)["model"]["sha256"] != old
+
+
+def test_uninstall_service_leaves_what_it_says(service: Service, everything: set[Path]) -> None:
+    """A running service: stopped, disabled, gone; results, settings and ledger stay, and it may come back."""
+    before = files_of_the_machine()
+    assert (service.ActiveState, service.UnitFileState) == ("active", "enabled")
+    raw = {path: path.read_bytes() for path in FOLDER.iterdir()}
+    drop_in = f"/etc/systemd/system/{service.unit}.d"
+    asked = run(*NOBODY, COLVI_EDGE, "uninstall-service", FOLDER, "--dry-run").stdout
+    assert "only root may look at it" in asked
+    assert files_of_the_machine() == before
+
+    lines = service.uninstall()
+
+    assert (service.ActiveState, service.UnitFileState) == ("inactive", "disabled")
+    gone = {str(path) for path in before - files_of_the_machine()}
+    assert {path for path in gone if not path.endswith(("-wal", "-shm"))} == told("removed", lines)
+    assert told("removed", lines) == {
+        f"/etc/systemd/system/multi-user.target.wants/{service.unit}",
+        f"{drop_in}/folder.conf",
+    }
+    settings = f"/etc/colvi-edge{FOLDER}.env"
+    (state,) = (place for place in told("stays", lines) if place.startswith("/var/lib/colvi-edge/watch/"))
+    assert {settings, f"{drop_in}/watchdog.conf", str(FOLDER)} < told("stays", lines)
+    assert Path(state, "ledger.sqlite").exists()
+    assert {path: path.read_bytes() for path in FOLDER.iterdir()} == raw
+
+    assert states(service.install())[settings] == "unchanged"
+    service.systemctl("start")
+    status = json.loads(run(COLVI_EDGE, "status", FOLDER, "--json").stdout)
+    assert status["files"]["done"] == len(list(FOLDER.glob("*.colvi.json")))
+
+
+def test_purged_nothing_is_left_of_any_service(service: Service, everything: set[Path]) -> None:
+    """But what is said: the user, and the folders with what is in them. Also where half of it is gone."""
+    folders = [Path("/srv/read only"), Path('/srv/late ${HOME} "q" %h ü'), Path("/home/lab/share")]
+    Path(f"/etc/systemd/system/{Service(folders[0]).unit}.d/folder.conf").unlink()
+    shutil.rmtree(folders[1])
+    Path("/etc/systemd/system/colvi-edge@.service").unlink()  # while FOLDER's service runs
+    run("systemctl", "daemon-reload")
+    raw = {path: path.read_bytes() for path in FOLDER.iterdir()}
+
+    for folder in (*folders, FOLDER):
+        lines = Service(folder).uninstall("--purge")
+
+    assert service.ActiveState == "inactive"
+    assert (
+        "colvi-edge" not in run("systemctl", "list-units", "--all", "--plain", "colvi-edge@*").stdout.split()
+    )
+    assert {path: path.read_bytes() for path in FOLDER.iterdir()} == raw
+    ours = ("/srv", "/home/lab", "/opt/colvi-edge-newer")  # of these tests
+    left = {path for path in files_of_the_machine() - everything if not str(path).startswith(ours)}
+    assert left == set()
+    assert everything - files_of_the_machine() == set()
+    assert told("stays", lines) == {str(FOLDER), "user colvi"}
+    assert pwd.getpwnam("colvi")

@@ -29,6 +29,14 @@ def edit_config(bundle: Path, **changes: Any) -> None:
     reseal(bundle)
 
 
+def rename(bundle: Path, name: str, version: str) -> None:
+    """Make a bundle another model: of another name and version, which decides alike."""
+    manifest = yaml.safe_load((bundle / MANIFEST).read_text())
+    manifest.update(name=name, version=version)
+    (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
+    reseal(bundle)
+
+
 def renormalise(bundle: Path, stored_as: str, **normalisation: Any) -> None:
     """Make a copy of the demo's bundle one that takes other numbers; what it then decides is of no meaning.
 

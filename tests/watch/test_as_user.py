@@ -16,7 +16,7 @@ import pytest
 
 from colvi_edge.bundle import demo_path
 from colvi_edge.watch.as_user import closed_to, may, run_as
-from colvi_edge.watch.install import _missing_permissions
+from colvi_edge.watch.service_user import missing_rights
 
 USER = "nobody"
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="NOT CHECKED: only root can try what others may")
@@ -25,9 +25,9 @@ CHECK = """
 import sys
 from pathlib import Path
 from colvi_edge.errors import UsageError
-from colvi_edge.watch.install import _check_readable
+from colvi_edge.watch.service_checks import check_readable
 try:
-    _check_readable("nobody", Path(sys.argv[1]), sys.argv[2])
+    check_readable("nobody", Path(sys.argv[1]), sys.argv[2])
 except UsageError as error:
     print(error)
 """
@@ -142,16 +142,16 @@ def test_a_folder_that_the_service_cannot_enter(place: Path) -> None:
     folder = place / "lab" / "scope"
     folder.mkdir(parents=True)
     folder.chmod(0o777)
-    assert _missing_permissions(folder, USER, "rwx") == []
+    assert missing_rights(folder, USER, "rwx") == []
 
     folder.chmod(0o755)
-    lines = _missing_permissions(folder, USER, "rwx")
+    lines = missing_rights(folder, USER, "rwx")
     assert "has not the rights rwx" in lines[0]
-    assert _missing_permissions(folder, USER, "rx") == []
+    assert missing_rights(folder, USER, "rx") == []
 
     folder.chmod(0o777)
     (place / "lab").chmod(0o700)
-    lines = _missing_permissions(folder, USER, "rx")
+    lines = missing_rights(folder, USER, "rx")
     assert f"    setfacl --modify u:{USER}:x {place / 'lab'}" in lines
 
 

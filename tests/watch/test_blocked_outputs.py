@@ -19,7 +19,7 @@ from tests.watch.test_supervisor import HERE, SCANNED, Daemon
 from tests.watch.test_supervisor import start as start  # a fixture
 from tests.watch.test_worker import Supervised, settings_for
 
-RESULT = set(OutputKind) - {OutputKind.ERROR}
+RESULT = set(OutputKind) - {OutputKind.ERROR, OutputKind.PREVIOUS}
 LONG = f"{'long name ' * 23}.tif"
 
 
@@ -135,13 +135,35 @@ def test_a_whole_result_of_this_content_outlasts_what_is_in_the_way(
     assert set(before) == RESULT - {OutputKind.OME_TIFF}
     outputs[OutputKind.OME_TIFF].mkdir()
 
-    answer = worker.work(root, "kept.tif", anew=True)
+    answer = worker.work(root, "kept.tif", anew="all")
     assert (answer.outcome, answer.kind) == ("error", "blocked_output")
     assert {kind: outputs[kind].read_bytes() for kind in files(outputs)} == before
 
     write_imagej(root / "other.tif", simulate_planes("patient", 2, planes=1, size_px=512))
     (root / "other.tif").replace(root / "kept.tif")
     assert worker.work(root, "kept.tif").kind == "blocked_output"
+    assert files(outputs) == {OutputKind.ERROR, OutputKind.PREVIOUS}
+    assert outputs[OutputKind.PREVIOUS].read_bytes() == before[OutputKind.SIDECAR]
+
+
+def test_a_folder_named_like_the_previous_result(
+    worker: Supervised, root: Path, culture: NDArray[np.uint16]
+) -> None:
+    """It is in nobody's way before there is something to put there; then it is told, and nothing is lost."""
+    write_imagej(root / "prev.tif", culture)
+    outputs = beside(root, "prev.tif")
+    outputs[OutputKind.PREVIOUS].mkdir()
+    assert worker.work(root, "prev.tif").outcome == "ok"
+    assert (
+        worker.work(root, "prev.tif", anew="all").outcome == "ok"
+    )  # the same result is none before this one
+    assert files(outputs) == RESULT
+
+    write_imagej(root / "other.tif", culture[:, :, ::-1].copy())
+    (root / "other.tif").replace(root / "prev.tif")
+    answer = worker.work(root, "prev.tif")
+    assert (answer.outcome, answer.kind) == ("error", "blocked_output")
+    assert "a folder named *.colvi.prev.json is in the way" in answer.words
     assert files(outputs) == {OutputKind.ERROR}
 
 

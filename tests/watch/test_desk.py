@@ -1,19 +1,23 @@
 """What an answer, or the lack of one, means for a file; another connection reads it from the ledger."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from colvi_edge.choices import Replace
 from colvi_edge.watch.desk import QUARANTINE_AFTER, UNSEEN_DEATHS, Desk
+from colvi_edge.watch.journal import LOGGER
 from colvi_edge.watch.ledger import Ledger
-from colvi_edge.watch.messages import Condemn, Finished, Mount, Ready, Result, Signature, Work
+from colvi_edge.watch.messages import Condemn, Finished, Model, Mount, Ready, Result, Signature, Work
 from colvi_edge.watch.metrics import Metrics
 from colvi_edge.watch.states import States
 
 MOUNT = Mount("/data", "ext4", "/dev/sda1", "/")
 QUIET_S = 2.0
+OLD, NEW = Model("demo", "1.0", "ab" * 32), Model("my", "2.0", "cd" * 32)
 
 
 class Office:
@@ -24,17 +28,17 @@ class Office:
         self.now = 0.0
         self.open()
 
-    def open(self) -> None:
+    def open(self, anew: Replace = Replace.OWN) -> None:
         """Begin as a daemon does."""
         self.states = States()
         self.ledger = Ledger(self.path)
         self.metrics = Metrics("/data")
-        self.desk = Desk(self.ledger, self.metrics, self.states, self.now)
+        self.desk = Desk(self.ledger, self.metrics, self.states, self.now, anew)
 
-    def kill(self) -> None:
+    def kill(self, anew: Replace = Replace.OWN) -> None:
         """End without a word, and begin again."""
         self.ledger.close()
-        self.open()
+        self.open(anew)
 
     def ready(self, path: str, version: int = 1, early: bool = False) -> None:
         """Let the scanner find a file."""
@@ -47,9 +51,39 @@ class Office:
             taken.append(work)
         return taken
 
-    def answer(self, work: "Work | Condemn", outcome: Result, words: str = "", kind: str = "") -> None:
+    def answer(
+        self,
+        work: "Work | Condemn",
+        outcome: Result,
+        words: str = "",
+        kind: str = "",
+        model: Model | None = None,
+    ) -> None:
         """Let the worker answer."""
-        self.desk.finished(Finished(work.number, outcome, "ab" * 32, 1, words, kind, 12.5), self.now)
+        files = 5 if model else 0
+        answer = Finished(work.number, outcome, "ab" * 32, 1, words, kind, 12.5, model, files)
+        self.desk.finished(answer, self.now)
+
+    def judge(self, model: Model, *paths: str) -> None:
+        """Have files judged with a model."""
+        for path in paths:
+            self.ready(path)
+            (work,) = self.take()
+            self.answer(work, "ok", "control, score 90.0", model=model)
+
+    def judge_with(self, model: Model) -> None:
+        """Let a worker begin that judges with a model."""
+        self.desk.judge_with(model, Path("/data/my scope"), self.now)
+
+    def wanted(self) -> dict[str, str]:
+        """Return what is given now, and which results it is judged in spite of; answered by no one."""
+        given: dict[str, str] = {}
+        while works := self.take():
+            for work in works:
+                assert isinstance(work, Work)
+                given[work.path] = work.anew
+                self.desk.finished(Finished(work.number, "again", "", 0, "", "incomplete", 1.0), self.now)
+        return given
 
     def row(self, path: str) -> dict[str, object]:
         """Return the row of a path, as another program reads it."""
@@ -80,7 +114,7 @@ def test_an_attempt_is_written_before_the_work_is_given(office: Office) -> None:
     (work,) = office.take()
 
     assert office.row("a.tif")["attempts"] == 1
-    assert work == Work(work.number, "a.tif", signature(1), MOUNT, last=False, anew=False)
+    assert work == Work(work.number, "a.tif", signature(1), MOUNT, last=False, anew="own")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +297,7 @@ def test_an_early_result_is_checked_after_the_quiet_time(office: Office) -> None
     office.now = QUIET_S
     (check,) = office.take()
     assert isinstance(check, Work)
-    assert (check.path, check.signature, check.anew) == ("a.tif", signature(1), False)
+    assert (check.path, check.signature, check.anew) == ("a.tif", signature(1), "own")
     office.answer(check, "same")
 
     assert office.row("a.tif")["recheck_s"] is None
@@ -328,7 +362,130 @@ def test_retry_offers_what_failed(office: Office) -> None:
     works = office.take()
 
     assert {work.path for work in works} == {"bad.tif", "slow.tif"}
-    assert {work.path for work in works if isinstance(work, Work) and work.anew} == {"bad.tif"}
+    assert {work.path for work in works if isinstance(work, Work) and work.anew == "all"} == {"bad.tif"}
+
+
+def test_results_of_another_model_stay_and_are_told(
+    office: Office, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each model that comes, with the command that would have them judged again."""
+    monkeypatch.setattr(logging.getLogger(LOGGER), "propagate", True)
+    caplog.set_level(logging.INFO, LOGGER)
+    office.judge_with(OLD)
+    office.judge(OLD, "a.tif", "b.tif")
+    office.judge_with(OLD)
+    assert "judges" not in caplog.text
+    office.kill()
+    for _ in range(3):
+        office.judge_with(NEW)
+
+    assert office.take() == []
+    told = [record.getMessage() for record in caplog.records if "of demo" in record.getMessage()]
+    retry = "colvi-edge retry '/data/my scope' --stale"
+    assert told == [f"2 results are of demo 1.0 and stay; {retry} judges them with my 2.0"]
+    assert office.row("a.tif")["model"] == OLD.sha256
+    office.judge(NEW, "a.tif")
+    caplog.clear()
+    office.kill()
+    office.judge_with(NEW)
+    assert "1 result is of demo 1.0 and stays; " in caplog.text
+
+
+def test_a_start_with_stale_offers_results_of_other_models(office: Office) -> None:
+    """And what failed; not what this model judged: a later start finds nothing. It lasts until answered."""
+    office.judge_with(OLD)
+    office.judge(OLD, "a.tif", "b.tif", "gone.tif")
+    office.judge(NEW, "new.tif")
+    office.ready("bad.tif")
+    (bad,) = office.take()
+    office.answer(bad, "error", "no axes", "axes")
+    office.kill(Replace.STALE)
+    waits = office.desk.awaits_model
+    assert office.take() == []
+    office.judge_with(NEW)
+    assert (waits, office.desk.awaits_model) == (True, False)
+    assert office.wanted() == dict.fromkeys(("a.tif", "b.tif", "gone.tif", "bad.tif"), "stale")
+    assert office.row("a.tif")["state"] == "done"
+
+    office.kill()  # and begun without the option, while the roll-out was under way
+    found = {}
+    while works := office.take():
+        for work in works:
+            assert isinstance(work, Work)
+            found[work.path] = work.anew
+            if work.path == "gone.tif":
+                office.answer(work, "changed")
+            elif work.path == "b.tif":
+                office.answer(work, "error", "no axes", "axes", OLD)
+            else:
+                office.answer(work, "ok", model=NEW)
+    assert found == dict.fromkeys(("a.tif", "b.tif", "gone.tif", "bad.tif"), "stale")
+    assert office.row("gone.tif") == {}
+    assert office.row("b.tif")["words"] == "no axes; the result of demo 1.0 stays"
+    assert {str(found.model): found.results for found in office.ledger.models()} == {
+        "my 2.0": 3,
+        "demo 1.0": 1,
+    }
+
+    office.kill(Replace.STALE)
+    office.judge_with(NEW)
+    assert office.wanted() == {"b.tif": "stale"}
+
+
+def test_again_offers_everything(office: Office) -> None:
+    """What the ledger knows, and what it does not."""
+    office.judge_with(NEW)
+    office.judge(NEW, "a.tif")
+    office.kill(Replace.ALL)
+    office.judge_with(NEW)
+    office.ready("unknown.tif")
+
+    assert office.wanted() == {"a.tif": "all", "unknown.tif": "all"}
+
+
+@pytest.mark.parametrize(
+    ("anew", "given"),
+    [
+        (Replace.OWN, {"bad.tif": "all"}),
+        (Replace.STALE, {"bad.tif": "all", "old.tif": "stale"}),
+        (Replace.ALL, {"bad.tif": "all", "old.tif": "all", "new.tif": "all"}),
+    ],
+)
+def test_retry_of_results(office: Office, anew: Replace, given: dict[str, str]) -> None:
+    """As the operator says; a daemon that is killed before it was done knows of it, and it is done once."""
+    office.judge_with(NEW)
+    office.judge(OLD, "old.tif")
+    office.judge(NEW, "new.tif")
+    office.ready("bad.tif")
+    (bad,) = office.take()
+    office.answer(bad, "error", "no axes", "axes")
+    office.desk.retry(office.now, anew)
+    office.kill()
+    for path in given:
+        office.ready(path)
+    works = []
+    while taken := office.take():
+        for work in taken:
+            works.append(work)
+            office.answer(work, "ok", model=NEW)
+
+    assert {work.path: work.anew for work in works if isinstance(work, Work)} == given
+    office.kill()
+    assert office.take() == []
+
+
+def test_a_file_that_changed_is_not_wanted_any_more(office: Office) -> None:
+    """New content is judged anyway, once."""
+    office.judge_with(NEW)
+    office.judge(OLD, "a.tif")
+    office.desk.retry(office.now, Replace.STALE)
+    office.ready("a.tif", version=2)
+    (work,) = office.take()
+    assert isinstance(work, Work)
+    assert (work.signature, work.anew) == (signature(2), "own")
+    office.kill()
+
+    assert office.row("a.tif")["wanted"] == ""
 
 
 def test_an_incomplete_file_gets_a_last_look(office: Office) -> None:

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from colvi_edge.errors import OutputError
 from colvi_edge.watch.ledger import Ledger, LedgerReader
-from colvi_edge.watch.messages import Mount, Signature
+from colvi_edge.watch.messages import UNKNOWN, Model, Mount, Signature
 
 ONE = Signature(2**64 - 1, 4_196_534, -1, 1_763_700_000_000_000_000)  # inode as on CIFS, time before 1970
 TWO = Signature(2**64 - 1, 4_196_534, -1, 1_763_700_000_000_000_001)
@@ -165,6 +166,128 @@ def test_retry_takes_failed_and_quarantined_files_only(ledger: Ledger) -> None:
     bomb = ledger.entry("bomb.tif")
     assert bomb is not None
     assert bomb.attempts == 0
+
+
+MINE, OTHER = Model("my", "2.0", "ab" * 32), Model("demo", "", "cd" * 32)
+
+
+def test_results_are_counted_by_model(path: Path, ledger: Ledger) -> None:
+    """Another program's query agrees; an error has none, one that left a result where it was has that."""
+    for name, model in (("a", MINE), ("b", OTHER), ("c", OTHER), ("d", None)):
+        ledger.begin(name, ONE)
+        ledger.finish(name, "done", model=model, files=5)
+    ledger.begin("bad", ONE)
+    ledger.finish("bad", "failed")
+    ledger.begin("kept", ONE)
+    ledger.finish("kept", "failed", model=MINE, files=2)
+    ledger.begin("new", ONE)
+
+    assert [(found.model, found.results) for found in ledger.models()] == [
+        (MINE, 2),
+        (OTHER, 2),
+        (UNKNOWN, 1),
+    ]
+    query = "SELECT model, count(*) FROM entries WHERE path NOT IN (x'626164', x'6e6577') GROUP BY model"
+    assert set(rows(path, query)) == {(MINE.sha256, 2), (OTHER.sha256, 2), ("", 1)}
+    entry = ledger.entry("kept")
+    assert entry is not None
+    assert (entry.model, entry.files) == (MINE.sha256, 2)
+    ledger.finish("kept", "failed")
+    assert ledger.models()[0].model == OTHER
+
+
+FIRST = """
+CREATE TABLE entries (
+    path BLOB NOT NULL, image TEXT NOT NULL DEFAULT '', signature TEXT NOT NULL, state TEXT NOT NULL,
+    attempts INTEGER NOT NULL, recheck_s REAL, kind TEXT NOT NULL DEFAULT '', words TEXT NOT NULL DEFAULT '',
+    sha256 TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, at TEXT NOT NULL DEFAULT '',
+    change INTEGER NOT NULL, PRIMARY KEY (path, image)
+) WITHOUT ROWID;
+CREATE INDEX states ON entries (state);
+CREATE INDEX changes ON entries (change);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO entries VALUES (x'612e746966', '', '7:1:2:3', 'done', 0, NULL, '', 'control, score 90.0', 'ab', 1,
+    '2026-11-20T12:00:00.000+00:00', 1);
+INSERT INTO entries VALUES (x'622e746966', '', '8:1:2:3', 'failed', 0, NULL, 'axes', 'no axes', '', 0,
+    '2026-11-20T12:00:01.000+00:00', 2);
+INSERT INTO entries VALUES (x'632e746966', '', 'none of ours', 'done', 0, NULL, '', '', '', 0, '', 3);
+INSERT INTO meta VALUES ('mount', '{"point": "/data", "kind": "ext4", "source": "/dev/sda1", "inside": "/"}');
+PRAGMA user_version = 1;
+"""
+"""A ledger as colvi-edge 0.1.0 wrote it, with an entry that it did not."""
+
+
+def of_the_first_version(path: Path) -> None:
+    """Write a ledger of 0.1.0."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"PRAGMA journal_mode = WAL; {FIRST}")
+
+
+def test_a_ledger_of_the_first_version_is_taken_over(path: Path) -> None:
+    """With all that it knows, and what it does not is not known; what nobody wrote is dropped, as ever."""
+    of_the_first_version(path)
+    with closing(Ledger(path)) as ledger:
+        assert (ledger.set_aside, ledger.dropped) == (None, 1)
+        assert ledger.judged() == {"a.tif": Signature(7, 1, 2, 3), "b.tif": Signature(8, 1, 2, 3)}
+        assert ledger.mount == Mount("/data", "ext4", "/dev/sda1", "/")
+        assert [(found.model, found.results) for found in ledger.models()] == [(UNKNOWN, 1)]
+        ledger.begin("a.tif", Signature(7, 1, 2, 3))
+        ledger.finish("a.tif", "done", model=MINE, files=5)
+    with closing(Ledger(path)) as again:
+        assert again.set_aside is None
+        assert again.models()[0].model == MINE
+    assert rows(path, "PRAGMA user_version") == [(2,)]
+
+
+def test_a_ledger_of_the_first_version_is_read(path: Path) -> None:
+    """By `colvi-edge status` after an update, before the daemon was started again: nothing is written."""
+    of_the_first_version(path)
+    before = path.read_bytes()
+    with closing(LedgerReader(path)) as reader:
+        assert reader.counts() == {"pending": 0, "done": 2, "failed": 1, "quarantined": 0}
+        assert [entry.path for entry in reader.in_state("failed")] == ["b.tif"]
+        assert [(found.model, found.results) for found in reader.models()] == [(UNKNOWN, 2)]
+        assert reader.wanted_count() == 0
+        assert dict(reader.judged())["a.tif"] == Signature(7, 1, 2, 3)
+
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE entries ADD COLUMN model TEXT NOT NULL DEFAULT ''",
+        "CREATE TABLE models (sha256, name, version)",
+        "PRAGMA user_version = 2",
+        "PRAGMA user_version = 3",
+        "PRAGMA user_version = -1",
+        "CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries; END",
+    ],
+)
+def test_what_only_looks_like_the_first_version_is_set_aside(path: Path, change: str) -> None:
+    """It is not written to."""
+    of_the_first_version(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(change)
+    with closing(Ledger(path)) as ledger:
+        assert ledger.set_aside is not None
+        assert ledger.begin("a.tif", ONE) == 1
+
+
+def test_names_of_models_that_nobody_wrote_are_dropped(path: Path, ledger: Ledger) -> None:
+    """The results count; how their model is called is not known until one more is written."""
+    ledger.begin("a.tif", ONE)
+    ledger.finish("a.tif", "done", model=MINE)
+    ledger.close()
+    for column, value in (("name", "x" * 257), ("version", b"\xff"), ("name", "\x1b[2J")):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(f"UPDATE models SET {column} = ?", (value,))  # noqa: S608 - ours
+        with closing(LedgerReader(path)) as reader:
+            assert [found.model for found in reader.models()] == [Model("", "", MINE.sha256)]
+        with closing(Ledger(path)) as again:
+            again.begin("b.tif", ONE)
+            again.finish("b.tif", "done", model=MINE)
+            assert again.models()[0].model == MINE
 
 
 def test_the_mount_is_remembered(path: Path, ledger: Ledger) -> None:

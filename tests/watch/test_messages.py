@@ -23,6 +23,7 @@ from colvi_edge.watch.messages import (
     Finish,
     Finished,
     Message,
+    Model,
     Mount,
     Publish,
     Published,
@@ -56,13 +57,13 @@ SOUND: list[Message] = [
     Root("share away", "gone", None),
     Root("here", "", MOUNT, Mount("/results", "nfs4", "nas:/results", "/day")),
     Degraded("deaf"),
-    WorkerSettings("/data", "/out", "demo", "", "auto", "auto", ["nuclei"], {"pixels": 1}, "png"),
-    Work(1, "a.tif", SIGNATURE, MOUNT, True, False, "incomplete"),
+    WorkerSettings("/data", "/out", "demo", "", "auto", "auto", ["nuclei"], {"pixels": 1}, "png", 0.3),
+    Work(1, "a.tif", SIGNATURE, MOUNT, True, "own", "incomplete"),
     Condemn(1, "a.tif", MOUNT, "killed", "three times"),
     Finish(),
-    Started("/bundle", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked", "no room"),
+    Started("/bundle", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked", "no room", "1.0"),
     Refused(4, "bundle_invalid", "SHA256SUMS is missing"),
-    Finished(1, "ok", "cd" * 32, 2**63 - 1, "control, score 90.0", "", 1.5),
+    Finished(1, "ok", "cd" * 32, 2**63 - 1, "control, score 90.0", "", 1.5, Model("demo", "1", "ab" * 32), 5),
     PublisherSettings("/data", None, "/data/report.html", None, 30.0),
     Publish(MOUNT),
     Published("", 0.1),
@@ -137,8 +138,17 @@ def test_no_field_may_be_missing(message: Message) -> None:
     for name in vars(message):
         less = {key: value for key, value in plain.items() if key != name}
         line = json.dumps(less).encode()
-        optional = {"not_read", "barred", "not_kept", "results_mount"}
-        if name in optional or (name == "kind" and isinstance(message, Work)):
+        optional = {
+            "not_read",
+            "barred",
+            "not_kept",
+            "results_mount",
+            "model_version",
+            "ome_tiff",
+            "pixel_size_um",
+        }
+        of_some = {"kind": Work, "model": Finished, "files": Finished}
+        if name in optional or isinstance(message, of_some.get(name, ())):
             decode(line)
         else:
             with pytest.raises(BadMessageError):

@@ -18,11 +18,11 @@ from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.watch import publishing
 from colvi_edge.watch.children import Child
-from colvi_edge.watch.install import install_service
 from colvi_edge.watch.messages import Mount, PublisherSettings
 from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.states import States
+from tests.tools.services import install, make_root
 from tests.tools.watching import told, wait_until
 
 DRIVER = """
@@ -102,8 +102,8 @@ def test_the_page_follows_the_results(
 ) -> None:
     """It is there before the first result, inside the watched folder, and current after each.
 
-    A publisher that is killed is replaced; a page that cannot be written is said once, and nothing else
-    suffers from either.
+    A publisher that is killed is replaced; a page that cannot be written, or would take the place of somebody
+    else's, is said once, and nothing else suffers from any of it.
     """
     root = tmp_path / "scope"
     root.mkdir()
@@ -126,6 +126,11 @@ def test_the_page_follows_the_results(
     wait_until(lambda: unwritten in log.read_text())
     page.rmdir()
     wait_until(lambda: shown(page) == ["P1.tif", "P2.tif", "P3.tif"])
+    page.write_text("<title>Somebody's own page</title>")
+    shutil.copy(image, root / "P4.tif")
+    foreign = "the report is not written: report.html is no report of colvi-edge and would be overwritten"
+    wait_until(lambda: foreign in log.read_text())
+    assert page.read_text() == "<title>Somebody's own page</title>"
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(20) == 0
     said = log.read_text()
@@ -180,13 +185,13 @@ def test_what_cannot_be_a_report_is_refused_at_once(
 @pytest.mark.systemd
 def test_a_service_may_write_the_report_that_its_operator_names(tmp_path: Path) -> None:
     """After install-service was called again, as for everything else that lies elsewhere."""
-    folder = tmp_path / "scope"
-    folder.mkdir()
-    install_service(folder, bundle="demo", prefix=tmp_path / "prefix")
-    (settings,) = (tmp_path / "prefix").rglob("*.env")
+    folder = Path("/srv/scope")
+    root = make_root(tmp_path / "image", folder)
+    install(folder, root)
+    (settings,) = root.rglob("*.env")
     settings.write_text(settings.read_text() + "COLVI_EDGE_REPORT=/srv/www/today.html\n")
-    install_service(folder, bundle="demo", prefix=tmp_path / "prefix")
-    (written,) = (tmp_path / "prefix").rglob("folder.conf")
+    install(folder, root)
+    (written,) = root.rglob("folder.conf")
 
     assert "ReadWritePaths=-/srv/www\n" in written.read_text()
 

@@ -35,16 +35,26 @@ def scan(
     known: dict[str, Signature] | None = None,
     output_dir: Path | None = None,
     marker: str | None = None,
+    ome_tiff: bool = False,
 ) -> tuple[Scan, list[Found], list[Leftover]]:
     """Walk once; return the scan, and what it found."""
     place = Place(str(root), str(output_dir) if output_dir else None, None, None)
     try:
-        walk = Scan(place, known or {}, marker)
+        walk = Scan(place, known or {}, marker, ome_tiff)
         items = list(walk)
     finally:
         place.close()
     found = [item for item in items if isinstance(item, Found)]
     return walk, found, [item for item in items if isinstance(item, Leftover)]
+
+
+def make_results(root: Path, *raws: str) -> None:
+    """Create all files that a result usually has, and the one before it."""
+    for raw in raws:
+        make(
+            root,
+            *(f"{raw}.colvi.{end}" for end in ("json", "png", "csv", "geojson", "rois.zip", "prev.json")),
+        )
 
 
 def states(root: Path) -> dict[str, Signature]:
@@ -119,9 +129,8 @@ def test_known_files_are_passed_over(root: Path) -> None:
     """In their known state and with a result; any change of that state is told."""
     make(root, *(f"{number}.tif" for number in range(8)))
     known = states(root)
-    for number in range(6):
-        make(root, f"{number}.tif.colvi.json")
-    make(root, "6.tif.colvi.error.json", "7.tif.colvi.csv")
+    make_results(root, *(f"{number}.tif" for number in range(6)))
+    make(root, "6.tif.colvi.error.json")
     time.sleep(0.01)
     (root / "0.tif").write_text("longer than before")
     (root / "1.tif").write_text("1.tif")
@@ -132,29 +141,55 @@ def test_known_files_are_passed_over(root: Path) -> None:
     walk, found, _ = scan(root, known)
 
     assert {one.path for one in found} == {"0.tif", "1.tif", "2.tif", "3.tif", "4.tif"}
-    assert [one.path for one in walk.bare] == ["7.tif"]
+    assert {one.path: one.files for one in walk.partial} == {"6.tif": 1, "7.tif": 0}
     assert walk.files == 8
 
 
-@pytest.mark.parametrize("kind", [OutputKind.SIDECAR, OutputKind.ERROR])
-@pytest.mark.parametrize("name", ["a.tif", "long" * 60 + ".tif"])
-def test_results_are_known_by_their_names(root: Path, name: str, kind: OutputKind) -> None:
-    """Also where a long raw name had to be shortened."""
-    make(root, f"x/{name}", f"x/{output_name(name, kind)}")
+@pytest.mark.parametrize("name", ["a.tif", "long" * 60 + ".tif", "\u00e4" * 60 + ".tif"])
+@pytest.mark.parametrize("gone", [None, *(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)])
+def test_files_of_results_are_known_by_their_names(root: Path, name: str, gone: OutputKind | None) -> None:
+    """Also where a long raw name had to be shortened; what stands beside them counts for nothing."""
+    kinds = [kind for kind in OutputKind if kind not in (gone, OutputKind.ERROR)]
+    make(root, f"x/{name}", *(f"x/{output_name(name, kind)}" for kind in kinds))
+    make(root, f"x/{output_name(name[1:], OutputKind.ERROR)}", f"x/{name[:100]}.colvi.saliency.png")
     walk, found, _ = scan(root, states(root))
+    with_data, _, _ = scan(root, states(root), ome_tiff=True)
 
     assert not found
-    assert not walk.bare
+    is_long, is_usual = len(name) > 200, gone in (None, OutputKind.ERROR, OutputKind.OME_TIFF)
+    count = 6 if gone in (None, OutputKind.ERROR) else 5
+    assert [one.files for one in walk.partial] == ([] if is_usual and not is_long else [count])
+    assert [one.files for one in with_data.partial] == ([] if count == 6 and not is_long else [count])
+
+
+def test_files_of_several_images(root: Path) -> None:
+    """Each image's record and what it lists, and the index; not those of a file named alike."""
+    names = ["X.lif.0000-a.colvi.json", "X.lif.0000-a.colvi.png", "X.lif.0001-b.colvi.error.json"]
+    names += ["X.lif.0002-c.lif.1.colvi.json", "X.lif.0000-a.colvi.prev.json", "X.lif.colvi.json"]
+    make(root, "X.lif", "lif.X.lif", "Y.LIF", "Y.LIF.colvi.json", "X.lif.1.lif", "X.lif.notes.txt", *names)
+    known = {
+        path.name: Signature.of(path.lstat()) for path in root.iterdir() if path.suffix.lower() == ".lif"
+    }
+    walk, found, _ = scan(root, known)
+
+    assert not found
+    assert {one.path: one.files for one in walk.partial} == {
+        "X.lif": 5,
+        "lif.X.lif": 0,
+        "Y.LIF": 1,
+        "X.lif.1.lif": 0,
+    }
 
 
 def test_results_in_a_folder_of_their_own(root: Path, tmp_path: Path) -> None:
     """They are looked for there and only there, folder by folder."""
     results = tmp_path / "results"
     make(root, "a/1.tif", "a/2.tif", "b/3.tif", "a/2.tif.colvi.json")
-    make(results, "a/1.tif.colvi.json")
+    make_results(root, "b/3.tif")
+    make_results(results, "a/1.tif")
     walk, _, _ = scan(root, states(root), results)
 
-    assert sorted(one.path for one in walk.bare) == ["a/2.tif", "b/3.tif"]
+    assert sorted(one.path for one in walk.partial) == ["a/2.tif", "b/3.tif"]
 
 
 @pytest.mark.parametrize("linked", [False, True])
@@ -172,10 +207,11 @@ def test_the_folder_of_the_results_is_not_watched(root: Path, linked: bool) -> N
 
 def test_the_root_as_folder_of_its_results(root: Path) -> None:
     """Named twice, it still is one folder."""
-    make(root, "a.tif", "a.tif.colvi.json", "b.tif")
+    make(root, "a.tif", "b.tif")
+    make_results(root, "a.tif")
     walk, _, _ = scan(root, states(root), root)
 
-    assert [one.path for one in walk.bare] == ["b.tif"]
+    assert [one.path for one in walk.partial] == ["b.tif"]
 
 
 def test_markers(root: Path) -> None:

@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from colvi_edge.watch.ledger import Ledger
+from colvi_edge.watch.ledger import State as LedgerState
 from colvi_edge.watch.lock import LOCK_NAME
 from colvi_edge.watch.messages import (
     Alive,
@@ -201,7 +203,12 @@ def test_what_was_there_before(root: Path, state: Path, start: Callable[..., Sup
         if name not in ("new", "pending"):
             ledger.finish(f"{name}.tif", "failed" if name == "failed" else "done")
     ledger.close()
-    for name in ("done.tif.colvi.json", "changed.tif.colvi.json", "failed.tif.colvi.error.json"):
+    for name in (
+        "done.tif.colvi.json",
+        "done.tif.colvi.png",
+        "changed.tif.colvi.json",
+        "failed.tif.colvi.error.json",
+    ):
         (root / name).touch()
     (root / "changed.tif").write_text("longer now")
     (root / "link.tif").symlink_to("/etc/hostname")
@@ -231,7 +238,8 @@ def test_a_lost_result_is_made_again(root: Path, state: Path, start: Callable[..
     scanner.rescan()
     time.sleep(0.5)
     assert not scanner.ready()
-    (root / "a.tif.colvi.json").touch()
+    for end in ("json", "png"):
+        (root / f"a.tif.colvi.{end}").touch()
     ledger.finish("a.tif", "done")
     scanner.rescan()
     time.sleep(0.5)
@@ -239,6 +247,89 @@ def test_a_lost_result_is_made_again(root: Path, state: Path, start: Callable[..
     (root / "a.tif.colvi.json").unlink()
     scanner.rescan()
     scanner.wait_ready("a.tif")
+    ledger.close()
+
+
+def judged(ledger: Ledger, raw: Path, *ends: str, state: LedgerState = "done", files: int = -1) -> None:
+    """Write the files of a result, and note it as a supervisor does."""
+    for end in ends:
+        raw.with_name(f"{raw.name}.colvi.{end}").touch()
+    ledger.begin(raw.name, lstat(raw))
+    ledger.finish(raw.name, state, files=len(ends) if files < 0 else files)
+
+
+@pytest.mark.parametrize("gone", ["json", "png", "csv", "geojson", "rois.zip"])
+def test_each_file_of_a_result_is_missed(
+    root: Path, state: Path, start: Callable[..., Supervisor], gone: str
+) -> None:
+    """The picture and the tables as the sidecar, of whatever result; of what is whole nothing is told."""
+    with closing(Ledger(state)) as ledger:
+        ends = ("json", "png", "csv", "geojson", "rois.zip")
+        names = (
+            "whole.tif",
+            "a.tif",
+            "earlier.tif",
+            "rejected.tif",
+            "data.tif",
+            "failed.tif",
+            "kept.tif",
+            "x.lif",
+        )
+        for name in names:
+            (root / name).write_text(name)
+        judged(ledger, root / "whole.tif", *ends)
+        judged(ledger, root / "a.tif", *ends)
+        judged(ledger, root / "earlier.tif", *ends, files=0)
+        judged(ledger, root / "rejected.tif", "json", "png")
+        judged(ledger, root / "data.tif", *ends, "ome.tif")
+        judged(ledger, root / "failed.tif", "error.json", state="failed", files=0)
+        judged(ledger, root / "kept.tif", *ends, state="failed")
+        judged(ledger, root / "x.lif", "json", files=4)
+        for key in ("0000-a", "0001-b"):
+            (root / f"x.lif.{key}.colvi.json").touch()
+        (root / "x.lif.0000-a.colvi.png").touch()
+    scanner = start()
+    scanner.rescan()
+    time.sleep(0.5)
+    assert not scanner.ready()
+
+    lost = {"a.tif", "earlier.tif", "data.tif", "kept.tif"} | (
+        {"rejected.tif"} if gone in ("json", "png") else set()
+    )
+    for name in lost:
+        (root / f"{name}.colvi.{gone}").unlink()
+    (root / "failed.tif.colvi.error.json").unlink()
+    (root / "x.lif.0001-b.colvi.json").unlink()
+    scanner.rescan()
+    scanner.wait_ready(*lost, "failed.tif", "x.lif")
+    assert "whole.tif" not in scanner.ready()
+
+
+def test_a_file_that_never_comes_is_asked_for_once(
+    root: Path, state: Path, start: Callable[..., Supervisor]
+) -> None:
+    """And again when it had come and is gone once more; a rejected image never has all the usual files."""
+    ledger = Ledger(state)
+    raw, picture = root / "a.tif", root / "a.tif.colvi.png"
+    raw.write_text("pixels")
+    judged(ledger, raw, "json", "png")
+    scanner = start()
+
+    def asked(gone: bool) -> int:
+        if gone:
+            picture.unlink()
+        for _ in range(4):
+            scanner.rescan()
+            time.sleep(0.2)
+        return sum(isinstance(message, Ready) for message in scanner.said)
+
+    assert asked(gone=True) == 1
+    judged(ledger, raw, files=2)  # an answer that mends nothing
+    assert asked(gone=False) == 1
+    picture.touch()
+    judged(ledger, raw, files=2)
+    assert asked(gone=False) == 1
+    assert asked(gone=True) == 2
     ledger.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from colvi_edge.choices import Replace
 from colvi_edge.watch.messages import NOT_WRITABLE, Ready, Signature
 from colvi_edge.watch.schedule import BARRED_TOLD, TROUBLES, Piece, Schedule, backoff_s, patience_s
 
@@ -369,11 +370,11 @@ def test_what_is_condemned_is_given_for_its_sentence(schedule: Schedule) -> None
 def test_a_retry_is_judged_anew(schedule: Schedule) -> None:
     """Although the file is known in this very state, backs off, or is condemned."""
     schedule.offer(ready("a"), 0.0, sentence="left alone")
-    schedule.offer(ready("a"), 1.0, anew=True)
+    schedule.offer(ready("a"), 1.0, anew=Replace.ALL)
     piece = schedule.next(1.0)
 
     assert piece is not None
-    assert (piece.anew, piece.sentence) == (True, "")
+    assert (piece.anew, piece.sentence) == (Replace.ALL, "")
 
 
 class Folder:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +15,18 @@ from typing import Any
 
 import pytest
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.watch import state_folder
 from colvi_edge.watch.desk import Last
 from colvi_edge.watch.ledger import Ledger
 from colvi_edge.watch.lock import FolderLock
-from colvi_edge.watch.messages import Signature, Started
-from colvi_edge.watch.retry import retry
+from colvi_edge.watch.messages import UNKNOWN, Model, Signature, Started
+from colvi_edge.watch.retry import retry, wanted_by
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.state_folder import Lock, StateFolder, is_held
 from colvi_edge.watch.states import State
-from colvi_edge.watch.status import Status, Waiting, read_status, show_status, write_status
+from colvi_edge.watch.status import Status, Waiting, count_words, read_status, show_status, write_status
 
 SIGNATURE = Signature(1, 1, 1, 1)
 STATUS = Status(
@@ -91,7 +93,7 @@ def test_a_daemon_that_is_well(shown: Callable[[], tuple[int, str, dict[str, Any
 
     assert code == 0
     assert f"{place.root}: watching since 2026-11-21 08:00:00 UTC" in text
-    assert "1 done, 1 failed, 1 quarantined, 3 pending, 1 settling" in text
+    assert "1 done, 1 error, 1 quarantined, 3 pending, 1 settling" in text
     for words in (
         r"=bad\n.tif",
         "what became of failed",
@@ -124,11 +126,11 @@ def test_files_of_other_formats_are_told(
 
 
 def test_what_ails_it_is_shown(shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place) -> None:
-    """Each state with its reason and since when; exit code 1, for scripts."""
+    """Each state with its reason and since when; exit code 7, for scripts."""
     place.say(states=[State("share away", "//pc/scope is not mounted", "2026-11-21T08:30:00+00:00")])
     code, text, plain = shown()
 
-    assert code == 1
+    assert code == 7
     assert "share away since 2026-11-21 08:30:00 UTC: //pc/scope is not mounted" in text
     assert plain["states"][0]["name"] == "share away"
 
@@ -142,7 +144,7 @@ def test_a_folder_that_a_state_is_about_is_shown(
     place.say(states=[State("folder not readable", words, since, "day\x1b[2J 1")])
     code, text, plain = shown()
 
-    assert code == 1
+    assert code == 7
     assert f"folder not readable since 2026-11-21 08:30:00 UTC: {words}" in text
     assert rf"{place.root}/day\x1b[2J 1" in text
     assert plain["states"][0]["folder"] == "day\x1b[2J 1"
@@ -156,7 +158,7 @@ def test_a_daemon_that_does_not_run(
     place.lock = Lock(place.state.lock)
     code, text, plain = shown()
 
-    assert code == 1
+    assert code == 7
     assert "the daemon is not running; its last word was at 2026-11-21 09:00:00 UTC" in text
     assert plain["running"] is False
 
@@ -169,7 +171,7 @@ def test_a_daemon_that_says_nothing(
     place.say(age_s=age_s)
     code, text, plain = shown()
 
-    assert code == silent
+    assert code == (7 if silent else 0)
     assert ("has said nothing for 35 s" in text) == silent
     assert plain["silent_s"] == pytest.approx(age_s, abs=2)
 
@@ -180,7 +182,7 @@ def test_a_status_of_another_version_is_none(place: Place, shown: Callable[[], A
         place.state.status.write_text(text)
         assert read_status(place.state.status) is None
 
-    assert shown()[0] == 1
+    assert shown()[0] == 7
 
 
 def test_a_status_is_read_as_it_was_written(place: Place) -> None:
@@ -193,6 +195,7 @@ def test_a_status_is_read_as_it_was_written(place: Place) -> None:
 
 def test_a_folder_that_was_never_watched(place: Place, tmp_path: Path) -> None:
     """The sentence says where a state was expected, and how one begins."""
+    (tmp_path / "other").mkdir()
     with pytest.raises(
         UsageError, match=r"other was never watched .*state or .*service; start with"
     ) as error:
@@ -228,7 +231,7 @@ def test_a_ledger_that_is_made_anew_hides_nothing_else(
     place.say(states=[State("ledger", "ledger.sqlite is gone", "2026-11-20T12:00:00+00:00")])
 
     code, text, plain = shown()
-    assert code == 1
+    assert code == 7
     assert "ledger.sqlite is gone" in text
     assert [state["why"] for state in plain["states"]] == ["ledger.sqlite is gone"]
     assert "done" not in plain["files"]
@@ -270,7 +273,7 @@ def test_a_disk_that_lets_the_daemon_say_nothing_is_told(
         subprocess.run(["umount", str(disk)], check=True)
 
     assert [state["why"] for state in plain["states"]] == [words] * bool(words)
-    assert code == bool(words)
+    assert code == (7 if words else 0)
     assert words in text
 
 
@@ -317,15 +320,205 @@ def test_what_may_not_be_read_is_a_sentence(place: Place) -> None:
     assert done.stdout.count("Permission denied; ask as root, or as the user of the service") == 2
 
 
+def test_a_folder_that_is_not_there(place: Place, tmp_path: Path) -> None:
+    """Is not called one that nobody watches; one that was watched is away, and has its status."""
+    wrong = tmp_path / "scpoe"
+    asks: tuple[Callable[[], int], ...] = (lambda: show_status(wrong, as_json=False), lambda: retry(wrong))
+    for ask in asks:
+        with pytest.raises(UsageError, match=r"scpoe does not exist, and nothing .*; check the name"):
+            ask()
+
+    assert not place.root.exists()
+    assert show_status(place.root, as_json=False) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "words"),
+    [
+        ({"end": "finished", "judged": 9}, 0, "finished at 2026-11-21 09:00:00 UTC, judged 9 files\n"),
+        ({"end": "finished", "judged": 1}, 0, "finished at 2026-11-21 09:00:00 UTC, judged 1 file\n"),
+        ({"end": "finished"}, 0, "finished at 2026-11-21 09:00:00 UTC, nothing was to be judged\n"),
+        ({"end": "finished", "judged": 2, "pending": 1}, 7, "09:00:00 UTC, judged 2 files, 1 left\n"),
+        ({"end": "finished", "states": [State("share away", "gone", "")]}, 7, "share away"),
+        ({"end": "stopped"}, 7, "--once was interrupted; it was stopped at 2026-11-21 09:00:00 UTC\n"),
+        ({}, 7, "--once was interrupted; its last word was at 2026-11-21 09:00:00 UTC\n"),
+        ({"once": False, "end": "stopped"}, 7, "the daemon is not running; it was stopped at 2026-11-21"),
+    ],
+)
+def test_what_runs_no_more(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]],
+    place: Place,
+    said: dict[str, Any],
+    code: int,
+    words: str,
+) -> None:
+    """What was to end and did is well; what ended before, or with something wrong, is not."""
+    place.say(**{"once": True, "pending": 0, "settling": 0, **said})
+    place.lock.close()
+    found, text, plain = shown()
+    place.lock = Lock(place.state.lock)
+
+    assert found == code
+    assert words in text
+    assert (plain["running"], plain["end"]) == (False, said.get("end", ""))
+
+
+def test_no_files_yet(tmp_path: Path, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """In place of five zeros."""
+    empty = Place(tmp_path / "empty")
+    for part in empty.state.path.glob("ledger*"):
+        part.unlink()
+    Ledger(empty.state.ledger).close()
+    empty.say(pending=0, settling=0, waiting=[], last=None)
+
+    assert show_status(empty.root, as_json=False) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "no files yet"
+    empty.lock.close()
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({"done": 0, "failed": 0, "pending": 0}, "no files yet"),
+        (
+            {"done": 12_345, "failed": 1, "quarantined": 1, "pending": 0},
+            "12,345 done, 1 error, 1 quarantined",
+        ),
+        ({"done": 0, "failed": 2, "pending": 3}, "2 errors, 3 pending"),
+    ],
+)
+def test_counts_in_words(counts: dict[str, int], words: str) -> None:
+    """Without what there is none of, and with the right plural."""
+    assert count_words(counts) == words
+
+
+MINE = STATUS.model.judge if STATUS.model else UNKNOWN
+OLD = Model("demo", "0.9", "cd" * 32)
+SAME_NAME = Model("demo", "", "ef" * 32)
+
+
+def roll_out(place: Place, results: dict[Model | None, int], wanted: bool = False) -> None:
+    """Let so many results be of which model, in a ledger made anew."""
+    for part in place.state.path.glob("ledger*"):
+        part.unlink()
+    with contextlib.closing(Ledger(place.state.ledger)) as ledger:
+        for number, model in enumerate(Counter(results).elements()):
+            ledger.begin(f"{number}.tif", SIGNATURE)
+            ledger.finish(f"{number}.tif", "done", model=model)
+        if wanted:
+            ledger.want(Replace.STALE, MINE.sha256)
+
+
+def test_results_are_counted_by_model(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
+) -> None:
+    """What judges now is first, though it has fewer; the others stay, and a line of its own says the way."""
+    roll_out(place, {MINE: 1, OLD: 3, None: 2})
+    code, text, plain = shown()
+
+    assert code == 0
+    assert (
+        "1 result of demo, which judges now\n3 results of demo 0.9\n2 results of a model that is not known\n"
+        in text
+    )
+    assert (
+        f"what demo did not judge stays; to have it judged, too:\n    colvi-edge retry {place.root} --stale\n"
+        in text
+    )
+    assert plain["models"] == [
+        {"name": "demo", "version": "", "sha256": "ab" * 32, "results": 1, "current": True},
+        {"name": "demo", "version": "0.9", "sha256": "cd" * 32, "results": 3, "current": False},
+        {"name": "", "version": "", "sha256": "", "results": 2, "current": False},
+    ]
+    assert plain["again"] == 0
+
+
+def test_the_progress_of_a_roll_out(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
+) -> None:
+    """How many are left; models of one name are told apart by their hash. One alone is not worth a line."""
+    roll_out(place, {SAME_NAME: 2}, wanted=True)
+    _, text, plain = shown()
+
+    assert "0 results of demo (abababab), which judges now\n2 results of demo (efefefef)\n" in text
+    assert "2 results still to be judged again\n" in text
+    assert "--stale" not in text
+    assert plain["again"] == 2
+    roll_out(place, {MINE: 4})
+    assert "results of" not in shown()[1]
+
+
 def test_retry_leaves_word(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """For a daemon that runs, and for one that will; it says how many files it is about."""
     assert retry(place.root) == 0
-    assert capsys.readouterr().out == "1 failed and 1 quarantined files are diagnosed again\n"
-    assert place.state.retry.exists()
+    assert capsys.readouterr().out == "1 error and 1 quarantined file: diagnosed again now\n"
+    assert wanted_by(place.state.retry) is Replace.OWN
     place.lock.close()
     retry(place.root)
-    assert "will, when the daemon runs again, be diagnosed" in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        "1 error and 1 quarantined file: diagnosed again when the daemon runs again\n"
+    )
     place.lock = Lock(place.state.lock)
+
+
+def test_retry_of_results(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which are meant is said; a request that was not taken up yet is not weakened by the next."""
+    roll_out(place, {MINE: 1, OLD: 3})
+    retry(place.root, Replace.STALE)
+    assert capsys.readouterr().out == "3 results of demo 0.9: diagnosed again now\n"
+    assert wanted_by(place.state.retry) is Replace.STALE
+    retry(place.root, Replace.ALL)
+    assert capsys.readouterr().out == "3 results of demo 0.9 and 1 result of demo: diagnosed again now\n"
+    retry(place.root, Replace.STALE)
+    assert wanted_by(place.state.retry) is Replace.ALL
+    assert place.state.retry.stat().st_mode & 0o777 == 0o644
+    capsys.readouterr()
+    place.lock.close()
+    retry(place.root, Replace.STALE)
+    assert "results of other models than it then has: diagnosed again when the daemon runs" in (
+        capsys.readouterr().out
+    )
+    place.lock = Lock(place.state.lock)
+
+
+def test_retry_of_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Is said, and leaves no word; what only waits is tried at once."""
+    roll_out(place, {MINE: 1})
+    place.say(waiting=[])
+    for anew, words in (
+        (Replace.OWN, "nothing failed; nothing is diagnosed again\n"),
+        (Replace.STALE, "nothing failed, and no result is of another model; nothing is diagnosed again\n"),
+    ):
+        assert retry(place.root, anew) == 0
+        assert capsys.readouterr().out == words
+        assert not place.state.retry.exists()
+    place.say()
+    retry(place.root)
+    assert capsys.readouterr().out == "nothing failed; what waits is tried at once\n"
+    assert place.state.retry.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (b"", Replace.OWN),
+        (b"stale\n", Replace.STALE),
+        (b"all\n", Replace.ALL),
+        (b"ALL", Replace.OWN),
+        (b"\xff\x00", Replace.OWN),
+    ],
+)
+def test_whatever_stands_in_a_request(place: Place, words: bytes, wanted: Replace) -> None:
+    """An empty one is of an earlier version; what is none of ours asks for the least."""
+    place.state.retry.write_bytes(words)
+    assert wanted_by(place.state.retry) is wanted
+
+
+def test_a_flood_of_a_request(place: Place) -> None:
+    """Is not read."""
+    place.state.retry.write_bytes(b"all" * 1000)
+    with pytest.raises(OSError, match="expected at most 16"):
+        wanted_by(place.state.retry)
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:

@@ -19,11 +19,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.tools.terminal import read_terminal
 from tests.tools.watching import told, wait_until
 
 DRIVER = """
@@ -869,7 +871,7 @@ def test_once_ends_with_a_folder_that_may_not_be_written_to(start: Callable[...,
     daemon.scanner(SCANNED)
 
     assert daemon.process.wait(60) == 1
-    assert "1 files answered, 0 of them with an error; 9 left; folder not writable: " in daemon.stderr()
+    assert "1 file answered, 0 errors; 9 left; folder not writable: " in daemon.stderr()
 
 
 def test_a_scanner_that_ends_is_started_again(daemon: Daemon) -> None:
@@ -1125,12 +1127,12 @@ def test_once_does_not_wait_for_a_daemon(daemon: Daemon, start: Callable[..., Da
 @pytest.mark.parametrize(
     ("paths", "settling", "exit_code", "words"),
     [
-        ([], 0, 0, "0 files answered, 0 of them with an error; 0 left"),
-        ([], 1, 1, "0 files answered, 0 of them with an error; 1 left"),
-        (["ok1.tif", "ok2.tif"], 0, 0, "2 files answered, 0 of them with an error; 0 left"),
-        (["ok1.tif", "bad.tif"], 0, 1, "2 files answered, 1 of them with an error; 0 left"),
-        (["ok1.tif", "crash.tif"], 0, 1, "2 files answered, 1 of them with an error; 0 left"),
-        (["cut.tif", "ok1.tif"], 0, 1, "1 files answered, 0 of them with an error; 1 left"),
+        ([], 0, 0, "0 files answered, 0 errors; 0 left"),
+        ([], 1, 1, "0 files answered, 0 errors; 1 left"),
+        (["ok1.tif", "ok2.tif"], 0, 0, "2 files answered, 0 errors; 0 left"),
+        (["ok1.tif", "bad.tif"], 0, 1, "2 files answered, 1 error; 0 left"),
+        (["ok1.tif", "crash.tif"], 0, 1, "2 files answered, 1 error; 0 left"),
+        (["cut.tif", "ok1.tif"], 0, 1, "1 file answered, 0 errors; 1 left"),
     ],
 )
 def test_once_drains_and_tells(
@@ -1189,10 +1191,65 @@ def test_once_shows_a_bar_to_who_looks_on(start: Callable[..., Daemon], tmp_path
 
     assert daemon.process.wait(20) == 0
     lines = [line for line in shown.decode().splitlines() if "INFO" in line]
-    assert [line.partition("INFO ")[2] for line in lines] == [
-        "2 files answered, 0 of them with an error; 0 left"
-    ]
+    assert [line.partition("INFO ")[2] for line in lines] == ["2 files answered, 0 errors; 0 left"]
     assert "Diagnosing" in shown.decode()
+
+
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_who_sits_before_a_terminal_reads_names(
+    start: Callable[..., Daemon], once: bool, terminal: bool
+) -> None:
+    """And what went wrong, from --once too; a file that the log goes to has hashes, whoever reads it."""
+    with read_terminal() as (end, seen):
+        daemon = start(once=once, log_names=False, stderr=end if terminal else None)
+        daemon.scanner(HERE)
+        daemon.ready("P01/Meier.tif", "P01/bad.tif")
+        daemon.scanner(SCANNED)
+        wait_until(
+            lambda: daemon.in_state("P01/Meier.tif") and daemon.in_state("P01/bad.tif", state="failed")
+        )
+        while once and daemon.process.poll() is None:
+            daemon.scanner(SCANNED)
+            time.sleep(0.1)
+        daemon.process.terminate()
+        daemon.process.wait(20)
+    log = b"".join(seen).decode() if terminal else daemon.stderr()
+
+    names = ["P01/bad.tif: no axes (axes)"]
+    if not once:
+        names += ["P01/Meier.tif: control, score 90.0 (ok)"]
+    hashes = [hashlib.sha256(name.partition(":")[0].encode()).hexdigest()[:12] for name in names]
+    assert [name in log for name in names] == [terminal] * len(names)
+    assert [mark in log for mark in hashes] == [not terminal] * len(names)
+    assert ("Meier" in log) == (terminal and not once)
+
+
+def test_a_terminal_is_told_of_other_models_when_the_bar_is_gone(start: Callable[..., Daemon]) -> None:
+    """With the command that has their results judged again; where there is no bar, as soon as it is known."""
+    first = start(once=True)
+    first.scanner(HERE)
+    first.ready("ok.tif")
+    first.scanner(SCANNED)
+    while first.process.poll() is None:
+        first.scanner(SCANNED)
+        time.sleep(0.1)
+    with closing(sqlite3.connect(first.state / "ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE entries SET model = ?", ("cd" * 32,))
+        ledger.execute("INSERT INTO models VALUES (?, 'old', '1.0')", ("cd" * 32,))
+    told = (
+        "1 result is of old 1.0 and stays; colvi-edge retry /nowhere/data/scope --stale judges it with first"
+    )
+    for terminal in (True, False):
+        (first.here / "scanner.in").write_text("")  # what it said is not to be said again
+        with read_terminal() as (end, seen):
+            daemon = start(once=True, stderr=end if terminal else None)
+            while daemon.process.poll() is None:
+                daemon.scanner(HERE, SCANNED)
+                time.sleep(0.1)
+        log = b"".join(seen).decode() if terminal else daemon.stderr()
+        assert log.count(told) == 1
+        assert daemon.process.wait(20) == 0
 
 
 def test_once_on_a_share_that_is_away_fails(start: Callable[..., Daemon]) -> None:

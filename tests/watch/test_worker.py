@@ -8,17 +8,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from colvi_edge.errors import OutputError
+from colvi_edge.bundle import demo_path, open_bundle
+from colvi_edge.errors import ChannelError, OutputError
 from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained
 from colvi_edge.simulate import simulate_planes, write_imagej
@@ -29,6 +30,7 @@ from colvi_edge.watch.messages import (
     Finished,
     Line,
     Message,
+    Model,
     Mount,
     Refused,
     Signature,
@@ -39,7 +41,8 @@ from colvi_edge.watch.messages import (
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.watched_file import ChangedFileError, Places, WatchedFile
 from colvi_edge.watch.worker import output_kind
-from tests.tools.bundles import reseal
+from colvi_edge.writing import write_error
+from tests.tools.bundles import rename, reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
 
@@ -47,11 +50,13 @@ SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
 class Supervised:
     """A worker, and the other end of its line."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(
+        self, settings: WorkerSettings, program: Sequence[str] = ("-m", "colvi_edge.watch.worker")
+    ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "colvi_edge.watch.worker", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, *program, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
             )
         ours.settimeout(60)
@@ -72,7 +77,7 @@ class Supervised:
         path: str,
         *,
         last: bool = False,
-        anew: bool = False,
+        anew: Literal["own", "stale", "all"] = "own",
         kind: str = "",
         results_mount: Mount | None = None,
     ) -> Finished:
@@ -175,7 +180,77 @@ def test_content_that_has_its_result_is_left_alone(
     (root / "twice.tif.colvi.csv").write_text("spoilt")
     assert worker.work(root, "twice.tif").outcome == "ok"
     assert (root / "twice.tif.colvi.csv").read_text() != "spoilt"
-    assert worker.work(root, "twice.tif", anew=True).outcome == "ok"
+    assert worker.work(root, "twice.tif", anew="all").outcome == "ok"
+
+
+def test_an_answer_tells_what_stands(
+    tmp_path: Path, culture: NDArray[np.uint16], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Of which model it is, and of how many files: those on the disk, but for the one before."""
+    bundle = tmp_path_factory.mktemp("bundle") / "my.colvi"
+    shutil.copytree(demo_path(), bundle)
+    write_imagej(tmp_path / "good.tif", culture)
+    write_imagej(tmp_path / "bad.tif", np.full_like(culture, 7))
+    demo = open_bundle("demo")
+    answers = {}
+    for step in ("first", "renamed"):
+        with Supervised(settings_for(tmp_path, bundle=str(bundle), overlay="ome-tiff")) as worker:
+            assert worker.answer(Started).judge.sha256 == open_bundle(bundle).sha256
+            for name in ("good.tif", "bad.tif"):
+                for anew in ("own", "stale") if step == "renamed" else ("own",):
+                    answers[name, step, anew] = worker.work(tmp_path, name, anew=anew)
+        rename(bundle, "my", "2.0")
+
+    old = Model(demo.name, demo.version, demo.sha256)
+    assert {key: answer.model for key, answer in answers.items() if key[1:] != ("renamed", "stale")} == {
+        ("good.tif", "first", "own"): old,
+        ("bad.tif", "first", "own"): old,
+        ("good.tif", "renamed", "own"): old,
+        ("bad.tif", "renamed", "own"): old,
+    }
+    outcomes = {key: answer.outcome for key, answer in answers.items() if key[1] == "renamed"}
+    assert list(outcomes.values()) == ["same", "ok", "same", "rejected"]
+    for name in ("good.tif", "bad.tif"):
+        new = answers[name, "renamed", "stale"]
+        assert new.model is not None
+        assert (new.model.name, new.model.version) == ("my", "2.0")
+        there = [path for path in tmp_path.glob(f"{name}.colvi.*") if "prev" not in path.name]
+        assert {answer.files for key, answer in answers.items() if key[0] == name} == {len(there)}
+    assert len(list(tmp_path.glob("*.prev.json"))) == 2
+
+
+def test_what_this_model_judged_is_not_stale(
+    worker: Supervised, root: Path, culture: NDArray[np.uint16]
+) -> None:
+    """It is left alone, and so told; everything again is judged again."""
+    write_imagej(root / "own.tif", culture)
+    first = worker.work(root, "own.tif", anew="stale")
+    before = signature(root / "own.tif.colvi.json")
+
+    again = worker.work(root, "own.tif", anew="stale")
+    assert (first.outcome, again.outcome, again.model, again.files) == (
+        "ok",
+        "same",
+        first.model,
+        first.files,
+    )
+    assert signature(root / "own.tif.colvi.json") == before
+    assert worker.work(root, "own.tif", anew="all").outcome == "ok"
+    assert signature(root / "own.tif.colvi.json") != before
+
+
+def test_an_error_has_no_model_unless_a_result_stands(tmp_path: Path, culture: NDArray[np.uint16]) -> None:
+    """That of the result that stands is told, and its files."""
+    write_imagej(tmp_path / "a.tif", culture)
+    (tmp_path / "text.tif").write_text("no image " * 100)
+    with Supervised(settings_for(tmp_path)) as worker:
+        first = worker.work(tmp_path, "a.tif")
+        failed = worker.work(tmp_path, "text.tif")
+    with Supervised(settings_for(tmp_path, channels=["nuclei", "collagen", "other"])) as worker:
+        kept = worker.work(tmp_path, "a.tif", anew="all")
+
+    assert (failed.outcome, failed.model, failed.files) == ("error", None, 0)
+    assert (kept.outcome, kept.model, kept.files) == ("error", first.model, 5)
 
 
 def test_changed_pixels_are_a_new_revision(
@@ -199,9 +274,9 @@ def test_only_the_announced_state_is_judged(
     with (root / "grown.tif").open("ab") as file:
         file.write(b"more")
 
-    grown = worker.do(Work(900, "grown.tif", old, mount(root), False, False))
+    grown = worker.do(Work(900, "grown.tif", old, mount(root), False, "own"))
     assert (grown.outcome, "since it was found at rest" in grown.words) == ("changed", True)
-    assert worker.do(Work(901, "gone.tif", old, mount(root), True, False)).outcome == "changed"
+    assert worker.do(Work(901, "gone.tif", old, mount(root), True, "own")).outcome == "changed"
     assert not [name for name in outputs(root) if name.startswith(("grown", "gone"))]
 
 
@@ -254,7 +329,7 @@ def test_nothing_outside_the_root_is_read(
     assert worker.work(root, "pipe.tif").outcome == "error"
     for number, path in enumerate(("bridge/secret.tif", upwards, str(tmp_path / "secret.tif")), start=950):
         state = signature(tmp_path / "secret.tif")
-        assert worker.do(Work(number, path, state, mount(root), True, False)).outcome in ("error", "changed")
+        assert worker.do(Work(number, path, state, mount(root), True, "own")).outcome in ("error", "changed")
     assert [path.name for path in tmp_path.iterdir()] == ["secret.tif"]
 
 
@@ -262,7 +337,7 @@ def test_a_root_on_another_mount_is_away(worker: Supervised, root: Path, culture
     """What lies where the share was mounted is neither read nor written to, and is no fault of the file."""
     write_imagej(root / "away.tif", culture)
     elsewhere = replace(mount(root), source="//server/share", point="/somewhere")
-    work = Work(970, "away.tif", signature(root / "away.tif"), elsewhere, True, False)
+    work = Work(970, "away.tif", signature(root / "away.tif"), elsewhere, True, "own")
 
     finished = worker.do(work)
 
@@ -408,7 +483,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], WatchedFile]
     monkeypatch.setattr(sys, "argv", ["worker", "0", str(os.getppid())])
 
     def watched(root: Path, path: str) -> WatchedFile:
-        work = Work(1, path, signature(root / path), mount(root), False, False)
+        work = Work(1, path, signature(root / path), mount(root), False, "own")
         return WatchedFile(work, Places(str(root), None))
 
     return watched
@@ -429,6 +504,19 @@ def test_nothing_is_written_about_a_file_that_changed_meanwhile(
     (tmp_path / "x.tif").unlink()
     with pytest.raises(ChangedFileError):
         file.confirm()
+
+
+def test_no_error_is_told_of_a_file_that_changed_meanwhile(
+    tmp_path: Path, alone: Callable[[Path, str], WatchedFile]
+) -> None:
+    """Not even that a result outlasts it: the result is another file's."""
+    (tmp_path / "x.tif").write_bytes(b"II*\0")
+    file = alone(tmp_path, "x.tif")
+    (tmp_path / "x.tif").write_bytes(b"MM\0*")
+
+    with pytest.raises(ChangedFileError):
+        write_error(ChannelError("x.tif: no collagen"), file)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tif"]
 
 
 def test_a_worker_that_was_given_up_writes_nothing(

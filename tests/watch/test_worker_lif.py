@@ -1,5 +1,6 @@
 """The worker on Leica containers: one answer for all images, and none while pixels are missing."""
 
+import hashlib
 import json
 import os
 import socket
@@ -13,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from colvi_edge.bundle import open_bundle
 from colvi_edge.simulate import simulate_planes
 from colvi_edge.watch.children import Child
-from colvi_edge.watch.messages import Finish, Finished, Line, Signature, Work, WorkerSettings
+from colvi_edge.watch.messages import Finish, Finished, Line, Model, Signature, Work, WorkerSettings
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.states import States
 from colvi_edge.watch.workers import WORK_LIMIT_S, Workers
@@ -60,7 +62,9 @@ def give(root: Path) -> Iterator[Give]:
 
     def given(name: str, *, last: bool = False, anew: bool = False) -> Finished:
         number = next(numbers)
-        line.send(Work(number, name, Signature.of((root / name).lstat()), mount, last, anew))
+        line.send(
+            Work(number, name, Signature.of((root / name).lstat()), mount, last, "all" if anew else "own")
+        )
         for message in line:
             if isinstance(message, Finished):
                 assert message.number == number
@@ -89,6 +93,19 @@ def test_one_answer_for_a_container(give: Give, root: Path, day: bytes) -> None:
     assert answer.words == "images: 2 ok, 1 error"
     assert answer.sha256 == index["image"]["sha256"]
     assert [entry["key"] for entry in index["images"]] == ["0000-Overview", "0001-first", "0002-second"]
+    assert answer.files == len(outputs(root, "day.lif")) == 1 + 1 + 2 * 5
+    assert answer.model is not None
+    assert answer.model.sha256 == open_bundle("demo").sha256
+    spoilt = root / "day.lif.0001-first.colvi.json"
+    record = json.loads(spoilt.read_bytes())
+    spoilt.write_text(
+        json.dumps({**record, "model": {"name": "old\x1b[2J", "version": "1", "sha256": "ab" * 32}})
+    )
+    index["images"][1]["sha256"] = hashlib.sha256(spoilt.read_bytes()).hexdigest()
+    (root / "day.lif.colvi.json").write_text(json.dumps(index))
+    kept = give("day.lif")
+    assert (kept.outcome, kept.files) == ("same", answer.files)
+    assert kept.model == Model("old\\x1b[2J", "1", "ab" * 32)  # one image of it is
 
 
 def test_a_container_is_judged_once(give: Give, root: Path, day: bytes) -> None:
@@ -115,7 +132,8 @@ def test_an_unfinished_container_is_not_touched(give: Give, root: Path, day: byt
     last = give("half.lif", last=True)
     assert (last.outcome, last.words) == ("ok", "images: 1 ok, 2 error")
     (root / "half.lif").write_bytes(day)
-    assert give("half.lif").words == "images: 2 ok, 1 error"
+    words = "images: 2 ok, 1 error, the result before it is now .colvi.prev.json"
+    assert give("half.lif").words == words
     assert ".0002-second.colvi.error.json" not in outputs(root, "half.lif")
 
 

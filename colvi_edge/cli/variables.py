@@ -1,0 +1,70 @@
+"""The variables that mean something to us: the options', read off the commands themselves, and a few others'.
+
+A variable whose name has a slip of the finger sets nothing, and nothing else would say so: the default is
+taken, and the exit code is 0. So whatever begins with COLVI_EDGE_ and is not known is told. Values are not:
+they may be private.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Iterator
+from difflib import get_close_matches
+from typing import Any
+
+import typer
+
+from colvi_edge.printable import printable_name
+
+PREFIX = "COLVI_EDGE_"
+OTHERS = frozenset(
+    {
+        "COLVI_EDGE_FAKE_CUDA_FOLDER",
+        "COLVI_EDGE_FAKE_CUDA_REPORTS",
+        "COLVI_EDGE_FAKE_CUDA_RUNTIME",
+        "COLVI_EDGE_GPU_RESULTS",
+        "COLVI_EDGE_NAPARI",
+        "COLVI_EDGE_REQUIRE",
+    }
+)
+"""Those that are no options: all of them the tests'."""
+
+
+def options_of(command: Any) -> frozenset[str]:
+    """Return the variables of a command's options; of a group, those of all its commands."""
+    own = {parameter.envvar for parameter in command.params if parameter.envvar}
+    return frozenset(own).union(*map(options_of, getattr(command, "commands", {}).values()))
+
+
+def unknown(names: Iterable[str], options: Collection[str], reader: str) -> Iterator[str]:
+    """Yield a sentence for each variable that looks like one of ours and is none.
+
+    Args:
+        names: of the variables that are set.
+        options: the variables that are read.
+        reader: who reads them, in words.
+    """
+    for name in sorted(names):
+        if not name.upper().startswith(PREFIX) or name in options or name in OTHERS:
+            continue
+        ends = {option.removeprefix(PREFIX): option for option in options}
+        near = get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)
+        remedy = f"did you mean {ends[near[0]]}?" if near else "unset it, or look for its name in the --help"
+        yield f"found the variable {name}, which {reader} does not read; {remedy}"
+
+
+def warn_of_environment(commands: Any) -> None:
+    """Say on standard error, a line each, which variables of this process look like ours and are none.
+
+    Args:
+        commands: all of them, as typer made them.
+    """
+    ours = [name for name in os.environ if name.upper().startswith(PREFIX)]
+    if not ours:
+        return
+    for words in unknown(ours, options_of(commands), "colvi-edge"):
+        warn(words)
+
+
+def warn(words: str) -> None:
+    """Print a warning as a line on standard error; in systemd's journal it is one, too."""
+    level = "<4>" if "JOURNAL_STREAM" in os.environ and not os.isatty(2) else ""
+    typer.echo(printable_name(f"{level}colvi-edge: warning: {words}"), err=True)

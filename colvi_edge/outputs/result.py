@@ -1,0 +1,276 @@
+"""The files of one image in their folder: all of a result or an error record, never both.
+
+The sidecar goes first when files are about to change and comes last when they have: while it is
+there, every file that it lists is there with the listed hash. So does the index of a file that holds
+several images. A result that gives way leaves its sidecar as `X.tif.colvi.prev.json`, until the next does.
+"""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from colvi_edge.choices import OverlayChoice
+from colvi_edge.clock import Clock
+from colvi_edge.outputs import geojson, overlay, rois, table
+from colvi_edge.outputs.atomic import Aside, Drafts, refuse_blocked, remove, write_atomically
+from colvi_edge.outputs.folder import read_sidecar
+from colvi_edge.outputs.names import OutputKind, output_name, record_name
+from colvi_edge.outputs.read_back import read_record
+from colvi_edge.outputs.sidecar import MAX_REVISION, ErrorRecord, Index, OutputFile, Sidecar, to_json
+from colvi_edge.printable import printable_name
+
+_SIDECAR, _ERROR = OutputKind.SIDECAR.value, OutputKind.ERROR.value
+_NAME_START = 50  # characters, of at most four bytes, that no cut takes away
+
+REPLACED = "in the place of a record that was damaged or none of this version"
+
+_TABLES: dict[OutputKind, Callable[[Sidecar], bytes]] = {
+    OutputKind.TABLE: table.render,
+    OutputKind.GEOJSON: geojson.render,
+    OutputKind.ROIS: rois.render,
+}
+
+
+class Written(NamedTuple):
+    """A result as it was written.
+
+    Attributes:
+        sidecar: with its outputs and its revision.
+        replaced: what stood before was another result, whose sidecar lies aside now.
+    """
+
+    sidecar: Sidecar
+    replaced: bool
+
+
+def write_result(
+    folder_fd: int,
+    raw_name: str,
+    sidecar: Sidecar,
+    collagen: NDArray[Any],
+    nuclei: NDArray[Any],
+    confirm: Callable[[], None],
+    overlay_choice: OverlayChoice = OverlayChoice.PNG,
+    pixel_height_um: float | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Written:
+    """Write the files of a result, the sidecar last.
+
+    A rejected image has no patches, so it gets an overlay that says why, and no tables. The revision
+    follows that of the sidecar that is replaced, if that was another result; at its maximum it stays.
+
+    Args:
+        folder_fd: from `open_results`.
+        raw_name: of the raw file, without folders.
+        sidecar: the record that the files are views of, its outputs still missing.
+        collagen: (H, W) projection.
+        nuclei: (H, W) projection.
+        confirm: asked before each change in the folder; raises to leave it as it is.
+        overlay_choice: whether there is an OME-TIFF beside the picture.
+        pixel_height_um: for it, where the height is not the width, which the sidecar has.
+        note: is told, in words, when what stood there was no record.
+
+    Raises:
+        OSError: a file cannot be written; then the older files are as they were.
+    """
+    names = _names(raw_name, sidecar.image.key)
+    previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
+    replaced = previous is not None and previous.result_id != sidecar.result_id
+    aside = [OutputKind.PREVIOUS] if replaced else []
+    refuse_blocked(folder_fd, (names[kind] for kind in [*_kinds_of(sidecar, overlay_choice), *aside]))
+    spoilt = previous is None and _is_there(names[OutputKind.SIDECAR], folder_fd)
+    clock = Clock()
+    with Drafts(folder_fd) as drafts:
+        outputs = _draft_views(
+            drafts, names, sidecar, (collagen, nuclei), overlay_choice, pixel_height_um, clock
+        )
+        revision = 1 if previous is None else min(previous.revision + replaced, MAX_REVISION)
+        written = sidecar.model_copy(
+            update={
+                "outputs": [
+                    OutputFile(name=printable_name(names[kind]), sha256=outputs[kind]) for kind in outputs
+                ],
+                "revision": revision,
+                "timings_ms": {**sidecar.timings_ms, **clock.laps_ms},
+            }
+        )
+        drafts.write(names[OutputKind.SIDECAR], to_json(written))
+        confirm()
+        with Aside(folder_fd) as old:
+            if sidecar.image.key:
+                spoilt |= _is_spoilt_index(folder_fd, raw_name)
+                old.put(output_name(raw_name, OutputKind.SIDECAR))
+                os.fsync(folder_fd)
+            if previous is None:
+                _remove_all(folder_fd, names, but={OutputKind.PREVIOUS, *outputs})
+            else:
+                _put_aside(old, names, replaced)
+                os.fsync(folder_fd)
+            drafts.publish([names[kind] for kind in outputs], confirm)
+            drafts.publish([names[OutputKind.SIDECAR]], confirm)
+    if spoilt:
+        note(REPLACED)
+    return Written(written, replaced)
+
+
+def _put_aside(old: Aside, names: Mapping[OutputKind, str], replaced: bool) -> None:
+    """Put a result aside; its sidecar, which goes first, stays as the previous one where another comes."""
+    if replaced:
+        old.put(names[OutputKind.PREVIOUS])
+    old.put(names[OutputKind.SIDECAR], names[OutputKind.PREVIOUS] if replaced else "")
+    for kind in OutputKind:
+        if kind not in (OutputKind.SIDECAR, OutputKind.PREVIOUS):
+            old.put(names[kind])
+
+
+def _kinds_of(sidecar: Sidecar, overlay_choice: OverlayChoice) -> list[OutputKind]:
+    """Return which files a result consists of."""
+    tables = list(_TABLES) if sidecar.status == "ok" else []
+    picture = [OutputKind.OME_TIFF] if overlay_choice is OverlayChoice.OME_TIFF else []
+    return [OutputKind.SIDECAR, OutputKind.OVERLAY, *tables, *picture]
+
+
+def _draft_views(
+    drafts: Drafts,
+    names: Mapping[OutputKind, str],
+    sidecar: Sidecar,
+    channels: tuple[NDArray[Any], NDArray[Any]],
+    overlay_choice: OverlayChoice,
+    pixel_height_um: float | None,
+    clock: Clock,
+) -> dict[OutputKind, str]:
+    """Draft every file of a result but the sidecar itself; return their SHA-256."""
+
+    def drafted(kind: OutputKind, data: bytes) -> str:
+        drafts.write(names[kind], data)
+        return sha256(data).hexdigest()
+
+    with clock.lap("overlay"):
+        canvas = overlay.draw(sidecar, *channels)
+    with clock.lap("encode"):
+        picture = overlay.encode(canvas, sidecar)
+    # The tables are made while the picture goes to the disk. Made while it is compressed, they took
+    # longer: two threads compress, and a third takes turns with them on the two cores of a small machine.
+    with ThreadPoolExecutor(1, "picture") as aside:
+        drafting = aside.submit(drafted, OutputKind.OVERLAY, picture)
+        hashes = {}
+        if sidecar.status == "ok":
+            for kind, render in _TABLES.items():
+                with clock.lap("tables"):
+                    data = render(sidecar)
+                hashes[kind] = drafted(kind, data)
+        if overlay_choice is OverlayChoice.OME_TIFF:
+            from colvi_edge.outputs import ome_tiff  # its XML and TIFF writers take 30 ms that few need
+
+            with clock.lap("ome-tiff"):
+                data = ome_tiff.render(sidecar, *channels, pixel_height_um)
+            hashes[OutputKind.OME_TIFF] = drafted(OutputKind.OME_TIFF, data)
+        return {OutputKind.OVERLAY: drafting.result(), **hashes}
+
+
+def write_error(
+    folder_fd: int,
+    raw_name: str,
+    record: ErrorRecord,
+    confirm: Callable[[], None],
+    stays: Callable[[Sidecar | ErrorRecord], bool] = lambda _: False,
+) -> None:
+    """Write why a raw file, or one image of it, has no result; what had one before keeps its sidecar aside.
+
+    Args:
+        folder_fd: from `open_results`.
+        raw_name: of the raw file, without folders.
+        record: to be written.
+        confirm: as for `write_result`.
+        stays: asked of the records of a file's images whether they are right, though it has no index of them.
+
+    Raises:
+        OSError: the record cannot be written.
+    """
+    key = record.image.key
+    confirm()
+    if key:
+        remove(folder_fd, output_name(raw_name, OutputKind.SIDECAR))
+    names = _names(raw_name, key)
+    _retire(folder_fd, names)
+    _remove_all(folder_fd, names, but={OutputKind.ERROR, OutputKind.PREVIOUS})
+    if not key and raw_name.lower().endswith(".lif"):
+        for image in _images(folder_fd, raw_name, stays):
+            _retire(folder_fd, image)
+            _remove_all(folder_fd, image, but={OutputKind.PREVIOUS})
+    write_atomically(folder_fd, names[OutputKind.ERROR], to_json(record), confirm)
+
+
+def write_index(folder_fd: int, raw_name: str, index: Index, confirm: Callable[[], None]) -> None:
+    """Write what became of each image of a file; what is left of images that it held before goes.
+
+    Raises:
+        OSError: the index cannot be written.
+    """
+    refuse_blocked(folder_fd, [output_name(raw_name, OutputKind.SIDECAR)])
+    confirm()
+    keys = {entry.key for entry in index.images}
+    for image in _images(folder_fd, raw_name, lambda record: record.image.key in keys):
+        _remove_all(folder_fd, image)
+    names = _names(raw_name, "")
+    _retire(folder_fd, names)
+    _remove_all(folder_fd, names, but={OutputKind.SIDECAR, OutputKind.PREVIOUS})
+    write_atomically(folder_fd, names[OutputKind.SIDECAR], to_json(index), confirm)
+
+
+def _names(raw_name: str, key: str) -> dict[OutputKind, str]:
+    return {kind: output_name(raw_name, kind, key) for kind in OutputKind}
+
+
+def _remove_all(
+    folder_fd: int, names: Mapping[OutputKind, str], but: Collection[OutputKind] = frozenset()
+) -> None:
+    for kind in OutputKind:  # the sidecar first
+        if kind not in but:
+            remove(folder_fd, names[kind])
+
+
+def _retire(folder_fd: int, names: Mapping[OutputKind, str]) -> None:
+    """Let the sidecar of a result, if there is one, stay as that of the previous result."""
+    sidecar, previous = names[OutputKind.SIDECAR], names[OutputKind.PREVIOUS]
+    if read_sidecar(sidecar, folder_fd) is not None:
+        with suppress(IsADirectoryError):  # what is in the way there must not keep the truth from being told
+            os.rename(sidecar, previous, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            os.fsync(folder_fd)
+
+
+def _is_spoilt_index(folder_fd: int, raw_name: str) -> bool:
+    """Return whether what stands in the place of an index is none."""
+    name = output_name(raw_name, OutputKind.SIDECAR)
+    return _is_there(name, folder_fd) and read_record(Index, name, folder_fd) is None
+
+
+def _images(
+    folder_fd: int, raw_name: str, but: Callable[[Sidecar | ErrorRecord], bool]
+) -> Iterator[dict[OutputKind, str]]:
+    """Yield the names of the outputs of each image of a file, but of those whose record is to stay."""
+    for name in os.listdir(folder_fd):
+        # A long name is cut, so that its key may not stand in it, but always in the record.
+        if name.startswith(raw_name[:_NAME_START]) and name.endswith((_SIDECAR, _ERROR)):
+            record: Sidecar | ErrorRecord | None = (
+                read_record(ErrorRecord, name, folder_fd)
+                if name.endswith(_ERROR)
+                else read_sidecar(name, folder_fd)
+            )
+            if record is None or not record.image.key or but(record):
+                continue
+            if name == record_name(raw_name, record.status, record.image.key):
+                yield _names(raw_name, record.image.key)
+
+
+def _is_there(name: str, folder_fd: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,53 @@
+"""A reader that goes away is no failure: `colvi-edge run ... --json | head -1` judges every image."""
+
+import io
+import os
+from typing import TextIO
+
+
+class ForgivingStream(io.TextIOBase):
+    """A stream whose reader may go away: what would be written to it then is dropped; the work goes on."""
+
+    def __init__(self, behind: TextIO | None) -> None:
+        """Remember the stream behind; None is one that was closed before we were started."""
+        # `open` takes the descriptor that is closed, which so does not become that of a raw file.
+        self._behind = open(os.devnull, "w") if behind is None else behind  # noqa: SIM115, PTH123 - for ever
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # nobody sets it
+        """That of the stream behind."""
+        return self._behind.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        """That of the stream behind."""
+        return self._behind.errors
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it; return its length."""
+        try:
+            return self._behind.write(text)
+        except BrokenPipeError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        try:
+            self._behind.flush()
+        except BrokenPipeError:
+            self._drop()
+
+    def isatty(self) -> bool:
+        """Return whether the stream behind is a terminal."""
+        return self._behind.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of the stream behind."""
+        return self._behind.fileno()
+
+    def _drop(self) -> None:
+        # Under the stream, as it still holds what it could not write, and tries once more when we end.
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(nowhere, self._behind.fileno())
+        os.close(nowhere)

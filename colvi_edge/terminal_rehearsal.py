@@ -1,0 +1,59 @@
+"""What `run --dry-run` prints."""
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.table import Table
+
+from colvi_edge.jobs import Job
+from colvi_edge.outputs.names import image_label
+from colvi_edge.printable import counted, printable_name, unambiguous_name
+from colvi_edge.rehearsal import Planned, closed_folders
+from colvi_edge.terminal import error_console, print_json, progress, shown, wide_console
+
+_COLOUR = {"judge": "green", "keep": "default", "refuse": "red"}
+_WOULD = {"judge": "judged", "keep": "kept", "refuse": "refused"}
+
+
+def show_rehearsal(
+    planned: Iterable[Planned], jobs: list[Job], output_dir: Path | None, *, as_json: bool
+) -> None:
+    """Print what would become of each image, in counts, and where its results would go."""
+    counts = Counter[str]()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("image", overflow="fold")
+    table.add_column("would be")
+    table.add_column("why", overflow="fold")
+    begun: set[Path] = set()
+    with progress("Looking", len(jobs)) as advance:
+        for job, key, does, why in planned:
+            if job.raw not in begun:
+                begun.add(job.raw)
+                advance()
+            counts[does] += 1
+            label = image_label(job.path, key)
+            if as_json:
+                print_json(_line(job, key, does, why))
+            words = why.removeprefix(f"{image_label(printable_name(job.name), key)}: ")
+            table.add_row(shown(unambiguous_name(label)), f"[{_COLOUR[does]}]{_WOULD[does]}[/]", shown(words))
+    if not as_json:
+        console = wide_console()
+        console.print(table)
+        total = ", ".join(f"{counts[does]:,} {_WOULD[does]}" for does in _WOULD if counts[does])
+        console.print(f"\n{counted(counts.total(), 'image')} would be: {total}")
+        place = f"below {output_dir}" if output_dir else "beside the raw files"
+        console.print(shown(f"Results would go {place}. Nothing was judged or written: --dry-run."))
+    if closed := closed_folders(jobs):
+        words = f"{counted(len(closed), 'folder')} for results cannot be written to ({closed[0]})"
+        error_console().print(shown(words), soft_wrap=True)
+
+
+def _line(job: Job, key: str, does: str, why: str) -> dict[str, str]:
+    return {
+        "path": unambiguous_name(job.path),
+        "image_key": printable_name(key),
+        "would_be": _WOULD[does],
+        "why": printable_name(why),
+        "results": printable_name(str(job.folder)),
+    }

@@ -1,0 +1,190 @@
+"""What must be true before a service is installed. All that is not is told at once."""
+
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+
+from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.errors import ColviEdgeError, UsageError
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.as_user import closed_to, run_as
+from colvi_edge.watch.service import HERE, Service, is_systemd_running
+
+_HIDDEN = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")  # noqa: S108 # refused, not used
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?")
+
+_IMPORTED = "imported"
+_PARTS = ("colvi_edge", "colvi_edge.kernels", "numpy", "yaml", "pydantic", "tifffile", "openvino")
+"""Packages whose folders are looked at where the program does not start; they may lie in several places."""
+_TRIAL = f"""
+import os, sys
+from colvi_edge.watch import publisher, scanner, supervisor, worker
+from colvi_edge.acquisition import tiff
+from colvi_edge.engines import openvino
+os.write(1, {_IMPORTED.encode()!r})
+from colvi_edge.bundle import open_bundle
+open_bundle(sys.argv[1])
+"""
+"""All that the service's processes load, and the bundle."""
+
+
+class SeveralFaultsError(UsageError):
+    """More than one thing is wrong.
+
+    Attributes:
+        faults: each of them.
+    """
+
+    def __init__(self, faults: Sequence[ColviEdgeError]) -> None:
+        """Put them together."""
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+class Faults:
+    """Gathers what is wrong, for `with faults: check(...)`; the last word is `raise_any`."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._found: list[ColviEdgeError] = []
+
+    def __enter__(self) -> None:
+        """Nothing is to be done."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Keep what the operator can put right."""
+        if isinstance(error, ColviEdgeError):
+            self._found.append(error)
+            return True
+        return False
+
+    def raise_any(self) -> None:
+        """Raise what was found.
+
+        Raises:
+            ColviEdgeError: if it is one.
+            SeveralFaultsError: if it is more.
+        """
+        if len(self._found) > 1:
+            raise SeveralFaultsError(self._found)
+        if self._found:
+            raise self._found[0]
+
+
+def check_caller(root: Path, dry_run: bool) -> None:
+    """Refuse a user who may not write this system's files, and another system that is not there."""
+    if not root.is_dir():
+        raise UsageError(f"--prefix {root}: no such folder, expected the root of another system")
+    if root == HERE and os.geteuid() != 0 and not dry_run:
+        raise UsageError(
+            "only root can install or remove a service; call the command by its full path with sudo, or with "
+            "--dry-run"
+        )
+
+
+def check_system(root: Path) -> None:
+    """Refuse this system if systemd does not run it."""
+    if root == HERE and not is_systemd_running():
+        raise UsageError(
+            "systemd does not run this machine, expected it as process 1; have 'colvi-edge watch FOLDER' "
+            "started by what starts services here, or name the root of a system that it will run by --prefix"
+        )
+
+
+def check_folder(service: Service) -> None:
+    """Refuse a folder that is not there."""
+    place = service.below(service.folder)
+    if not place.is_dir():
+        raise UsageError(f"{place}: no such folder; make or mount it first, as its place is looked at")
+
+
+def check_inside(root: Path, paths: Iterable[Path]) -> None:
+    """Refuse what a link of the other system leads out of its root: it would be of this one."""
+    real = root.resolve()
+    for path in paths:
+        if not path.resolve().is_relative_to(real):
+            raise UsageError(
+                f"{path}: a link leads out of --prefix {root}, to {path.resolve()}; name the folder that it "
+                "stands for there"
+            )
+
+
+def check_words(user: str, command: Path, settings: Mapping[str, str]) -> None:
+    """Refuse what could end a line of a unit or of its settings, and so begin another."""
+    options = {name.removeprefix("COLVI_EDGE_").lower(): words for name, words in settings.items()}
+    given = {f"--{name.replace('_', '-')}": words for name, words in options.items()}
+    for name, words in {**given, "this program": str(command)}.items():
+        if not words.isprintable():
+            raise UsageError(
+                f"{name}: found {printable_name(words)}, expected printable characters in UTF-8, as systemd "
+                "reads no others; rename it"
+            )
+    if not _USER.fullmatch(user):
+        raise UsageError(
+            f"--user: found {printable_name(user)}, expected the name of a user: letters, digits and any of "
+            "_ . @ -, no digit first"
+        )
+
+
+def check_visible(paths: Iterable[Path]) -> None:
+    """Refuse what the sandbox hides."""
+    for path in paths:
+        if any(path.is_relative_to(hidden) for hidden in _HIDDEN):
+            raise UsageError(f"{path}: the service sees nothing of /tmp, /var/tmp and /dev; put it elsewhere")
+
+
+def full_paths(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return settings whose paths are given in full, as a service has no working folder.
+
+    Raises:
+        UsageError: one is not, and means nothing in another system.
+    """
+    full = {}
+    for name, value in settings.items():
+        is_word = name == "COLVI_EDGE_BUNDLE" and value == DEMO
+        if not (is_word or root == HERE or Path(value).is_absolute()):
+            raise UsageError(f"{name} {value}: expected its full path in the system below --prefix {root}")
+        full[name] = value if is_word else str(Path(value).absolute())
+    return full
+
+
+def check_bundle(root: Path, bundle: str) -> None:
+    """Refuse a bundle that cannot be opened where its system has it.
+
+    Raises:
+        BundleError: it is incomplete, changed, or none.
+    """
+    open_bundle(DEMO if bundle == DEMO else root.joinpath(*Path(bundle).parts[1:]))
+
+
+def check_readable(user: str, command: Path, bundle: str) -> None:
+    """Refuse a program or a bundle that the service's user cannot open: by trying, as that user."""
+    interpreter = Path(sys.executable)
+    parts = [Path(spec.origin) for name in _PARTS if (spec := find_spec(name)) and spec.origin]
+    program = [command, interpreter, interpreter.resolve(), Path(sysconfig.get_path("stdlib")), *parts]
+    try:
+        tried = run_as(user, [str(command), "--version"])
+        if tried.returncode == 0:
+            tried = run_as(user, [sys.executable, "-I", "-c", _TRIAL, bundle])
+        imported, why = tried.stdout.startswith(_IMPORTED), tried.stderr
+    except OSError as error:
+        tried, imported, why = None, False, error.strerror or ""
+    if tried and imported and tried.returncode == 0:
+        return
+    place = closed_to(user, program if not imported else [Path(bundle), *sorted(Path(bundle).glob("*"))])
+    said = f"{place} is closed to it" if place else printable_name(why.strip().rpartition("\n")[2])
+    if imported:
+        raise UsageError(
+            f"{user} cannot read {bundle}: {said}; put it where every user may read it, such as /srv"
+        )
+    raise UsageError(
+        f"{user} cannot run {command}: {said}; install colvi-edge where every user may read it, "
+        "such as an environment in /opt/colvi-edge"
+    )

@@ -1,0 +1,125 @@
+"""A checked ONNX graph as a network of torch, so that it is exported, quantised and explained as any other.
+
+Nothing of shapes is left to be computed: `colvi_edge.onnx` has worked out every tensor for one patch and for
+many. What is the same for both is a number; what differs follows the number of patches.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from colvi_edge.onnx.arrays import Array
+from colvi_edge.onnx.network import MOST_IMAGES, follow
+from colvi_edge.onnx.reading import Graph, NetworkError, Node, shown
+
+from .steps import STEPS
+from .use import Step, Use
+
+_PLANNED: Mapping[str, int] = {
+    **dict.fromkeys(("Expand", "Gather", "Pad", "Reshape", "Resize", "Slice", "Split"), 1),
+    **dict.fromkeys(("Squeeze", "Unsqueeze", "Clip"), 1),
+    **dict.fromkeys(("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL2"), 1),
+    "ConstantOfShape": 0,
+}
+"""The first of the inputs that a step knows beforehand, and is not given."""
+
+
+class OnnxNetwork(nn.Module):
+    """(N, channels, P, P) float32 -> (N, 2), as a graph of ONNX says.
+
+    Attributes:
+        channels: of a patch.
+        channels_last: whether the graph takes (N, P, P, channels).
+    """
+
+    def __init__(self, graph: Graph, channels: int, patch_px: int, *, channels_last: bool) -> None:
+        """Make a network of a graph in its known form.
+
+        Raises:
+            NetworkError: its shapes do not fit, or something is not run here.
+        """
+        super().__init__()
+        self.channels, self.channels_last = channels, channels_last
+        self._input, self._output = graph.inputs[0].name, graph.outputs[0].name
+        sides = (patch_px, patch_px, channels) if channels_last else (channels, patch_px, patch_px)
+        self._few, self._many = (_followed(graph, sides, images) for images in (1, MOST_IMAGES))
+        self._numbers = {name: tensor.array() for name, tensor in graph.initializers.items()}
+        self._buffers_of: dict[str, str] = {}
+        self._run = {self._input}
+        self._steps: list[tuple[Step | nn.Module, list[str], tuple[str, ...]]] = []
+        for node in graph.nodes:
+            self._take(node)
+        last = {name: k for k, (_, names, _) in enumerate(self._steps) for name in names}
+        self._done = [
+            [name for name in set(names) if last[name] == k and name != self._output]
+            for k, (_, names, _) in enumerate(self._steps)
+        ]
+        del self._few, self._many, self._numbers, self._run
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Return the graph's output for patches."""
+        is_traced = torch._C._get_tracing_state() is not None
+        if not is_traced and patches.shape[1] != self.channels:
+            raise ValueError(f"takes {self.channels} channels")
+        batch = patches.shape[0]
+        held = {self._input: patches.permute(0, 2, 3, 1) if self.channels_last else patches}
+        for (step, names, made), done in zip(self._steps, self._done, strict=True):
+            given = [self._held(held, name) for name in names]
+            result: Any = step(*given) if isinstance(step, nn.Module) else step(batch, *given)
+            held.update(zip(made, result if isinstance(result, tuple) else (result,), strict=True))
+            for name in done:
+                held.pop(name, None)
+        return held[self._output]
+
+    def _held(self, held: Mapping[str, Tensor], name: str) -> Tensor | None:
+        if not name:
+            return None
+        return held[name] if name in held else cast(Tensor, getattr(self, self._buffers_of[name]))
+
+    def _take(self, node: Node) -> None:
+        """Plan a node, or keep what it gives as numbers where no pixel is in it."""
+        pairs = [(name, self._few[name], self._many[name]) for name in node.outputs if name]
+        if all(few.values is not None and many.values is not None for _, few, many in pairs):
+            for name, few, many in pairs:
+                if np.array_equal(few.values, many.values):  # type: ignore[arg-type] # known
+                    self._numbers[name] = few.values  # type: ignore[assignment]
+            return
+        given = [self._few[name] if name else None for name in node.inputs]
+        use = Use(node, given, [few for _, few, _ in pairs], [many for _, _, many in pairs])
+        names = list(node.inputs[: _PLANNED.get(node.operator)])
+        for name in names:
+            self._keep(name, use)
+        if node.operator == "Relu":  # whose maps `explain` finds by it
+            relu = nn.ReLU()
+            self.add_module(f"relu_{len(self._steps)}", relu)
+            step: Step | nn.Module = relu
+        else:
+            step = STEPS[node.operator](use)
+        self._run.update(node.outputs)
+        self._steps.append((step, names, tuple(name for name, _, _ in pairs)))
+
+    def _keep(self, name: str, use: Use) -> None:
+        """Hold numbers that a step needs; those that follow the number of patches are none."""
+        if name in self._numbers and name not in self._buffers_of:
+            array = np.array(self._numbers[name])
+            buffer = f"numbers_{len(self._buffers_of)}"
+            floats = array.dtype.kind == "f"
+            self.register_buffer(buffer, torch.from_numpy(array.astype(np.float32) if floats else array))
+            self._buffers_of[name] = buffer
+        elif name and name not in self._numbers and name not in self._run:
+            raise use.refused("computes with the number of patches")
+
+
+def _followed(graph: Graph, sides: tuple[int, ...], images: int) -> dict[str, Array]:
+    arrays = {name: Array.of(tensor) for name, tensor in graph.initializers.items()}
+    arrays[graph.inputs[0].name] = Array((images, *sides), np.dtype(np.float32))
+    follow(graph, arrays, images)
+    unknown = [
+        node.operator for node in graph.nodes if node.operator not in STEPS and node.operator != "Relu"
+    ]
+    if left := sorted({*unknown} - {"Constant", "Shape"}):
+        raise NetworkError(f"has the operator {shown(left[0])}, which is not run here")
+    return arrays

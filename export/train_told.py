@@ -1,0 +1,163 @@
+"""What `train` says while it works: a line a stage into a pipe, a bar on a terminal, with the same facts."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from shlex import quote
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from colvi_edge.printable import printable_name
+
+from .dataset import SUBJECT, Image
+from .division import Division
+from .evaluate_command import FEW
+from .folds import Finished
+from .training import Epoch, Resumed, Step
+
+PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test": "to test on"}
+"""What the parts of a division are for."""
+
+Told = Finished | Resumed | Step | Epoch
+
+
+def counted(number: int, singular: str) -> str:
+    """Return a number with its noun, whose plural ends in s."""
+    return f"{number} {singular}" if number == 1 else f"{number} {singular}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it, such as "40 s", "12 min" or "2 h 5 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def division_told(images: Sequence[Image], division: Division) -> Iterator[str]:
+    """Yield which images are for what: how many, of how many subjects, and their names where they are few."""
+    known = all(image.group.startswith(SUBJECT) for image in images)
+    parts: list[str] = []
+    names = []
+    for part, words in PARTS.items():
+        chosen = [images[k] for k in getattr(division, part)]
+        subjects = f" ({counted(len({image.group for image in chosen}), 'subject')})" if known else ""
+        parts.append(f"{len(chosen) if parts else counted(len(chosen), 'image')}{subjects} {words}")
+        if len(chosen) <= FEW:
+            names.append(f"{words}: {', '.join(image.name for image in chosen)}")
+    if known:
+        kept = "no subject is in two"
+    else:
+        kept = "no file is in two, but a subject may be if it gave several: tell whose they are in a table"
+    yield f"{', '.join(parts)}; {kept}"
+    yield from names
+
+
+def next_step(output: Path) -> Iterator[str]:
+    """Yield what to do with a network, and on a line of its own the command to copy."""
+    yield "Next: make a bundle of it, with other images as DIR, from which INT8 takes its ranges:"
+    yield f"colvi-edge export {quote(str(output))} -o my.colvi --calibration DIR"
+
+
+class Teller:
+    """Tells of the networks of all folds, and how long the rest takes at most.
+
+    Attributes:
+        console: on standard error.
+        was_trained: whether each network so far was finished before.
+    """
+
+    def __init__(self, console: Console, epochs: int, folds: int) -> None:
+        """Begin; `epochs` are of each of the folds, at most."""
+        self.console = console
+        self.was_trained = True
+        self._epochs, self._folds = epochs, folds
+        self._began = time.monotonic()
+        self._watched_s: list[float] = []
+        self._beside_s: list[float] = []
+
+    @property
+    def took(self) -> str:
+        """Time since the beginning."""
+        return duration(time.monotonic() - self._began)
+
+    def say(self, sentence: str) -> None:
+        """Print a line."""
+        self.console.print(printable_name(sentence), markup=False, soft_wrap=True)
+
+    @contextmanager
+    def stage(self, words: str, *, each_fold: bool = False) -> Iterator[None]:
+        """Tell of a stage without parts, as long as it lasts on a terminal, else in a line.
+
+        Args:
+            words: what is done.
+            each_fold: whether the next fold has it again.
+        """
+        spinning: AbstractContextManager[object] = nullcontext()
+        if self.console.is_terminal:
+            spinning = self.console.status(words)
+        else:
+            self.say(words)
+        began = time.monotonic()
+        with spinning:
+            yield
+        if each_fold:
+            self._beside_s.append(time.monotonic() - began)
+
+    @contextmanager
+    def fold(self, number: int, path: Path) -> Iterator[Callable[[Told], None]]:
+        """Tell of the training of a fold's network, which is to lie at a path; what is given back is told."""
+        which = f"fold {number} of {self._folds}, " if self._folds > 1 else ""
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(10), TimeRemainingColumn())
+        with Progress(
+            *columns, console=self.console, transient=True, disable=not self.console.is_terminal
+        ) as bar:
+            task = bar.add_task(f"Training, {which}epoch 1 of {self._epochs}", total=self._epochs)
+            began, resumed, validated = time.monotonic(), 0, ""
+
+            def watch(told: Told) -> None:
+                nonlocal began, resumed, validated
+                if isinstance(told, Step):
+                    words = f"{which}epoch {told.epoch}/{self._epochs}: loss {told.loss:.3f}, "
+                    words += f"{100 * told.accuracy:.0f} % right{validated}"
+                    bar.update(task, description=words, completed=told.epoch - 1 + told.share)
+                elif isinstance(told, Epoch):
+                    validated = f"; validation {100 * told.validation_accuracy:.0f} %"
+                    if told.number > resumed:
+                        self._watched_s.append(time.monotonic() - began)
+                        began = time.monotonic()
+                    self.say(which + self._line(number, told))
+                elif isinstance(told, Resumed):
+                    resumed = told.epochs
+                    following = min(resumed + 1, self._epochs)
+                    self.say(f"{which}goes on from epoch {following} of {self._epochs}; so far:")
+                else:
+                    self._finished(which, told, path)
+
+            try:
+                yield watch
+            except KeyboardInterrupt:
+                self.say("Interrupted; the same command goes on after the last epoch that is done.")
+                raise
+        self.was_trained &= not self._watched_s
+
+    def _line(self, fold: int, epoch: Epoch) -> str:
+        left = ""
+        if self._watched_s:
+            each = sum(self._watched_s) / len(self._watched_s)
+            beside = sum(self._beside_s) / fold * (self._folds - fold)
+            epochs = self._epochs - epoch.number + self._epochs * (self._folds - fold)
+            left = f"; at most {duration(each * epochs + beside)} left" if epochs else ""
+        return (
+            f"epoch {epoch.number} of {self._epochs}: loss {epoch.training_loss:.3f}, validation "
+            f"{epoch.validation_loss:.3f} and {100 * epoch.validation_accuracy:.1f} % right{left}"
+        )
+
+    def _finished(self, which: str, told: Finished, path: Path) -> None:
+        training = told.checkpoint.training
+        self.say(
+            f"{which}already trained: {path}, {counted(len(training['epochs']), 'epoch')} on "
+            f"{counted(training['images'], 'image')}; to train anew, name another -o or remove the file"
+        )
