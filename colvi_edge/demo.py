@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.choices import Replace
 from colvi_edge.engines import open_engine
 from colvi_edge.jobs import find_jobs
 from colvi_edge.outputs.sidecar import Sidecar
@@ -31,7 +32,9 @@ def play(folder: Path, seed: int) -> int:
     bundle = open_bundle(DEMO)
     jobs = find_jobs(raws)
     with closing(open_engine(bundle)) as engine:
-        outcomes = show(process(Diagnoser(bundle, engine), jobs), len(jobs), as_json=False)
+        outcomes = show(
+            process(Diagnoser(bundle, engine, replace=Replace.ALL), jobs), len(jobs), as_json=False
+        )
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]

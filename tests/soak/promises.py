@@ -7,7 +7,8 @@
 
 P1  raw files are as they were: same bytes, same inode, same time.
 P2  each finished raw file has exactly one record, and it is of its content: a result or an error.
-P3  each record is whole, and so is every file that it lists; nothing half-made is left.
+P3  each record is whole, and so is every file that it lists; nothing half-made is left. The record of the
+    result before that is whole, too, and counts as none.
 """
 
 import argparse
@@ -25,7 +26,7 @@ Expected = Literal["image", "broken", "either", "unfinished"]
 """image: gets a result. broken: an error record. either: one of them. unfinished: neither."""
 
 RAW_SUFFIXES = (".tif", ".tiff")
-RESULT, ERROR = ".colvi.json", ".colvi.error.json"
+RESULT, ERROR, PREVIOUS = ".colvi.json", ".colvi.error.json", ".colvi.prev.json"
 OUTPUTS = (".colvi.png", ".colvi.csv", ".colvi.geojson", ".colvi.rois.zip")
 SHOWN_FAULTS = 20
 
@@ -178,6 +179,8 @@ def _records(report: Report, top: Path, where: str, names: list[str]) -> dict[st
         if name.startswith(".colvi-") and name.endswith(".tmp"):
             report.counts["temporary"] += 1
             report.fault(where + name, "P3 a temporary file was left")
+        if name.endswith(PREVIOUS):
+            _parsed(report, top, where, name)
         if not name.endswith((RESULT, ERROR)):
             continue
         report.counts["records"] += 1
@@ -216,7 +219,7 @@ def _parsed(report: Report, top: Path, where: str, name: str) -> Any:
     if not valid:
         report.fault(where + name, f"P3 its status is {record['status']!a}")
         return None
-    report.counts["whole"] += 1
+    report.counts["whole"] += not name.endswith(PREVIOUS)
     return record
 
 

@@ -72,6 +72,10 @@ WAYS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a torn record": (lambda f: os.truncate(f / "good.tif.colvi.json", 200), "P3 the record is torn"),
     "an empty record": (lambda f: os.truncate(f / "bad.tif.colvi.error.json", 0), "P3 the record is torn"),
     "an error in a result": (lambda f: rewrite(f / "good.tif.colvi.json", status="error"), "P3 its status"),
+    "a torn record of before": (
+        lambda f: (f / "good.tif.colvi.prev.json").write_text("{"),
+        "P3 the record is torn",
+    ),
     "a missing output": (lambda f: (f / "good.tif.colvi.png").unlink(), "P3 .*png' is listed, but missing"),
     "a changed output": (lambda f: os.truncate(f / "good.tif.colvi.png", 99), "P3 .* not as it was written"),
     "an output too many": (lambda f: (f / "bad.tif.colvi.csv").touch(), "P3 no record lists it"),
@@ -88,6 +92,16 @@ def test_nothing_is_found_where_nothing_is_wrong(spoilt: tuple[Path, Path]) -> N
     assert "P1 raw files as they were                            4 of 4" in words
     assert "of them results, error records                    3, 1" in words
     assert checked(folder)[0] == 0
+
+
+def test_what_was_before_is_no_record(spoilt: tuple[Path, Path]) -> None:
+    """It is of a result that gave way, perhaps of other content, beside a result and beside an error."""
+    folder, manifest = spoilt
+    for name in ("good.tif", "bad.tif"):
+        shutil.copy(folder / "good.tif.colvi.json", folder / f"{name}.colvi.prev.json")
+        rewrite(folder / f"{name}.colvi.prev.json", image={"name": name, "sha256": "0" * 64})
+
+    assert checked(folder, "--manifest", manifest)[0] == 0
 
 
 @pytest.mark.parametrize("way", WAYS)
