@@ -307,7 +307,9 @@ def build(
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, or 'demo'.")],
     precision: Annotated[
         PrecisionChoice,
-        option("--precision", help="auto takes fp16; int8 is the bundle's int8-trt."),
+        option(
+            "--precision", help="auto, fp32, fp16 or int8; auto takes fp16, int8 is the bundle's int8-trt."
+        ),
     ] = PrecisionChoice.AUTO,
 ) -> None:
     """Build a TensorRT engine for this machine.
