@@ -101,7 +101,7 @@ def test_own_stale_and_all(folder: Path, second: Path, run: Run) -> None:
     _, out, err = run("run", folder, "--bundle", second, "--stale")
     assert {beside(folder, name) for name in NAMES} == {Beside("second opinion", 2, DEMO)}
     assert "kept" not in out + err
-    assert err.strip() == "4 results were replaced; what they were lies beside them as .colvi.prev.json"
+    assert err.strip() == "4 results were replaced; what they were lies beside them as X.colvi.prev.json"
     for name in NAMES:
         assert everything(folder)[f"{name}.colvi.prev.json"] == first[f"{name}.colvi.json"]
     stale = everything(folder)
