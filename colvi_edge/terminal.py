@@ -122,7 +122,7 @@ def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
     console = error_console()
 
     def say(words: str) -> None:
-        console.print(shown(words), soft_wrap=True)
+        console.print(shown(words))
 
     for (model, is_other), count in kept.items():
         are, were, them = ("is", "was", "it") if count == 1 else ("are", "were", "them")

@@ -1,16 +1,18 @@
 """What `run --dry-run` prints."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from rich.table import Table
+from rich.text import Text
 
 from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import image_label
 from colvi_edge.printable import counted, printable_name, unambiguous_name
 from colvi_edge.rehearsal import Planned, closed_folders
 from colvi_edge.terminal import error_console, print_json, progress, shown, wide_console
+from colvi_edge.terminal_console import PrintableConsole
+from colvi_edge.terminal_tables import print_named, print_words
 
 _COLOUR = {"judge": "green", "keep": "default", "refuse": "red"}
 _WOULD = {"judge": "judged", "keep": "kept", "refuse": "refused"}
@@ -21,10 +23,7 @@ def show_rehearsal(
 ) -> None:
     """Print what would become of each image, in counts, and where its results would go."""
     counts = Counter[str]()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("image", overflow="fold")
-    table.add_column("would be")
-    table.add_column("why", overflow="fold")
+    rows: list[tuple[str, str, str]] = []
     begun: set[Path] = set()
     with progress("Looking", len(jobs)) as advance:
         for job, key, does, why in planned:
@@ -36,10 +35,10 @@ def show_rehearsal(
             if as_json:
                 print_json(_line(job, key, does, why))
             words = why.removeprefix(f"{image_label(printable_name(job.name), key)}: ")
-            table.add_row(shown(unambiguous_name(label)), f"[{_COLOUR[does]}]{_WOULD[does]}[/]", shown(words))
+            rows.append((unambiguous_name(label), does, printable_name(words)))
     if not as_json:
         console = wide_console()
-        console.print(table)
+        _print_rows(console, rows)
         total = ", ".join(f"{counts[does]:,} {_WOULD[does]}" for does in _WOULD if counts[does])
         console.print(f"\n{counted(counts.total(), 'image')} would be: {total}")
         place = f"below {output_dir}" if output_dir else "beside the raw files"
@@ -47,6 +46,18 @@ def show_rehearsal(
     if closed := closed_folders(jobs):
         words = f"{counted(len(closed), 'folder')} for results cannot be written to ({closed[0]})"
         error_console().print(shown(words), soft_wrap=True)
+
+
+def _print_rows(console: PrintableConsole, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Print a row for each image; the reasons stand once below, with the number of their images."""
+    images = Counter(why for _, _, why in rows)
+    marks = {why: why if console.is_piped else str(number) for number, why in enumerate(images, 1)}
+    cells = [[Text(name), Text(_WOULD[does], _COLOUR[does]), Text(marks[why])] for name, does, why in rows]
+    print_named(console, ["image", "would be", "why"], cells, right=[])
+    if not console.is_piped:
+        console.print()
+        for why, count in images.items():
+            print_words(console, Text(f"{counted(count, 'image')}: {why}"), 4, Text(marks[why]))
 
 
 def _line(job: Job, key: str, does: str, why: str) -> dict[str, str]:

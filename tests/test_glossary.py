@@ -11,7 +11,7 @@ from colvi_edge.engines.precisions import precision_for
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.names import OutputKind
 from colvi_edge.outputs.sidecar import json_schema
-from colvi_edge.outputs.table import OMERO_COLUMNS, PATCH_COLUMNS, RESULT_COLUMNS
+from colvi_edge.outputs.table import FOLDER_COLUMNS, OMERO_COLUMNS, PATCH_COLUMNS, RESULT_COLUMNS
 from colvi_edge.terminal_outcomes import OUTCOMES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "glossary.md").read_text()
@@ -58,10 +58,15 @@ def test_its_keys_are_the_schema_s() -> None:
 
 @pytest.mark.parametrize(
     ("table", "columns"),
-    [("patches", PATCH_COLUMNS), ("`--result-csv`", RESULT_COLUMNS), ("`--omero-csv`", tuple(OMERO_COLUMNS))],
+    [
+        ("patches", PATCH_COLUMNS),
+        ("`--result-csv`", RESULT_COLUMNS),
+        ("`--omero-csv`", tuple(OMERO_COLUMNS)),
+        ("`table`", FOLDER_COLUMNS),
+    ],
 )
 def test_its_columns_are_those_of_the_tables(table: str, columns: tuple[str, ...]) -> None:
-    """Every public column, no other, in the order in which it stands there."""
+    """Every public column, and no other."""
     told = [column for cell, of, _ in rows("column") if of == table for column in named(cell)]
 
     assert len(told) == len(set(told))

@@ -28,7 +28,7 @@ def options_of(command: Any) -> dict[str, Any]:
     return {
         next(name for name in one.opts if name.startswith("--")): one
         for one in command.params
-        if one.param_type_name == "option"
+        if one.param_type_name == "option" and not one.hidden
     }
 
 

@@ -95,12 +95,13 @@ def test_own_stale_and_all(folder: Path, second: Path, run: Run) -> None:
     assert " ".join(err.split()) == (
         f"4 results are of model {DEMO} 1.0.0 and were kept; --stale judges them anew with second opinion 2.0"
     )
-    assert out.count(f"kept, of {DEMO} 1.0.0") == 4
+    assert sum(line.split("\t")[-1].startswith("kept") for line in out.splitlines()[1:6]) == 4
+    assert f"kept: 4 images. As {DEMO} 1.0.0 judged it before." in out.splitlines()
 
     _, out, err = run("run", folder, "--bundle", second, "--stale")
     assert {beside(folder, name) for name in NAMES} == {Beside("second opinion", 2, DEMO)}
     assert "kept" not in out + err
-    assert err.strip() == "4 results were replaced; what they were lies beside them as .colvi.prev.json"
+    assert err.strip() == "4 results were replaced; what they were lies beside them as X.colvi.prev.json"
     for name in NAMES:
         assert everything(folder)[f"{name}.colvi.prev.json"] == first[f"{name}.colvi.json"]
     stale = everything(folder)
@@ -233,7 +234,7 @@ def test_the_tables_list_what_stands(folder: Path, second: Path, tmp_path: Path,
         assert row["probability"] == f"{score / 100:.3f}"
     assert len((tmp_path / "omero.csv").read_text().splitlines()) == 2 + 4
     code, out, _ = run("report", folder, "--output", tmp_path / "page.html")
-    assert (code, out.startswith("5 images: ")) == (0, True)  # with the overview's error record
+    assert (code, out.startswith("5 images on one page: ")) == (0, True)  # with the overview's error record
 
 
 def test_what_vanished_from_a_container_goes_with_what_it_was(folder: Path, second: Path, run: Run) -> None:

@@ -1,6 +1,7 @@
 """`run --dry-run`: says what `run` then does, writes nothing, and opens no engine."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -139,6 +140,24 @@ def test_people_get_a_table_and_counts(folder: Path, run: Run) -> None:
     assert "8 images would be: 5 judged, 1 kept, 2 refused" in out
     assert "Results would go beside the raw files. Nothing was judged or written: --dry-run." in out
     assert "the result of colvi-edge synthetic demo model 1.0.0 stands" in out
+
+
+def test_80_columns(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is whole in its row, which leads to its reason; that stands once below, with its images."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    _, out, _ = run("run", folder, "--dry-run", "--bundle", "demo")
+
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    reasons = dict(re.findall(r"(?m)^(\d)   \d+ images?: (.+)$", "\n".join(lines)))
+    rows = [line.split() for line in lines[1 : lines.index("")]]
+    assert len(rows) == 8
+    again = "again: the result of this model gives way"
+    (mark,) = (mark for mark, why in reasons.items() if why == again)
+    assert [row[0] for row in rows if row[2] == mark] == ["x.lif.0000-culture", "day/own.tif"]
+    assert f"{mark}   2 images: {again}" in lines
+    assert {mark for *_, mark in rows} == set(reasons)
 
 
 def test_a_folder_of_results_is_not_made(folder: Path, run: Run) -> None:

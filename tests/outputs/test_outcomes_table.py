@@ -182,24 +182,22 @@ def test_where_the_results_are(make_sidecar: MakeSidecar) -> None:
     assert at(80, [outcome("x.tif", IncompleteFileError("x.tif: is empty"))])[-2:] == ["1 image: 1 error", ""]
 
 
-def test_results_that_stood_before_are_told(make_sidecar: MakeSidecar) -> None:
-    """By which model a kept one is, how to judge it again, what was replaced, and what an error left."""
+def test_a_kept_result_has_its_row(make_sidecar: MakeSidecar) -> None:
+    """With its diagnosis, which still holds, and the model that it is of; it is not among those written."""
     of_old = make_sidecar([[0.9]], model=Model(name="lab model", version="0.9", sha256="ef" * 32))
     new, error = make_sidecar([[0.1]]), IncompleteFileError("d.tif: is empty")
-    job = outcome("c.tif", new).job
     outcomes = [
         *(outcome(name, Kept(of_old, is_other_model=True)) for name in ("a.tif", "b.tif")),
         outcome("own.tif", Kept(new, is_other_model=False)),
-        Outcome(job, new, replaced=True),
+        outcome("c.tif", new),
         Outcome(outcome("d.tif", error).job, error, stands=of_old),
     ]
 
     for lines in (at(80, outcomes), piped(outcomes)):
         text = " ".join(" ".join(lines).split())
         assert "kept: 3 images" in text
-        assert "As lab model 0.9 judged it before." in text
-        assert "3 results kept as before, 2 of another model: --stale judges these again." in text
-        assert "1 result replaced; what stood before is now X.colvi.prev.json." in text
-        assert "1 image in error had a result before, which stands." in text
+        assert "a.tif" in text[: text.index("As lab model 0.9 judged it before.")]
+        assert "As colvi-edge synthetic demo model 1.0 judged it before." in text
         assert "5 images: 2 control, 2 patient, 1 error" in lines
         assert any(line.startswith("1 result beside the raw file in day") for line in lines)
+    assert piped(outcomes)[1].split("\t") == ["a.tif", "control", "100.0", "1", "0", "0", "kept"]
