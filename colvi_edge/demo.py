@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.text import Text
 
 from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.choices import Replace
 from colvi_edge.culture import Label
 from colvi_edge.engines import open_engine
 from colvi_edge.interruption import interruptible
@@ -48,7 +49,7 @@ def play(folder: Path, seed: int) -> int:
     bundle = open_bundle(DEMO)
     jobs = find_jobs(raws)
     with closing(open_engine(bundle)) as engine, interruptible() as is_stopped:
-        done = process(Diagnoser(bundle, engine), jobs, is_stopped)
+        done = process(Diagnoser(bundle, engine, replace=Replace.ALL), jobs, is_stopped)
         outcomes = show(done, len(jobs), as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]

@@ -21,6 +21,7 @@ from colvi_edge.printable import (
     unambiguous_name,
 )
 from colvi_edge.terminal_console import PrintableConsole, shown
+from tests.tools.terminal import Screen
 
 ANYTHING = st.text(st.characters(), max_size=40) | st.text(
     st.sampled_from(
@@ -71,7 +72,7 @@ def test_a_console_prints_a_name_in_its_line_and_as_it_is(text: str) -> None:
     """In a line with our colours and in a cell; nothing in it is markup or an emoji."""
     expected = printable_name(text)
     for terminal in (False, True):
-        file = io.StringIO()
+        file = Screen() if terminal else io.StringIO()
         console = PrintableConsole(
             file=file, width=1000, highlight=False, emoji=False, force_terminal=terminal
         )
@@ -92,10 +93,13 @@ def test_a_console_prints_a_name_in_its_line_and_as_it_is(text: str) -> None:
 def test_a_console_prints_no_control_that_was_not_made_printable(text: str) -> None:
     """Whoever forgets `shown` may lose a line; the terminal does nothing that it was told."""
     for terminal in (False, True):
-        file = io.StringIO()
+        file = Screen() if terminal else io.StringIO()
         console = PrintableConsole(file=file, width=80, highlight=False, emoji=False, force_terminal=terminal)
         console.print(text, markup=False)
         console.print(Text(text, style="bold"))
+        table = Table("head", box=None)
+        table.add_row(Text(text))
+        console.print(table)
         assert is_clean(re.sub(r"\x1b\[(1|0)m", "", file.getvalue()) if terminal else file.getvalue())
 
 

@@ -66,5 +66,7 @@ def warn_of_environment(commands: Any) -> None:
 
 def warn(words: str) -> None:
     """Print a warning as a line on standard error; in systemd's journal it is one, too."""
-    level = "<4>" if "JOURNAL_STREAM" in os.environ and not os.isatty(2) else ""
+    from colvi_edge.watch.journal import stderr_is_journal
+
+    level = "<4>" if stderr_is_journal() else ""
     typer.echo(printable_name(f"{level}colvi-edge: warning: {words}"), err=True)

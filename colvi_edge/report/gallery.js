@@ -8,7 +8,7 @@ const SORTS = {
   result: ["result", (one) => [ORDER.indexOf(one.result)]],
   score: ["score", (one) => [one.score ?? 101]],
   flags: ["flags", (one) => [-one.flags.length]],
-  model: ["model", (one) => [one.judge?.letter.length ?? 9, one.judge?.letter ?? ""]],
+  ...(several ? { model: ["model", (one) => [one.judge ? models.indexOf(one.judge) : models.length]] } : {}),
   created: ["judged", (one) => [one.created]],
 };
 const FILTERS = ["result", "flag", "date", "sample", "model"];
@@ -24,7 +24,7 @@ const COLUMNS = [  // key of SORTS or null, class, head, cell
   ["created", "spare judged", null, (one) => local(one.created)]];
 const STEP = { gallery: 24, trend: 12, rows: 200 };
 
-if (!(state.sort in SORTS)) state.sort = START.sort;
+if (!Object.hasOwn(SORTS, state.sort)) state.sort = START.sort;
 const most = { ...STEP };
 let shown = [];  // the images that pass the filters, in order
 
@@ -35,7 +35,7 @@ function filtered(without = "") {
     && (without === "result" || !state.result || one.result === state.result)
     && (!state.flag || (state.flag === " none" ? !one.flags.length
       : state.flag === " any" ? one.flags.length : one.flags.some(([, name]) => name === state.flag)))
-    && (without === "model" || !state.model || (one.judge?.sha256 ?? " none") === state.model)
+    && (!state.model || (one.judge?.sha256 ?? " none") === state.model)
     && (!state.date || (one.date ?? " none") === state.date)
     && (without === "sample" || !state.sample || (one.sample ?? " none") === state.sample));
 }
@@ -83,8 +83,8 @@ function prepareFilters() {
   options(form.model, [["", "all"], ...models.map((model) => [model.sha256, `${modelWords(model)} (${model.images})`]),
     ...(unjudged ? [[" none", `none (${unjudged})`]] : [])]);
   form.model.parentElement.hidden = !several;
-  options(form.sort, Object.entries(SORTS).filter(([value]) => several || value !== "model").map(([value, [words]]) => [value, words]));
-  for (const name of several ? FILTERS : [...FILTERS, "sort"]) {
+  options(form.sort, Object.entries(SORTS).map(([value, [words]]) => [value, words]));
+  for (const name of FILTERS) {
     if (![...form[name].options].some((option) => option.value === state[name])) state[name] = "";
   }
   const quiet = ["text", ...FILTERS].every((name) => !state[name]);

@@ -47,7 +47,7 @@ def set_up(log_names: bool) -> None:
     log = logging.getLogger(LOGGER)
     log.setLevel(logging.INFO)
     log.propagate = False
-    log.handlers = [_Journal() if _stderr_is_journal() else _Lines()]
+    log.handlers = [_Journal() if stderr_is_journal() else _Lines()]
     sys.excepthook = _bug
     sys.unraisablehook = lambda raised: _bug(raised.exc_type, raised.exc_value, raised.exc_traceback)
 
@@ -117,7 +117,7 @@ class _Journal(logging.Handler):
             print(f"<{fields['PRIORITY']}>{fields['MESSAGE']}", file=sys.stderr)  # noqa: T201 # it is a log
 
 
-def _stderr_is_journal() -> bool:
+def stderr_is_journal() -> bool:
     """Return whether systemd connected stderr to the journal, and nobody redirected it since."""
     stderr = os.fstat(2)
     return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.reading import json_of
-from colvi_edge.watch.ledger_bounds import IS_NAMED, IS_SOUND, UTC_PATTERN, packed, unpacked
+from colvi_edge.watch.ledger_bounds import IS_SOUND, UTC_PATTERN, packed, unpacked
 from colvi_edge.watch.ledger_tables import checked, opened, put_aside
 from colvi_edge.watch.messages import UNKNOWN, Model, Mount, Signature
 from colvi_edge.watch.typed import WrongTypeError, made
@@ -338,7 +338,6 @@ class Ledger(LedgerReader):
 
     def _drop_unsound(self) -> int:
         with self.explained():
-            self._connection.execute(f"DELETE FROM models WHERE ({IS_NAMED}) IS NOT TRUE")  # noqa: S608 - ours
             unsound = f"FROM entries WHERE ({IS_SOUND}) IS NOT TRUE"
             (count,) = self._connection.execute(f"SELECT count(*) {unsound}").fetchone()
             if count:

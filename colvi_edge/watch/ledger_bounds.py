@@ -26,12 +26,6 @@ IS_SOUND = f"""
 """
 """True of each entry that a daemon wrote. Asked of 10^5 entries it takes 0.1 s."""
 
-IS_NAMED = """
-    typeof(sha256) = 'text' AND length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'
-    AND typeof(name) = 'text' AND length(name) <= 256 AND typeof(version) = 'text' AND length(version) <= 256
-"""
-"""True of each model that a daemon named."""
-
 
 def connected(name: str | Path, *, uri: bool = False) -> sqlite3.Connection:
     """Return a connection that gives a text which is not UTF-8 with what can be read of it."""

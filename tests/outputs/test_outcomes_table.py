@@ -17,6 +17,7 @@ from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal_console import PrintableConsole
 from colvi_edge.terminal_outcomes import print_outcomes, print_places
+from tests.tools.terminal import Screen
 
 MakeSidecar = Callable[..., Sidecar]
 Outcomes = Sequence[Outcome[Job]]
@@ -26,17 +27,9 @@ EMPTY = QualityFlag(name="no_cells", severity="reject", words="No cells: the nuc
 HEAD = ["image", "diagnosis", "score (100 = control)", "control votes", "patient votes", "tie", "remarks"]
 
 
-class Terminal(io.StringIO):
-    """A terminal, whose width its console is told."""
-
-    def isatty(self) -> bool:
-        """Return that it is one."""
-        return True
-
-
 def at(width: int, outcomes: Outcomes, *, told: bool = True) -> list[str]:
     """Return the lines of a terminal of so many columns; of a table alone, or with all that is told below."""
-    terminal = Terminal()
+    terminal = Screen()
     console = PrintableConsole(file=terminal, width=width, highlight=False, emoji=False, color_system=None)
     print_outcomes(console, outcomes)
     if told:
@@ -137,6 +130,7 @@ NAMES = st.text(st.sampled_from("ab _-./[]\\胶ä\u0301"), min_size=1, max_size=
 
 @given(st.lists(NAMES, min_size=1, max_size=6, unique=True), st.integers(60, 130))
 @example(["x" * 79, "x" * 80, "x" * 81, "x" * 200, "x"], 80)
+@example(["begin" + "m" * 90 + "end", "begin" + "n" * 60 + "end.tif"], 60)
 @example(["P01 fibroblasts, passage 4/P01_2026-11-20_field 03, position 12.tif"], 80)
 @settings(max_examples=60, deadline=None)
 def test_no_name_is_broken(make_sidecar: MakeSidecar, names: list[str], width: int) -> None:

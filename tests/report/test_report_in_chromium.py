@@ -372,8 +372,11 @@ def test_two_models_are_told_apart(chromium: Any, copy_result: Callable[..., Any
     assert cells(page, 0) == ["P1_2026-11-23.tif"]
 
 
-def test_one_model_needs_no_filter(page: Any) -> None:
-    """Nor letters, nor a column; what it is stands in the head."""
+def test_one_model_needs_no_filter(page: Any, results: Path) -> None:
+    """Nor letters, nor a column, whatever an address asks for; what it is stands in the head."""
+    page.open("about:blank")
+    page.open(f"{(results / 'report.html').as_uri()}#sort=model&model={'1' * 64}")
+    assert text(page, "#shown") == "60 images"
     assert text(page, "#models").startswith("Model colvi-edge synthetic demo model 1.0.0 (")
     assert text(page, "#models").endswith("): 59 images")
     assert not page.ask("document.getElementById('filters').model.offsetParent")

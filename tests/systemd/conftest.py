@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-LIMIT_S = 300
+LIMIT_S = 420
 UNSHARED = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 

@@ -1,10 +1,19 @@
 """A terminal whose picture is kept, for what is written only to one."""
 
+import io
 import os
 import pty
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+class Screen(io.StringIO):
+    """What is written to a terminal, for a console that is told its width."""
+
+    def isatty(self) -> bool:
+        """Return that it is one."""
+        return True
 
 
 @contextmanager

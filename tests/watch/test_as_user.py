@@ -79,6 +79,21 @@ def test_nothing_is_kept_by_securebits(place: Path) -> None:
     assert done.stdout.split() == ["0", "closed"]
 
 
+def test_a_user_that_is_still_to_be_made_owns_nothing(place: Path) -> None:
+    """Has the rights of all others, with a number and a group that nobody has."""
+    shared, private = place / "shared", place / "private"
+    shared.mkdir(0o755)
+    private.mkdir(0o700)
+
+    numbers = [run_as("no-such-user", ["id", option]).stdout.strip() for option in ("-u", "-g", "-G")]
+
+    assert len(set(numbers)) == 1
+    for table in ("passwd", "group"):
+        assert subprocess.run(["getent", table, numbers[0]], check=False).returncode == 2
+    assert [may("no-such-user", "x", folder) for folder in (shared, private)] == [True, False]
+    assert not may("no-such-user", "w", shared)
+
+
 def test_a_program_in_a_closed_folder_is_not_started(place: Path) -> None:
     """Already its place is looked up as the user."""
     shutil.copy("/bin/true", place / "true")

@@ -110,8 +110,8 @@ def test_a_second_time_changes_nothing_and_says_so(root: Path) -> None:
     assert set(states(lines).values()) == {"unchanged"}
 
 
-def test_all_that_is_wrong_is_told_at_once(root: Path) -> None:
-    """Nobody wants to call it five times to learn of five faults."""
+def test_all_that_is_wrong_is_told_at_once(root: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    """Nobody wants to call it five times to learn of five faults; each is a line."""
     before = contents(root)
 
     with pytest.raises(SeveralFaultsError) as refused:
@@ -124,6 +124,10 @@ def test_all_that_is_wrong_is_told_at_once(root: Path) -> None:
         True,
     ]
     assert len(told) == 3
+    wrong = ("/srv/gone", "--bundle", "/srv/none.colvi", "--user", "a b", "--prefix", root)
+    code, out, err = run("install-service", *wrong)
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [f"colvi-edge: error: {fault}" for fault in told]
     assert contents(root) == before
 
 

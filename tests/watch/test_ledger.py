@@ -274,7 +274,7 @@ def test_what_only_looks_like_the_first_version_is_set_aside(path: Path, change:
         assert ledger.begin("a.tif", ONE) == 1
 
 
-def test_names_of_models_that_nobody_wrote_are_dropped(path: Path, ledger: Ledger) -> None:
+def test_names_of_models_that_nobody_wrote_are_none(path: Path, ledger: Ledger) -> None:
     """The results count; how their model is called is not known until one more is written."""
     ledger.begin("a.tif", ONE)
     ledger.finish("a.tif", "done", model=MINE)

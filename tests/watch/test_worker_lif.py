@@ -96,12 +96,12 @@ def test_one_answer_for_a_container(give: Give, root: Path, day: bytes) -> None:
     assert answer.files == len(outputs(root, "day.lif")) == 1 + 1 + 2 * 5
     assert answer.model is not None
     assert answer.model.sha256 == open_bundle("demo").sha256
-    spoilt = root / "day.lif.0001-first.colvi.json"
+    spoilt = root / "day.lif.0002-second.colvi.json"
     record = json.loads(spoilt.read_bytes())
     spoilt.write_text(
         json.dumps({**record, "model": {"name": "old\x1b[2J", "version": "1", "sha256": "ab" * 32}})
     )
-    index["images"][1]["sha256"] = hashlib.sha256(spoilt.read_bytes()).hexdigest()
+    index["images"][2]["sha256"] = hashlib.sha256(spoilt.read_bytes()).hexdigest()
     (root / "day.lif.colvi.json").write_text(json.dumps(index))
     kept = give("day.lif")
     assert (kept.outcome, kept.files) == ("same", answer.files)
