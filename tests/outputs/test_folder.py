@@ -175,3 +175,25 @@ def test_one_file_that_cannot_be_replaced_keeps_all_the_others(
     with open_results(folder) as folder_fd, as_nobody():
         write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
     assert set(contents(folder)) == FILES | {PREVIOUS}
+
+
+@pytest.mark.parametrize("held", sorted(FILES | {PREVIOUS}))
+def test_a_rename_that_fails_removes_nothing(
+    tmp_path: Path, make_sidecar: MakeSidecar, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """What could not be put aside is still there, and is not taken for half of what was to come."""
+    for result_id in ("0" * 32, "1" * 32):
+        write(tmp_path, make_sidecar(BANDS, result_id=result_id))
+    old = contents(tmp_path)
+    rename = os.rename
+
+    def failing(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if source == held:
+            raise OSError(5, "Input/output error")
+        rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    with monkeypatch.context() as patch, pytest.raises(OutputError):
+        patch.setattr(os, "rename", failing)
+        write(tmp_path, make_sidecar(BANDS, result_id="2" * 32))
+
+    assert contents(tmp_path) == old
