@@ -192,8 +192,8 @@ def test_a_rename_that_fails_removes_nothing(
             raise OSError(5, "Input/output error")
         rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
-    with monkeypatch.context() as patch, pytest.raises(OutputError):
-        patch.setattr(os, "rename", failing)
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OutputError):
         write(tmp_path, make_sidecar(BANDS, result_id="2" * 32))
 
     assert contents(tmp_path) == old
