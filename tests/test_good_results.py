@@ -20,7 +20,7 @@ import pytest
 import typer.main
 
 from colvi_edge import errors, pipeline
-from colvi_edge.acquisition import Limits
+from colvi_edge.acquisition import Limits, acquire_opened
 from colvi_edge.bundle import Bundle, demo_path, open_bundle
 from colvi_edge.choices import Replace
 from colvi_edge.cli import app
@@ -513,7 +513,7 @@ def test_a_container_that_breaks_off_keeps_a_true_index(
 ) -> None:
     """It cannot be read to its end any more: what was judged anew is listed as it is, the rest as it was."""
     before = contents(folder)
-    usual = pipeline.acquire_opened
+    usual = acquire_opened
 
     def broken(*given: Any, **named: Any) -> Iterator[Any]:
         for image in usual(*given, **named):
