@@ -559,3 +559,31 @@ def test_an_index_of_errors_is_no_result(tmp_path: Path, run: Run) -> None:
     run("run", tmp_path, "--bundle", "demo", "--limit", "container_bytes=1")
 
     assert set(contents(tmp_path)) == {"trial.lif", "trial.lif.colvi.error.json"}
+
+
+def test_no_index_lists_a_result_of_other_content(
+    folder: Path, demo_bundle: Bundle, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a container that changed one image's result cannot be written: what stands there is of what was."""
+    planes = simulate_planes("control", 3, planes=2, size_px=256)
+    series = [Series(planes, name=name, dyes=DYES) for name in ("first", "second")]
+    overview = Series(np.ones((4, 2, 64, 64), "u1"), "MCYX", "Overview")
+    before = contents(folder)
+    (folder / "day.lif").write_bytes(container(overview, *series).data)
+    publish = Drafts.publish
+
+    def published(self: Drafts, names: list[str], confirm: Callable[[], None]) -> None:
+        if any(name.startswith("day.lif.0001-first") for name in names):
+            raise PermissionError(13, "Permission denied")
+        publish(self, names, confirm)
+
+    monkeypatch.setattr(Drafts, "publish", published)
+    *_, last = outcomes_of(Diagnoser(demo_bundle, engine), folder / "day.lif")
+
+    after = contents(folder)
+    assert isinstance(last.result, OutputError)
+    assert "day.lif.colvi.json" not in after
+    assert of_result(after, "day.lif.0001-first") == of_result(before, "day.lif.0001-first")
+    now = json.loads(after["day.lif.0002-second.colvi.json"])
+    assert now["image"]["sha256"] == sha256(after["day.lif"]).hexdigest()
+    assert after["day.lif.0002-second.colvi.prev.json"] == before["day.lif.0002-second.colvi.json"]

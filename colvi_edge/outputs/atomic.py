@@ -95,7 +95,7 @@ class Aside:
         """Put aside what lies in the folder of a descriptor from `open_folder`."""
         self._folder_fd = folder_fd
         self._moved: list[tuple[str, str]] = []
-        self._replaced: list[str] = []
+        self._absent: set[str] = set()
 
     def __enter__(self) -> "Aside":
         """Begin."""
@@ -118,18 +118,18 @@ class Aside:
             name: of the file; what is put aside first comes back last.
             place: its new name; "" for a temporary one, which is removed in the end.
         """
-        self._replaced.append(name)
         place = place or _temporary_name()
         try:
             if stat.S_ISDIR(os.stat(name, dir_fd=self._folder_fd, follow_symlinks=False).st_mode):
                 return
         except FileNotFoundError:
+            self._absent.add(name)
             return
         os.rename(name, place, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
         self._moved.append((name, place))
 
     def _put_back(self) -> None:
-        for name in set(self._replaced).difference(*self._moved):  # nothing was there, nor is put there
+        for name in self._absent.difference(*self._moved):  # what is there now is half of what was to come
             with suppress(OSError):
                 os.unlink(name, dir_fd=self._folder_fd)
         for name, place in reversed(self._moved):

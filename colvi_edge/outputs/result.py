@@ -81,8 +81,7 @@ def write_result(
     names = _names(raw_name, sidecar.image.key)
     previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
     replaced = previous is not None and previous.result_id != sidecar.result_id
-    aside = [OutputKind.PREVIOUS] if replaced else []
-    refuse_blocked(folder_fd, (names[kind] for kind in [*_kinds_of(sidecar, overlay_choice), *aside]))
+    refuse_blocked(folder_fd, (names[kind] for kind in _kinds_of(sidecar, overlay_choice)))
     spoilt = previous is None and _is_there(names[OutputKind.SIDECAR], folder_fd)
     clock = Clock()
     with Drafts(folder_fd) as drafts:

@@ -137,3 +137,63 @@ def test_a_rejected_image_takes_the_tables_away(tmp_path: Path, make_sidecar: Ma
     write(tmp_path, make_sidecar(None))
 
     assert set(contents(tmp_path)) == {f"{RAW}.colvi.png", f"{RAW}.colvi.json"}
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be a user with no rights to what others have."""
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, who can be two users")
+@pytest.mark.parametrize("held", sorted(FILES))
+@pytest.mark.parametrize("result_id", ["1" * 32, "2" * 32])
+def test_one_file_that_cannot_be_replaced_keeps_all_the_others(
+    tmp_path: Path, make_sidecar: MakeSidecar, held: str, result_id: str
+) -> None:
+    """As one that a viewer holds open on a share; whichever of them it is, nothing has changed."""
+    folder = tmp_path / "results"
+    folder.mkdir()
+    write(folder, make_sidecar(BANDS, result_id="0" * 32))
+    write(folder, make_sidecar(BANDS, result_id="1" * 32))
+    for path in folder.iterdir():
+        os.chown(path, 65533 if path.name == held else 65534, -1)
+    folder.chmod(0o1777)  # where everybody may write, but rename only what is his
+    old = contents(folder)
+    assert set(old) == FILES | {PREVIOUS}
+
+    with open_results(folder) as folder_fd, as_nobody(), pytest.raises(PermissionError):
+        write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
+
+    assert contents(folder) == old
+    for path in folder.iterdir():
+        os.chown(path, 65534, -1)
+    with open_results(folder) as folder_fd, as_nobody():
+        write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
+    assert set(contents(folder)) == FILES | {PREVIOUS}
+
+
+@pytest.mark.parametrize("held", sorted(FILES | {PREVIOUS}))
+def test_a_rename_that_fails_removes_nothing(
+    tmp_path: Path, make_sidecar: MakeSidecar, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    """What could not be put aside is still there, and is not taken for half of what was to come."""
+    for result_id in ("0" * 32, "1" * 32):
+        write(tmp_path, make_sidecar(BANDS, result_id=result_id))
+    old = contents(tmp_path)
+    rename = os.rename
+
+    def failing(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        if source == held:
+            raise OSError(5, "Input/output error")
+        rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OutputError):
+        write(tmp_path, make_sidecar(BANDS, result_id="2" * 32))
+
+    assert contents(tmp_path) == old
