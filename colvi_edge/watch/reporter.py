@@ -127,6 +127,7 @@ class Reporter:
             not_read=scanned.not_read if scanned else {},
             once=self._once,
             judged=self._desk.judged,
+            errors=self._desk.errors,
             end=self.end,
         )
 

@@ -39,7 +39,7 @@ def retry(folder: Path, anew: Replace = Replace.OWN) -> int:
     if runs or anew is not Replace.STALE:
         what += _results(judged, anew, current)
     elif judged:  # which bundle it will have is not known yet
-        what.append("results of other models than it then has")
+        what.append("the results of other models")
     waiting = bool(runs and status and status.waiting)
     if what or waiting:
         _leave_word(state.retry, anew)

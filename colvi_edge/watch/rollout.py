@@ -49,7 +49,7 @@ def model_lines(judged: Sequence[Judged], again: int, root: Path) -> Iterator[st
         return
     current, *others = judged
     for found in judged:
-        mark = ", which judges now" if found is current and current.model != UNKNOWN else ""
+        mark = " (current)" if found is current and current.model != UNKNOWN else ""
         yield f"{counted(found.results, 'result')} of {told_apart(found.model, judged)}{mark}"
     if again:
         yield f"{counted(again, 'result')} still to be judged again"

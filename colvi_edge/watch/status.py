@@ -65,6 +65,7 @@ class Status:
         not_read: files in image formats that are not read, by suffix, of the last whole scan.
         once: it diagnoses what is there, and ends.
         judged: files whose results were written since it started.
+        errors: files that had none since.
         end: how it ended.
     """
 
@@ -82,6 +83,7 @@ class Status:
     not_read: dict[str, int] = field(default_factory=dict)
     once: bool = False
     judged: int = 0
+    errors: int = 0
     end: End = ""
 
 
@@ -295,9 +297,13 @@ def _end_words(status: Status | None) -> str:
     at = _time(status.said)
     if status.end == "finished":
         colour = "green" if _did_all(status) else "yellow"
-        judged = f"judged {counted(status.judged, 'file')}" if status.judged else "nothing was to be judged"
         left = status.pending + status.settling
-        return f"[{colour}]finished[/] at {at}, {judged}{f', {left:,} left' if left else ''}"
+        did = [
+            *([f"judged {counted(status.judged, 'file')}"] if status.judged else []),
+            *([counted(status.errors, "error")] if status.errors else []),
+            *([f"{left:,} left"] if left else []),
+        ]
+        return f"[{colour}]finished[/] at {at}, {', '.join(did) or 'nothing was to be judged'}"
     what = "--once was interrupted" if status.once else "the daemon is not running"
     return (
         f"[red]{what}[/]; it was stopped at {at}"

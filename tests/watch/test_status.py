@@ -337,6 +337,8 @@ def test_a_folder_that_is_not_there(place: Place, tmp_path: Path) -> None:
     [
         ({"end": "finished", "judged": 9}, 0, "finished at 2026-11-21 09:00:00 UTC, judged 9 files\n"),
         ({"end": "finished", "judged": 1}, 0, "finished at 2026-11-21 09:00:00 UTC, judged 1 file\n"),
+        ({"end": "finished", "judged": 2, "errors": 1}, 0, "09:00:00 UTC, judged 2 files, 1 error\n"),
+        ({"end": "finished", "errors": 2}, 0, "09:00:00 UTC, 2 errors\n"),
         ({"end": "finished"}, 0, "finished at 2026-11-21 09:00:00 UTC, nothing was to be judged\n"),
         ({"end": "finished", "judged": 2, "pending": 1}, 7, "09:00:00 UTC, judged 2 files, 1 left\n"),
         ({"end": "finished", "states": [State("share away", "gone", "")]}, 7, "share away"),
@@ -418,8 +420,7 @@ def test_results_are_counted_by_model(
 
     assert code == 0
     assert (
-        "1 result of demo, which judges now\n3 results of demo 0.9\n2 results of a model that is not known\n"
-        in text
+        "1 result of demo (current)\n3 results of demo 0.9\n2 results of a model that is not known\n" in text
     )
     assert (
         f"what demo did not judge stays; to have it judged, too:\n    colvi-edge retry {place.root} --stale\n"
@@ -440,7 +441,7 @@ def test_the_progress_of_a_roll_out(
     roll_out(place, {SAME_NAME: 2}, wanted=True)
     _, text, plain = shown()
 
-    assert "0 results of demo (abababab), which judges now\n2 results of demo (efefefef)\n" in text
+    assert "0 results of demo (abababab) (current)\n2 results of demo (efefefef)\n" in text
     assert "2 results still to be judged again\n" in text
     assert "--stale" not in text
     assert plain["again"] == 2
@@ -475,8 +476,8 @@ def test_retry_of_results(place: Place, capsys: pytest.CaptureFixture[str]) -> N
     capsys.readouterr()
     place.lock.close()
     retry(place.root, Replace.STALE)
-    assert "results of other models than it then has: diagnosed again when the daemon runs" in (
-        capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        "the results of other models: diagnosed again when the daemon runs again\n"
     )
     place.lock = Lock(place.state.lock)
 

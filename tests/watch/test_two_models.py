@@ -117,7 +117,7 @@ def test_a_roll_out(scope: Path, tmp_path: Path, mine: Path, command: Command, d
     assert {path.name: path.read_bytes() for path in scope.glob("[0-2].tif.colvi.*")} == old
     wait_until(lambda: status(command, scope)["files"]["done"] == 4)
     text = command("status", scope).stdout
-    assert f"1 result of my 2.0, which judges now\n3 results of {DEMO}\n" in text
+    assert f"1 result of my 2.0 (current)\n3 results of {DEMO}\n" in text
     assert f"\n    colvi-edge retry {scope} --stale\n" in text
 
     assert command("retry", scope, "--stale").stdout == f"3 results of {DEMO}: diagnosed again now\n"
