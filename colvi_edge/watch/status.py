@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from colvi_edge.errors import OutputError
+from colvi_edge.errors import EXIT_AILING, EXIT_DONE, OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.reading import json_of, read_bounded
 from colvi_edge.printable import printable_json, printable_name, unambiguous_name
@@ -34,9 +34,6 @@ _LISTED = 20  # of each list of files in the table; JSON has all
 _MAX_BYTES = 2**23  # a hundred of the longest paths and sentences take some five million
 End = Literal["", "finished", "stopped"]
 """How a daemon ended: not yet, or without a word; with all done that was there; by a signal."""
-
-AILING = 7
-"""Exit code of a daemon that does not run, or that something ails."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 
@@ -128,7 +125,7 @@ def show_status(folder: Path, as_json: bool) -> int:
     """Print how the daemon of a folder is; return 0 if it runs, or did all it was to do, and nothing ails it.
 
     Returns:
-        0, or `AILING`.
+        0, or `EXIT_AILING`.
 
     Raises:
         UsageError: none ever watched the folder.
@@ -147,7 +144,7 @@ def show_status(folder: Path, as_json: bool) -> int:
         else:
             _print(folder, status, running, silent_s, ledger)
     well = status is not None and not status.states and silent_s <= SILENT_AFTER_S
-    return 0 if well and (running or _did_all(status)) else AILING
+    return EXIT_DONE if well and (running or _did_all(status)) else EXIT_AILING
 
 
 def _did_all(status: Status | None) -> bool:

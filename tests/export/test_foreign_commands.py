@@ -96,6 +96,26 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return scripted(load_checkpoint(DEMO_CHECKPOINT).network, tmp_path_factory.mktemp("models") / "demo.pt")
 
 
+def test_a_closed_pipe_is_no_failure(script: Path, tmp_path: Path, site: Path) -> None:
+    """`export ... | head -1`: the child, which may change next to nothing, makes the bundle all the same."""
+    site.write_text(WITHOUT_KERNELS)
+    read, write = os.pipe()
+    os.close(read)
+
+    words = ["export", str(script), "-o", str(tmp_path / "my.colvi"), *TOLD, "--precision", "fp32"]
+    ended = subprocess.run(
+        [sys.executable, "-c", "from colvi_edge.cli import main; main()", *words],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=120,
+    )
+    os.close(write)
+
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert open_bundle(tmp_path / "my.colvi").name
+
+
 def test_the_same_bundle_as_without_a_child(
     command: Run, script: Path, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from colvi_edge.bundle import demo_path, open_bundle
 from colvi_edge.errors import ChannelError, OutputError
 from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained
+from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.messages import (
     NOT_WRITABLE,
@@ -507,16 +508,18 @@ def test_nothing_is_written_about_a_file_that_changed_meanwhile(
 
 
 def test_no_error_is_told_of_a_file_that_changed_meanwhile(
-    tmp_path: Path, alone: Callable[[Path, str], WatchedFile]
+    worker: Supervised, root: Path, culture: NDArray[np.uint16], alone: Callable[[Path, str], WatchedFile]
 ) -> None:
-    """Not even that a result outlasts it: the result is another file's."""
-    (tmp_path / "x.tif").write_bytes(b"II*\0")
-    file = alone(tmp_path, "x.tif")
-    (tmp_path / "x.tif").write_bytes(b"MM\0*")
+    """Not even that a result outlasts it: that is of what the file was."""
+    write_imagej(root / "told.tif", culture)
+    worker.work(root, "told.tif")
+    file = alone(root, "told.tif")
+    assert isinstance(write_error(ChannelError("told.tif: no collagen"), file), Sidecar)
+    os.utime(root / "told.tif")
 
     with pytest.raises(ChangedFileError):
-        write_error(ChannelError("x.tif: no collagen"), file)
-    assert [path.name for path in tmp_path.iterdir()] == ["x.tif"]
+        write_error(ChannelError("told.tif: no collagen"), file)
+    assert not (root / "told.tif.colvi.error.json").exists()
 
 
 def test_a_worker_that_was_given_up_writes_nothing(
