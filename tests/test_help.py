@@ -67,7 +67,6 @@ def test_it_is_written_for_people(run: Run, command: Any) -> None:
 
     assert not re.search(TYPES, text)
     assert "None" not in text
-    assert "COLVI_EDGE_COLVI" not in text
     for flag, option in options_of(command).items():
         assert option.help, flag
         assert option.help.endswith("."), flag

@@ -373,11 +373,12 @@ def test_every_option_has_its_variable() -> None:
 
     from colvi_edge.cli import app
 
+    of_model = {"--network", "--classes", "--outputs", "--activation", "--normalisation"}
     own = {
         "export": None,  # all of them
         "train": {"--output", "--folds", "--baselines", "--seed", "--epochs", "--learning-rate", "--html"},
-        "evaluate": {"--html"},
-        "explain": {"--model", "--patch", "--network", "--classes", "--activation"},
+        "evaluate": {"--html", *of_model},
+        "explain": {"--model", "--patch", *of_model},
         "report": {"--output"},
         "table": {"--output"},
         "clean": {"--yes"},

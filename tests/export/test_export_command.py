@@ -251,16 +251,17 @@ def test_outputs_have_an_old_name(
 ) -> None:
     """Either is read, from its own variable, too; both at once are refused, and so is what neither knows."""
     words = {"activation": "sigmoid", "outputs": "sigmoid-logits"}
+    variable = {"activation": "COLVI_EDGE_EXPORT_ACTIVATION", "outputs": "COLVI_EDGE_EXPORT_OUTPUTS"}[name]
     order = ("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi")
     disagrees = "error: --outputs says sigmoid-logits, the file says softmax-logits"
 
     assert disagrees in run(*order, f"--{name}", words[name])[2]
-    monkeypatch.setenv(f"COLVI_EDGE_EXPORT_{name.upper()}", words[name])
+    monkeypatch.setenv(variable, words[name])
     assert disagrees in run(*order)[2]
     both = run(*order, "--outputs", "sigmoid-logits", "--activation", "sigmoid")
     assert both[0] == 2
     assert "--activation is the old name of --outputs, and both are given" in both[2]
-    monkeypatch.delenv(f"COLVI_EDGE_EXPORT_{name.upper()}")
+    monkeypatch.delenv(variable)
     code, _, err = run(*order, f"--{name}", "relu")
     assert code == 2
     assert err.startswith(f"colvi-edge: error: --{name} relu: expected ")
