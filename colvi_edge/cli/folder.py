@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colvi_edge.cli.options import DryRunOption, option
+from colvi_edge.cli.options import DryRunOption, consent, option
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import counted, printable_lines, printable_name
 
@@ -60,7 +60,7 @@ def table(
 def clean(
     folder: ResultsArgument,
     dry_run: DryRunOption = False,
-    yes: Annotated[bool, option("--yes", "-y", of="clean", help="Remove them without a question.")] = False,
+    yes: Annotated[bool, consent("--yes", "-y", help="Remove them without a question.")] = False,
 ) -> None:
     """Remove what colvi-edge left in a folder.
 

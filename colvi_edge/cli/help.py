@@ -59,15 +59,20 @@ def variables(options: Sequence[Any]) -> str:
     command's name in its own.
     """
     flags = {_flag(option): str(option.envvar) for option in options if option.envvar}
+    all_but = "".join(f" but {_flag(option)}" for option in options if not option.envvar)
     plain = [flag for flag, variable in flags.items() if variable == _variable("COLVI_EDGE", flag)]
     own = [flag for flag in flags if flag not in plain]
     if not own:
-        return f"Every option also reads COLVI_EDGE_<OPTION>: {_example(flags, plain)}." if plain else ""
+        return (
+            f"Every option{all_but} also reads COLVI_EDGE_<OPTION>: {_example(flags, plain)}."
+            if plain
+            else ""
+        )
     prefix = flags[own[0]].removesuffix(_variable("", own[0]))
     if not plain:
-        return f"Every option also reads {prefix}_<OPTION>: {_example(flags, own)}."
+        return f"Every option{all_but} also reads {prefix}_<OPTION>: {_example(flags, own)}."
     return (
-        f"Every option also reads COLVI_EDGE_<OPTION>: {_example(flags, plain)}. "
+        f"Every option{all_but} also reads COLVI_EDGE_<OPTION>: {_example(flags, plain)}. "
         f"Those of this command alone read {prefix}_<OPTION>: {', '.join(own)}."
     )
 

@@ -18,6 +18,7 @@ from colvi_edge.cli.options import (
     activation_of,
     activation_option,
     classes_option,
+    consent,
     html_option,
     network_option,
     normalisation_option,
@@ -261,7 +262,7 @@ def export(
     ] = None,
     force: Annotated[
         bool,
-        option("--force", of="export", help="Replace the bundle of another model; never another folder."),
+        consent("--force", help="Replace the bundle of another model; never another folder."),
     ] = False,
     engine: Annotated[
         BuiltEngine | None,

@@ -26,6 +26,11 @@ def option(*names: str, of: str = "", **settings: Any) -> Any:
     return typer.Option(*names, envvar=variable, **{"metavar": _put_in(names[0], settings), **settings})
 
 
+def consent(*names: str, help: str) -> Any:  # as typer calls it
+    """Return an option that agrees to a loss; it has no variable, as that may be a forgotten one."""
+    return typer.Option(*names, help=help)
+
+
 def _put_in(name: str, settings: dict[str, Any]) -> str:
     """Return what the help calls that which is put in: FILE, FOLDER, NUMBER, or as the option is called."""
     if not settings.get("dir_okay", True):

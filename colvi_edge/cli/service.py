@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from colvi_edge.cli.options import BundleOption, FolderArgument, OutputDirOption, option
+from colvi_edge.cli.options import BundleOption, FolderArgument, OutputDirOption, consent, option
 from colvi_edge.cli.variables import options_of, unknown, warn
 from colvi_edge.printable import printable_name
 
@@ -69,7 +69,7 @@ def uninstall_service(
         ),
     ],
     purge: Annotated[
-        bool, option("--purge", help="Also remove your settings, and what the daemon knows.")
+        bool, consent("--purge", help="Also remove your settings, and what the daemon knows.")
     ] = False,
     prefix: PrefixOption = Path("/"),
     dry_run: DryRunOption = False,
