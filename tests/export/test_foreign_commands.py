@@ -279,9 +279,10 @@ def test_onnx_is_exported_evaluated_and_explained_in_a_child(
 
 def test_facts_that_evaluate_and_explain_cannot_take(command: Run, tmp_path: Path) -> None:
     """A bundle says itself what it is; which input is which only the export can be told."""
-    raw = tmp_path / "images" / "control" / "0.tif"
-    raw.parent.mkdir(parents=True)
-    write_imagej(raw, simulate_projection("control", 0, size_px=128))
+    for label in LABELS:
+        raw = tmp_path / "images" / label / "0.tif"
+        raw.parent.mkdir(parents=True)
+        write_imagej(raw, simulate_projection(label, 0, size_px=128))
     code, _, err = command("evaluate", "demo", tmp_path / "images", "--classes", "control,patient")
     assert code == 2
     assert "demo is a bundle, which says itself what its network is; leave --network" in err

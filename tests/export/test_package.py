@@ -21,6 +21,7 @@ import tifffile
 import torch
 import yaml
 from onnx import TensorProto, numpy_helper
+from rich.console import Console
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
 from colvi_edge.engines import open_engine
@@ -33,6 +34,7 @@ from colvi_edge.export.manifest import Description, write_bundle
 from colvi_edge.export.networks import Probabilities, build_network
 from colvi_edge.export.onnx import to_onnx
 from colvi_edge.export.package import Report, Settings, package
+from colvi_edge.export.parity import as_table
 from colvi_edge.patches import Normalisation, network_input, project, tile
 from colvi_edge.simulate import LABELS, simulate_projection
 
@@ -203,6 +205,11 @@ def test_the_same_export_gives_the_same_bytes(
 def test_blank_calibration_images_make_int8_fail(spoilt: tuple[Path, Report]) -> None:
     """INT8 is named, in the report and for ever in the bundle; FP32 and FP16 pass."""
     path, report = spoilt
+    screen = io.StringIO()
+    Console(file=screen, width=80).print(as_table(report.rows))
+    lines = screen.getvalue().splitlines()
+    assert [line.split()[-1] for line in lines] == ["max", "verdict", *["passed"] * 4, *["failed"] * 4]
+    assert "…" not in screen.getvalue()
 
     assert {row.precision for row in report.failed} == {"int8-trt", "int8-cpu"}
     precisions = open_bundle(path).config.precisions
