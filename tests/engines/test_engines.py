@@ -230,3 +230,14 @@ def test_nothing_is_told_to_anybody(tmp_path: Path, engine: str) -> None:
     )
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"), [("int8", "int8, here int8-cpu, was asked for"), ("fp32", "; fp32 was asked for")]
+)
+def test_the_reason_says_which_int8_it_is(demo_bundle: Bundle, asked: str, named: str) -> None:
+    """The word that was typed, and the network that it means on this engine."""
+    engine = open_engine(demo_bundle, "onnxruntime", asked)
+    engine.close()
+
+    assert named in engine.info.reason

@@ -26,19 +26,9 @@ def _of(function: Unary) -> Callable[[Use], Step]:
     return lambda use: lambda batch, array: function(array)
 
 
-def _leaky(use: Use) -> Step:
-    slope = use.float("alpha", 0.01)
-    return lambda batch, array: functional.leaky_relu(array, slope)
-
-
-def _elu(use: Use) -> Step:
-    alpha = use.float("alpha", 1.0)
-    return lambda batch, array: functional.elu(array, alpha)
-
-
-def _celu(use: Use) -> Step:
-    alpha = use.float("alpha", 1.0)
-    return lambda batch, array: functional.celu(array, alpha)
+def _bent(use: Use, function: Callable[[Tensor, float], Tensor], default: float) -> Step:
+    alpha = use.float("alpha", default)
+    return lambda batch, array: function(array, alpha)
 
 
 def _selu(use: Use) -> Step:
@@ -285,9 +275,9 @@ _WHOLE = (torch.int32, torch.int64, torch.bool)
 
 
 STEPS: Mapping[str, Callable[[Use], Step]] = {
-    "LeakyRelu": _leaky,
-    "Elu": _elu,
-    "Celu": _celu,
+    "LeakyRelu": partial(_bent, function=functional.leaky_relu, default=0.01),
+    "Elu": partial(_bent, function=functional.elu, default=1.0),
+    "Celu": partial(_bent, function=functional.celu, default=1.0),
     "Selu": _selu,
     "ThresholdedRelu": _thresholded,
     "HardSigmoid": _hard_sigmoid,
