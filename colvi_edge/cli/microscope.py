@@ -25,7 +25,7 @@ from colvi_edge.cli.options import (
     numbers_of,
     open_for,
     option,
-    refuse_name,
+    refuse_place,
     replace_of,
     roles_of,
 )
@@ -96,21 +96,21 @@ def run(
     from colvi_edge.jobs import find_jobs, places_of
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import check_writable, write_table
+    from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show, show_standing
 
-    for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv), ("--report", report)):
-        refuse_name(name, path)
+    refuse_place("--result-csv", Named.TABLE, result_csv)
+    refuse_place("--omero-csv", Named.TABLE, omero_csv)
+    refuse_place("--report", Named.REPORT, report)
     options = (roles_of(channels), Limits.named(numbers_of(limit)), overlay, replace_of(stale, again))
     jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
     page = None
     if report:
-        from colvi_edge.report.page import refuse_other_page
         from colvi_edge.report.report import Report
 
         top, places = places_of(images, output_dir)
         page = Report(top, report, sample=sample, places=places)
-        refuse_other_page(report)
     opened = open_bundle(bundle)
     if dry_run:
         from colvi_edge.rehearsal import rehearse

@@ -11,6 +11,7 @@ from colvi_edge.errors import UsageError
 if TYPE_CHECKING:
     from colvi_edge.bundle import Bundle
     from colvi_edge.engines import Engine
+    from colvi_edge.outputs.named import Named
 
 Chosen = TypeVar("Chosen", EngineName, PrecisionChoice)
 
@@ -223,13 +224,16 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
         return open_engine(bundle, engine, precision, tell)
 
 
-def refuse_name(option: str, path: Path | None) -> None:
-    """Refuse a file to be written that is called like a raw file or a result, which it might replace."""
+def refuse_place(option: str, kind: "Named", path: Path | None) -> None:
+    """Refuse a file to be written that is called like a raw file or a result, or would replace another's."""
     from colvi_edge.acquisition import is_raw_name
+    from colvi_edge.outputs.named import refuse_other
     from colvi_edge.outputs.names import is_output_name
 
     if path and (is_raw_name(path.name) or is_output_name(path.name)):
         raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")
+    if path:
+        refuse_other(kind, path)
 
 
 def roles_of(channels: str | None) -> list[str] | None:
