@@ -50,7 +50,7 @@ def play(folder: Path, seed: int) -> int:
     jobs = find_jobs(raws)
     with closing(open_engine(bundle)) as engine, interruptible() as is_stopped:
         done = process(Diagnoser(bundle, engine, replace=Replace.ALL), jobs, is_stopped)
-        outcomes = show(done, len(jobs), as_json=False, with_report=False)
+        outcomes = show(done, len(jobs), [folder], as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]

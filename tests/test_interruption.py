@@ -60,6 +60,14 @@ def test_ctrl_c_counts_what_is_done(images: Path, how: list[str]) -> None:
     assert all(json.loads(result.read_text())["status"] == "ok" for result in results)
     assert len(list(images.glob("*.colvi.png"))) == len(results)
     assert not list(images.glob(".colvi-*"))
+    assert "The same command with --stale goes on with the rest" in said
+
+    before = {result: result.read_bytes() for result in results}
+    command = started(RUN, "run", images, "--bundle", "demo", *how, "--stale")
+    command.communicate(timeout=60)
+    assert command.returncode == 0
+    assert len(list(images.glob("*.colvi.json"))) == FILES
+    assert {result: result.read_bytes() for result in results} == before
 
 
 def test_ctrl_c_amid_a_container_leaves_no_index(tmp_path: Path) -> None:

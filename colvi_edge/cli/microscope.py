@@ -32,6 +32,11 @@ from colvi_edge.cli.options import (
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
 from colvi_edge.printable import counted, printable_name
 
+_GOES_ON = (
+    "The same command with --stale goes on with the rest: it leaves what this model judged, and judges what "
+    "is new, what failed, and what another model judged."
+)
+
 
 def run(
     images: Annotated[
@@ -93,7 +98,7 @@ def run(
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
     from colvi_edge.interruption import interruptible
-    from colvi_edge.jobs import find_jobs, places_of
+    from colvi_edge.jobs import find_jobs, folders_of, places_of
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import check_writable, write_table
     from colvi_edge.outputs.named import Named
@@ -125,7 +130,12 @@ def run(
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
         with interruptible() as is_stopped:
             outcomes = show(
-                process(diagnoser, jobs, is_stopped), len(jobs), as_json=json, with_report=page is None
+                process(diagnoser, jobs, is_stopped),
+                len(jobs),
+                folders_of(images, output_dir),
+                as_json=json,
+                with_report=page is None,
+                goes_on="" if again else _GOES_ON,
             )
     show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}

@@ -171,7 +171,11 @@ LimitOption = Annotated[
 ]
 StaleOption = Annotated[
     bool,
-    option("--stale", help="Judge anew what another model judged; keep the results of this one."),
+    option(
+        "--stale",
+        help="Leave what this model judged, also to go on after Ctrl-C; judge what another one judged, what "
+        "failed and what is new.",
+    ),
 ]
 AgainOption = Annotated[
     bool,
