@@ -100,7 +100,7 @@ def run(
     from colvi_edge.interruption import interruptible
     from colvi_edge.jobs import find_jobs, folders_of, places_of
     from colvi_edge.outputs import table
-    from colvi_edge.outputs.folder import check_writable, write_table
+    from colvi_edge.outputs.folder import check_writable, clear_leftovers, write_table
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show, show_standing
@@ -139,6 +139,7 @@ def run(
             )
     show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
+    clear_leftovers(folders.values())
     unread = 0
     if result_csv:
         unread = write_table(result_csv, folders, table.result_csv)
