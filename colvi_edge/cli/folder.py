@@ -51,6 +51,13 @@ def table(
         typer.echo(printable_name(f"{counted(found.images, 'image')}: {output}"))
     else:
         typer.echo(printable_lines(found.table.decode()), nl=False)
+    if found.bereft:
+        others = ", ..." if len(found.bereft) > 1 else ""
+        words = (
+            f"in the table, though the raw file is gone: {counted(len(found.bereft), 'image')} "
+            f"({found.bereft[0]}{others})"
+        )
+        typer.echo(printable_name(words), err=True)
     if found.unread:
         words = (
             f"left out of the table: {counted(found.unread, 'record')}, damaged, of another version, or in "
