@@ -26,12 +26,10 @@ from colvi_edge.cli.options import (
     option,
     outputs_option,
     place_of,
-    refuse_place,
     roles_of,
     words_of,
 )
 from colvi_edge.errors import EngineUnavailableError
-from colvi_edge.outputs.named import Named
 from colvi_edge.printable import printable_name
 
 
@@ -83,7 +81,6 @@ def train(
 
     Images are divided by subject, never patches. Ended in any way, the same command goes on.
     """
-    refuse_place("--html", Named.PAGE, html)
     with needs_torch("training"):
         from colvi_edge.export.train_command import train_model
 
@@ -124,7 +121,6 @@ def evaluate(
     Confusion, accuracy, sensitivity, specificity, AUC and calibration, of patches and of images. Images
     that the model has learnt from are left out.
     """
-    refuse_place("--html", Named.PAGE, html)
     options: dict[str, Any] = {
         "engine": engine,
         "precision": precision,

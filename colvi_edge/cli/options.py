@@ -7,11 +7,11 @@ import typer
 
 from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
 from colvi_edge.errors import UsageError
+from colvi_edge.outputs.named import Named, refuse_other
 
 if TYPE_CHECKING:
     from colvi_edge.bundle import Bundle
     from colvi_edge.engines import Engine
-    from colvi_edge.outputs.named import Named
 
 Chosen = TypeVar("Chosen", EngineName, PrecisionChoice)
 
@@ -43,7 +43,14 @@ def _put_in(name: str, settings: dict[str, Any]) -> str:
 
 def html_option(command: str) -> Any:
     """Return --html of a command that evaluates."""
-    return option("--html", of=command, dir_okay=False, help="Also write a page with plots.")
+    return option(
+        "--html", of=command, dir_okay=False, callback=_is_for_page, help="Also write a page with plots."
+    )
+
+
+def _is_for_page(html: Path | None) -> Path | None:
+    refuse_place("--html", Named.PAGE, html)
+    return html
 
 
 def network_option(command: str) -> Any:
@@ -228,10 +235,9 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
         return open_engine(bundle, engine, precision, tell)
 
 
-def refuse_place(option: str, kind: "Named", path: Path | None) -> None:
+def refuse_place(option: str, kind: Named, path: Path | None) -> None:
     """Refuse a file to be written that is called like a raw file or a result, or would replace another's."""
     from colvi_edge.acquisition import is_raw_name
-    from colvi_edge.outputs.named import refuse_other
     from colvi_edge.outputs.names import is_output_name
 
     if path and (is_raw_name(path.name) or is_output_name(path.name)):
