@@ -15,9 +15,9 @@ from colvi_edge.culture import Label
 from colvi_edge.engines import open_engine
 from colvi_edge.interruption import interruptible
 from colvi_edge.jobs import find_jobs
+from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.report.page import refuse_other_page
 from colvi_edge.report.report import Report
 from colvi_edge.simulate import (
     image_seed,
@@ -44,13 +44,13 @@ def play(folder: Path, seed: int) -> int:
         The exit code: 1 if an image could not be read or judged.
     """
     page = folder / "report.html"
-    refuse_other_page(page)
+    refuse_other(Named.REPORT, page)
     raws = _acquire(folder, seed)
     bundle = open_bundle(DEMO)
     jobs = find_jobs(raws)
     with closing(open_engine(bundle)) as engine, interruptible() as is_stopped:
         done = process(Diagnoser(bundle, engine, replace=Replace.ALL), jobs, is_stopped)
-        outcomes = show(done, len(jobs), as_json=False, with_report=False)
+        outcomes = show(done, len(jobs), [folder], as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]

@@ -10,6 +10,7 @@ from pathlib import Path
 from colvi_edge.acquisition import OPEN_FLAGS, RAW_SUFFIXES, is_raw_name
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.folder import open_results
+from colvi_edge.outputs.named import is_named_file
 from colvi_edge.outputs.names import is_output_name
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.printable import counted
@@ -78,8 +79,9 @@ def find_jobs(
     """Return a job for each file named and each raw file below each folder named, in order.
 
     Args:
-        paths: files, and links to them, are taken whatever their name is; folders are searched, links in
-            them are not followed, and hidden, temporary and our own files are passed over.
+        paths: files, and links to them, are taken whatever their name is, but for our own, which a shell
+            names among others; folders are searched, links in them are not followed, and hidden, temporary
+            and our own files are passed over.
         output_dir: gets the results, folders mirrored; None leaves them beside the raw files.
         tell: takes, in a sentence, what was passed over and may be missed.
 
@@ -88,7 +90,13 @@ def find_jobs(
     """
     jobs: dict[Path, Job] = {}
     seen = _Seen()
-    paths = list(paths)
+    named = list(paths)
+    paths = [path for path in named if not _is_ours(path)]
+    ours = f"{counted(len(named) - len(paths), 'file')} of ours"
+    if named and not paths:
+        raise UsageError(
+            f"found only {ours}: results, pages, tables; name raw files or folders that hold them"
+        )
     top = _common(_real_roots(paths, output_dir))
     for path in paths:
         if not path.exists():
@@ -104,6 +112,10 @@ def find_jobs(
     if not jobs:
         raise UsageError(_nothing_found(paths, seen))
     _refuse_collisions(jobs.values())
+    if paths != named:
+        tell(
+            f"{ours} {'was' if len(named) - len(paths) == 1 else 'were'} passed over: results, pages, tables"
+        )
     if seen.links:
         tell(f"{seen.words_of_links()}; what they lead to is diagnosed where you name it")
     return list(jobs.values())
@@ -121,12 +133,27 @@ def places_of(paths: Iterable[Path], output_dir: Path | None = None) -> tuple[Pa
     return top, outermost
 
 
+def folders_of(paths: Iterable[Path], output_dir: Path | None = None) -> list[Path]:
+    """Return the folders that `places_of` tells of, as they were named."""
+    named = [output_dir] if output_dir else list(map(_root, paths))
+    real = {os.path.realpath(folder): folder for folder in reversed(named)}
+    outermost = {place for place in real if not any(_is_below(place, other) for other in real)}
+    return [real[place] for place in dict.fromkeys(map(os.path.realpath, named)) if place in outermost]
+
+
 def _is_below(place: str, other: str) -> bool:
-    return place != other and (other == os.curdir or place.startswith(f"{other}/"))
+    return place != other and (other == os.curdir or place.startswith(f"{other.rstrip('/')}/"))
 
 
 def _root(path: Path) -> Path:
     return path if path.is_dir() else path.parent
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file is one of ours by its name, or a page, table or record by its content."""
+    if is_raw_name(path.name) or not path.is_file():
+        return False
+    return is_output_name(path.name) or is_named_file(path)
 
 
 def _real_roots(paths: Iterable[Path], output_dir: Path | None) -> list[str]:

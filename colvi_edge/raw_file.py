@@ -89,6 +89,7 @@ class Outcome(Generic[File]):
         image_key: which image of a file that holds several; else "".
         stands: the result of the same content that an error left as it was.
         replaced: what stood before was another result; its sidecar is now `X.colvi.prev.json`.
+        gone: how many results of other content an error took the place of; their sidecars likewise.
     """
 
     job: File
@@ -96,6 +97,7 @@ class Outcome(Generic[File]):
     image_key: str = ""
     stands: Sidecar | Index | None = None
     replaced: bool = False
+    gone: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.progress import (
@@ -71,7 +72,13 @@ def _described() -> TextColumn:
 
 
 def show(
-    outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool, with_report: bool = True
+    outcomes: Iterable[Outcome[Job]],
+    total: int,
+    folders: Sequence[Path],
+    *,
+    as_json: bool,
+    with_report: bool = True,
+    goes_on: str = "",
 ) -> list[Outcome[Job]]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them.
 
@@ -80,8 +87,10 @@ def show(
     Args:
         outcomes: as they are written.
         total: how many files there are.
+        folders: in and below which results lie, as they were named.
         as_json: print JSON.
         with_report: say how to see all results on one page.
+        goes_on: what to say, after Ctrl-C, of the way to the rest.
     """
     done: list[Outcome[Job]] = []
     files = 0
@@ -98,11 +107,13 @@ def show(
                 done.append(_without_patches(outcome))
     except KeyboardInterrupt:
         if not as_json:
-            _print_all(done, with_report)
+            _print_all(done, folders, with_report)
         error_console().print(f"Interrupted: {files} of {total} files done.")
+        if goes_on and files < total:
+            error_console().print(shown(goes_on))
         raise
     if not as_json:
-        _print_all(done, with_report)
+        _print_all(done, folders, with_report)
     _print_notes(done)
     return done
 
@@ -132,6 +143,13 @@ def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
         was, it, them = ("was", "it was", "it") if replaced == 1 else ("were", "they were", "them")
         say(
             f"{counted(replaced, 'result')} {was} replaced; what {it} lies beside {them} as "
+            f"X{OutputKind.PREVIOUS.value}"
+        )
+    if gone := sum(outcome.gone for outcome in outcomes):
+        were, records = ("was", "its record lies") if gone == 1 else ("were", "their records lie")
+        are, files = ("is", "the raw file") if gone == 1 else ("are", "the raw files")
+        say(
+            f"{counted(gone, 'result')} {were} of other content and {are} gone; {records} beside {files} as "
             f"X{OutputKind.PREVIOUS.value}"
         )
     if standing := sum(outcome.stands is not None for outcome in outcomes):
@@ -172,10 +190,10 @@ def _record(outcome: Outcome[Job]) -> Sidecar | Index | ErrorRecord:
     return error_record(outcome.job.raw.name, outcome.result, outcome.image_key)
 
 
-def _print_all(outcomes: list[Outcome[Job]], with_report: bool) -> None:
+def _print_all(outcomes: list[Outcome[Job]], folders: Sequence[Path], with_report: bool) -> None:
     console = wide_console()
     print_outcomes(console, outcomes)
-    print_places(console, outcomes, with_report=with_report)
+    print_places(console, outcomes, folders, with_report=with_report)
     console.print(RESEARCH_USE_ONLY, style="dim")
 
 

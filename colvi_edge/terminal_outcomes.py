@@ -5,6 +5,7 @@ A row keeps what is its own. What is said of many images is said once below, wit
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.text import Text
@@ -22,6 +23,7 @@ OUTCOMES = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected":
 _HEADS = ("image", "diagnosis", "score (100\n= control)", "control\nvotes", "patient\nvotes", "tie")
 _NUMBERS = (2, 3, 4, 5)
 _INDENT = 4
+_REPORTS = 3  # commands to copy; of more nobody copies each
 
 _Said = dict[str, list[str]]
 """Names of the images of which the same words are said."""
@@ -65,19 +67,31 @@ def print_outcomes(console: PrintableConsole, outcomes: Sequence[Outcome[Job]]) 
     console.print(f"\n{counted(len(rows), 'image')}{': ' if counts else ''}{counts}")
 
 
-def print_places(console: PrintableConsole, outcomes: Sequence[Outcome[Job]], *, with_report: bool) -> None:
-    """Print where the results are that were written, and how to see all on one page."""
+def print_places(
+    console: PrintableConsole, outcomes: Sequence[Outcome[Job]], folders: Sequence[Path], *, with_report: bool
+) -> None:
+    """Print where the results are that were written, and how to see all on one page.
+
+    Args:
+        console: to print on.
+        outcomes: of all images.
+        folders: in and below which results lie, as they were named.
+        with_report: say how to see them on one page.
+    """
     jobs = [outcome.job for outcome in outcomes if isinstance(outcome.result, Sidecar)]
     if not jobs:
         return
-    top = common_folder(job.folder for job in jobs)
     beside = all(job.folder == job.raw.parent for job in jobs)
     files = "the raw file" if len(set(jobs)) == 1 else "the raw files"
-    where = f"beside {files} in {shown(top)}" if beside else f"in {shown(top)}"
-    console.print(f"{counted(len(jobs), 'result')} {where}", soft_wrap=True)
-    if with_report:
-        console.print("All results of the folder on one page, with the score of each sample over time:")
-        print_command(console, ["colvi-edge", "report", top])
+    words = [counted(len(jobs), "result"), *([f"beside {files}"] if beside else [])]
+    if len(folders) == 1:  # of several the common folder may be one that nobody named, such as /
+        words.append(f"in {shown(common_folder(job.folder for job in jobs))}")
+    console.print(" ".join(words), soft_wrap=True)
+    if with_report and 0 < len(folders) <= _REPORTS:
+        one = "the folder" if len(folders) == 1 else "each folder"
+        console.print(f"All results of {one} on one page, with the score of each sample over time:")
+        for folder in folders:
+            print_command(console, ["colvi-edge", "report", str(folder)])
 
 
 def _row(outcome: Outcome[Job]) -> _Row:
@@ -90,7 +104,12 @@ def _row(outcome: Outcome[Job]) -> _Row:
     remarks = {flag.name.replace("_", " "): printable_name(flag.words) for flag in result.quality}
     if isinstance(outcome.result, Kept):
         model = printable_name(f"{result.model.name} {result.model.version}")
-        remarks = {"kept": f"As {model} judged it before.", **remarks}
+        words = (
+            f"As {model} judged it before."
+            if outcome.result.is_other_model
+            else "This model judged it before."
+        )
+        remarks = {"kept": words, **remarks}
     if result.votes is None:
         return _Row(name, "rejected", [""] * len(_NUMBERS), remarks)
     votes = [str(n) for n in (result.votes.control, result.votes.patient, result.votes.tie)]

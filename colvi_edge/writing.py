@@ -5,7 +5,7 @@ was found out once is not lost to a wrong option, a full disk or a share that we
 """
 
 from collections.abc import Callable, Sequence
-from typing import Generic
+from typing import Generic, NamedTuple
 
 from colvi_edge.acquisition import Provenance, Refused
 from colvi_edge.choices import OverlayChoice
@@ -41,9 +41,21 @@ def write_result(judged: Judged, job: RawFile, overlay: OverlayChoice) -> result
         )
 
 
+class Recorded(NamedTuple):
+    """What stands after an error.
+
+    Attributes:
+        record: of the error; or the result of the same content, of which no file was touched.
+        gone: how many results of other content stood there.
+    """
+
+    record: Sidecar | Index | ErrorRecord
+    gone: int = 0
+
+
 def write_error(
     error: ColviEdgeError, job: RawFile, key: str = "", source: Provenance | Image | None = None
-) -> Sidecar | Index | ErrorRecord:
+) -> Recorded:
     """Write why a raw file, or one image of it, has no result, unless one of the same content stands.
 
     Args:
@@ -51,9 +63,6 @@ def write_error(
         job: the raw file.
         key: of the image; "" for the file itself.
         source: the raw file as it was read; None where it was not.
-
-    Returns:
-        The error record; or the result that stands, of which no file was touched.
 
     Raises:
         BlockedRecordError: a folder has the name of the record.
@@ -64,19 +73,19 @@ def write_error(
     with job.results() as folder_fd:
         left = stands(folder_fd, job.name, key, content)
         if left is not None:
-            return left
+            return Recorded(left)
         record = error_record(job.name, error, key, source)
         told = read_record(ErrorRecord, record_name(job.name, record.status, key), folder_fd)
     if key and told is not None and (told.error, told.image) == (record.error, record.image):
-        return told  # so that the index above it stays, too
-    _record(record, job, lambda image: image.status != "error" and content.may_be_of(image.image))
-    return record
+        return Recorded(told)  # so that the index above it stays, too
+    gone = _record(record, job, lambda image: image.status != "error" and content.may_be_of(image.image))
+    return Recorded(record, gone)
 
 
-def _record(record: ErrorRecord, job: RawFile, stays: Callable[[Sidecar | ErrorRecord], bool]) -> None:
+def _record(record: ErrorRecord, job: RawFile, stays: Callable[[Sidecar | ErrorRecord], bool]) -> int:
     try:
         with job.results() as folder_fd:
-            result.write_error(folder_fd, job.name, record, job.confirm, stays)
+            return result.write_error(folder_fd, job.name, record, job.confirm, stays)
     except BlockedOutputError as error:
         raise BlockedRecordError(str(error)) from error
 
@@ -144,11 +153,12 @@ class Writing(Generic[File]):
         self, job: File, error: ColviEdgeError, key: str, source: Provenance | Image | None
     ) -> Outcome[File]:
         try:
-            left = write_error(error, job, key, source)
+            left, gone = write_error(error, job, key, source)
         except ColviEdgeError as worse:
             self._trouble = worse
             return Outcome(job, worse, key)
-        return Outcome(job, error, key, stands=None if isinstance(left, ErrorRecord) else left)
+        stands = None if isinstance(left, ErrorRecord) else left
+        return Outcome(job, error, key, stands=stands, gone=gone)
 
     def _index(self, job: File, source: Provenance | Image) -> Outcome[File]:
         """Write the index of a file all of whose images were seen, if it can be true."""

@@ -587,3 +587,34 @@ def test_no_index_lists_a_result_of_other_content(
     now = json.loads(after["day.lif.0002-second.colvi.json"])
     assert now["image"]["sha256"] == sha256(after["day.lif"]).hexdigest()
     assert after["day.lif.0002-second.colvi.prev.json"] == before["day.lif.0002-second.colvi.json"]
+
+
+# --- what is of other content goes, and that is said
+
+
+@pytest.mark.parametrize(
+    ("raw", "words", "previous"),
+    [
+        ("good.tif", "1 result was of other content and is gone; its record lies beside the raw file as ", 1),
+        (
+            "day.lif",
+            "2 results were of other content and are gone; their records lie beside the raw files as ",
+            2,
+        ),
+    ],
+)
+def test_a_good_result_of_a_file_that_broke_is_told_of(
+    folder: Path, run: Run, raw: str, words: str, previous: int
+) -> None:
+    """Its pictures and tables go, as they show something else; once, and its record stays."""
+    data = (folder / raw).read_bytes()
+    (folder / raw).write_bytes(data[: len(data) // 2])
+
+    code, _, err = run("run", folder / raw, "--bundle", "demo")
+
+    assert code == 1
+    assert f"{words}X.colvi.prev.json" in " ".join(err.split())
+    assert len(list(folder.glob(f"{raw}*.colvi.prev.json"))) == previous
+    assert not list(folder.glob(f"{raw}*.colvi.png"))
+    _, _, err = run("run", folder / raw, "--bundle", "demo")
+    assert "gone" not in err

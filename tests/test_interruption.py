@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from colvi_edge.interruption import interruptible
+from colvi_edge.outputs import atomic
 from colvi_edge.simulate import simulate_projection, write_imagej
 from tests.tools.leica import Series, container
 
@@ -60,6 +62,33 @@ def test_ctrl_c_counts_what_is_done(images: Path, how: list[str]) -> None:
     assert all(json.loads(result.read_text())["status"] == "ok" for result in results)
     assert len(list(images.glob("*.colvi.png"))) == len(results)
     assert not list(images.glob(".colvi-*"))
+    assert "The same command with --stale goes on with the rest" in said
+
+    before = {result: result.read_bytes() for result in results}
+    command = started(RUN, "run", images, "--bundle", "demo", *how, "--stale")
+    command.communicate(timeout=60)
+    assert command.returncode == 0
+    assert len(list(images.glob("*.colvi.json"))) == FILES
+    assert {result: result.read_bytes() for result in results} == before
+
+
+def test_ctrl_c_while_the_command_line_is_loaded_is_no_bug() -> None:
+    """In the midst of its imports, of which next to none stand before the guard; the script begins there."""
+    code = (
+        "import sys\n"
+        "class Stopped:\n"
+        "    def find_spec(name, path, target=None):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stopped)\n"
+        "import runpy\n"
+        "runpy.run_module('colvi_edge', run_name='__main__')"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+    project = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    assert 'colvi-edge = "colvi_edge.__main__:main"' in project.splitlines()
 
 
 def test_ctrl_c_amid_a_container_leaves_no_index(tmp_path: Path) -> None:
@@ -99,6 +128,21 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
 
     assert process.returncode == -signal.SIGINT
     assert said == "\nEnding after the image in hand; Ctrl-C again ends at once.\n"
+
+
+def test_what_a_killed_run_left_goes_with_a_later_one(
+    images: Path, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the folders that it writes into, when it is an hour old; here at once."""
+    for place in (images / "sub", images):
+        place.mkdir(exist_ok=True)
+        (place / ".colvi-1-a.tmp").touch()
+
+    assert run("run", images / "00.tif", "--bundle", "demo")[0] == 0
+    assert len(list(images.rglob(".colvi-*.tmp"))) == 2
+    monkeypatch.setattr(atomic, "_LEFT_S", 0.0)
+    assert run("run", images / "00.tif", "--bundle", "demo")[0] == 0
+    assert list(images.rglob(".colvi-*.tmp")) == [images / "sub" / ".colvi-1-a.tmp"]
 
 
 def test_without_an_interruption_ctrl_c_is_as_it_was() -> None:

@@ -96,3 +96,22 @@ def test_no_link_no_word(tmp_path: Path) -> None:
     find_jobs([tmp_path], tell=told.append)
 
     assert told == []
+
+
+def test_what_a_shell_names_of_ours_is_passed_over(tmp_path: Path) -> None:
+    """Results by their names, tables and pages by what they hold; others are taken, whatever their name."""
+    ours = {
+        "x.tif.colvi.png": b"",
+        "x.tif.colvi.json": b"{",
+        "r.html": b"<title>colvi-edge report: x</title>",
+    }
+    for name, content in {"x.tif": b"", "picture": b"path,status", **ours}.items():
+        (tmp_path / name).write_bytes(content)
+    told: list[str] = []
+
+    jobs = find_jobs(sorted(tmp_path.iterdir()), tell=told.append)
+
+    assert [job.name for job in jobs] == ["picture", "x.tif"]
+    assert told == ["3 files of ours were passed over: results, pages, tables"]
+    with pytest.raises(UsageError, match=r"found only 1 file of ours: .*; name raw files or folders"):
+        find_jobs([tmp_path / "r.html"])

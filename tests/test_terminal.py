@@ -78,9 +78,9 @@ def test_an_interruption_shows_what_was_done(capsys: pytest.CaptureFixture[str])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        show(outcomes(), 3, as_json=False)
+        show(outcomes(), 3, [Path("day")], as_json=False, goes_on="Say --stale.")
 
     printed = capsys.readouterr()
     assert "is empty (0 bytes)" in printed.out
     assert "1 image: 1 error" in printed.out
-    assert "Interrupted: 1 of 3 files done." in printed.err
+    assert printed.err == "Interrupted: 1 of 3 files done.\nSay --stale.\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colvi_edge.cli.options import DryRunOption, consent, option
+from colvi_edge.cli.options import DryRunOption, consent, option, refuse_place
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import counted, printable_lines, printable_name
 
@@ -30,7 +30,7 @@ def table(
             of="table",
             metavar="FILE",
             dir_okay=False,
-            help="Where to write it; without it to standard output.",
+            help="Where to write it; without it to standard output. What is no table is not overwritten.",
         ),
     ] = None,
 ) -> None:
@@ -41,14 +41,23 @@ def table(
     result_id, created, raw_sha256, error_kind and error_message.
     """
     from colvi_edge.outputs.folder import write_file
+    from colvi_edge.outputs.named import Named
     from colvi_edge.report.listing import list_results
 
+    refuse_place("--output", Named.TABLE, output)
     found = list_results(folder)
     if output:
         write_file(output, found.table)
         typer.echo(printable_name(f"{counted(found.images, 'image')}: {output}"))
     else:
         typer.echo(printable_lines(found.table.decode()), nl=False)
+    if found.bereft:
+        others = ", ..." if len(found.bereft) > 1 else ""
+        words = (
+            f"in the table, though the raw file is gone: {counted(len(found.bereft), 'image')} "
+            f"({found.bereft[0]}{others})"
+        )
+        typer.echo(printable_name(words), err=True)
     if found.unread:
         words = (
             f"left out of the table: {counted(found.unread, 'record')}, damaged, of another version, or in "

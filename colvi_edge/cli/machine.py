@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.cli.options import BundleOption, ChannelsOption, JsonOption, option, roles_of, several_of
+from colvi_edge.cli.options import (
+    BundleOption,
+    ChannelsOption,
+    JsonOption,
+    option,
+    refuse_place,
+    roles_of,
+    several_of,
+)
 
 
 def bench(
@@ -79,7 +87,10 @@ def bench(
     """
     from colvi_edge.bench.command import bench as measure
     from colvi_edge.bench.measure import Wishes
+    from colvi_edge.outputs.named import Named
 
+    refuse_place("--json", Named.RECORD, json)
+    refuse_place("--html", Named.PAGE, html)
     wishes = Wishes(
         image=image,
         channels=roles_of(channels),

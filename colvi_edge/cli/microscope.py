@@ -25,12 +25,17 @@ from colvi_edge.cli.options import (
     numbers_of,
     open_for,
     option,
-    refuse_name,
+    refuse_place,
     replace_of,
     roles_of,
 )
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
 from colvi_edge.printable import counted, printable_name
+
+_GOES_ON = (
+    "The same command with --stale goes on with the rest: it leaves what this model judged, and judges what "
+    "is new, what failed, and what another model judged."
+)
 
 
 def run(
@@ -93,24 +98,24 @@ def run(
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
     from colvi_edge.interruption import interruptible
-    from colvi_edge.jobs import find_jobs, places_of
+    from colvi_edge.jobs import find_jobs, folders_of, places_of
     from colvi_edge.outputs import table
-    from colvi_edge.outputs.folder import check_writable, write_table
+    from colvi_edge.outputs.folder import check_writable, clear_leftovers, write_table
+    from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.terminal import show, show_standing
 
-    for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv), ("--report", report)):
-        refuse_name(name, path)
+    refuse_place("--result-csv", Named.TABLE, result_csv)
+    refuse_place("--omero-csv", Named.TABLE, omero_csv)
+    refuse_place("--report", Named.REPORT, report)
     options = (roles_of(channels), Limits.named(numbers_of(limit)), overlay, replace_of(stale, again))
     jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
     page = None
     if report:
-        from colvi_edge.report.page import refuse_other_page
         from colvi_edge.report.report import Report
 
         top, places = places_of(images, output_dir)
         page = Report(top, report, sample=sample, places=places)
-        refuse_other_page(report)
     opened = open_bundle(bundle)
     if dry_run:
         from colvi_edge.rehearsal import rehearse
@@ -125,10 +130,16 @@ def run(
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
         with interruptible() as is_stopped:
             outcomes = show(
-                process(diagnoser, jobs, is_stopped), len(jobs), as_json=json, with_report=page is None
+                process(diagnoser, jobs, is_stopped),
+                len(jobs),
+                folders_of(images, output_dir),
+                as_json=json,
+                with_report=page is None,
+                goes_on="" if again else _GOES_ON,
             )
     show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
+    clear_leftovers(folders.values())
     unread = 0
     if result_csv:
         unread = write_table(result_csv, folders, table.result_csv)

@@ -7,6 +7,7 @@ import typer
 
 from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
 from colvi_edge.errors import UsageError
+from colvi_edge.outputs.named import Named, refuse_other
 
 if TYPE_CHECKING:
     from colvi_edge.bundle import Bundle
@@ -42,7 +43,14 @@ def _put_in(name: str, settings: dict[str, Any]) -> str:
 
 def html_option(command: str) -> Any:
     """Return --html of a command that evaluates."""
-    return option("--html", of=command, dir_okay=False, help="Also write a page with plots.")
+    return option(
+        "--html", of=command, dir_okay=False, callback=_is_for_page, help="Also write a page with plots."
+    )
+
+
+def _is_for_page(html: Path | None) -> Path | None:
+    refuse_place("--html", Named.PAGE, html)
+    return html
 
 
 def network_option(command: str) -> Any:
@@ -170,7 +178,11 @@ LimitOption = Annotated[
 ]
 StaleOption = Annotated[
     bool,
-    option("--stale", help="Judge anew what another model judged; keep the results of this one."),
+    option(
+        "--stale",
+        help="Leave what this model judged, also to go on after Ctrl-C; judge what another one judged, what "
+        "failed and what is new.",
+    ),
 ]
 AgainOption = Annotated[
     bool,
@@ -223,13 +235,15 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
         return open_engine(bundle, engine, precision, tell)
 
 
-def refuse_name(option: str, path: Path | None) -> None:
-    """Refuse a file to be written that is called like a raw file or a result, which it might replace."""
+def refuse_place(option: str, kind: Named, path: Path | None) -> None:
+    """Refuse a file to be written that is called like a raw file or a result, or would replace another's."""
     from colvi_edge.acquisition import is_raw_name
     from colvi_edge.outputs.names import is_output_name
 
     if path and (is_raw_name(path.name) or is_output_name(path.name)):
         raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")
+    if path:
+        refuse_other(kind, path)
 
 
 def roles_of(channels: str | None) -> list[str] | None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_temporary_name
 
+_LEFT_S = 3600.0
+
 
 @contextmanager
 def open_folder(path: Path) -> Iterator[int]:
@@ -164,6 +166,26 @@ def remove(folder_fd: int, name: str) -> None:
     with suppress(FileNotFoundError, IsADirectoryError):
         os.unlink(name, dir_fd=folder_fd)
         os.fsync(folder_fd)
+
+
+def remove_leftovers(folder_fd: int) -> int:
+    """Remove what writers that were killed left unfinished; return how many files went.
+
+    What is old is told by the folder's own time, not by ours, as the clock of a share may be another: the
+    file was last written or renamed an hour before the folder last changed, and no result takes an hour.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    removed = 0
+    old = os.fstat(folder_fd).st_mtime - _LEFT_S
+    for name in filter(is_temporary_name, os.listdir(folder_fd)):
+        with suppress(OSError):  # it is gone, or the folder is read-only
+            status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode) and max(status.st_mtime, status.st_ctime) < old:
+                os.unlink(name, dir_fd=folder_fd)
+                removed += 1
+    return removed
 
 
 def refuse_blocked(folder_fd: int, names: Iterable[str]) -> None:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from colvi_edge.errors import BlockedOutputError, OutputError
 from colvi_edge.outputs import table
-from colvi_edge.outputs.atomic import Drafts, open_folder, write_atomically
+from colvi_edge.outputs.atomic import Drafts, open_folder, remove_leftovers, write_atomically
 from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import Index, Sidecar
@@ -63,6 +63,13 @@ def write_file(path: Path, data: bytes) -> None:
     """
     with open_results(path.parent) as folder_fd:
         write_atomically(folder_fd, path.name, data)
+
+
+def clear_leftovers(folders: Iterable[Path]) -> None:
+    """Remove what killed writers left in folders that results were written into, where that is possible."""
+    for folder in folders:
+        with suppress(OSError), open_folder(folder) as folder_fd:
+            remove_leftovers(folder_fd)
 
 
 def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | None:

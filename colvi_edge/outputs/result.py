@@ -178,7 +178,7 @@ def write_error(
     record: ErrorRecord,
     confirm: Callable[[], None],
     stays: Callable[[Sidecar | ErrorRecord], bool] = lambda _: False,
-) -> None:
+) -> int:
     """Write why a raw file, or one image of it, has no result; what had one before keeps its sidecar aside.
 
     Args:
@@ -188,6 +188,9 @@ def write_error(
         confirm: as for `write_result`.
         stays: asked of the records of a file's images whether they are right, though it has no index of them.
 
+    Returns:
+        How many results are gone, whose sidecars lie aside now.
+
     Raises:
         OSError: the record cannot be written.
     """
@@ -196,13 +199,14 @@ def write_error(
     if key:
         remove(folder_fd, output_name(raw_name, OutputKind.SIDECAR))
     names = _names(raw_name, key)
-    _retire(folder_fd, names)
+    gone = int(_retire(folder_fd, names))
     _remove_all(folder_fd, names, but={OutputKind.ERROR, OutputKind.PREVIOUS})
     if not key and raw_name.lower().endswith(".lif"):
         for image in _images(folder_fd, raw_name, stays):
-            _retire(folder_fd, image)
+            gone += _retire(folder_fd, image)
             _remove_all(folder_fd, image, but={OutputKind.PREVIOUS})
     write_atomically(folder_fd, names[OutputKind.ERROR], to_json(record), confirm)
+    return gone
 
 
 def write_index(folder_fd: int, raw_name: str, index: Index, confirm: Callable[[], None]) -> None:
@@ -234,13 +238,15 @@ def _remove_all(
             remove(folder_fd, names[kind])
 
 
-def _retire(folder_fd: int, names: Mapping[OutputKind, str]) -> None:
-    """Let the sidecar of a result, if there is one, stay as that of the previous result."""
+def _retire(folder_fd: int, names: Mapping[OutputKind, str]) -> bool:
+    """Let the sidecar of a result stay as that of the previous result; return whether there was one."""
     sidecar, previous = names[OutputKind.SIDECAR], names[OutputKind.PREVIOUS]
     if read_sidecar(sidecar, folder_fd) is not None:
         with suppress(IsADirectoryError):  # what is in the way there must not keep the truth from being told
             os.rename(sidecar, previous, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             os.fsync(folder_fd)
+            return True
+    return False
 
 
 def _is_spoilt_index(folder_fd: int, raw_name: str) -> bool:

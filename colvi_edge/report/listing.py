@@ -1,5 +1,6 @@
 """Every result below a folder as one table."""
 
+import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
 from colvi_edge.outputs.table import folder_csv, folder_row
-from colvi_edge.printable import unambiguous_name
+from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.gather import records_below
 
 
@@ -22,15 +23,19 @@ class Listing(NamedTuple):
         table: as CSV, a row for each image, by path.
         images: how many there are.
         unread: how many records are none of this version or cannot be read, and folders cannot be listed.
+        bereft: paths of the images whose raw file is gone: others of their folder lie beside their results.
     """
 
     table: bytes
     images: int
     unread: int
+    bereft: list[str]
 
 
 class _Row(NamedTuple):
     created: datetime
+    folder: str
+    has_raw: bool
     cells: tuple[object, ...]
 
 
@@ -42,6 +47,7 @@ def list_results(folder: Path) -> Listing:
     """
     unlisted: list[OSError] = []
     rows: dict[str, _Row] = {}
+    there: dict[str, set[str]] = {}
     unread = 0
     try:
         with open_folder(folder) as folder_fd:
@@ -54,7 +60,11 @@ def list_results(folder: Path) -> Listing:
                     path = unambiguous_name(f"{below}/{label}" if below else label)
                     # A result and an error of one image stand side by side only where something broke off.
                     if path not in rows or rows[path].created < record.created:
-                        rows[path] = _Row(record.created, folder_row(path, record))
+                        if below not in there:
+                            names = os.listdir(here)  # noqa: PTH208 - of a descriptor
+                            there[below] = set(map(printable_name, names))
+                        has_raw = record.image.name in there[below]
+                        rows[path] = _Row(record.created, below, has_raw, folder_row(path, record))
     except OSError as error:
         raise UsageError(
             f"{folder} cannot be listed: {error.strerror}; give a folder with results"
@@ -64,7 +74,10 @@ def list_results(folder: Path) -> Listing:
             f"found no result below {folder}; diagnose its images first (colvi-edge run), or name the folder "
             "that --output-dir put the results into"
         )
-    return Listing(folder_csv(_in_order(rows)), len(rows), unread + len(unlisted))
+    # Where no raw file lies beside a result they may all lie elsewhere, as with --output-dir.
+    with_raws = {row.folder for row in rows.values() if row.has_raw}
+    bereft = [path for path in sorted(rows) if not rows[path].has_raw and rows[path].folder in with_raws]
+    return Listing(folder_csv(_in_order(rows)), len(rows), unread + len(unlisted), bereft)
 
 
 def _in_order(rows: dict[str, _Row]) -> Iterable[tuple[object, ...]]:

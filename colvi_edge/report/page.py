@@ -5,14 +5,10 @@ name holds could not act even if it came to stand among the tags, which it does 
 """
 
 import base64
-import errno
 import hashlib
 import html
-import os
-import stat
 from collections.abc import Mapping
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -20,16 +16,10 @@ import orjson
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.diagnosis import BANDS
-from colvi_edge.errors import UsageError
-
-TITLE = "colvi-edge report: "
-"""What a page's title begins with, in every version: by it a page is known as ours."""
+from colvi_edge.outputs.named import REPORT_TITLE
 
 _SCRIPTS = ("elements.js", "models.js", "gallery.js", "trend.js", "viewer.js", "page.js")
 """Make one script, in this order: the last one begins, once everything is there."""
-
-_START_BYTES = 4096  # more than whatever stands before the title
-_OTHER_NAME = "give the page another name, or move that file away"
 
 _UNSAFE_IN_SCRIPT = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 """What could end a script element, begin a comment in it, or end a line of it."""
@@ -50,45 +40,13 @@ def render(data: Mapping[str, Any]) -> bytes:
     )
     page = Template(_source("page.html")).substitute(
         policy=policy,
-        title=html.escape(f"{TITLE}{data['folder']}"),
+        title=html.escape(f"{REPORT_TITLE}{data['folder']}"),
         intended_use=html.escape(RESEARCH_USE_ONLY),
         style=style,
         data=known.translate(_UNSAFE_IN_SCRIPT),
         script=script,
     )
     return page.encode()
-
-
-def refuse_other_page(page: str | Path, folder_fd: int | None = None) -> None:
-    """Refuse to put a report in the place of a file that is none of ours.
-
-    An empty file goes, and a link, whose target stays as it is; a folder is left to who writes.
-
-    Args:
-        page: its path, or its name in the folder of a descriptor.
-        folder_fd: that descriptor.
-
-    Raises:
-        UsageError: another file has the name.
-    """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        handle = os.open(page, flags, dir_fd=folder_fd)
-        try:
-            kind = os.fstat(handle).st_mode
-            start = os.read(handle, _START_BYTES) if stat.S_ISREG(kind) else None
-        finally:
-            os.close(handle)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return
-        raise UsageError(f"{page} cannot be looked at: {error.strerror}; {_OTHER_NAME}") from error
-    if start is None:
-        ours = stat.S_ISDIR(kind)
-    else:
-        ours = start == b"" or f"<title>{html.escape(TITLE)}".encode() in start
-    if not ours:
-        raise UsageError(f"{page} is no report of colvi-edge and would be overwritten; {_OTHER_NAME}")
 
 
 def _source(name: str) -> str:

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.atomic import open_folder
 from colvi_edge.outputs.folder import write_file
+from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.printable import printable_name
 from colvi_edge.report import check_page_name
 from colvi_edge.report.entries import Entry, link
 from colvi_edge.report.gather import Gatherer
-from colvi_edge.report.page import refuse_other_page, render
+from colvi_edge.report.page import render
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.report.thumbnails import Thumbnails
 
@@ -94,7 +95,7 @@ class Report:
                 on a name, or what stands in the page's place is no report.
             OutputError: the page cannot be written.
         """
-        refuse_other_page(self._page)
+        refuse_other(Named.REPORT, self._page)
         try:
             with open_folder(self._folder) as folder_fd:
                 page, images = self.render(folder_fd)

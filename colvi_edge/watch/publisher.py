@@ -17,7 +17,7 @@ from pathlib import Path
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.atomic import write_atomically
 from colvi_edge.outputs.folder import explained, open_results
-from colvi_edge.report.page import refuse_other_page
+from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.report.report import Report
 from colvi_edge.watch.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.messages import (
@@ -62,7 +62,7 @@ class Publisher:
             with self._places.results(wanted) as results:
                 page, _ = self._report.render(results.fileno())
             with self._parent(self._places, wanted) as parent:
-                refuse_other_page(self._page.name, parent)
+                refuse_other(Named.REPORT, self._page.name, parent)
                 write_atomically(parent, self._page.name, page, _confirm)
         except ColviEdgeError as error:
             return str(error)

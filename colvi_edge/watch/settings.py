@@ -6,6 +6,8 @@ from pathlib import Path
 
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.errors import UsageError
+from colvi_edge.outputs.named import Named, refuse_other
+from colvi_edge.outputs.names import is_output_name
 from colvi_edge.report import check_page_name
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.watch.messages import Mount, PublisherSettings, ScannerSettings, WorkerSettings
@@ -62,8 +64,8 @@ class WatchSettings:
         """Return the same with absolute paths, as children have another working directory.
 
         Raises:
-            UsageError: the metrics file lies where the supervisor opens nothing, the report cannot be what it
-                shall be, or everything would be judged again at each start.
+            UsageError: the metrics file lies where the supervisor opens nothing or would replace another, the
+                report cannot be what it shall be, or everything would be judged again at each start.
         """
         if self.anew is Replace.ALL and not self.once:
             raise UsageError(
@@ -81,6 +83,10 @@ class WatchSettings:
                 raise UsageError(
                     f"{metrics} lies in {folder}, which may be a share that hangs; put it elsewhere"
                 )
+        if metrics and is_output_name(metrics.name):
+            raise UsageError(f"--metrics {metrics}: is called like a result; choose another name")
+        if metrics:
+            refuse_other(Named.METRICS, metrics)
         bundle = self.bundle if self.bundle == "demo" else str(_absolute(Path(self.bundle)))
         return replace(self, root=root, output_dir=output_dir, metrics=metrics, report=report, bundle=bundle)
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from colvi_edge.bench.page import render
 from colvi_edge.bench.record import Record, read, timed, to_json
 from colvi_edge.errors import UsageError
+from colvi_edge.outputs.named import Named
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path, make_record: Callable[..., Record]) -> None:
@@ -16,6 +18,13 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path, make_record: Call
     (tmp_path / "bench.json").write_bytes(to_json(record))
 
     assert read(tmp_path / "bench.json") == record
+
+
+def test_record_and_page_are_known_as_ours(make_record: Callable[..., Record]) -> None:
+    """By their start; or they would not be replaced by the next ones."""
+    record = make_record()
+    for content, kind in ((to_json(record), Named.RECORD), (render(record).encode(), Named.PAGE)):
+        assert [known for known in Named if known.begins(content[:4096])] == [kind]
 
 
 def test_samples_and_summary_say_the_same() -> None:

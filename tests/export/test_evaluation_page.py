@@ -21,6 +21,7 @@ from colvi_edge.export.evaluation import (
     page,
 )
 from colvi_edge.export.evaluation.record import ComparisonRecord, Dataset, EvaluationRecord, Model
+from colvi_edge.outputs.named import Named
 
 EVIL = "<script>alert(1)</script>&\"'"
 MODEL = Model(name=EVIL, sha256="5" * 64, runtime=EVIL, precision="int8-cpu")
@@ -97,6 +98,11 @@ def several() -> ComparisonRecord:
 def html(request: pytest.FixtureRequest, one: EvaluationRecord, several: ComparisonRecord) -> str:
     """Return either page."""
     return page.render(one) if request.param == "one" else comparison_page.render(several)
+
+
+def test_the_page_is_known_as_ours(html: str) -> None:
+    """By its start; or it would not be replaced by the next one."""
+    assert [kind for kind in Named if kind.begins(html.encode()[:4096])] == [Named.PAGE]
 
 
 def test_the_page_needs_nothing_and_runs_nothing(html: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.outputs.atomic import open_folder, remove, write_atomically
+from colvi_edge.outputs.atomic import Aside, open_folder, remove, remove_leftovers, write_atomically
 from colvi_edge.outputs.names import is_temporary_name
 
 KILLS = 60
@@ -220,3 +220,25 @@ def test_only_a_folder_can_be_opened(tmp_path: Path) -> None:
         pass
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(folder_fd)
+
+
+def test_leftovers_go_when_they_are_old(tmp_path: Path, folder_fd: int) -> None:
+    """By the folder's time; what is written or put aside now stays, and so does what only looks alike."""
+    old = time.time() - 7200
+    for name in (".colvi-1-a.tmp", "x.tmp", "X.tif.colvi.json", ".colvi-1-target"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (old, old))
+    (tmp_path / ".colvi-2-link.tmp").symlink_to(tmp_path / "x.tmp")
+    (tmp_path / ".colvi-3-folder.tmp").mkdir()
+    before = set(names_in(tmp_path))
+
+    with Aside(folder_fd) as aside:
+        aside.put("X.tif.colvi.json")  # keeps the time of its writing
+        assert remove_leftovers(folder_fd) == 0
+        assert len(names_in(tmp_path)) == len(before)
+    before.remove("X.tif.colvi.json")
+    later = time.time() + 7200
+    os.utime(tmp_path, (later, later))
+
+    assert remove_leftovers(folder_fd) == 1
+    assert set(names_in(tmp_path)) == before - {".colvi-1-a.tmp"}

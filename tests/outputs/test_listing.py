@@ -12,7 +12,9 @@ import pytest
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.errors import UnsafeFileError
+from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import Image, Model, QualityFlag, Sidecar, as_plain, to_json
+from colvi_edge.printable import printable_name
 from colvi_edge.records import error_record
 
 MakeSidecar = Callable[..., Sidecar]
@@ -176,3 +178,21 @@ def test_no_result_no_table(tmp_path: Path, run: Run, there: bool) -> None:
     assert (code, out) == (2, "")
     assert ("found no result below" if there else "cannot be listed: No such file or directory") in err
     assert not (tmp_path / "all.csv").exists()
+
+
+def test_a_raw_file_that_is_gone_is_told_of(tmp_path: Path, make_sidecar: MakeSidecar, run: Run) -> None:
+    """Where others lie beside their results; where none does, the results may have gone elsewhere."""
+    here = (("a.tif", ""), ("b\n.tif", ""), ("x.lif", "0003-S"), ("x.lif", "0004-T"))
+    for folder, name, key in (*(("", *image) for image in here), ("out", "c.tif", "")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        record = make_sidecar([[0.9]], image=named(printable_name(name), key))
+        (tmp_path / folder / output_name(name, OutputKind.SIDECAR, key)).write_bytes(to_json(record))
+    (tmp_path / "a.tif").touch()
+    (tmp_path / "b\n.tif").touch()
+
+    code, out, err = run("table", tmp_path)
+
+    assert (code, len(rows(out))) == (0, 5)
+    assert err == "in the table, though the raw file is gone: 2 images (x.lif.0003-S, ...)\n"
+    (tmp_path / "x.lif").touch()
+    assert run("table", tmp_path)[2] == ""

@@ -27,22 +27,22 @@ EMPTY = QualityFlag(name="no_cells", severity="reject", words="No cells: the nuc
 HEAD = ["image", "diagnosis", "score (100 = control)", "control votes", "patient votes", "tie", "remarks"]
 
 
-def at(width: int, outcomes: Outcomes, *, told: bool = True) -> list[str]:
+def at(width: int, outcomes: Outcomes, folder: str = "day", *, told: bool = True) -> list[str]:
     """Return the lines of a terminal of so many columns; of a table alone, or with all that is told below."""
     terminal = Screen()
     console = PrintableConsole(file=terminal, width=width, highlight=False, emoji=False, color_system=None)
     print_outcomes(console, outcomes)
     if told:
-        print_places(console, outcomes, with_report=True)
+        print_places(console, outcomes, [Path(folder)], with_report=True)
     return [line.rstrip() for line in terminal.getvalue().split("\n")]
 
 
-def piped(outcomes: Outcomes) -> list[str]:
+def piped(outcomes: Outcomes, *folders: str) -> list[str]:
     """Return the lines that a pipe gets."""
     pipe = io.StringIO()
     console = PrintableConsole(file=pipe, width=10_000, highlight=False, emoji=False)
     print_outcomes(console, outcomes)
-    print_places(console, outcomes, with_report=True)
+    print_places(console, outcomes, [Path(folder) for folder in folders or ["day"]], with_report=True)
     return pipe.getvalue().split("\n")
 
 
@@ -173,13 +173,31 @@ def test_where_the_results_are(make_sidecar: MakeSidecar) -> None:
     beside = [outcome(f"P0{number}/x.tif", sidecar, folder) for number in (1, 2)]
     apart = [Outcome(Job(Path("x.tif"), Path("out/P01")), sidecar)]
 
-    for lines in (at(80, beside), piped(beside)):
+    for lines in (at(80, beside, folder), piped(beside, folder)):
         assert f"2 results beside the raw files in {folder}" in lines
         command = next(line for line in lines if line.startswith("colvi-edge report "))
         assert shlex.split(command) == ["colvi-edge", "report", folder]
         assert lines[lines.index(command) + 1] == ""
-    assert "1 result in out/P01" in at(80, apart)
+    assert "1 result in out/P01" in at(80, apart, "out")
     assert at(80, [outcome("x.tif", IncompleteFileError("x.tif: is empty"))])[-2:] == ["1 image: 1 error", ""]
+
+
+def test_the_folders_that_were_named_are_told(make_sidecar: MakeSidecar) -> None:
+    """One with results deeper down, several, or so many that nobody copies as many commands."""
+    sidecar = make_sidecar([[0.9]])
+    deep = [Outcome(Job(Path("mine/patient/x.tif"), Path("mine/patient")), sidecar)]
+    apart = [*deep, Outcome(Job(Path("/mnt/b/y.tif"), Path("/mnt/b")), sidecar)]
+
+    for lines in (at(80, deep, "mine"), piped(deep, "mine")):
+        assert "1 result beside the raw file in mine/patient" in lines
+        assert [line for line in lines if line.startswith("colvi-edge")] == ["colvi-edge report mine"]
+    lines = piped(apart, "mine", "/mnt/b")
+    assert "2 results beside the raw files" in lines
+    assert [line for line in lines if line.startswith("colvi-edge")] == [
+        "colvi-edge report mine",
+        "colvi-edge report /mnt/b",
+    ]
+    assert "colvi-edge" not in "".join(piped(apart, "mine", "/mnt/b", "c", "d"))
 
 
 def test_a_kept_result_has_its_row(make_sidecar: MakeSidecar) -> None:
@@ -197,7 +215,8 @@ def test_a_kept_result_has_its_row(make_sidecar: MakeSidecar) -> None:
         text = " ".join(" ".join(lines).split())
         assert "kept: 3 images" in text
         assert "a.tif" in text[: text.index("As lab model 0.9 judged it before.")]
-        assert "As colvi-edge synthetic demo model 1.0 judged it before." in text
+        assert "This model judged it before." in text
+        assert "As colvi-edge" not in text
         assert "5 images: 2 control, 2 patient, 1 error" in lines
         assert any(line.startswith("1 result beside the raw file in day") for line in lines)
     assert piped(outcomes)[1].split("\t") == ["a.tif", "control", "100.0", "1", "0", "0", "kept"]

@@ -97,7 +97,7 @@ def keys_of_all_lists(jobs: list[Job], sidecars: list[Sidecar], results: Path) -
     lines = io.StringIO()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.stdout", lines)
-        show(outcomes, len(jobs), as_json=True)
+        show(outcomes, len(jobs), [], as_json=True)
     told = [json.loads(line) for line in lines.getvalue().splitlines()]
     keys["json"] = [(one["path"], one["image"].get("key", "")) for one in told]
     top = os.open(results, os.O_RDONLY)

@@ -25,10 +25,10 @@ from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import Bundle
 from colvi_edge.diagnosis import BANDS, diagnose
 from colvi_edge.errors import OutputError, UsageError
+from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.report import report as report_module
 from colvi_edge.report.entries import DEMO_MODEL, entry, link
-from colvi_edge.report.page import refuse_other_page
 from colvi_edge.report.report import Contents, Report
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.report.thumbnails import SIDE_PX
@@ -495,7 +495,7 @@ def test_what_cannot_be_looked_at_is_not_overwritten(tmp_path: Path, monkeypatch
     with pytest.raises(
         UsageError, match="cannot be looked at: Permission denied; give the page another name"
     ):
-        refuse_other_page(tmp_path / "report.html")
+        refuse_other(Named.REPORT, tmp_path / "report.html")
 
 
 def test_a_folder_without_results_gets_no_page(tmp_path: Path) -> None:

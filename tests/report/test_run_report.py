@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.jobs import places_of
+from colvi_edge.jobs import folders_of, places_of
 from colvi_edge.simulate import simulate_projection, write_imagej
 
 Run = Callable[..., tuple[int, str, str]]
@@ -98,11 +98,20 @@ def test_places(tmp_path: Path) -> None:
     (tmp_path / "a" / "x.tif").touch()
     (tmp_path / "link").symlink_to(tmp_path / "c")
 
+    def folders(*names: str, output_dir: Path | None = None) -> list[str]:
+        found = folders_of([tmp_path / name for name in names], output_dir)
+        return [str(folder.relative_to(tmp_path)) for folder in found]
+
     def places(*names: str, output_dir: Path | None = None) -> tuple[Path, list[str]]:
         return places_of([tmp_path / name for name in names], output_dir)
 
     assert places("a") == (tmp_path / "a", ["."])
     assert places("a/x.tif", "a/b") == (tmp_path / "a", ["."])
     assert places("a/b", "a", "ab") == (tmp_path, ["a", "ab"])
+    assert folders("a/b", "ab", "a", "ab", "a/x.tif") == ["ab", "a"]
+    assert folders("link", "a/b", "c") == ["link", "a/b"]
+    assert folders_of([Path("x.tif"), Path("/")]) == [Path("/")]
+    assert folders_of([Path("x.tif")]) == [Path()]
+    assert folders("a", "c", output_dir=tmp_path / "out") == ["out"]
     assert places("link", "ab") == (tmp_path, ["ab", "c"])
     assert places("a", "c", output_dir=tmp_path / "out") == (tmp_path / "out", ["."])

@@ -514,7 +514,7 @@ def test_no_error_is_told_of_a_file_that_changed_meanwhile(
     write_imagej(root / "told.tif", culture)
     worker.work(root, "told.tif")
     file = alone(root, "told.tif")
-    assert isinstance(write_error(ChannelError("told.tif: no collagen"), file), Sidecar)
+    assert isinstance(write_error(ChannelError("told.tif: no collagen"), file).record, Sidecar)
     os.utime(root / "told.tif")
 
     with pytest.raises(ChangedFileError):
