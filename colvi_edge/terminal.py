@@ -29,9 +29,10 @@ from colvi_edge.printable import counted, printable_name, unambiguous_name
 from colvi_edge.records import error_record
 from colvi_edge.terminal_console import error_console, print_json, shown, wide_console
 from colvi_edge.terminal_findings import print_findings
-from colvi_edge.terminal_outcomes import print_outcomes, print_places
+from colvi_edge.terminal_outcomes import Asked, print_outcomes, print_places
 
 __all__ = [
+    "Asked",
     "error_console",
     "print_json",
     "progress",
@@ -71,7 +72,12 @@ def _described() -> TextColumn:
 
 
 def show(
-    outcomes: Iterable[Outcome[Job]], total: int, *, as_json: bool, with_report: bool = True
+    outcomes: Iterable[Outcome[Job]],
+    total: int,
+    *,
+    as_json: bool,
+    with_report: bool = True,
+    asked: Asked | None = None,
 ) -> list[Outcome[Job]]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them.
 
@@ -82,6 +88,7 @@ def show(
         total: how many files there are.
         as_json: print JSON.
         with_report: say how to see all results on one page.
+        asked: how the command was given.
     """
     done: list[Outcome[Job]] = []
     files = 0
@@ -98,11 +105,11 @@ def show(
                 done.append(_without_patches(outcome))
     except KeyboardInterrupt:
         if not as_json:
-            _print_all(done, with_report)
+            _print_all(done, with_report, asked)
         error_console().print(f"Interrupted: {files} of {total} files done.")
         raise
     if not as_json:
-        _print_all(done, with_report)
+        _print_all(done, with_report, asked)
     _print_notes(done)
     return done
 
@@ -172,9 +179,9 @@ def _record(outcome: Outcome[Job]) -> Sidecar | Index | ErrorRecord:
     return error_record(outcome.job.raw.name, outcome.result, outcome.image_key)
 
 
-def _print_all(outcomes: list[Outcome[Job]], with_report: bool) -> None:
+def _print_all(outcomes: list[Outcome[Job]], with_report: bool, asked: Asked | None) -> None:
     console = wide_console()
-    print_outcomes(console, outcomes)
+    print_outcomes(console, outcomes, asked)
     print_places(console, outcomes, with_report=with_report)
     console.print(RESEARCH_USE_ONLY, style="dim")
 

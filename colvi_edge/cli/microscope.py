@@ -29,11 +29,16 @@ from colvi_edge.cli.options import (
     replace_of,
     roles_of,
 )
+from colvi_edge.cli.variables import given, tell_variables, variables_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
 from colvi_edge.printable import counted, printable_name
 
+_JUDGING = ("bundle", "engine", "precision", "pixel_size_um", "limit", "overlay")
+"""Options that an image is judged by, but for the roles of its channels."""
+
 
 def run(
+    context: typer.Context,
     images: Annotated[
         list[Path],
         typer.Argument(
@@ -97,8 +102,9 @@ def run(
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import check_writable, write_table
     from colvi_edge.pipeline import Diagnoser, process
-    from colvi_edge.terminal import show, show_standing
+    from colvi_edge.terminal import Asked, show, show_standing
 
+    tell_variables(context)
     for name, path in (("--result-csv", result_csv), ("--omero-csv", omero_csv), ("--report", report)):
         refuse_name(name, path)
     options = (roles_of(channels), Limits.named(numbers_of(limit)), overlay, replace_of(stale, again))
@@ -125,7 +131,11 @@ def run(
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
         with interruptible() as is_stopped:
             outcomes = show(
-                process(diagnoser, jobs, is_stopped), len(jobs), as_json=json, with_report=page is None
+                process(diagnoser, jobs, is_stopped),
+                len(jobs),
+                as_json=json,
+                with_report=page is None,
+                asked=Asked(given(context, *_JUDGING), variables_of(context)),
             )
     show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
@@ -147,6 +157,7 @@ def run(
 
 
 def watch(
+    context: typer.Context,
     folder: FolderArgument,
     bundle: BundleOption,
     output_dir: OutputDirOption = None,
@@ -209,6 +220,7 @@ def watch(
     from colvi_edge.watch.supervisor import WatchSettings
     from colvi_edge.watch.supervisor import watch as supervise
 
+    tell_variables(context)
     settings = WatchSettings(
         root=folder,
         output_dir=output_dir,

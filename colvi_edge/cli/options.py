@@ -97,7 +97,8 @@ BundleOption = Annotated[
     option(
         "--bundle",
         metavar="PATH|demo",
-        help="The exported model, a folder NAME.colvi/, or 'demo', the shipped synthetic demo model.",
+        help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
+        "synthetic demo model.",
     ),
 ]
 EngineOption = Annotated[

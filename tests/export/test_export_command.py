@@ -223,7 +223,7 @@ def test_a_pixel_size_that_none_has_is_refused(run: Command, tmp_path: Path, siz
     code, _, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", *words)
 
     assert code == 2
-    assert "Invalid value for '--pixel-size-um'" in err
+    assert "--pixel-size-um" in err
     assert list(tmp_path.iterdir()) == []
 
 
