@@ -9,8 +9,9 @@ from typing import Any
 
 import typer
 
-from colvi_edge.cli.variables import FromVariable, variables_of
+from colvi_edge.cli.variables import variables_of
 from colvi_edge.printable import printable_name
+from colvi_edge.sources import FromVariable
 
 CommandLineError: Any = typer.BadParameter.__mro__[1]
 """All that is wrong with a command line; typer has it from a copy of click that is private to it."""
@@ -33,7 +34,7 @@ def tell(error: Any) -> None:
         return
     typer.echo(f"colvi-edge: error: {printable_name(sentence(error))}", err=True)
     command = error.ctx.command_path if error.ctx else "colvi-edge"
-    typer.echo(f"Try '{command} --help' for help.", err=True)
+    typer.echo(printable_name(f"Try '{command} --help' for help."), err=True)
 
 
 def sentence(error: Any) -> str:
