@@ -597,7 +597,7 @@ def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
         assert sidecar["diagnosis"] == ("control" if raw.parent.name == "control" else "patient")
         bands = {band for row in sidecar["patches"]["band"] for band in row}
         assert len(bands) == 5 or raw.parent.name == "stacks"
-    assert "Right     6 of 6" in done.stdout
+    assert "Right     7 of 7 simulated cultures, the stack included" in done.stdout
     assert "synthetic demo model" in done.stdout
     page = (tmp_path / "played" / "report.html").read_text()
     images = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["images"]

@@ -80,6 +80,23 @@ def test_an_error_names_the_variable_that_the_value_came_from(
     assert f"({flag} is from {variable})" in err
 
 
+def test_what_is_no_bundle_and_what_is_missing_is_said_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    """A folder of images as bundle; TensorRT where there is no GPU, without a bar or the name of a package."""
+    monkeypatch.setattr("colvi_edge.engines.nvidia.find_gpu", lambda: None)
+    monkeypatch.setattr("colvi_edge.terminal.progress_share", None)  # no bar is begun
+    (tmp_path / "x.tif").touch()
+
+    code, _, err = run("run", tmp_path, "--bundle", tmp_path)
+    assert code == 4
+    assert "so it is not a bundle; name a folder NAME.colvi/ that 'colvi-edge export' made, or 'demo'" in err
+    code, _, err = run("run", tmp_path, "--bundle", "demo", "--engine", "tensorrt")
+    assert code == 3
+    assert err.startswith("colvi-edge: error: --engine tensorrt: found no NVIDIA GPU")
+    assert "pip" not in err
+
+
 def test_swapped_channels_have_a_command_for_that_file_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:

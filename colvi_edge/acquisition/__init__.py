@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from colvi_edge.acquisition.bounds import allowing
 from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused, Role
 from colvi_edge.acquisition.source import Source, held, is_at_rest
 from colvi_edge.acquisition.unwritten import refuse_unfinished
@@ -265,7 +266,7 @@ def _read(opened: Callable[[], int], limits: Limits) -> _Content | None:
         if file_bytes > limits.file_bytes:
             raise ImageTooLargeError(
                 f"is {file_bytes:,} bytes long, but at most {limits.file_bytes:,} are read "
-                "(limit 'file_bytes'); crop the image or raise the limit"
+                f"(limit 'file_bytes'); crop the image or allow it with {allowing(file_bytes=file_bytes)}"
             )
         data = file.read(file_bytes + 1)
         at_rest = is_at_rest(handle, 0, file_bytes)
