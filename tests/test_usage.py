@@ -83,7 +83,7 @@ def test_an_error_names_the_variable_that_the_value_came_from(
 def test_what_is_no_bundle_and_what_is_missing_is_said_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    """A folder of images as bundle; TensorRT where there is no GPU, without a bar or the name of a package."""
+    """A folder of images as bundle; TensorRT where there is no GPU, without a bar or a package's name."""
     monkeypatch.setattr("colvi_edge.engines.nvidia.find_gpu", lambda: None)
     monkeypatch.setattr("colvi_edge.terminal.progress_share", None)  # no bar is begun
     (tmp_path / "x.tif").touch()

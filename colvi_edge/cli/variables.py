@@ -81,7 +81,7 @@ def tell_variables(context: Any) -> None:
 
     came = [f"{one.flag} ({one.variable})" for one in variables_of(context)]
     if came and not stderr_is_journal():
-        typer.echo(f"From the environment: {', '.join(came)}", err=True)
+        typer.echo(printable_name(f"From the environment: {', '.join(came)}"), err=True)
 
 
 def _came_from(context: Any, option: Any) -> str:
