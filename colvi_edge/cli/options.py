@@ -216,16 +216,13 @@ SeedOption = Annotated[int, option("--seed", min=0, help="Same seed, same images
 def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -> "Engine":
     """Open an engine, with a progress bar where it may have to be built first."""
     from colvi_edge.engines import open_engine
-    from colvi_edge.engines.nvidia import find_gpu
+    from colvi_edge.engines.nvidia import NO_GPU, find_gpu
     from colvi_edge.terminal import progress_share
 
     if engine is not EngineName.TENSORRT:
         return open_engine(bundle, engine, precision)
     if find_gpu() is None:
-        raise EngineUnavailableError(
-            "--engine tensorrt: found no NVIDIA GPU, or no driver that works (libcuda.so.1), which TensorRT "
-            "needs; use --engine auto"
-        )
+        raise EngineUnavailableError(f"--engine tensorrt: {NO_GPU}")
     with progress_share("Building") as tell:  # it may have to be built first, which takes minutes on a Jetson
         return open_engine(bundle, engine, precision, tell)
 
