@@ -1,6 +1,7 @@
 """What is wrong with a command line is a sentence of ours: found, expected, remedy, and the variable."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -146,3 +147,16 @@ def test_options_that_came_from_variables_are_told(
     assert "(--channels is from COLVI_EDGE_CHANNELS)" in out
     assert "COLVI_EDGE_" not in data
     assert json.loads(data)["status"] == "rejected"
+
+
+def test_a_service_is_not_told_its_own_settings(tmp_path: Path) -> None:
+    """All of them are variables; what systemd's journal gets begins with what matters."""
+    command = [sys.executable, "-c", "from colvi_edge.cli import main; main()", "run", "/nowhere.tif"]
+    log = tmp_path / "log"
+    log.touch()
+    for inode, lines in ((log.stat().st_ino, 1), (1, 2)):
+        variables = {"COLVI_EDGE_BUNDLE": "demo", "JOURNAL_STREAM": f"{log.stat().st_dev}:{inode}"}
+        with log.open("wb") as file:
+            subprocess.run(command, env=os.environ | variables, stderr=file, check=False)
+        assert len(log.read_text().splitlines()) == lines
+        assert ("From the environment" in log.read_text()) == (lines == 2)
