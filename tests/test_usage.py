@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from colvi_edge.simulate import simulate_projection, write_imagej
@@ -134,6 +135,9 @@ def test_options_that_came_from_variables_are_told(
     monkeypatch.setenv("COLVI_EDGE_BUNDLE", "demo")
     monkeypatch.setenv("COLVI_EDGE_CHANNELS", "nuclei,collagen")
 
+    write_imagej(tmp_path / "three.tif", np.ones((3, 64, 64), np.uint16))
+    _, out_of_three, _ = run("run", tmp_path / "three.tif")
+    (tmp_path / "three.tif").unlink()
     _, out, err = run("run", tmp_path)
     _, data, err_of_json = run("run", tmp_path, "--json")
     code = "from colvi_edge.cli import main; main()"
@@ -144,7 +148,9 @@ def test_options_that_came_from_variables_are_told(
     assert "environment" not in quiet
     for said in (err, err_of_json, once):
         assert said.splitlines()[0] == line
-    assert "(--channels is from COLVI_EDGE_CHANNELS)" in out
+    assert "three.tif: holds 3 channels, but --channels names 2" in out_of_three
+    for told in (out, out_of_three):
+        assert "(--channels is from COLVI_EDGE_CHANNELS)" in told
     assert "COLVI_EDGE_" not in data
     assert json.loads(data)["status"] == "rejected"
 

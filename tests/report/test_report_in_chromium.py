@@ -95,7 +95,8 @@ def test_names_have_room(tmp_path: Path, chromium: Any, copy_result: Callable[..
     chromium.resize(**SCREEN)
     short = chromium.ask(
         "[...document.querySelectorAll('#rows .open')].filter((one) => !one.textContent.includes('/'))"
-        ".map((one) => [one.textContent, one.getClientRects().length])"
+        ".map((one) => [one.textContent, Math.round(one.getBoundingClientRect().height / "
+        "parseFloat(getComputedStyle(one).lineHeight))])"
     )
     assert short == [["control_7_0002.tif", 1]]
 
