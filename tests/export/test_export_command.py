@@ -218,6 +218,19 @@ def test_a_wrong_option_is_one_sentence(run: Command, tmp_path: Path, options: l
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_is_refused_before_anything_is_loaded(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch alone takes seconds, a foreign model a process of its own."""
+    monkeypatch.setitem(sys.modules, "colvi_edge.export.export_command", None)
+    monkeypatch.setitem(sys.modules, "colvi_edge.cli.foreign", None)
+
+    code, _, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", "--name", "lab Göttingen")
+
+    assert code == 2
+    assert "--name lab Göttingen: expected 5 to 128 ASCII letters" in err
+
+
 @pytest.mark.parametrize("size", ["0", "1e4", "nan"])
 def test_a_pixel_size_that_none_has_is_refused(run: Command, tmp_path: Path, size: str) -> None:
     """Before any work; a bundle could not hold it."""

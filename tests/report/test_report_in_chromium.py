@@ -99,6 +99,8 @@ def test_names_have_room(tmp_path: Path, chromium: Any, copy_result: Callable[..
         "parseFloat(getComputedStyle(one).lineHeight))])"
     )
     assert short == [["control_7_0002.tif", 1]]
+    heads = chromium.ask("[...document.querySelectorAll('#head th')].map((one) => one.dataset.sort)")
+    assert not {"sample", "date"} & set(heads)  # nothing would stand there
 
 
 def cells(page: Any, column: int) -> list[str]:
