@@ -285,7 +285,8 @@ def _read_sums(path: Path) -> tuple[dict[str, str], str]:
         text = data.decode("ascii")
     except FileNotFoundError:
         raise BundleError(
-            f"{_shown(path)} holds no {SUMS}, so it is not a bundle; export the model again"
+            f"{_shown(path)} holds no {SUMS}, so it is not a bundle; name a folder NAME.colvi/ that "
+            f"'colvi-edge export' made, or '{DEMO}'"
         ) from None
     except UnicodeDecodeError:
         text = ""

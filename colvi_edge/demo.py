@@ -53,7 +53,7 @@ def play(folder: Path, seed: int) -> int:
         outcomes = show(done, len(jobs), [folder], as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
-    truths = [(truth, result.diagnosis) for truth, result in results if truth in ("control", "patient")]
+    truths = [("patient" if folder == "stacks" else folder, result.diagnosis) for folder, result in results]
     right = sum(truth == verdict for truth, verdict in truths)
     example = jobs[-2].raw  # of a patient, with all colours
     Report(folder, page).write()
@@ -63,7 +63,7 @@ def play(folder: Path, seed: int) -> int:
     console.print()
     print_words(console, Text(model), 10, Text("Model"))
     print_words(console, Text(engine_words), 10, Text("Engine"))
-    console.print(f"Right     {right} of {len(truths)} simulated cultures")
+    console.print(f"Right     {right} of {len(truths)} simulated cultures, the stack included")
     console.print(f"Look at   {shown(str(page))}: all of them, and scores over time", soft_wrap=True)
     console.print(f"          {shown(str(example))}.colvi.png", soft_wrap=True)
     console.print(

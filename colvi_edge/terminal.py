@@ -30,9 +30,10 @@ from colvi_edge.printable import counted, printable_name, unambiguous_name
 from colvi_edge.records import error_record
 from colvi_edge.terminal_console import error_console, print_json, shown, wide_console
 from colvi_edge.terminal_findings import print_findings
-from colvi_edge.terminal_outcomes import print_outcomes, print_places
+from colvi_edge.terminal_outcomes import Asked, print_outcomes, print_places
 
 __all__ = [
+    "Asked",
     "error_console",
     "print_json",
     "progress",
@@ -78,6 +79,7 @@ def show(
     *,
     as_json: bool,
     with_report: bool = True,
+    asked: Asked | None = None,
     goes_on: str = "",
 ) -> list[Outcome[Job]]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them.
@@ -90,6 +92,7 @@ def show(
         folders: in and below which results lie, as they were named.
         as_json: print JSON.
         with_report: say how to see all results on one page.
+        asked: how the command was given.
         goes_on: what to say, after Ctrl-C, of the way to the rest.
     """
     done: list[Outcome[Job]] = []
@@ -107,13 +110,13 @@ def show(
                 done.append(_without_patches(outcome))
     except KeyboardInterrupt:
         if not as_json:
-            _print_all(done, folders, with_report)
+            _print_all(done, folders, with_report, asked)
         error_console().print(f"Interrupted: {files} of {total} files done.")
         if goes_on and files < total:
             error_console().print(shown(goes_on))
         raise
     if not as_json:
-        _print_all(done, folders, with_report)
+        _print_all(done, folders, with_report, asked)
     _print_notes(done)
     return done
 
@@ -190,9 +193,11 @@ def _record(outcome: Outcome[Job]) -> Sidecar | Index | ErrorRecord:
     return error_record(outcome.job.raw.name, outcome.result, outcome.image_key)
 
 
-def _print_all(outcomes: list[Outcome[Job]], folders: Sequence[Path], with_report: bool) -> None:
+def _print_all(
+    outcomes: list[Outcome[Job]], folders: Sequence[Path], with_report: bool, asked: Asked | None
+) -> None:
     console = wide_console()
-    print_outcomes(console, outcomes)
+    print_outcomes(console, outcomes, asked)
     print_places(console, outcomes, folders, with_report=with_report)
     console.print(RESEARCH_USE_ONLY, style="dim")
 

@@ -15,6 +15,7 @@ from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.printable import counted, printable_name, unambiguous_name
+from colvi_edge.sources import FromVariable
 from colvi_edge.terminal_console import PrintableConsole, shown
 from colvi_edge.terminal_tables import common_folder, print_command, print_name, print_named, print_words
 
@@ -24,9 +25,23 @@ _HEADS = ("image", "diagnosis", "score (100\n= control)", "control\nvotes", "pat
 _NUMBERS = (2, 3, 4, 5)
 _INDENT = 4
 _REPORTS = 3  # commands to copy; of more nobody copies each
+_SWAPPED = "channels_swapped"
+_MOST_COMMANDS = 5
 
 _Said = dict[str, list[str]]
 """Names of the images of which the same words are said."""
+
+
+class Asked(NamedTuple):
+    """How a command was given, which what is advised goes by.
+
+    Attributes:
+        options: to be typed again where one image is judged once more.
+        variables: options that came from variables.
+    """
+
+    options: Sequence[str] = ()
+    variables: Sequence[FromVariable] = ()
 
 
 class _Row(NamedTuple):
@@ -37,6 +52,7 @@ class _Row(NamedTuple):
         cells: score and votes.
         remarks: what is said of it, by title.
         error: why it has no result.
+        command: that judges it alone, with its channels in the other order, if they look swapped.
     """
 
     name: str
@@ -44,11 +60,14 @@ class _Row(NamedTuple):
     cells: list[str]
     remarks: dict[str, str]
     error: str = ""
+    command: Sequence[str] = ()
 
 
-def print_outcomes(console: PrintableConsole, outcomes: Sequence[Outcome[Job]]) -> None:
+def print_outcomes(
+    console: PrintableConsole, outcomes: Sequence[Outcome[Job]], asked: Asked | None = None
+) -> None:
     """Print a row for each image, below it what is said of them, and how many there are of each kind."""
-    rows = [_row(outcome) for outcome in outcomes]
+    rows = [_row(outcome, asked or Asked()) for outcome in outcomes]
     remarks: dict[str, _Said] = {}
     errors: _Said = {}
     for row in rows:
@@ -60,6 +79,8 @@ def print_outcomes(console: PrintableConsole, outcomes: Sequence[Outcome[Job]]) 
         _print_table(console, rows, list(remarks))
     for number, (title, said) in enumerate(remarks.items(), 1):
         _print_remark(console, "" if console.is_piped else f"{number}", title, said)
+        if title == _SWAPPED.replace("_", " "):
+            _print_commands(console, [row.command for row in rows if row.command])
     for words, names in errors.items():
         _print_error(console, words, names)
     found = Counter(row.word for row in rows)
@@ -94,14 +115,19 @@ def print_places(
             print_command(console, ["colvi-edge", "report", str(folder)])
 
 
-def _row(outcome: Outcome[Job]) -> _Row:
+def _row(outcome: Outcome[Job], asked: Asked) -> _Row:
     name = unambiguous_name(image_label(outcome.job.path, outcome.image_key))
     result = outcome.result.sidecar if isinstance(outcome.result, Kept) else outcome.result
     if not isinstance(result, Sidecar):
         label = image_label(printable_name(outcome.job.raw.name), outcome.image_key)
         words = printable_name(str(result)).removeprefix(f"{label}: ")
+        words = FromVariable.named(words, asked.variables)
         return _Row(name, "error", [""] * len(_NUMBERS), {}, words)
-    remarks = {flag.name.replace("_", " "): printable_name(flag.words) for flag in result.quality}
+    remarks = {
+        flag.name.replace("_", " "): FromVariable.named(printable_name(flag.words), asked.variables)
+        for flag in result.quality
+    }
+    command = _again(outcome, result, asked) if any(flag.name == _SWAPPED for flag in result.quality) else ()
     if isinstance(outcome.result, Kept):
         model = printable_name(f"{result.model.name} {result.model.version}")
         words = (
@@ -111,9 +137,26 @@ def _row(outcome: Outcome[Job]) -> _Row:
         )
         remarks = {"kept": words, **remarks}
     if result.votes is None:
-        return _Row(name, "rejected", [""] * len(_NUMBERS), remarks)
+        return _Row(name, "rejected", [""] * len(_NUMBERS), remarks, command=command)
     votes = [str(n) for n in (result.votes.control, result.votes.patient, result.votes.tie)]
     return _Row(name, str(result.diagnosis), [f"{result.score:.1f}", *votes], remarks)
+
+
+def _again(outcome: Outcome[Job], result: Sidecar, asked: Asked) -> list[str]:
+    """Return the command that judges one file alone, with collagen and nuclei in each other's place."""
+    job = outcome.job
+    other = {"nuclei": "collagen", "collagen": "nuclei"}
+    order = ",".join(other.get(role, role) for role in result.image.channels or [])
+    place = [] if job.folder == job.raw.parent else ["--output-dir", str(job.folder)]
+    anew = ["--again"] if isinstance(outcome.result, Kept) else []
+    return ["colvi-edge", "run", str(job.raw), *place, *asked.options, "--channels", order, *anew]
+
+
+def _print_commands(console: PrintableConsole, commands: Sequence[Sequence[str]]) -> None:
+    for command in commands[:_MOST_COMMANDS]:
+        print_command(console, command)
+    if (left := len(commands) - _MOST_COMMANDS) > 0:
+        print_words(console, Text(f"and so on for {counted(left, 'image')} more"), _INDENT)
 
 
 def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequence[str]) -> None:

@@ -59,12 +59,14 @@ def _padded(cell: Text, width: int, *, is_right: bool) -> Text:
 
 
 def print_name(console: PrintableConsole, name: str, before: Text | None = None) -> None:
-    """Print a name in a line of its own; where that is too short its end is shown, in which names differ."""
+    """Print a name in lines of its own: whole, as two may differ anywhere; what is left over is indented."""
     before = before or Text()
     room = console.width - before.cell_len
-    if not console.is_piped and cell_len(name) > room:
-        name = "…" + chop_cells(name[::-1], max(1, room - 1))[0][::-1]
-    console.print(before + Text(name), soft_wrap=True)
+    first = name if console.is_piped or cell_len(name) <= room else chop_cells(name, max(1, room))[0]
+    console.print(before + Text(first), soft_wrap=True)
+    indent = before.cell_len + _GAP
+    for rest in chop_cells(name[len(first) :], max(1, console.width - indent)):
+        console.print(Text(" " * indent + rest), soft_wrap=True)
 
 
 def print_words(console: PrintableConsole, words: Text, indent: int = 0, mark: Text | None = None) -> None:

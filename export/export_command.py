@@ -24,15 +24,13 @@ from .onnx import to_onnx
 from .package import Report, Settings, package
 from .parity import as_sentences, as_table
 from .questions import outputs_of, parse_normalisation
+from .titles import TITLE, refuse_title
 
 _PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "fp32": ("fp32",),
     "fp16": ("fp16",),
     "int8": ("int8-trt", "int8-cpu"),
 }
-
-_NAME = re.compile(r"[A-Za-z0-9_+() -]{5,128}")
-"""Names that the model zoo takes."""
 
 
 def export_model(
@@ -63,8 +61,7 @@ def export_model(
     """
     console, steps = wide_console(), error_console()
     wanted = _wanted(precisions)
-    if name is not None and not _NAME.fullmatch(name):
-        raise UsageError(f"--name {name}: expected 5 to 128 letters, digits, spaces and any of _ + - ( )")
+    refuse_title(name)
     place = place or bundle
     refuse_foreign(place)
     checkpoint = read_model(
@@ -168,8 +165,10 @@ def _told(fitted: Fitted | None) -> str:
             f"nuclei: give {LIMITS_AT_LEAST} of them or more with --calibration DIR, better {LIMITS_ENOUGH}."
         )
     images, left_out = fitted.familiarity.images, fitted.familiarity.rejected_left_out
+    were = "was" if left_out == 1 else "were"
     words = (
-        f"Images unlike {images} of the training will be rejected; of these, {left_out} by limits of others."
+        f"An image that is unlike {images} training images will be rejected as unfamiliar. Tried on these "
+        f"themselves, each by the limits that others set: {left_out} of {images} {were} rejected."
     )
     if images < LIMITS_ENOUGH:
         words += f" Of {LIMITS_ENOUGH} images or more these limits would be narrower."
@@ -199,7 +198,7 @@ def _description(model: Path, checkpoint: Checkpoint, name: str | None) -> Descr
 
 def _zoo_name(stem: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9_+() -]", "-", stem)[:128]
-    return plain if _NAME.fullmatch(plain) else f"model {plain}"
+    return plain if TITLE.fullmatch(plain) else f"model {plain}"
 
 
 def _evaluation(checkpoint: Checkpoint) -> Evaluation | None:

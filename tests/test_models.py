@@ -259,7 +259,8 @@ def test_the_two_models_are_two(second: Path) -> None:
 
 def test_the_demo_shows_its_own_model(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where another version of it has been before, whose results `run` would keep."""
-    monkeypatch.setattr("colvi_edge.demo._PROJECTIONS", 2)
+    monkeypatch.setattr("colvi_edge.demo._DAYS", ("2026-11-03",))
+    monkeypatch.setattr("colvi_edge.demo._SEVERITIES", {"control": (None,), "patient": (0.5,)})
     stack = simulate_planes("patient", 1, planes=2, size_px=256)
     monkeypatch.setattr("colvi_edge.demo.simulate_planes", lambda *_: stack)
     assert run("demo", tmp_path)[0] == 0
@@ -270,7 +271,7 @@ def test_the_demo_shows_its_own_model(tmp_path: Path, run: Run, monkeypatch: pyt
     code, out, _ = run("demo", tmp_path)
 
     assert code == 0
-    assert "2 of 2 simulated cultures" in " ".join(out.split())
+    assert "of 3 simulated cultures, the stack included" in " ".join(out.split())
     assert len(records) == 3
     for path in records:
         assert json.loads(path.read_bytes())["model"]["sha256"] == open_bundle("demo").sha256

@@ -354,7 +354,7 @@ def test_swapped_channels_are_rejected_with_the_remedy(
     flags = found(swapped)
 
     assert list(flags) == ["channels_swapped"]
-    assert "--channels collagen,nuclei." in flags["channels_swapped"].words
+    assert "run it alone again with --channels collagen,nuclei." in flags["channels_swapped"].words
     assert found(replace(swapped, channels=("collagen", "nuclei"), channels_assumed=False)) == {}
 
 
@@ -396,6 +396,18 @@ def test_colours_against_names_are_a_warning(good: list[Acquisition]) -> None:
     assert "speak against their names or wavelengths" in flags["colours_disagree"].words
     assert "(nuclei, collagen)" in flags["colours_disagree"].words
     assert "--channels" in flags["colours_disagree"].words
+
+
+def test_channels_against_the_files_own_words_are_a_warning(good: list[Acquisition]) -> None:
+    """As a pixel size is; what the operator said counts."""
+    flags = found(replace(good[0], channels_overruled=("collagen", "nuclei")))
+
+    assert list(flags) == ["channels_overruled"]
+    assert flags["channels_overruled"].severity == "warn"
+    assert flags["channels_overruled"].words == (
+        "The file says collagen, nuclei; --channels says nuclei, collagen, which counts: leave the option "
+        "out if the file is right."
+    )
 
 
 def test_an_assumed_order_is_told_as_it_was_taken(good: list[Acquisition]) -> None:

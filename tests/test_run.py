@@ -183,6 +183,23 @@ def test_the_order_of_channels_can_be_named(
     assert swapped["patches"] == usual["patches"]
 
 
+def test_channels_that_the_file_names_otherwise_are_told(
+    tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """By its ImageJ labels; the record has the order that was named, and a warning with both."""
+    labels = {"axes": "CYX", "Labels": ["DAPI", "Collagen VI"]}
+    tifffile.imwrite(tmp_path / "x.tif", cultures["control"], imagej=True, metadata=labels)
+    told = []
+    for order in ("nuclei,collagen", "collagen,nuclei"):
+        run("run", tmp_path, "--bundle", "demo", "--channels", order)
+        sidecar = json.loads((tmp_path / "x.tif.colvi.json").read_text())
+        assert ",".join(sidecar["image"]["channels"]) == order
+        told.append([flag["words"] for flag in sidecar["quality"] if flag["name"] == "channels_overruled"])
+
+    assert told[0] == []
+    assert "The file says nuclei, collagen; --channels says collagen, nuclei" in told[1][0]
+
+
 def test_results_can_go_to_another_folder(
     tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], run: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -580,7 +597,7 @@ def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
         assert sidecar["diagnosis"] == ("control" if raw.parent.name == "control" else "patient")
         bands = {band for row in sidecar["patches"]["band"] for band in row}
         assert len(bands) == 5 or raw.parent.name == "stacks"
-    assert "Right     6 of 6" in done.stdout
+    assert "Right     7 of 7 simulated cultures, the stack included" in done.stdout
     assert "synthetic demo model" in done.stdout
     page = (tmp_path / "played" / "report.html").read_text()
     images = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["images"]

@@ -94,13 +94,13 @@ def test_a_command_tells_of_an_unknown_variable(
 def test_a_required_option_that_is_misspelt_is_told_before_it_is_missed(
     run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a service's log, where 'Missing option' alone is a riddle."""
+    """As in a service's log, where 'is missing' alone is a riddle."""
     monkeypatch.setenv(f"COLVI_EDGE_{'BUNDEL'}", "/srv/my.colvi")
 
     code, _, err = run("watch", "/srv/scope")
 
     assert code == 2
-    assert err.index("did you mean COLVI_EDGE_BUNDLE?") < err.index("Missing option")
+    assert err.index("did you mean COLVI_EDGE_BUNDLE?") < err.index("--bundle is missing")
     assert "/srv/my.colvi" not in err
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from colvi_edge.acquisition.bounds import allowing
 from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused, Role
 from colvi_edge.acquisition.source import Source, held, is_at_rest
 from colvi_edge.acquisition.unwritten import refuse_unfinished
@@ -167,6 +168,7 @@ def acquire_opened(
         planes_planned=image.description.planes_planned,
         channels_assumed=image.assigned.assumed,
         colours_disagree=image.assigned.colours_disagree,
+        channels_overruled=image.assigned.overruled,
         pixel_height_um=image.description.pixel_height_um,
         last_plane_black=image.last_plane_black,
         provenance=Provenance(len(read.data), sha256, image.axes, image.shape, read.mtime_ns),
@@ -211,6 +213,7 @@ def _images_of(
             planes_planned=None,
             channels_assumed=image.assigned.assumed,
             colours_disagree=image.assigned.colours_disagree,
+            channels_overruled=image.assigned.overruled,
             pixel_height_um=lies.pixel_height_um,
             last_plane_black=image.last_plane_black,
             provenance=Provenance(container.bytes, container.sha256, lies.axes, lies.shape, source.mtime_ns),
@@ -263,7 +266,7 @@ def _read(opened: Callable[[], int], limits: Limits) -> _Content | None:
         if file_bytes > limits.file_bytes:
             raise ImageTooLargeError(
                 f"is {file_bytes:,} bytes long, but at most {limits.file_bytes:,} are read "
-                "(limit 'file_bytes'); crop the image or raise the limit"
+                f"(limit 'file_bytes'); crop the image or allow it with {allowing(file_bytes=file_bytes)}"
             )
         data = file.read(file_bytes + 1)
         at_rest = is_at_rest(handle, 0, file_bytes)

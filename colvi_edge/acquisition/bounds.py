@@ -61,6 +61,11 @@ def plausible_pixel_um(size_um: float | None) -> float | None:
     return size_um if size_um is not None and PIXEL_SIZE_UM[0] <= size_um <= PIXEL_SIZE_UM[1] else None
 
 
+def allowing(**numbers: object) -> str:
+    """Return the options that let a raw file ask for so much, for a sentence."""
+    return " ".join(f"--limit {name}={number}" for name, number in numbers.items())
+
+
 def listed(words: Sequence[str], separator: str = ", ") -> str:
     """Return words for a sentence, which has no room for more than the first eight of them."""
     more = f"{separator}..." if len(words) > _LISTED else ""

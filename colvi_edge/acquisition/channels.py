@@ -66,11 +66,13 @@ class Assigned(NamedTuple):
         roles: collagen and nuclei occur exactly once.
         assumed: nobody said which channel is which, or no more than one clear colour did.
         colours_disagree: the channels are shown in each other's colours.
+        overruled: what the file says instead of what the operator said; empty if it says the same or nothing.
     """
 
     roles: tuple[Role, ...]
     assumed: bool = False
     colours_disagree: bool = False
+    overruled: tuple[Role, ...] = ()
 
 
 Finding = Literal[
@@ -126,7 +128,9 @@ def assign_roles(
                 f"holds {count} channels, but --channels names {len(asked)} ({listed(asked, ',')}); "
                 "name each channel once, with 'other' for those that do not matter"
             )
-        return Assigned(_each_once([Verdict(role_named(word)) for word in asked]))
+        roles = _each_once([Verdict(role_named(word)) for word in asked])
+        told = () if rgb else _told(count, hints)  # a picture's colours are no words
+        return Assigned(roles, overruled=told if told != roles else ())
     if rgb:
         return Assigned(_each_once([Verdict("other"), Verdict("collagen"), Verdict("nuclei")]))
     hints = hints if len(hints) == count else [ChannelHint()] * count
@@ -143,6 +147,15 @@ def assign_roles(
         return Assigned(_each_once([Verdict(role) for role in shown]))
     swapped = shown in (["collagen", None], [None, "nuclei"])
     return Assigned(("collagen", "nuclei") if swapped else ("nuclei", "collagen"), assumed=True)
+
+
+def _told(count: int, hints: Sequence[ChannelHint]) -> tuple[Role, ...]:
+    """Return the order that the file itself tells; empty where it tells none."""
+    try:
+        found = assign_roles(count, hints, rgb=False)
+    except ChannelError:
+        return ()
+    return () if found.assumed else found.roles
 
 
 def refuse_too_many(count: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.acquisition.bounds import allowing
 from colvi_edge.acquisition.model import Limits
 from colvi_edge.errors import ImageTooLargeError, IncompleteFileError, NotAnImageError, UnsafeFileError
 
@@ -91,7 +92,8 @@ def walk(data: bytes, limits: Limits) -> Iterator[Directory]:
         seen.add(offset)
         if len(seen) > limits.pages:
             raise ImageTooLargeError(
-                f"holds more than {limits.pages:,} pages (limit 'pages'); split the file or raise the limit"
+                f"holds more than {limits.pages:,} pages (limit 'pages'); split the file or allow more with "
+                f"{allowing(pages='NUMBER')}"
             )
         directory, following = _directory(data, order, big, offset)
         values += sum(tag.length for tag in directory.tags.values() if tag.kind not in _TEXT)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition.bounds import listed
+from colvi_edge.acquisition.bounds import allowing, listed
 from colvi_edge.acquisition.directories import DAMAGED, Directory, walk
 from colvi_edge.acquisition.model import Limits
 from colvi_edge.errors import (
@@ -98,6 +98,7 @@ def inspect(data: bytes, limits: Limits) -> list[Page]:
         AcquisitionError: which of its kinds, and with which sentence, depends on the cause.
     """
     directories = list(walk(data, limits))
+    full = sum(not directory.number(254, 0) & 1 for directory in directories)
     pages: list[Page] = []
     decoded_bytes = segments = 0
     for index, directory in enumerate(directories):
@@ -107,7 +108,7 @@ def inspect(data: bytes, limits: Limits) -> list[Page]:
                     "does not begin with a full-resolution image; save it as ImageJ hyperstack or OME-TIFF"
                 )
             continue
-        page = _page(directory, limits)
+        page = _page(directory, limits, full)
         decoded_bytes += page.decoded_bytes
         refuse_too_large(decoded_bytes, page.dtype.itemsize, len(data), limits)
         segments += 0 if page.contiguous else len(page.offsets)
@@ -124,20 +125,29 @@ def inspect(data: bytes, limits: Limits) -> list[Page]:
 
 def refuse_too_large(decoded_bytes: int, pixel_bytes: int, file_bytes: int, limits: Limits) -> None:
     """Refuse an image before memory is taken for it."""
-    for found, limit, name, unit in (
-        (decoded_bytes // pixel_bytes, limits.pixels, "pixels", "pixels"),
-        (decoded_bytes, limits.decoded_bytes, "decoded_bytes", "bytes"),
-        (decoded_bytes, limits.expansion * file_bytes, "expansion", f"bytes in a file of {file_bytes:,}"),
-    ):
-        if found > limit:
-            raise ImageTooLargeError(
-                f"declares {found:,} {unit}, but at most {limit:,} are read (limit '{name}'); "
-                "crop the image or raise the limit"
-            )
+    pixels = decoded_bytes // pixel_bytes
+    exceeded = [
+        (f"{found:,} {unit}, but at most {limit:,} are read (limit '{name}')", name, needed)
+        for found, limit, name, unit, needed in (
+            (pixels, limits.pixels, "pixels", "pixels", pixels),
+            (decoded_bytes, limits.decoded_bytes, "decoded_bytes", "bytes", decoded_bytes),
+            (
+                decoded_bytes,
+                limits.expansion * file_bytes,
+                "expansion",
+                f"bytes in a file of {file_bytes:,}",
+                -(-decoded_bytes // max(1, file_bytes)),
+            ),
+        )
+        if found > limit
+    ]
+    if exceeded:
+        options = allowing(**{name: needed for _, name, needed in exceeded})
+        raise ImageTooLargeError(f"declares {exceeded[0][0]}; crop the image or allow it with {options}")
 
 
-def _page(directory: Directory, limits: Limits) -> Page:
-    """Return the layout of a full-resolution page, or refuse what would not be read exactly."""
+def _page(directory: Directory, limits: Limits, pages: int) -> Page:
+    """Return the layout of a full-resolution page, one of so many, or refuse what cannot be read exactly."""
     number = directory.number
     dialect = next((DIALECTS[code] for code in directory.tags if code in DIALECTS), None)
     if dialect:
@@ -160,7 +170,7 @@ def _page(directory: Directory, limits: Limits) -> Page:
         (down * segment_height, across * segment_width) if tiled else (height, width)
     )
     decoded_bytes = stored_height * stored_width * samples * dtype.itemsize
-    refuse_too_large(decoded_bytes, dtype.itemsize, len(directory.data), limits)
+    refuse_too_large(decoded_bytes * pages, dtype.itemsize, len(directory.data), limits)
 
     planar = number(284, 1) == 2
     expected = down * across * (samples if planar else 1)

@@ -19,6 +19,7 @@ import numpy as np
 from liffile import LifFile, LifImage
 from numpy.typing import NDArray
 
+from colvi_edge.acquisition.bounds import allowing
 from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import refuse_too_large
@@ -96,18 +97,20 @@ class LifContainer:
             if self.bytes > limits.container_bytes:
                 raise ImageTooLargeError(
                     f"is {self.bytes:,} bytes long, but at most {limits.container_bytes:,} are read "
-                    "(limit 'container_bytes'); save its images to several containers or raise the limit"
+                    "(limit 'container_bytes'); save its images to several containers or allow it with "
+                    f"{allowing(container_bytes=self.bytes)}"
                 )
             self._blocks, source.end = walk(source, self.bytes)
             source.seek(0)
             with _strictly("the description of its images"):
                 self._file = LifFile(cast(IO[bytes], source))
             source.end = self.bytes
-            described = list(islice(images(self._file.xml_element), limits.images + 1))
-            if len(described) > limits.images:
+            in_file = images(self._file.xml_element)
+            described = list(islice(in_file, limits.images))
+            if more := sum(1 for _ in in_file):
                 raise ImageTooLargeError(
                     f"holds more than {limits.images:,} images (limit 'images'); save them to several "
-                    "containers or raise the limit"
+                    f"containers or allow it with {allowing(images=limits.images + more)}"
                 )
             if not described:
                 raise NotAnImageError("holds no image; save the images of the assay into it")

@@ -96,6 +96,7 @@ class Acquisition:
         last_plane_black: the plane that is stored last holds nothing, in a file that is finished.
         pixel_size_named: the operator named the pixel size, and the file does not say the same.
         pixel_size_overruled_um: what the file says instead; None if it says nothing.
+        channels_overruled: the roles that the file tells, where the operator named others; else empty.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Acquisition:
     last_plane_black: bool = False
     pixel_size_named: bool = False
     pixel_size_overruled_um: float | None = None
+    channels_overruled: tuple[Role, ...] = ()
 
     def with_pixel_size(self, edge_um: float) -> "Acquisition":
         """Return the same with pixels of another size, by the word of the operator.

@@ -16,6 +16,7 @@ from colvi_edge.cli.microscope import report, retry, run, status, watch
 from colvi_edge.cli.model import build, evaluate, explain, export, train
 from colvi_edge.cli.play import demo, simulate
 from colvi_edge.cli.service import install_service, uninstall_service
+from colvi_edge.cli.usage import CommandLineError, tell
 from colvi_edge.cli.variables import warn_of_environment
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.pipes import ForgivingStream
@@ -86,7 +87,10 @@ def main() -> None:
     out, err = map(PrintableStream, streams)
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            app()
+            code = app(standalone_mode=False)
+        except CommandLineError as error:
+            tell(error)
+            raise SystemExit(error.exit_code) from None
         except ColviEdgeError as error:
             words = " ".join(line.strip() for line in str(error).split("\n"))
             typer.echo(f"colvi-edge: error: {printable_name(words)}", err=True)
@@ -96,3 +100,4 @@ def main() -> None:
         finally:
             out.flush()
             err.flush()
+        raise SystemExit(code)

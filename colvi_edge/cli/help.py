@@ -10,11 +10,23 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from colvi_edge.cli.variables import variables_of
+from colvi_edge.errors import ColviEdgeError
+from colvi_edge.sources import FromVariable
+
 # Contexts, formatters and parameters are `Any`: typer has them from a copy of click that is private to it.
 
 
 class Command(TyperCommand):
-    """A command whose help is written for people."""
+    """A command whose help, and whose errors, are written for people."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; an error that speaks of an option tells the variable that it came from."""
+        try:
+            return super().invoke(ctx)
+        except ColviEdgeError as error:
+            error.args = (FromVariable.named(str(error), variables_of(ctx)),)
+            raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what stands behind the command's name: IMAGES..., [FOLDER]."""

@@ -29,6 +29,7 @@ from colvi_edge.cli.options import (
     replace_of,
     roles_of,
 )
+from colvi_edge.cli.variables import given, tell_variables, variables_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
 from colvi_edge.printable import counted, printable_name
 
@@ -36,9 +37,12 @@ _GOES_ON = (
     "The same command with --stale goes on with the rest: it leaves what this model judged, and judges what "
     "is new, what failed, and what another model judged."
 )
+_JUDGING = ("bundle", "engine", "precision", "pixel_size_um", "limit", "overlay")
+"""Options that an image is judged by, but for the roles of its channels."""
 
 
 def run(
+    context: typer.Context,
     images: Annotated[
         list[Path],
         typer.Argument(
@@ -103,8 +107,9 @@ def run(
     from colvi_edge.outputs.folder import check_writable, clear_leftovers, write_table
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
-    from colvi_edge.terminal import show, show_standing
+    from colvi_edge.terminal import Asked, show, show_standing
 
+    tell_variables(context)
     refuse_place("--result-csv", Named.TABLE, result_csv)
     refuse_place("--omero-csv", Named.TABLE, omero_csv)
     refuse_place("--report", Named.REPORT, report)
@@ -135,6 +140,7 @@ def run(
                 folders_of(images, output_dir),
                 as_json=json,
                 with_report=page is None,
+                asked=Asked(given(context, *_JUDGING), variables_of(context)),
                 goes_on="" if again else _GOES_ON,
             )
     show_standing(outcomes, f"{opened.name} {opened.version}")
@@ -158,6 +164,7 @@ def run(
 
 
 def watch(
+    context: typer.Context,
     folder: FolderArgument,
     bundle: BundleOption,
     output_dir: OutputDirOption = None,
@@ -220,6 +227,7 @@ def watch(
     from colvi_edge.watch.supervisor import WatchSettings
     from colvi_edge.watch.supervisor import watch as supervise
 
+    tell_variables(context)
     settings = WatchSettings(
         root=folder,
         output_dir=output_dir,

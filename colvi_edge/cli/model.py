@@ -276,6 +276,9 @@ def export(
     A precision that does not decide as the trained network does is written with its faults, is
     never taken by itself, and makes the exit code 5.
     """
+    from colvi_edge.export.titles import refuse_title
+
+    refuse_title(name)
     if engine:  # that TensorRT is missing is better said before the work than after it
         import colvi_edge.engines.tensorrt  # noqa: F401
     options: dict[str, Any] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
-from colvi_edge.errors import UsageError
+from colvi_edge.errors import EngineUnavailableError, UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ BundleOption = Annotated[
     option(
         "--bundle",
         metavar="PATH|demo",
-        help="The exported model, a folder NAME.colvi/, or 'demo', the shipped synthetic demo model.",
+        help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
+        "synthetic demo model.",
     ),
 ]
 EngineOption = Annotated[
@@ -227,10 +228,13 @@ SeedOption = Annotated[int, option("--seed", min=0, help="Same seed, same images
 def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -> "Engine":
     """Open an engine, with a progress bar where it may have to be built first."""
     from colvi_edge.engines import open_engine
+    from colvi_edge.engines.nvidia import NO_GPU, find_gpu
     from colvi_edge.terminal import progress_share
 
     if engine is not EngineName.TENSORRT:
         return open_engine(bundle, engine, precision)
+    if find_gpu() is None:
+        raise EngineUnavailableError(f"--engine tensorrt: {NO_GPU}")
     with progress_share("Building") as tell:  # it may have to be built first, which takes minutes on a Jetson
         return open_engine(bundle, engine, precision, tell)
 

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from colvi_edge.printable import printable_name
+from colvi_edge.sources import FromVariable
 
 PREFIX = "COLVI_EDGE_"
 OTHERS = frozenset(
@@ -49,6 +50,47 @@ def unknown(names: Iterable[str], options: Collection[str], reader: str) -> Iter
         near = get_close_matches(name.upper().removeprefix(PREFIX), ends, n=1)
         remedy = f"did you mean {ends[near[0]]}?" if near else "unset it, or look for its name in the --help"
         yield f"found the variable {name}, which {reader} does not read; {remedy}"
+
+
+def variables_of(context: Any) -> list[FromVariable]:
+    """Return the options of a command that came from variables."""
+    return [
+        FromVariable(_flag(option), str(option.envvar), str(context.params.get(option.name, "")))
+        for option in context.command.params
+        if _came_from(context, option) == "ENVIRONMENT"
+    ]
+
+
+def given(context: Any, *names: str) -> list[str]:
+    """Return those of some options that stand on the command line, to be typed again."""
+    words = []
+    for option in context.command.params:
+        if option.name in names and _came_from(context, option) == "COMMANDLINE":
+            value = context.params[option.name]
+            for one in value if isinstance(value, list) else [value]:
+                words += [_flag(option), str(getattr(one, "value", one))]
+    return words
+
+
+def tell_variables(context: Any) -> None:
+    """Say on standard error which options came from variables; a service's do by design, so there it is not.
+
+    Their values are not told: they may be private.
+    """
+    from colvi_edge.watch.journal import stderr_is_journal
+
+    came = [f"{one.flag} ({one.variable})" for one in variables_of(context)]
+    if came and not stderr_is_journal():
+        typer.echo(printable_name(f"From the environment: {', '.join(came)}"), err=True)
+
+
+def _came_from(context: Any, option: Any) -> str:
+    source = context.get_parameter_source(option.name)
+    return source.name if source else ""
+
+
+def _flag(option: Any) -> str:
+    return next((name for name in option.opts if name.startswith("--")), "")
 
 
 def warn_of_environment(commands: Any) -> None:

@@ -15,11 +15,14 @@ from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import Any, Generic, Protocol, TypeVar
 
+from colvi_edge.engines.nvidia import NO_GPU, find_gpu
 from colvi_edge.errors import EngineLostError, EngineUnavailableError
 
 try:
     from pycuda import driver
 except ImportError as error:
+    if find_gpu() is None:
+        raise EngineUnavailableError(NO_GPU) from error
     raise EngineUnavailableError(
         f"pycuda does not load ({error}); run: pip install 'colvi-edge[tensorrt]' where the driver and the "
         "toolkit of CUDA are installed, or use --engine openvino"

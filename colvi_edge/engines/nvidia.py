@@ -6,6 +6,12 @@ from dataclasses import dataclass
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
 
 
+NO_GPU = (
+    "found no NVIDIA GPU, or no driver that works (libcuda.so.1), which TensorRT needs; use --engine auto"
+)
+"""Why TensorRT cannot run, where `find_gpu` finds none: no package helps then."""
+
+
 @dataclass(frozen=True)
 class Gpu:
     """The first GPU that CUDA sees.

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.acquisition.bounds import listed
 from colvi_edge.acquisition.model import Acquisition, Role
 from colvi_edge.bundle import Expected
 from colvi_edge.patches import grid_shape
@@ -147,6 +148,7 @@ def assess(
         *_planes(acquisition),
         *_last_plane(acquisition),
         *_colours(acquisition),
+        *_channels_overruled(acquisition),
     ]
     return Assessment(sorted(flags, key=lambda flag: flag.severity != "reject"), measures)
 
@@ -237,7 +239,7 @@ def _swapped(acquisition: Acquisition, nuclei: Look) -> Flag:
     order = ",".join(other[role] for role in acquisition.channels)
     words = (
         "The nuclei channel holds no nuclei, but the collagen channel looks like nuclei: if they are "
-        f"swapped, run again with --channels {order}."
+        f"swapped, run it alone again with --channels {order}."
     )
     return Flag("channels_swapped", "reject", nuclei.unevenness, UNEVEN, words)
 
@@ -258,6 +260,16 @@ def _colours(acquisition: Acquisition) -> list[Flag]:
         f"believed ({', '.join(acquisition.channels)}); if the colours are right, say so with --channels."
     )
     return [Flag("colours_disagree", "warn", None, None, words)]
+
+
+def _channels_overruled(acquisition: Acquisition) -> list[Flag]:
+    if not (told := acquisition.channels_overruled):
+        return []
+    words = (
+        f"The file says {listed(told)}; --channels says {listed(acquisition.channels)}, which counts: leave "
+        "the option out if the file is right."
+    )
+    return [Flag("channels_overruled", "warn", None, None, words)]
 
 
 def _nuclei(nuclei: Look, acquisition: Acquisition, expected: Expected, *, clipped: bool) -> list[Flag]:

@@ -21,7 +21,8 @@ const COLUMNS = [  // key of SORTS or null, class, head, cell
   [null, "number spare votes", ["c / p / tie"], (one) => one.votes ? one.votes.join(" / ") : ""],
   ["flags", "spare", null, (one) => one.flags.length ? flagList(one) : ""],
   ...(several ? [["model", "spare", null, (one) => one.judge?.letter ?? ""]] : []),
-  ["created", "spare judged", null, (one) => local(one.created)]];
+  ["created", "spare judged", null, (one) => local(one.created)]]
+  .filter(([key]) => !["sample", "date"].includes(key) || images.some((one) => one[key]));  // empty ones take room
 const STEP = { gallery: 24, trend: 12, rows: 200 };
 
 if (!Object.hasOwn(SORTS, state.sort)) state.sort = START.sort;
@@ -158,7 +159,7 @@ function card(one) {
     make("div", { class: "frame" }, picture(one)), one.bands ? bandBar(one) : null,
     make("div", { class: "text" },
       make("div", { class: "line" }, word(one.result), one.votes ? make("span", { class: "score", title: "score (100 = control)" }, score(one)) : null),
-      make("div", { class: "name" }, one.path), modelMark(one.judge), one.flags.length && one.result !== "error" ? flagList(one, worst(one.flags)) : null,
+      make("div", { class: "name", title: one.path }, one.name), one.folder ? make("div", { class: "place", title: one.path }, one.place) : null, modelMark(one.judge), one.flags.length && one.result !== "error" ? flagList(one, worst(one.flags)) : null,
       one.missing && one.bands ? make("div", { class: "flags" }, one.missing) : null));
 }
 

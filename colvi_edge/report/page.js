@@ -1,5 +1,6 @@
 // --- the page as a whole
 
+const LONGEST_PLACE = 36;  // letters of a folder on a card
 const STALE_MIN = 25;  // the daemon writes the page every 10 minutes, news or not
 
 function tellNotices() {
@@ -31,11 +32,24 @@ function keepCurrent() {  // never while somebody looks closely or types
   }, 1000 * data.refresh_s);
 }
 
+function shortenFolders() {  // for cards: the middle of a long one goes, but never what two of one name differ in
+  const seen = new Map();
+  const told = (one) => JSON.stringify([one.name, one.place]);
+  for (const one of images) {
+    const letters = [...one.folder];
+    one.place = letters.length <= LONGEST_PLACE ? one.folder
+      : `${letters.slice(0, LONGEST_PLACE / 3).join("")}\u2026${letters.slice(1 - 2 * LONGEST_PLACE / 3).join("")}`;
+    seen.set(told(one), (seen.get(told(one)) ?? 0) + 1);
+  }
+  for (const one of images.filter((one) => seen.get(told(one)) > 1)) one.place = one.folder;
+}
+
 for (const one of images) {
   one.id = `${one.folder}/${one.name}`;
   one.path = one.folder ? one.id : one.name;
   one.text = [one.name, one.folder, one.sample, one.date, one.result, one.judge?.name, ...one.flags.flatMap(([, name, words]) => [name, words])].join(" ").toLowerCase();
 }
+shortenFolders();
 tellNotices();
 tellModels();
 prepareFilters();

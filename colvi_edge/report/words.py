@@ -38,6 +38,9 @@ def closing_lines(folder: Path, page: Path, contents: Contents) -> list[str]:
             )
             output = "" if page == folder / "report.html" else f" -o {shlex.quote(str(page))}"
             lines.append(rf"colvi-edge report {here}{output} --sample '(?P<date>\d{{8}})_(?P<sample>[^_]+)'")
+            lines += _folded(
+                f"It takes the place of the usual form: names such as {example} are then not understood."
+            )
     if models > 1:
         lines += _paragraph(
             f"These results are of {models} models, whose scores do not compare. To judge all with one:"
@@ -47,7 +50,11 @@ def closing_lines(folder: Path, page: Path, contents: Contents) -> list[str]:
 
 
 def _paragraph(words: str) -> list[str]:
-    return ["", *wrap(words, COLUMNS, break_long_words=False, break_on_hyphens=False)]
+    return ["", *_folded(words)]
+
+
+def _folded(words: str) -> list[str]:
+    return wrap(words, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def _counted(number: int, what: str, many: str = "") -> str:

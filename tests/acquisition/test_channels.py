@@ -378,9 +378,9 @@ def test_colours_speak_last(
     """Only of channels of which nothing else is said; against names they are worth a warning."""
     hints = [ChannelHint(name, colour=colour) for name, colour in zip(names, colours, strict=True)]
 
-    assert assign_roles(len(hints), hints, rgb=False) == (roles, assumed, disagree)
+    assert assign_roles(len(hints), hints, rgb=False) == (roles, assumed, disagree, ())
     asked = ["nuclei", "collagen", *["other"] * (len(hints) - 2)]
-    assert assign_roles(len(hints), hints, rgb=False, asked=asked) == (tuple(asked), False, False)
+    assert assign_roles(len(hints), hints, rgb=False, asked=asked)[:3] == (tuple(asked), False, False)
 
 
 @pytest.mark.parametrize(
@@ -411,3 +411,28 @@ def test_long_names_take_no_time() -> None:
         role_of(ChannelHint(part * 2_000_000))
 
     assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("hints", "told"),
+    [
+        ([ChannelHint("DAPI"), ChannelHint("Collagen VI")], ("nuclei", "collagen")),
+        ([ChannelHint("FITC"), ChannelHint("Hoechst")], ()),  # as the operator says
+        ([ChannelHint(emission_nm=461), ChannelHint(emission_nm=519)], ("nuclei", "collagen")),
+        ([ChannelHint(colour="blue"), ChannelHint(colour="green")], ("nuclei", "collagen")),
+        ([ChannelHint(colour="blue"), ChannelHint()], ()),  # one colour is a guess
+        ([ChannelHint("DAPI"), ChannelHint("DAPI")], ()),
+        ([ChannelHint("DAPI"), ChannelHint("collagen I")], ()),
+        ([ChannelHint(), ChannelHint()], ()),
+        ([], ()),
+    ],
+)
+def test_what_the_file_says_against_the_operator_is_told(
+    hints: list[ChannelHint], told: tuple[str, ...]
+) -> None:
+    """Where it tells an order, and another one; what the operator says counts."""
+    assigned = assign_roles(2, hints, rgb=False, asked=["collagen", "nuclei"])
+
+    assert assigned.roles == ("collagen", "nuclei")
+    assert assigned.overruled == told
+    assert assign_roles(2, hints, rgb=True, asked=["collagen", "nuclei"]).overruled == ()

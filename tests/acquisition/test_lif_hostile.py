@@ -245,6 +245,7 @@ def test_limits_are_exact(limit: str, least: int | None, tmp_path: Path) -> None
     refused = errors(Limits(**{limit: allowed - 1}))
     assert {type(error) for error in refused} == {ImageTooLargeError}
     assert f"limit '{limit}'" in str(refused[0])
+    assert f"allow it with --limit {limit}={allowed}" in str(refused[0])
 
 
 def test_a_container_may_be_longer_than_a_file_that_is_read_whole(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ They are built byte by byte here, from the TIFF 6.0 and BigTIFF specifications, 
 
 import io
 import logging
+import re
 import struct
 import sys
 import threading
@@ -377,6 +378,21 @@ def test_other_files_are_not_opened(
 
     assert "x.tif" in {Path(path).name for path in opened}
     assert "secret.tif" not in {Path(path).name for path in opened}
+
+
+def test_the_remedy_for_a_limit_is_enough(read: Callable[..., Acquisition]) -> None:
+    """All numbers that the sentence names, for the whole image of many pages: nobody is refused twice."""
+    file = io.BytesIO()
+    planes = np.random.default_rng(0).integers(0, 4000, (3, 2, 70, 80), np.uint16)
+    tifffile.imwrite(file, planes, ome=True, photometric="minisblack", metadata={"axes": "ZCYX"})
+    data, names = file.getvalue(), ["nuclei", "collagen"]
+    with pytest.raises(ImageTooLargeError) as refused:
+        read(data, limits=Limits(pixels=10, decoded_bytes=10), channels=names)
+
+    words = re.findall(r"--limit (\w+)=(\d+)", str(refused.value))
+    allowed = {name: int(number) for name, number in words}
+    assert allowed == {"pixels": planes.size, "decoded_bytes": planes.nbytes}
+    read(data, limits=Limits(**allowed), channels=names)
 
 
 @pytest.mark.parametrize(("limit", "least"), [("pixels", 12_288), ("decoded_bytes", 12_288), ("pages", 1)])

@@ -83,7 +83,8 @@ def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: P
         "Calibrated on 6 images, measured on 2 others.",
         "40 images or more make the ranges and this verdict firmer.",
         "Right on 100% of the labelled ones among these 2.",
-        "Images unlike 168 of the training will be rejected; of these, 0 by limits of others.",
+        "An image that is unlike 168 training images will be rejected as unfamiliar. Tried on these "
+        "themselves, each by the limits that others set: 0 of 168 were rejected.",
         f"{bundle}: fp32, fp16, int8-trt, int8-cpu",
         "Next, on images of the microscope, and on images whose class is known:",
         f"  colvi-edge run --bundle '{bundle}' IMAGES",
@@ -159,7 +160,7 @@ def test_without_images_a_line_says_why_there_is_no_int8(run: Command, tmp_path:
     lines = out.splitlines()
     assert lines[0] == "No INT8: it is calibrated on images; give projections with --calibration DIR."
     assert "Measured on two simulated images; --calibration DIR measures on yours." in lines
-    assert lines[-5].startswith("Images unlike 168 of the training will be rejected")
+    assert lines[-5].startswith("An image that is unlike 168 training images will be rejected")
     assert lines[-4] == f"{tmp_path / 'net.colvi'}: fp32, fp16"
     assert "int8-cpu" not in out
 
@@ -201,8 +202,9 @@ def test_without_nvrtc_a_line_says_why_there_are_no_kernels(
         ),
         (["--normalisation", "scale:255:int7"], "--normalisation scale:255:int7: expected patch"),
         (["--normalisation", "patch:1"], "--normalisation patch:1: expected patch"),
-        (["--name", "net"], "--name net: expected 5 to 128 letters"),
-        (["--name", "lab/net"], "--name lab/net: expected 5 to 128 letters"),
+        (["--name", "net"], "--name net: expected 5 to 128 ASCII letters"),
+        (["--name", "lab Göttingen 2026"], "--name lab Göttingen 2026: expected 5 to 128 ASCII letters"),
+        (["--name", "lab/net"], "--name lab/net: expected 5 to 128 ASCII letters"),
         (["--classes", "patient,control"], "--classes says ('patient', 'control'), the file says"),
     ],
 )
@@ -216,6 +218,19 @@ def test_a_wrong_option_is_one_sentence(run: Command, tmp_path: Path, options: l
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_is_refused_before_anything_is_loaded(
+    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torch alone takes seconds, a foreign model a process of its own."""
+    monkeypatch.setitem(sys.modules, "colvi_edge.export.export_command", None)
+    monkeypatch.setitem(sys.modules, "colvi_edge.cli.foreign", None)
+
+    code, _, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", "--name", "lab Göttingen")
+
+    assert code == 2
+    assert "--name lab Göttingen: expected 5 to 128 ASCII letters" in err
+
+
 @pytest.mark.parametrize("size", ["0", "1e4", "nan"])
 def test_a_pixel_size_that_none_has_is_refused(run: Command, tmp_path: Path, size: str) -> None:
     """Before any work; a bundle could not hold it."""
@@ -223,7 +238,7 @@ def test_a_pixel_size_that_none_has_is_refused(run: Command, tmp_path: Path, siz
     code, _, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", *words)
 
     assert code == 2
-    assert "Invalid value for '--pixel-size-um'" in err
+    assert "--pixel-size-um" in err
     assert list(tmp_path.iterdir()) == []
 
 

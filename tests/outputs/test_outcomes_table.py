@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.text import Text
 
 from colvi_edge.errors import ColviEdgeError, IncompleteFileError
 from colvi_edge.jobs import Job
@@ -17,6 +18,7 @@ from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal_console import PrintableConsole
 from colvi_edge.terminal_outcomes import print_outcomes, print_places
+from colvi_edge.terminal_tables import print_name
 from tests.tools.terminal import Screen
 
 MakeSidecar = Callable[..., Sidecar]
@@ -134,7 +136,7 @@ NAMES = st.text(st.sampled_from("ab _-./[]\\胶ä\u0301"), min_size=1, max_size=
 @example(["P01 fibroblasts, passage 4/P01_2026-11-20_field 03, position 12.tif"], 80)
 @settings(max_examples=60, deadline=None)
 def test_no_name_is_broken(make_sidecar: MakeSidecar, names: list[str], width: int) -> None:
-    """Each is whole in one line, or its end is, behind an ellipsis, if it is wider than the terminal."""
+    """Each is whole in one line or, if it is wider than the terminal, in several, the others indented."""
     sidecar = make_sidecar([[0.9, 0.1]])
     jobs = [Job(Path(name), Path(), "") for name in names]
     outcomes = [Outcome(job, sidecar) for job in jobs]
@@ -147,10 +149,26 @@ def test_no_name_is_broken(make_sidecar: MakeSidecar, names: list[str], width: i
         if cell_len(path) <= width:
             assert any(line == path or line.startswith(f"{path} ") for line in lines), path
         else:
-            ends = [line[1:] for line in lines if line[:1] == "…" and path.endswith(line[1:])]
-            assert any(width - 3 <= cell_len(end) <= width - 1 for end in ends), path
+            assert "".join(path.split()) in "".join("".join(lines).split()), path
     assert sum(line.split()[-5:] == ["unsure", "50.0", "1", "1", "0"] for line in lines) == len(names)
     assert [line.split("\t")[0] for line in piped(outcomes)[1 : len(names) + 1]] == paths
+
+
+@given(st.lists(NAMES, min_size=1, max_size=6), st.integers(20, 130), st.sampled_from(["", "error: "]))
+@example([f"{folder}/{'x' * 90}.tif" for folder in "AB"], 80, "error: ")
+@example([f"{'x' * 80}{end}{'x' * 90}.tif" for end in "AB"], 80, "")
+@settings(max_examples=60, deadline=None)
+def test_two_names_stay_two(names: list[str], width: int, before: str) -> None:
+    """Whatever their length: each can be read again from its lines, and what stands before it stays there."""
+    terminal = Screen()
+    console = PrintableConsole(file=terminal, width=width, highlight=False, emoji=False, color_system=None)
+    for name in names:
+        print_name(console, name, Text(before))
+
+    lines = terminal.getvalue().split("\n")[:-1]
+    assert all(cell_len(line) <= width for line in lines)
+    told = "\n".join(lines).replace(f"\n{' ' * (len(before) + 2)}", "")
+    assert told.split("\n") == [before + name for name in names]
 
 
 def test_columns_are_asked_for_in_a_pipe_too(monkeypatch: pytest.MonkeyPatch, many: Outcomes) -> None:

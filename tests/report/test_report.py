@@ -533,6 +533,7 @@ def test_who_makes_the_page_is_told_where_it_is_and_what_would_better_it(
         "2 of 3 images are left out of the scores over time: their names do not tell sample and date" in text
     )
     assert "of 2 models, whose scores do not compare" in text
+    assert "It takes the place of the usual form: names such as P03_2026-11-20_2.tif are then not" in text
     command, again = (line for line in said if line.startswith("colvi-edge"))
     assert again == f"colvi-edge run '{folder}' --bundle MODEL.colvi --stale"
     code, out, _ = run(*shlex.split(command)[1:])

@@ -63,6 +63,46 @@ def page(results: Path, chromium: Any) -> Any:
     assert {url.partition(":")[0] for url in chromium.requests()} <= {"file", "data", "about"}
 
 
+def test_names_have_room(tmp_path: Path, chromium: Any, copy_result: Callable[..., Any]) -> None:
+    """In the table in one line; on cards before their folder, of which two are never shown alike."""
+    deep = "a folder with a long name of its own/another/of which every name is long"
+    folders = [f"{deep}/{letter}/the same end of both of them" for letter in "AB"]
+    for folder in folders:
+        copy_result("patient", tmp_path / folder / "patient_7_0003.tif")
+    once = "only once, but in a folder of a long name"
+    copy_result("control", tmp_path / once / "control_7_0001.tif")
+    copy_result("control", tmp_path / "control_7_0002.tif")
+    Report(tmp_path, tmp_path / "report.html").write()
+
+    def lines(selector: str) -> list[int]:
+        return list(
+            chromium.ask(
+                f"[...document.querySelectorAll('{selector}')].map((one) => Math.round("
+                "one.getBoundingClientRect().height / parseFloat(getComputedStyle(one).lineHeight)))"
+            )
+        )
+
+    for size in (SCREEN, PHONE):
+        chromium.resize(**size)
+        chromium.open((tmp_path / "report.html").as_uri())
+        cards = chromium.ask("[...document.querySelectorAll('.card .text')].map((one) => one.textContent)")
+        assert len(set(cards)) == 4
+        assert set(lines(".card .name")) == {1}
+        places = chromium.ask("[...document.querySelectorAll('.card .place')].map((one) => one.textContent)")
+        assert sorted(places) == sorted([*folders, f"{once[:12]}\u2026{once[-23:]}"])
+        titles = chromium.ask("[...document.querySelectorAll('.card .place')].map((one) => one.title)")
+        assert f"{folders[0]}/patient_7_0003.tif" in titles
+    chromium.resize(**SCREEN)
+    short = chromium.ask(
+        "[...document.querySelectorAll('#rows .open')].filter((one) => !one.textContent.includes('/'))"
+        ".map((one) => [one.textContent, Math.round(one.getBoundingClientRect().height / "
+        "parseFloat(getComputedStyle(one).lineHeight))])"
+    )
+    assert short == [["control_7_0002.tif", 1]]
+    heads = chromium.ask("[...document.querySelectorAll('#head th')].map((one) => one.dataset.sort)")
+    assert not {"sample", "date"} & set(heads)  # nothing would stand there
+
+
 def cells(page: Any, column: int) -> list[str]:
     """Return the texts of a column of the table."""
     script = f"[...document.querySelectorAll('#rows tr')].map((row) => row.children[{column}].textContent)"
