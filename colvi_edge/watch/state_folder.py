@@ -163,7 +163,7 @@ class Lock:
 
 @contextmanager
 def one_at_a_time(state: StateFolder) -> Iterator[None]:
-    """Let no other daemon of this state directory begin meanwhile, so that of two that do one sees the other."""
+    """Let no other daemon of this state directory begin meanwhile, so that of two one sees the other."""
     folder = os.open(state.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -175,8 +175,8 @@ def one_at_a_time(state: StateFolder) -> Iterator[None]:
 def watched_around(root: Path, mine: StateFolder) -> Path | None:
     """Return a folder above or below a watched one that a daemon watches, too; None if there is none.
 
-    Told by the locks of this user's daemons and of the services, as far as they may be read: to look for locks
-    in the folders themselves would touch a share that may hang.
+    Told by the locks of this user's daemons and of the services, as far as they may be read: to look for
+    locks in the folders themselves would touch a share that may hang.
 
     Args:
         root: absolute path.

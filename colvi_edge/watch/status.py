@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -48,6 +48,14 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class RefusedStart:
+    """Why a daemon could not start, in a sentence, and when that was, in UTC."""
+
+    why: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Status:
     """What the daemon knows of itself.
 
@@ -67,6 +75,7 @@ class Status:
         judged: files whose results were written since it started.
         errors: files that had none since.
         end: how it ended.
+        refused: why the last start failed, until one succeeds; all else is of the daemon before that.
     """
 
     folder: str
@@ -85,6 +94,7 @@ class Status:
     judged: int = 0
     errors: int = 0
     end: End = ""
+    refused: RefusedStart | None = None
 
 
 def count_words(counts: Mapping[str, int]) -> str:
@@ -105,6 +115,19 @@ def write_status(path: Path, status: Status) -> None:
     """
     with open_folder(path.parent) as folder_fd:
         write_atomically(folder_fd, path.name, json.dumps(asdict(status), indent=1).encode())
+
+
+def note_refusal(path: Path, before: Status, why: str) -> None:
+    """Add to what the daemon before had said why the next one could not start, unless the disk is full.
+
+    Args:
+        path: of the status.
+        before: what it said.
+        why: a sentence.
+    """
+    refused = RefusedStart(printable_name(why), datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    with suppress(OSError):
+        write_status(path, replace(before, refused=refused))
 
 
 def read_status(path: Path) -> Status | None:
@@ -145,7 +168,7 @@ def show_status(folder: Path, as_json: bool) -> int:
             print(printable_json(json.dumps(plain)))  # noqa: T201 - data for a pipe
         else:
             _print(folder, status, running, silent_s, ledger)
-    well = status is not None and not status.states and silent_s <= SILENT_AFTER_S
+    well = status is not None and not status.states and status.refused is None and silent_s <= SILENT_AFTER_S
     return EXIT_DONE if well and (running or _did_all(status)) else EXIT_AILING
 
 
@@ -260,8 +283,10 @@ def _print(
 
     console = wide_console()
     name = shown(str(folder.absolute()))
+    refused = status and status.refused
+    could_not = f"[red]could not start[/] at {_time(refused.at)}: {shown(refused.why)}" if refused else ""
     if not running:
-        console.print(f"{name}: {_end_words(status)}")
+        console.print(f"{name}: {could_not or _end_words(status)}")
     elif status is None or silent_s > SILENT_AFTER_S:
         console.print(f"{name}: [red]the daemon runs, but has said nothing for {silent_s:.0f} s[/]")
     elif not status.ready:
@@ -269,6 +294,10 @@ def _print(
     else:
         what = "diagnosing what is there" if status.once else "watching"
         console.print(f"{name}: [green]{what}[/] since {_time(status.started)}")
+    if running and refused:
+        console.print(could_not)
+    elif refused and status and status.ready:
+        console.print(f"before that: {_end_words(status)}")
     for state in status.states if status else ():
         console.print(f"[red]{shown(state.name)}[/] since {_time(state.since)}: {shown(state.why)}")
         if state.folder:

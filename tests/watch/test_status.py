@@ -26,7 +26,16 @@ from colvi_edge.watch.retry import retry, wanted_by
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.state_folder import Lock, StateFolder, is_held
 from colvi_edge.watch.states import State
-from colvi_edge.watch.status import Status, Waiting, count_words, read_status, show_status, write_status
+from colvi_edge.watch.status import (
+    RefusedStart,
+    Status,
+    Waiting,
+    count_words,
+    note_refusal,
+    read_status,
+    show_status,
+    write_status,
+)
 
 SIGNATURE = Signature(1, 1, 1, 1)
 STATUS = Status(
@@ -363,6 +372,33 @@ def test_what_runs_no_more(
     assert found == code
     assert words in text
     assert (plain["running"], plain["end"]) == (False, said.get("end", ""))
+
+
+def test_a_start_that_failed(shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place) -> None:
+    """Its sentence is told with what was before, also while the next start is under way; code 7."""
+    finished = {"once": True, "pending": 0, "settling": 0, "end": "finished", "judged": 2}
+    why = "found no bundle at /nob\x1b[2J; check the path"
+    place.say(**finished)
+    said = read_status(place.state.status)
+    assert said
+    note_refusal(place.state.status, said, why)
+    place.lock.close()
+    code, text, plain = shown()
+    place.lock = Lock(place.state.lock)
+    assert code == 7
+    at = plain["refused"]["at"][:19].replace("T", " ")
+    assert text.startswith(
+        f"{place.root}: could not start at {at} UTC: found no bundle at /nob\\x1b[2J; check the path\n"
+        "before that: finished at 2026-11-21 09:00:00 UTC, judged 2 files\n"
+    )
+    assert "model: demo on openvino fp32" in text
+
+    assert place.lock.take()
+    place.say(ready=False, refused=RefusedStart("no bundle", "2026-11-21T07:59:00+00:00"))
+    code, text, _ = shown()
+    assert code == 7
+    assert "starting since" in text
+    assert "could not start at 2026-11-21 07:59:00 UTC: no bundle\n" in text
 
 
 def test_no_files_yet(tmp_path: Path, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
