@@ -140,6 +140,7 @@ class Reporter:
             judged=self._desk.judged,
             errors=self._desk.errors,
             end=self.end,
+            looked=scanned is not None,
             refused=None if self.ready else self._refused,
         )
 

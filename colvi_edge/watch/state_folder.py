@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,9 @@ from colvi_edge.watch.lock import LOCK_NAME
 
 SERVICE_STATE = Path("/var/lib/colvi-edge")
 """The state directory that systemd gives the service."""
+
+UNITS_OF = Path("/")
+"""The system whose services are known."""
 
 _LONGEST_NAME = 40
 _LONGEST_LOCK = 2**13  # a path has 4096 bytes at most
@@ -99,7 +103,7 @@ class StateFolder:
                 )
             raise UsageError(
                 f"{printable_name(str(root))} was never watched on this machine; expected its state in "
-                f"{' or '.join(dict.fromkeys(map(str, states)))}; start with: colvi-edge watch"
+                f"{' or '.join(dict.fromkeys(map(str, states)))}; start with: {_start_command(root)}"
             )
         return next((folder for folder in found if is_held(folder.lock)), found[0])
 
@@ -213,6 +217,18 @@ def is_held(lock: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def _start_command(root: Path) -> str:
+    """Return how the watching of a folder begins: that of its service, where one is installed."""
+    from colvi_edge.watch.service import Service  # which needs this module
+
+    path = Path(os.path.abspath(root))  # noqa: PTH100 - as the state folder is named
+    with suppress(UsageError, OSError):
+        service = Service(path, UNITS_OF)
+        if service.drop_ins.is_dir():
+            return f"sudo systemctl enable --now {shlex.quote(service.name.removesuffix('.service'))}"
+    return printable_name(f"colvi-edge watch {shlex.quote(str(root))} --bundle BUNDLE")
 
 
 def _is_locked(root: Path) -> bool:

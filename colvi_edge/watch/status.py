@@ -75,6 +75,7 @@ class Status:
         judged: files whose results were written since it started.
         errors: files that had none since.
         end: how it ended.
+        looked: the folder was looked through, once at least.
         refused: why the last start failed, until one succeeds; all else is of the daemon before that.
     """
 
@@ -94,6 +95,7 @@ class Status:
     judged: int = 0
     errors: int = 0
     end: End = ""
+    looked: bool = True
     refused: RefusedStart | None = None
 
 
@@ -174,7 +176,9 @@ def show_status(folder: Path, as_json: bool) -> int:
 
 def _did_all(status: Status | None) -> bool:
     """Return whether a daemon that runs no more was to diagnose what was there, and did."""
-    return status is not None and status.end == "finished" and not status.pending + status.settling
+    if status is None or status.end != "finished":
+        return False
+    return status.looked and not status.pending + status.settling
 
 
 def _disk_trouble(path: Path) -> State | None:
@@ -324,6 +328,8 @@ def _end_words(status: Status | None) -> str:
     if status is None:
         return "[red]the daemon is not running[/]"
     at = _time(status.said)
+    if status.end == "finished" and not status.looked:
+        return f"[red]ended without having looked at the folder[/] at {at}"
     if status.end == "finished":
         colour = "green" if _did_all(status) else "yellow"
         left = status.pending + status.settling

@@ -151,7 +151,7 @@ class Supervisor:
         self._publishing = Publishing(self._start_publisher if settings.report else None, self._states)
         parts = (self._states, ledger, metrics, self._desk, self._lookout, self._workers)
         self._before = before
-        self._reporter = Reporter(settings, folder.status, parts, before and before.refused)
+        self._reporter = Reporter(settings, folder.status, parts, before.refused if before else None)
         self._drain = (
             Drain(self._desk, self._lookout, self._workers, self._states, now) if settings.once else None
         )

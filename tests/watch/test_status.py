@@ -24,6 +24,7 @@ from colvi_edge.watch.lock import FolderLock
 from colvi_edge.watch.messages import UNKNOWN, Model, Signature, Started
 from colvi_edge.watch.retry import retry, wanted_by
 from colvi_edge.watch.root import PinnedRoot
+from colvi_edge.watch.service import Service
 from colvi_edge.watch.state_folder import Lock, StateFolder, is_held
 from colvi_edge.watch.states import State
 from colvi_edge.watch.status import (
@@ -210,7 +211,25 @@ def test_a_folder_that_was_never_watched(place: Place, tmp_path: Path) -> None:
     ) as error:
         show_status(tmp_path / "other", as_json=False)
 
-    assert str(error.value).count(str(tmp_path)) == 3
+    assert str(error.value).count(str(tmp_path)) == 4
+    assert str(error.value).endswith(f"start with: colvi-edge watch {tmp_path}/other --bundle BUNDLE")
+
+
+def test_a_service_that_was_not_started_yet(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is begun as a service, by its name as systemd and a shell take it."""
+    (tmp_path / "a folder").mkdir()
+    monkeypatch.setattr(state_folder, "UNITS_OF", tmp_path / "system")
+    name = Service(tmp_path / "a folder").name
+    (tmp_path / f"system/etc/systemd/system/{name}.d").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as error:
+        show_status(Path("a folder"), as_json=False)
+
+    assert str(error.value).endswith(
+        f"start with: sudo systemctl enable --now '{name.removesuffix('.service')}'"
+    )
 
 
 def test_a_daemon_whose_state_was_removed_runs_all_the_same(place: Place, tmp_path: Path) -> None:
@@ -351,6 +370,11 @@ def test_a_folder_that_is_not_there(place: Place, tmp_path: Path) -> None:
         ({"end": "finished"}, 0, "finished at 2026-11-21 09:00:00 UTC, nothing was to be judged\n"),
         ({"end": "finished", "judged": 2, "pending": 1}, 7, "09:00:00 UTC, judged 2 files, 1 left\n"),
         ({"end": "finished", "states": [State("share away", "gone", "")]}, 7, "share away"),
+        (
+            {"end": "finished", "looked": False},
+            7,
+            "ended without having looked at the folder at 2026-11-21 09:00:00 UTC\n",
+        ),
         ({"end": "stopped"}, 7, "--once was interrupted; it was stopped at 2026-11-21 09:00:00 UTC\n"),
         ({}, 7, "--once was interrupted; its last word was at 2026-11-21 09:00:00 UTC\n"),
         ({"once": False, "end": "stopped"}, 7, "the daemon is not running; it was stopped at 2026-11-21"),
@@ -376,7 +400,7 @@ def test_what_runs_no_more(
 
 def test_a_start_that_failed(shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place) -> None:
     """Its sentence is told with what was before, also while the next start is under way; code 7."""
-    finished = {"once": True, "pending": 0, "settling": 0, "end": "finished", "judged": 2}
+    finished: dict[str, Any] = {"once": True, "pending": 0, "settling": 0, "end": "finished", "judged": 2}
     why = "found no bundle at /nob\x1b[2J; check the path"
     place.say(**finished)
     said = read_status(place.state.status)
