@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import EXIT_AILING, EXIT_DONE, OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.reading import json_of, read_bounded
@@ -20,7 +21,7 @@ from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger import State as LedgerState
 from colvi_edge.watch.messages import UNKNOWN, Model, Started
-from colvi_edge.watch.rollout import counted, model_lines, others_of
+from colvi_edge.watch.rollout import asked_line, counted, model_lines, others_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.states import State
 from colvi_edge.watch.typed import made
@@ -169,9 +170,18 @@ def show_status(folder: Path, as_json: bool) -> int:
             plain = _as_plain(folder, status, running, silent_s, ledger)
             print(printable_json(json.dumps(plain)))  # noqa: T201 - data for a pipe
         else:
-            _print(folder, status, running, silent_s, ledger)
+            _print(folder, status, running, silent_s, ledger, Replace.OWN if running else _asked(state))
     well = status is not None and not status.states and status.refused is None and silent_s <= SILENT_AFTER_S
     return EXIT_DONE if well and (running or _did_all(status)) else EXIT_AILING
+
+
+def _asked(state: StateFolder) -> Replace:
+    """Return what `colvi-edge retry` asked for, and no daemon has taken up yet."""
+    from colvi_edge.watch.retry import wanted_by  # which needs this module
+
+    with suppress(OSError):
+        return wanted_by(state.retry)
+    return Replace.OWN
 
 
 def _did_all(status: Status | None) -> bool:
@@ -241,7 +251,7 @@ def _as_plain(
         **said,
         "folder": str(folder.absolute()),
         "running": running,
-        "silent_s": round(silent_s, 1),
+        "silent_s": round(silent_s, 1) if running else _age_s(status.said if status else ""),
         "files": _counts(status, ledger),
         "failed": [_entry(entry) for entry in ledger.in_state("failed")],
         "quarantined": [_entry(entry) for entry in ledger.in_state("quarantined")],
@@ -252,6 +262,15 @@ def _as_plain(
         "again": ledger.wanted_count(),
     }
     return {name: value for name, value in plain.items() if name not in ("pending", "settling")}
+
+
+def _age_s(utc: str) -> float | None:
+    """Return how many seconds ago a time was; None if it is none."""
+    try:
+        age = datetime.now(timezone.utc) - datetime.fromisoformat(utc)
+    except (ValueError, TypeError):
+        return None
+    return round(max(age.total_seconds(), 0.0), 1)
 
 
 def _current(status: Status | None) -> Model:
@@ -281,7 +300,12 @@ def _entry(entry: Entry) -> dict[str, str]:
 
 
 def _print(
-    folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader | _NoLedger
+    folder: Path,
+    status: Status | None,
+    running: bool,
+    silent_s: float,
+    ledger: LedgerReader | _NoLedger,
+    asked: Replace,
 ) -> None:
     from colvi_edge.terminal import shown, wide_console
 
@@ -312,12 +336,16 @@ def _print(
     if status and status.model:
         model = status.model
         console.print(shown(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
-    for line in model_lines(_by_model(status, ledger), ledger.wanted_count(), folder.absolute()):
+    judged = _by_model(status, ledger)
+    waits = asked_line(judged, _current(status), asked)
+    for line in model_lines(judged, ledger.wanted_count(), folder.absolute(), waits):
         console.print(shown(line))
     if status and status.last:
         words = shown(f"{status.last.path}: {status.last.words}")
         at = _time(_utc(status.last.at))
-        console.print(f"last: {words}, at {at}, {status.last.latency_ms:.0f} ms after its close")
+        latency_ms = status.last.latency_ms if status.last.heard else None
+        took = "" if latency_ms is None else f", {latency_ms:,.0f} ms after its close"
+        console.print(f"last: {words}, at {at}{took}")
     _print_files(console, "error", ledger.in_state("failed"))
     _print_files(console, "quarantined", ledger.in_state("quarantined"))
     _print_files(console, "waiting", status.waiting if status else ())

@@ -235,7 +235,8 @@ class Supervisor:
             self._lookout.tick(now)
             self._workers.tick(idle=not self._desk.schedule.given, now=now)
             if self._workers.started:
-                self._desk.judge_with(self._workers.started.judge, self._settings.root, now)
+                asked = self._asked()
+                self._desk.judge_with(self._workers.started.judge, self._settings.root, now, asked)
             self._take_up_retry(now)
             self._give(now)
             if self._drain and self._drain.is_over(now):
@@ -381,6 +382,12 @@ class Supervisor:
                 self._workers.moved_at = now
             worker.send(message)
 
+    def _asked(self) -> Replace:
+        """Return which results `colvi-edge retry` asks for, where that waits to be taken up."""
+        with suppress(OSError):
+            return wanted_by(self._folder.retry)
+        return Replace.OWN
+
     def _take_up_retry(self, now: float) -> None:
         try:
             if not self._folder.retry.is_file():
@@ -429,8 +436,8 @@ class Supervisor:
         if given and not self._workers.held_up:
             self._desk.absolve()
         what = f"{self.lost}; it begins anew" if self.lost else "stopped"
-        back = counted(len(given), "file is", "files are")
-        log.info("%s; %s handed back", what, back, extra={"COLVI_EVENT": "stopped"})
+        back = f"; {counted(len(given), 'file is', 'files are')} handed back" if given else ""
+        log.info("%s%s", what, back, extra={"COLVI_EVENT": "stopped"})
         self._reporter.end = "finished" if self._drained else "stopped"
         self._reporter.say(time.monotonic())
 

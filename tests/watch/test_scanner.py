@@ -813,7 +813,8 @@ def test_a_folder_that_becomes_read_only(
     scanner.wait_last(
         Degraded(
             "the folder of the results cannot be locked: Read-only file system; give the daemon's user the "
-            "right to write to it (chown or setfacl), mount it writable, or put the results elsewhere: --output-dir"
+            "right to write to it (chown or setfacl), mount it writable, or put the results elsewhere: "
+            "--output-dir"
         )
     )
     sh(enter, f"mount -o remount,rw {root}")

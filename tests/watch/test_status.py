@@ -49,7 +49,7 @@ STATUS = Status(
     pending=3,
     settling=1,
     waiting=[Waiting("cut.tif", "incomplete", "cut off")],
-    last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9),
+    last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9, heard=True),
     model=Started("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
 )
 
@@ -121,6 +121,18 @@ def test_a_daemon_that_is_well(shown: Callable[[], tuple[int, str, dict[str, Any
     assert plain["last"]["latency_ms"] == 62.0
 
 
+@pytest.mark.parametrize("latency_ms", [62.0, None])
+def test_a_file_that_was_not_heard_has_no_time_since_its_close(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place, latency_ms: float | None
+) -> None:
+    """It was found by a scan, is judged again, or was the last of an earlier daemon."""
+    place.say(last=Last("a.tif", "ok", "control, score 90.0", None, latency_ms, 1.7e9))
+    _, text, plain = shown()
+
+    assert "last: a.tif: control, score 90.0, at 2023-11-14 22:13:20 UTC\n" in text
+    assert plain["last"]["latency_ms"] == latency_ms
+
+
 def test_files_of_other_formats_are_told(
     shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
 ) -> None:
@@ -171,6 +183,7 @@ def test_a_daemon_that_does_not_run(
     assert code == 7
     assert "the daemon is not running; its last word was at 2026-11-21 09:00:00 UTC" in text
     assert plain["running"] is False
+    assert plain["silent_s"] > 86400
 
 
 @pytest.mark.parametrize(("age_s", "silent"), [(25, False), (35, True)])
@@ -542,13 +555,42 @@ def test_retry_of_results(place: Place, capsys: pytest.CaptureFixture[str]) -> N
     place.lock = Lock(place.state.lock)
 
 
+def test_a_request_that_waits_is_told(
+    place: Place,
+    shown: Callable[[], tuple[int, str, dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Until a daemon takes it up, in place of the command that made it; with nothing stale it is no news."""
+    roll_out(place, {MINE: 1, OLD: 3})
+    place.lock.close()
+    retry(place.root, Replace.STALE)
+    capsys.readouterr()
+    _, text, _ = shown()
+    assert "3 results are to be judged again when the daemon runs\n" in text
+    assert "--stale" not in text
+    retry(place.root, Replace.ALL)
+    capsys.readouterr()
+    assert "4 results are to be judged again when the daemon runs\n" in shown()[1]
+
+    place.state.retry.unlink()
+    roll_out(place, {MINE: 1})
+    retry(place.root, Replace.STALE)
+    assert capsys.readouterr().out == (
+        "nothing is of another model than demo; with another bundle all is diagnosed again when the daemon "
+        "runs again\n"
+    )
+    assert wanted_by(place.state.retry) is Replace.STALE
+    assert "again" not in shown()[1]
+    place.lock = Lock(place.state.lock)
+
+
 def test_retry_of_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """Is said, and leaves no word; what only waits is tried at once."""
     roll_out(place, {MINE: 1})
     place.say(waiting=[])
     for anew, words in (
         (Replace.OWN, "nothing failed; nothing is diagnosed again\n"),
-        (Replace.STALE, "nothing failed, and no result is of another model; nothing is diagnosed again\n"),
+        (Replace.STALE, "nothing failed, and nothing is of another model; nothing is diagnosed again\n"),
     ):
         assert retry(place.root, anew) == 0
         assert capsys.readouterr().out == words
