@@ -40,7 +40,8 @@ def away(folder: str, error: OSError, took_s: float) -> AwayError:
     remedy = _REMEDIES.get(error.errno or 0, "make or mount it")
     if is_unanswered(error, took_s):
         remedy = _UNANSWERED_WORDS
-    return AwayError(f"{printable_name(folder)} cannot be opened: {error.strerror}; {remedy}")
+    found = "the folder is not there" if error.errno == errno.ENOENT else error.strerror
+    return AwayError(f"{printable_name(folder)} cannot be opened: {found}; {remedy}")
 
 
 @contextmanager

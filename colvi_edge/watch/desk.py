@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePath
 
 from colvi_edge.choices import Replace
@@ -38,17 +39,20 @@ class Last:
 
     Attributes:
         path: of the raw file.
-        outcome, words, took_ms: as in `Finished`, the words without the file's name.
-        latency_ms: since the file came to rest.
+        outcome, words, took_ms: as in `Finished`, the words without the file's name; of an earlier daemon's
+            answer the time is not known.
+        latency_ms: since the file came to rest; None likewise.
         at: seconds since 1970.
+        heard: it was seen being closed; else it was found by a scan, or is judged again.
     """
 
     path: str
     outcome: str
     words: str
-    took_ms: float
-    latency_ms: float
+    took_ms: float | None
+    latency_ms: float | None
     at: float
+    heard: bool = False
 
 
 class Desk:
@@ -56,7 +60,7 @@ class Desk:
 
     Attributes:
         schedule: what waits, and what is given.
-        last: the last final answer; None before the first.
+        last: the last final answer, maybe of an earlier daemon; None before the first.
         answers: final answers since the start.
         judged, errors: how many of them were results that were written, and errors.
         damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
@@ -77,7 +81,7 @@ class Desk:
             anew: results that everything is judged in spite of.
         """
         self.schedule = Schedule()
-        self.last: Last | None = None
+        self.last = _last(ledger.newest())
         self.answers = self.judged = self.errors = self.moves = 0
         self.damage = self.other_models = ""
         self._blocked: set[str] = set()  # files with neither result nor error record
@@ -98,13 +102,14 @@ class Desk:
         """Whether it is not known yet what judges, and so which results are of other models."""
         return self._model is UNKNOWN
 
-    def judge_with(self, model: Model, root: Path, now: float) -> None:
+    def judge_with(self, model: Model, root: Path, now: float, asked: Replace = Replace.OWN) -> None:
         """Take which model judges from now on; say once of how many results it is not the one.
 
         Args:
             model: of the worker that is given work.
             root: the watched folder.
             now: of the monotonic clock.
+            asked: what the operator asked to be judged again, which is taken up next.
         """
         if model == self._model:
             return
@@ -112,13 +117,23 @@ class Desk:
         with self._reading():
             others = others_of(self._ledger.models(), model)
             if others:
-                again = self._anew is not Replace.OWN
+                again = {self._anew, asked} != {Replace.OWN}
                 words = again_words(others, model) if again else stay_words(others, model, root)
                 self.other_models = words
                 log.info("%s", words, extra={"COLVI_EVENT": "other models"})
         if self._anew is not Replace.OWN:
             with self._writing():
                 self._want(self._anew, now)
+
+    def standing(self) -> str:
+        """Return how many files have a final answer, in words; "" if none has, or that cannot be told."""
+        counts: dict[str, int] = {}
+        with self._reading():
+            counts = self._ledger.counts()
+        done, errors = counts.get("done", 0), counts.get("failed", 0) + counts.get("quarantined", 0)
+        return ", ".join(
+            [*([f"{done:,} done"] if done else []), *([counted(errors, "error")] if errors else [])]
+        )
 
     def offer(self, ready: Ready, now: float) -> None:
         """Take a file that the scanner found ready."""
@@ -328,7 +343,13 @@ class Desk:
         self.judged += answer.outcome in ("ok", "rejected")
         self.errors += answer.outcome == "error"
         self.last = Last(
-            piece.path, answer.outcome, words, answer.took_ms, round(1000 * latency_s, 1), time.time()
+            piece.path,
+            answer.outcome,
+            words,
+            answer.took_ms,
+            round(1000 * latency_s, 1),
+            time.time(),
+            heard=piece.heard and not piece.check,
         )
         if not piece.sentence:
             self._metrics.count(answer.outcome)
@@ -386,6 +407,16 @@ class Desk:
             yield
         except sqlite3.Error as error:
             self.note(error)
+
+
+def _last(entry: Entry | None) -> Last | None:
+    """Return the last final answer, as far as the ledger has it."""
+    if entry is None:
+        return None
+    done = "rejected" if entry.words.startswith("rejected") else "ok"
+    outcome = done if entry.state == "done" else "error"
+    at = datetime.fromisoformat(entry.at).timestamp()
+    return Last(entry.path, outcome, entry.words, None, None, at)
 
 
 def _ledger_words(error: sqlite3.Error) -> str:

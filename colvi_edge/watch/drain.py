@@ -76,11 +76,13 @@ class Drain:
         root = self._lookout.root
         looked = self._lookout.scanned is not None and root is not None and root.state == "here"
         faulty = bool(self._desk.errors or self.left or not looked)
+        answered = f"{counted(self._desk.answers, 'file')} answered, {counted(self._desk.errors, 'error')}"
+        if not self._desk.answers and (standing := self._desk.standing()):
+            answered = f"nothing new, {standing} before"
         log.log(
             logging.WARNING if faulty else logging.INFO,
-            "%s answered, %s; %d left%s",
-            counted(self._desk.answers, "file"),
-            counted(self._desk.errors, "error"),
+            "%s; %d left%s",
+            answered,
             self.left,
             "".join(f"; {words}" for words in self._states.words(told)),
             extra={"COLVI_EVENT": "drained"},

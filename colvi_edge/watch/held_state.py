@@ -23,7 +23,7 @@ from colvi_edge.watch.notify import notify
 from colvi_edge.watch.schedule import backoff_s
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.signals import Signals
-from colvi_edge.watch.state_folder import Lock, StateFolder
+from colvi_edge.watch.state_folder import Lock, StateFolder, one_at_a_time, watched_around
 
 CALM_S = 600.0  # after which the next loss is taken for a new one, and not for the same again
 
@@ -74,7 +74,8 @@ class HeldState:
 
         Raises:
             OutputError: it cannot be made or opened, the first time on a terminal.
-            UsageError: another daemon runs, and this one is to run once.
+            UsageError: another daemon runs, and this one is to run once; or one watches a folder above or
+                below this one.
         """
         is_patient = bool(lost) or "NOTIFY_SOCKET" in os.environ
         self.lost, failures = lost, 0
@@ -128,7 +129,7 @@ class HeldState:
             self._lock = None
         if self._lock is None:
             self._lock = Lock(self.folder.lock)
-        self._lock.take()
+        self._lock.take(self._settings.root)
 
     def is_for_systemd(self) -> bool:
         """Return whether there is no state directory, which systemd makes when it starts the service."""
@@ -146,6 +147,7 @@ class HeldState:
         self.renew()
         if not self._waited_for_another_daemon():
             return False
+        self._refuse_nested()
         self.ledger = Ledger(self.folder.ledger)
         paths = (self.folder.path, self.folder.lock, self.folder.ledger, *_aside(self.folder.ledger))
         self._held = dict.fromkeys(paths)
@@ -159,21 +161,37 @@ class HeldState:
             self._held = {}
             self.ledger.close()
 
+    def _refuse_nested(self) -> None:
+        """Refuse a folder that lies in a watched one, or holds one: two would judge the same files."""
+        root, lock = self._settings.root, self._lock
+        assert lock is not None  # noqa: S101 # renewed before
+        with one_at_a_time(self.folder):
+            other = watched_around(root, self.folder)
+            if other is None:
+                return
+            lock.close()  # before the next one looks, so that of two that begin at once one goes on
+            self._lock = None
+        where = "in which this folder lies" if root.is_relative_to(other) else "which lies in this folder"
+        raise UsageError(
+            f"{printable_name(str(root))}: found {printable_name(str(other))} watched already, {where}; "
+            "expected each file watched by one daemon: end the other, or watch another folder"
+        )
+
     def _waited_for_another_daemon(self) -> bool:
         """Wait for another daemon to end; return False if a signal ends this one first."""
         lock, settings = self._lock, self._settings
         assert lock is not None  # noqa: S101 # renewed before
-        if lock.take():
+        if lock.take(settings.root):
             return True
         time.sleep(0.1)  # `colvi-edge status` may just have looked whether it is held
-        if lock.take():
+        if lock.take(settings.root):
             return True
         why = f"process {lock.holder()} watches {printable_name(str(settings.root))}"
         if settings.once:
             raise UsageError(f"{why} already, and will diagnose all that is there; see: colvi-edge status")
         log.warning("waiting: %s; this one takes over when it ends", why, extra={"COLVI_EVENT": "waiting"})
         notify(READY="1", STATUS=f"waiting: {why}; this one takes over when it ends")
-        while not lock.take():
+        while not lock.take(settings.root):
             if not self._waited(1.0):
                 return False
         return True

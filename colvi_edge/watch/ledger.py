@@ -142,6 +142,18 @@ class LedgerReader:
             return str(at)
         return ""
 
+    def newest(self) -> Entry | None:
+        """Return the last final answer; None before the first."""
+        entries = self._entries(
+            "state != 'pending' AND at GLOB ? AND length(at) <= 40 ORDER BY at DESC, change DESC LIMIT 1",
+            UTC_PATTERN,
+        )
+        for entry in entries:
+            with suppress(ValueError):  # at no time that there is
+                datetime.fromisoformat(entry.at)
+                return entry
+        return None
+
     @contextmanager
     def explained(self) -> Iterator[None]:
         """Turn what SQLite says against looking things up into an OutputError."""

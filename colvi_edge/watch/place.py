@@ -115,7 +115,11 @@ class Place:
             except OSError as error:
                 if is_of_share(error):
                     raise away(str(self.results.path), error, time.monotonic() - began) from error
-                self.unlocked = f"the folder of the results cannot be locked: {error.strerror}"
+                self.unlocked = (
+                    f"the folder of the results cannot be locked: {error.strerror}; give the daemon's "
+                    "user the right to write to it (chown or setfacl), mount it writable, or put the results "
+                    "elsewhere: --output-dir"
+                )
 
 
 def make_results(folder: Path, remembered: Mount | None) -> None:

@@ -17,7 +17,15 @@ from colvi_edge.watch.metrics import Metrics
 from colvi_edge.watch.notify import notify, watchdog_s
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.states import States
-from colvi_edge.watch.status import WAITING_SHOWN, End, Status, Waiting, count_words, write_status
+from colvi_edge.watch.status import (
+    WAITING_SHOWN,
+    End,
+    RefusedStart,
+    Status,
+    Waiting,
+    count_words,
+    write_status,
+)
 from colvi_edge.watch.workers import Workers
 
 LOOK_EVERY_S = 2.0
@@ -40,6 +48,7 @@ class Reporter:
         settings: WatchSettings,
         status: Path,
         parts: tuple[States, Ledger, Metrics, Desk, Lookout, Workers],
+        refused: RefusedStart | None = None,
     ) -> None:
         """Remember whom to ask, and where to write.
 
@@ -47,6 +56,7 @@ class Reporter:
             settings: of the operator.
             status: file for the status.
             parts: of the daemon.
+            refused: why the start before failed; told until this one has succeeded.
         """
         self.ready = False
         self.end: End = ""
@@ -55,6 +65,7 @@ class Reporter:
         self._status = status
         self._metrics_file = settings.metrics
         self._states, self._ledger, self._metrics, self._desk, self._lookout, self._workers = parts
+        self._refused = refused
         self._started = _utc()
         self._look_at = self._say_at = self._ping_at = 0.0
         self._said: object = None
@@ -129,6 +140,8 @@ class Reporter:
             judged=self._desk.judged,
             errors=self._desk.errors,
             end=self.end,
+            looked=scanned is not None,
+            refused=None if self.ready else self._refused,
         )
 
     def _words(self, status: Status) -> str:

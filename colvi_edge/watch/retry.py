@@ -10,6 +10,7 @@ from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.watch.ledger import Judged, LedgerReader
+from colvi_edge.watch.messages import UNKNOWN
 from colvi_edge.watch.rollout import counted, told_apart
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.status import read_status
@@ -38,8 +39,15 @@ def retry(folder: Path, anew: Replace = Replace.OWN) -> int:
     what = _failed(counts["failed"], counts["quarantined"])
     if runs or anew is not Replace.STALE:
         what += _results(judged, anew, current)
-    elif judged:  # which bundle it will have is not known yet
+    elif _results(judged, anew, current):  # which bundle it will have is not known yet
         what.append("the results of other models")
+    elif judged and not what:
+        _leave_word(state.retry, anew)
+        print(  # noqa: T201 - the answer
+            f"nothing is of another model than {status.model.judge if status and status.model else UNKNOWN}; "
+            "with another bundle all is diagnosed again when the daemon runs again"
+        )
+        return 0
     waiting = bool(runs and status and status.waiting)
     if what or waiting:
         _leave_word(state.retry, anew)
@@ -55,7 +63,7 @@ def retry(folder: Path, anew: Replace = Replace.OWN) -> int:
 
 _NOTHING = {
     Replace.OWN: "nothing failed",
-    Replace.STALE: "nothing failed, and no result is of another model",
+    Replace.STALE: "nothing failed, and nothing is of another model",
     Replace.ALL: "there is no result yet",
 }
 

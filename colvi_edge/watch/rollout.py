@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from colvi_edge.choices import Replace
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.ledger import Judged
 from colvi_edge.watch.messages import UNKNOWN, Model
@@ -37,15 +38,31 @@ def again_words(others: Sequence[Judged], current: Model) -> str:
     return f"{_counted(others, current)} and {verb} judged again with {told_apart(current, others)}"
 
 
-def model_lines(judged: Sequence[Judged], again: int, root: Path) -> Iterator[str]:
+def asked_line(judged: Sequence[Judged], current: Model, asked: Replace) -> str:
+    """Return how many results wait for a daemon to judge them again; "" if none do.
+
+    Args:
+        judged: how many are of which model.
+        current: what judged last.
+        asked: for which that was asked.
+    """
+    which = {Replace.OWN: [], Replace.STALE: others_of(judged, current), Replace.ALL: judged}[asked]
+    if not (count := sum(found.results for found in which)):
+        return ""
+    return f"{counted(count, 'result is', 'results are')} to be judged again when the daemon runs"
+
+
+def model_lines(judged: Sequence[Judged], again: int, root: Path, asked: str = "") -> Iterator[str]:
     """Yield how many results are of which model where there is more than one, and how the others are judged.
 
     Args:
         judged: what judges now, where that is known, and then the others.
         again: results that are to be judged again.
         root: the watched folder.
+        asked: that this was asked for already, in words.
     """
     if not judged or (len(judged) == 1 and judged[0].model != UNKNOWN):
+        yield from filter(None, [asked])
         return
     current, *others = judged
     for found in judged:
@@ -53,6 +70,8 @@ def model_lines(judged: Sequence[Judged], again: int, root: Path) -> Iterator[st
         yield f"{counted(found.results, 'result')} of {told_apart(found.model, judged)}{mark}"
     if again:
         yield f"{counted(again, 'result')} still to be judged again"
+    elif asked:
+        yield asked
     elif others and current.model != UNKNOWN:
         yield f"what {told_apart(current.model, judged)} did not judge stays; to have it judged, too:"
         yield f"    {_retry(root)}"

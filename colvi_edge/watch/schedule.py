@@ -72,6 +72,7 @@ class Piece:
         number: under which it was given; 0 while it waits.
         alone: it was given as a suspect.
         newer: what the scanner said of it since it was given.
+        heard: the scanner heard it being closed, and took it at once.
     """
 
     path: str
@@ -90,11 +91,14 @@ class Piece:
     number: int = 0
     alone: bool = False
     newer: Ready | None = None
+    heard: bool = False
 
     @classmethod
     def of(cls, ready: Ready) -> "Piece":
         """Return what a scanner announced, as a piece that waits."""
-        return cls(ready.path, ready.signature, ready.closed_at, ready.early, ready.quiet_s)
+        piece = cls(ready.path, ready.signature, ready.closed_at, ready.early, ready.quiet_s)
+        piece.heard = ready.early
+        return piece
 
     @property
     def turn(self) -> Turn:

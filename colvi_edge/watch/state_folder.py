@@ -5,7 +5,7 @@ nobody but the daemon's own user and root may look into it:
 
     ledger.sqlite   what is done
     status.json     what the daemon said last
-    lock            held by the daemon that runs
+    lock            held by the daemon that runs; its process, and the watched folder
     bundle/         copies of the bundles that judged
     retry           the operator wants failed files diagnosed again
 """
@@ -15,10 +15,13 @@ import fcntl
 import hashlib
 import os
 import re
-from contextlib import suppress
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from colvi_edge.errors import OutputError, UsageError
+from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.printable import printable_name
 from colvi_edge.state import state_directory
 from colvi_edge.watch.lock import LOCK_NAME
@@ -26,7 +29,11 @@ from colvi_edge.watch.lock import LOCK_NAME
 SERVICE_STATE = Path("/var/lib/colvi-edge")
 """The state directory that systemd gives the service."""
 
+UNITS_OF = Path("/")
+"""The system whose services are known."""
+
 _LONGEST_NAME = 40
+_LONGEST_LOCK = 2**13  # a path has 4096 bytes at most
 
 
 class StateFolder:
@@ -96,7 +103,7 @@ class StateFolder:
                 )
             raise UsageError(
                 f"{printable_name(str(root))} was never watched on this machine; expected its state in "
-                f"{' or '.join(dict.fromkeys(map(str, states)))}; start with: colvi-edge watch"
+                f"{' or '.join(dict.fromkeys(map(str, states)))}; start with: {_start_command(root)}"
             )
         return next((folder for folder in found if is_held(folder.lock)), found[0])
 
@@ -130,15 +137,15 @@ class Lock:
         except OSError as error:
             raise OutputError(f"{path} cannot be opened: {error.strerror}; check its permissions") from error
 
-    def take(self) -> bool:
-        """Try to hold it; return False if another daemon does."""
+    def take(self, root: Path | None = None) -> bool:
+        """Try to hold it, for a watched folder; return False if another daemon does."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         with suppress(OSError):  # on a full disk it holds without words
             os.truncate(self._file, 0)
-            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode() + (bytes(root) if root else b""), 0)
         return True
 
     def is_current(self) -> bool:
@@ -150,12 +157,44 @@ class Lock:
 
     def holder(self) -> str:
         """Return the process id that the last holder left, as text; "?" if it left none."""
-        text = os.pread(self._file, 32, 0).strip()
+        text = os.pread(self._file, 32, 0).partition(b"\n")[0].strip()
         return text.decode() if text.isdigit() else "?"
 
     def close(self) -> None:
         """Give it back."""
         os.close(self._file)
+
+
+@contextmanager
+def one_at_a_time(state: StateFolder) -> Iterator[None]:
+    """Let no other daemon of this state directory begin meanwhile, so that of two one sees the other."""
+    folder = os.open(state.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def watched_around(root: Path, mine: StateFolder) -> Path | None:
+    """Return a folder above or below a watched one that a daemon watches, too; None if there is none.
+
+    Told by the locks of this user's daemons and of the services, as far as they may be read: to look for
+    locks in the folders themselves would touch a share that may hang.
+
+    Args:
+        root: absolute path.
+        mine: its state folder.
+    """
+    for state in dict.fromkeys((mine.path.parents[1], SERVICE_STATE)):
+        for lock in (state / "watch").glob("*/lock"):
+            with suppress(OutputError, OSError):
+                _, _, named = read_bounded(lock, _LONGEST_LOCK).partition(b"\n")
+                other = Path(os.fsdecode(named))
+                nested = other != root and (other.is_relative_to(root) or root.is_relative_to(other))
+                if named and nested and StateFolder.within(state, other).lock == lock and is_held(lock):
+                    return other
+    return None
 
 
 def is_held(lock: Path) -> bool:
@@ -178,6 +217,18 @@ def is_held(lock: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def _start_command(root: Path) -> str:
+    """Return how the watching of a folder begins: that of its service, where one is installed."""
+    from colvi_edge.watch.service import Service  # which needs this module
+
+    path = Path(os.path.abspath(root))  # noqa: PTH100 - as the state folder is named
+    with suppress(UsageError, OSError):
+        service = Service(path, UNITS_OF)
+        if service.drop_ins.is_dir():
+            return f"sudo systemctl enable --now {shlex.quote(service.name.removesuffix('.service'))}"
+    return printable_name(f"colvi-edge watch {shlex.quote(str(root))} --bundle BUNDLE")
 
 
 def _is_locked(root: Path) -> bool:

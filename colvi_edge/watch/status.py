@@ -5,12 +5,13 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import EXIT_AILING, EXIT_DONE, OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.reading import json_of, read_bounded
@@ -20,7 +21,7 @@ from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger import State as LedgerState
 from colvi_edge.watch.messages import UNKNOWN, Model, Started
-from colvi_edge.watch.rollout import counted, model_lines, others_of
+from colvi_edge.watch.rollout import asked_line, counted, model_lines, others_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.states import State
 from colvi_edge.watch.typed import made
@@ -48,6 +49,14 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class RefusedStart:
+    """Why a daemon could not start, in a sentence, and when that was, in UTC."""
+
+    why: str
+    at: str
+
+
+@dataclass(frozen=True)
 class Status:
     """What the daemon knows of itself.
 
@@ -67,6 +76,8 @@ class Status:
         judged: files whose results were written since it started.
         errors: files that had none since.
         end: how it ended.
+        looked: the folder was looked through, once at least.
+        refused: why the last start failed, until one succeeds; all else is of the daemon before that.
     """
 
     folder: str
@@ -85,6 +96,8 @@ class Status:
     judged: int = 0
     errors: int = 0
     end: End = ""
+    looked: bool = True
+    refused: RefusedStart | None = None
 
 
 def count_words(counts: Mapping[str, int]) -> str:
@@ -105,6 +118,19 @@ def write_status(path: Path, status: Status) -> None:
     """
     with open_folder(path.parent) as folder_fd:
         write_atomically(folder_fd, path.name, json.dumps(asdict(status), indent=1).encode())
+
+
+def note_refusal(path: Path, before: Status, why: str) -> None:
+    """Add to what the daemon before had said why the next one could not start, unless the disk is full.
+
+    Args:
+        path: of the status.
+        before: what it said.
+        why: a sentence.
+    """
+    refused = RefusedStart(printable_name(why), datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    with suppress(OSError):
+        write_status(path, replace(before, refused=refused))
 
 
 def read_status(path: Path) -> Status | None:
@@ -144,14 +170,25 @@ def show_status(folder: Path, as_json: bool) -> int:
             plain = _as_plain(folder, status, running, silent_s, ledger)
             print(printable_json(json.dumps(plain)))  # noqa: T201 - data for a pipe
         else:
-            _print(folder, status, running, silent_s, ledger)
-    well = status is not None and not status.states and silent_s <= SILENT_AFTER_S
+            _print(folder, status, running, silent_s, ledger, Replace.OWN if running else _asked(state))
+    well = status is not None and not status.states and status.refused is None and silent_s <= SILENT_AFTER_S
     return EXIT_DONE if well and (running or _did_all(status)) else EXIT_AILING
+
+
+def _asked(state: StateFolder) -> Replace:
+    """Return what `colvi-edge retry` asked for, and no daemon has taken up yet."""
+    from colvi_edge.watch.retry import wanted_by  # which needs this module
+
+    with suppress(OSError):
+        return wanted_by(state.retry)
+    return Replace.OWN
 
 
 def _did_all(status: Status | None) -> bool:
     """Return whether a daemon that runs no more was to diagnose what was there, and did."""
-    return status is not None and status.end == "finished" and not status.pending + status.settling
+    if status is None or status.end != "finished":
+        return False
+    return status.looked and not status.pending + status.settling
 
 
 def _disk_trouble(path: Path) -> State | None:
@@ -214,7 +251,7 @@ def _as_plain(
         **said,
         "folder": str(folder.absolute()),
         "running": running,
-        "silent_s": round(silent_s, 1),
+        "silent_s": round(silent_s, 1) if running else _age_s(status.said if status else ""),
         "files": _counts(status, ledger),
         "failed": [_entry(entry) for entry in ledger.in_state("failed")],
         "quarantined": [_entry(entry) for entry in ledger.in_state("quarantined")],
@@ -225,6 +262,15 @@ def _as_plain(
         "again": ledger.wanted_count(),
     }
     return {name: value for name, value in plain.items() if name not in ("pending", "settling")}
+
+
+def _age_s(utc: str) -> float | None:
+    """Return how many seconds ago a time was; None if it is none."""
+    try:
+        age = datetime.now(timezone.utc) - datetime.fromisoformat(utc)
+    except (ValueError, TypeError):
+        return None
+    return round(max(age.total_seconds(), 0.0), 1)
 
 
 def _current(status: Status | None) -> Model:
@@ -254,14 +300,21 @@ def _entry(entry: Entry) -> dict[str, str]:
 
 
 def _print(
-    folder: Path, status: Status | None, running: bool, silent_s: float, ledger: LedgerReader | _NoLedger
+    folder: Path,
+    status: Status | None,
+    running: bool,
+    silent_s: float,
+    ledger: LedgerReader | _NoLedger,
+    asked: Replace,
 ) -> None:
     from colvi_edge.terminal import shown, wide_console
 
     console = wide_console()
     name = shown(str(folder.absolute()))
+    refused = status and status.refused
+    could_not = f"[red]could not start[/] at {_time(refused.at)}: {shown(refused.why)}" if refused else ""
     if not running:
-        console.print(f"{name}: {_end_words(status)}")
+        console.print(f"{name}: {could_not or _end_words(status)}")
     elif status is None or silent_s > SILENT_AFTER_S:
         console.print(f"{name}: [red]the daemon runs, but has said nothing for {silent_s:.0f} s[/]")
     elif not status.ready:
@@ -269,6 +322,10 @@ def _print(
     else:
         what = "diagnosing what is there" if status.once else "watching"
         console.print(f"{name}: [green]{what}[/] since {_time(status.started)}")
+    if running and refused:
+        console.print(could_not)
+    elif refused and status and status.ready:
+        console.print(f"before that: {_end_words(status)}")
     for state in status.states if status else ():
         console.print(f"[red]{shown(state.name)}[/] since {_time(state.since)}: {shown(state.why)}")
         if state.folder:
@@ -279,12 +336,16 @@ def _print(
     if status and status.model:
         model = status.model
         console.print(shown(f"model: {model.model} on {model.runtime} {model.precision}, {model.device}"))
-    for line in model_lines(_by_model(status, ledger), ledger.wanted_count(), folder.absolute()):
+    judged = _by_model(status, ledger)
+    waits = asked_line(judged, _current(status), asked)
+    for line in model_lines(judged, ledger.wanted_count(), folder.absolute(), waits):
         console.print(shown(line))
     if status and status.last:
         words = shown(f"{status.last.path}: {status.last.words}")
         at = _time(_utc(status.last.at))
-        console.print(f"last: {words}, at {at}, {status.last.latency_ms:.0f} ms after its close")
+        latency_ms = status.last.latency_ms if status.last.heard else None
+        took = "" if latency_ms is None else f", {latency_ms:,.0f} ms after its close"
+        console.print(f"last: {words}, at {at}{took}")
     _print_files(console, "error", ledger.in_state("failed"))
     _print_files(console, "quarantined", ledger.in_state("quarantined"))
     _print_files(console, "waiting", status.waiting if status else ())
@@ -295,6 +356,8 @@ def _end_words(status: Status | None) -> str:
     if status is None:
         return "[red]the daemon is not running[/]"
     at = _time(status.said)
+    if status.end == "finished" and not status.looked:
+        return f"[red]ended without having looked at the folder[/] at {at}"
     if status.end == "finished":
         colour = "green" if _did_all(status) else "yellow"
         left = status.pending + status.settling

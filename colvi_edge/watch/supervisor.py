@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import cast
 
 from colvi_edge.choices import Replace
-from colvi_edge.errors import OutputError
+from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.watch import journal
 from colvi_edge.watch.child import leave_no_core
@@ -56,6 +56,7 @@ from colvi_edge.watch.schedule import OUTAGES
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.signals import Signals
 from colvi_edge.watch.states import StateName, States
+from colvi_edge.watch.status import Status, note_refusal, read_status
 from colvi_edge.watch.workers import Workers
 
 __all__ = ["WatchSettings", "watch"]
@@ -97,8 +98,13 @@ def watch(settings: WatchSettings, commands: Mapping[str, Sequence[str]] = COMMA
     with Signals() as signals, closing(HeldState(settings, signals)) as state:
         lost = ""
         while state.begin(lost):
-            with closing(Supervisor(settings, state, signals, commands)) as supervisor:
-                exit_code = supervisor.run()
+            before = _said_before(state)
+            with closing(Supervisor(settings, state, signals, commands, before)) as supervisor:
+                try:
+                    exit_code = supervisor.run()
+                except ColviEdgeError as error:
+                    supervisor.note_refusal(str(error))
+                    raise
             if not supervisor.lost:
                 return exit_code
             lost = supervisor.lost
@@ -118,8 +124,17 @@ class Supervisor:
         state: HeldState,
         signals: Signals,
         commands: Mapping[str, Sequence[str]],
+        before: Status | None = None,
     ) -> None:
-        """Put the parts together; nothing is started yet."""
+        """Put the parts together; nothing is started yet.
+
+        Args:
+            settings: of the operator.
+            state: held.
+            signals: end and reload.
+            commands: that start the children.
+            before: what the daemon before this one said last.
+        """
         now = time.monotonic()
         self.lost = ""
         folder, ledger = state.folder, state.ledger
@@ -135,7 +150,8 @@ class Supervisor:
         self._workers = Workers(self._start_worker, settings.bundle, self._states)
         self._publishing = Publishing(self._start_publisher if settings.report else None, self._states)
         parts = (self._states, ledger, metrics, self._desk, self._lookout, self._workers)
-        self._reporter = Reporter(settings, folder.status, parts)
+        self._before = before
+        self._reporter = Reporter(settings, folder.status, parts, before.refused if before else None)
         self._drain = (
             Drain(self._desk, self._lookout, self._workers, self._states, now) if settings.once else None
         )
@@ -170,6 +186,12 @@ class Supervisor:
                 self._round()
             self._stop()
         return self._drain.summary() if self._drain and not self.lost else self._exit_code or 0
+
+    def note_refusal(self, why: str) -> None:
+        """Say in the status why this daemon could not start, and else what the one before had said."""
+        before = self._before or read_status(self._folder.status)
+        if before:
+            note_refusal(self._folder.status, before, why)
 
     def close(self) -> None:
         """End what is still running, without waiting for it."""
@@ -213,7 +235,8 @@ class Supervisor:
             self._lookout.tick(now)
             self._workers.tick(idle=not self._desk.schedule.given, now=now)
             if self._workers.started:
-                self._desk.judge_with(self._workers.started.judge, self._settings.root, now)
+                asked = self._asked()
+                self._desk.judge_with(self._workers.started.judge, self._settings.root, now, asked)
             self._take_up_retry(now)
             self._give(now)
             if self._drain and self._drain.is_over(now):
@@ -359,6 +382,12 @@ class Supervisor:
                 self._workers.moved_at = now
             worker.send(message)
 
+    def _asked(self) -> Replace:
+        """Return which results `colvi-edge retry` asks for, where that waits to be taken up."""
+        with suppress(OSError):
+            return wanted_by(self._folder.retry)
+        return Replace.OWN
+
     def _take_up_retry(self, now: float) -> None:
         try:
             if not self._folder.retry.is_file():
@@ -407,10 +436,16 @@ class Supervisor:
         if given and not self._workers.held_up:
             self._desk.absolve()
         what = f"{self.lost}; it begins anew" if self.lost else "stopped"
-        back = counted(len(given), "file is", "files are")
-        log.info("%s; %s handed back", what, back, extra={"COLVI_EVENT": "stopped"})
+        back = f"; {counted(len(given), 'file is', 'files are')} handed back" if given else ""
+        log.info("%s%s", what, back, extra={"COLVI_EVENT": "stopped"})
         self._reporter.end = "finished" if self._drained else "stopped"
         self._reporter.say(time.monotonic())
+
+
+def _said_before(state: HeldState) -> Status | None:
+    with suppress(OutputError):  # it will be written anew
+        return read_status(state.folder.status)
+    return None
 
 
 def _seconds(utc: str) -> float:

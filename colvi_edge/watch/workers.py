@@ -208,13 +208,16 @@ class Workers:
             self._states.end("reload")
         self._states.end("worker")
         log.info(
-            "judging with %s on %s %s, %s: %s",
+            "judging with %s on %s %s, %s",
             self.started.model,
             self.started.runtime,
             self.started.precision,
             self.started.device,
-            self.started.reason,
-            extra={"COLVI_EVENT": "worker started", "COLVI_MODEL_SHA256": self.started.model_sha256},
+            extra={
+                "COLVI_EVENT": "worker started",
+                "COLVI_MODEL_SHA256": self.started.model_sha256,
+                "COLVI_REASON": self.started.reason,
+            },
         )
 
     def _lose(self, why: str, now: float) -> None:

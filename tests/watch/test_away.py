@@ -26,7 +26,7 @@ def error(number: int) -> OSError:
             "Transport endpoint is not connected; the server, or the disk, does not answer",
         ),
         (errno.EIO, 0.1, "Input/output error; the server, or the disk, does not answer"),
-        (errno.ENOENT, 0.1, "No such file or directory; make or mount it"),
+        (errno.ENOENT, 0.1, "the folder is not there; make or mount it"),
         (errno.EACCES, 0.1, "Permission denied; let the user of this daemon list it"),
     ],
 )

@@ -581,3 +581,40 @@ def test_an_answer_of_a_worker_that_was_given_up_is_nothing(office: Office) -> N
 
     assert office.row("a.tif")["state"] == "pending"
     assert len(office.take()) == 1
+
+
+def test_the_last_answer_outlives_the_daemon(office: Office) -> None:
+    """By its time, not its name; what an earlier daemon measured is not known any more."""
+    answers: list[tuple[str, Result]] = [("b.tif", "ok"), ("a.tif", "error")]
+    for path, outcome in answers:
+        office.ready(path)
+        (work,) = office.take()
+        office.answer(work, outcome, f"what became of {path}")
+    said = office.desk.last
+    office.kill()
+    assert said
+    last = office.desk.last
+    assert last
+    assert (last.path, last.outcome, last.words) == ("a.tif", "error", said.words)
+    assert abs(last.at - said.at) < 1
+    assert (last.took_ms, last.latency_ms, last.heard) == (None, None, False)
+    assert office.desk.standing() == "1 done, 1 error"
+
+
+def test_what_was_asked_for_already_is_not_recommended(office: Office) -> None:
+    """A request that waits is taken up next, so the log says that results are judged again."""
+    office.judge(OLD, "a.tif")
+    office.desk.judge_with(NEW, Path("/data/scope"), office.now, Replace.STALE)
+
+    assert "is judged again with" in office.desk.other_models
+    assert "retry" not in office.desk.other_models
+
+
+def test_only_a_file_that_was_heard_has_a_time_since_its_close(office: Office) -> None:
+    """Found by a scan it may have lain there for days."""
+    for path, early in (("a.tif", True), ("b.tif", False)):
+        office.ready(path, early=early)
+        (work,) = office.take()
+        office.answer(work, "ok")
+        assert office.desk.last
+        assert office.desk.last.heard is early

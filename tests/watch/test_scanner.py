@@ -708,7 +708,10 @@ def test_a_share_that_goes_and_comes(
     assert mount == Mount(str(point), "tmpfs", "scope", "/")
 
     sh(enter, f"umount --lazy {point}")
-    assert "day cannot be opened: No such file" in scanner.wait_root("share away").why
+    assert (
+        "day cannot be opened: the folder is not there; make or mount it"
+        in scanner.wait_root("share away").why
+    )
     sh(enter, f"mkdir {point}/day; echo x > {point}/day/bare.tif")
     scanner.wait_last(Root("share away", f"scope is not mounted on {point} any more; mount it again", None))
     time.sleep(1)
@@ -807,7 +810,13 @@ def test_a_folder_that_becomes_read_only(
     sh(enter, f"mount -t tmpfs scope {root}; echo x > {root}/a.tif; mount -o remount,ro {root}")
     scanner = start(*enter)
     scanner.wait_ready("a.tif")
-    scanner.wait_last(Degraded("the folder of the results cannot be locked: Read-only file system"))
+    scanner.wait_last(
+        Degraded(
+            "the folder of the results cannot be locked: Read-only file system; give the daemon's user the "
+            "right to write to it (chown or setfacl), mount it writable, or put the results elsewhere: "
+            "--output-dir"
+        )
+    )
     sh(enter, f"mount -o remount,rw {root}")
     scanner.wait_last(Degraded(""))
 

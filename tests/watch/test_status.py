@@ -24,9 +24,19 @@ from colvi_edge.watch.lock import FolderLock
 from colvi_edge.watch.messages import UNKNOWN, Model, Signature, Started
 from colvi_edge.watch.retry import retry, wanted_by
 from colvi_edge.watch.root import PinnedRoot
+from colvi_edge.watch.service import Service
 from colvi_edge.watch.state_folder import Lock, StateFolder, is_held
 from colvi_edge.watch.states import State
-from colvi_edge.watch.status import Status, Waiting, count_words, read_status, show_status, write_status
+from colvi_edge.watch.status import (
+    RefusedStart,
+    Status,
+    Waiting,
+    count_words,
+    note_refusal,
+    read_status,
+    show_status,
+    write_status,
+)
 
 SIGNATURE = Signature(1, 1, 1, 1)
 STATUS = Status(
@@ -39,7 +49,7 @@ STATUS = Status(
     pending=3,
     settling=1,
     waiting=[Waiting("cut.tif", "incomplete", "cut off")],
-    last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9),
+    last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9, heard=True),
     model=Started("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
 )
 
@@ -111,6 +121,18 @@ def test_a_daemon_that_is_well(shown: Callable[[], tuple[int, str, dict[str, Any
     assert plain["last"]["latency_ms"] == 62.0
 
 
+@pytest.mark.parametrize("latency_ms", [62.0, None])
+def test_a_file_that_was_not_heard_has_no_time_since_its_close(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place, latency_ms: float | None
+) -> None:
+    """It was found by a scan, is judged again, or was the last of an earlier daemon."""
+    place.say(last=Last("a.tif", "ok", "control, score 90.0", None, latency_ms, 1.7e9))
+    _, text, plain = shown()
+
+    assert "last: a.tif: control, score 90.0, at 2023-11-14 22:13:20 UTC\n" in text
+    assert plain["last"]["latency_ms"] == latency_ms
+
+
 def test_files_of_other_formats_are_told(
     shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
 ) -> None:
@@ -161,6 +183,7 @@ def test_a_daemon_that_does_not_run(
     assert code == 7
     assert "the daemon is not running; its last word was at 2026-11-21 09:00:00 UTC" in text
     assert plain["running"] is False
+    assert plain["silent_s"] > 86400
 
 
 @pytest.mark.parametrize(("age_s", "silent"), [(25, False), (35, True)])
@@ -201,7 +224,25 @@ def test_a_folder_that_was_never_watched(place: Place, tmp_path: Path) -> None:
     ) as error:
         show_status(tmp_path / "other", as_json=False)
 
-    assert str(error.value).count(str(tmp_path)) == 3
+    assert str(error.value).count(str(tmp_path)) == 4
+    assert str(error.value).endswith(f"start with: colvi-edge watch {tmp_path}/other --bundle BUNDLE")
+
+
+def test_a_service_that_was_not_started_yet(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is begun as a service, by its name as systemd and a shell take it."""
+    (tmp_path / "a folder").mkdir()
+    monkeypatch.setattr(state_folder, "UNITS_OF", tmp_path / "system")
+    name = Service(tmp_path / "a folder").name
+    (tmp_path / f"system/etc/systemd/system/{name}.d").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as error:
+        show_status(Path("a folder"), as_json=False)
+
+    assert str(error.value).endswith(
+        f"start with: sudo systemctl enable --now '{name.removesuffix('.service')}'"
+    )
 
 
 def test_a_daemon_whose_state_was_removed_runs_all_the_same(place: Place, tmp_path: Path) -> None:
@@ -342,6 +383,11 @@ def test_a_folder_that_is_not_there(place: Place, tmp_path: Path) -> None:
         ({"end": "finished"}, 0, "finished at 2026-11-21 09:00:00 UTC, nothing was to be judged\n"),
         ({"end": "finished", "judged": 2, "pending": 1}, 7, "09:00:00 UTC, judged 2 files, 1 left\n"),
         ({"end": "finished", "states": [State("share away", "gone", "")]}, 7, "share away"),
+        (
+            {"end": "finished", "looked": False},
+            7,
+            "ended without having looked at the folder at 2026-11-21 09:00:00 UTC\n",
+        ),
         ({"end": "stopped"}, 7, "--once was interrupted; it was stopped at 2026-11-21 09:00:00 UTC\n"),
         ({}, 7, "--once was interrupted; its last word was at 2026-11-21 09:00:00 UTC\n"),
         ({"once": False, "end": "stopped"}, 7, "the daemon is not running; it was stopped at 2026-11-21"),
@@ -363,6 +409,33 @@ def test_what_runs_no_more(
     assert found == code
     assert words in text
     assert (plain["running"], plain["end"]) == (False, said.get("end", ""))
+
+
+def test_a_start_that_failed(shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place) -> None:
+    """Its sentence is told with what was before, also while the next start is under way; code 7."""
+    finished: dict[str, Any] = {"once": True, "pending": 0, "settling": 0, "end": "finished", "judged": 2}
+    why = "found no bundle at /nob\x1b[2J; check the path"
+    place.say(**finished)
+    said = read_status(place.state.status)
+    assert said
+    note_refusal(place.state.status, said, why)
+    place.lock.close()
+    code, text, plain = shown()
+    place.lock = Lock(place.state.lock)
+    assert code == 7
+    at = plain["refused"]["at"][:19].replace("T", " ")
+    assert text.startswith(
+        f"{place.root}: could not start at {at} UTC: found no bundle at /nob\\x1b[2J; check the path\n"
+        "before that: finished at 2026-11-21 09:00:00 UTC, judged 2 files\n"
+    )
+    assert "model: demo on openvino fp32" in text
+
+    assert place.lock.take()
+    place.say(ready=False, refused=RefusedStart("no bundle", "2026-11-21T07:59:00+00:00"))
+    code, text, _ = shown()
+    assert code == 7
+    assert "starting since" in text
+    assert "could not start at 2026-11-21 07:59:00 UTC: no bundle\n" in text
 
 
 def test_no_files_yet(tmp_path: Path, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -482,13 +555,42 @@ def test_retry_of_results(place: Place, capsys: pytest.CaptureFixture[str]) -> N
     place.lock = Lock(place.state.lock)
 
 
+def test_a_request_that_waits_is_told(
+    place: Place,
+    shown: Callable[[], tuple[int, str, dict[str, Any]]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Until a daemon takes it up, in place of the command that made it; with nothing stale it is no news."""
+    roll_out(place, {MINE: 1, OLD: 3})
+    place.lock.close()
+    retry(place.root, Replace.STALE)
+    capsys.readouterr()
+    _, text, _ = shown()
+    assert "3 results are to be judged again when the daemon runs\n" in text
+    assert "--stale" not in text
+    retry(place.root, Replace.ALL)
+    capsys.readouterr()
+    assert "4 results are to be judged again when the daemon runs\n" in shown()[1]
+
+    place.state.retry.unlink()
+    roll_out(place, {MINE: 1})
+    retry(place.root, Replace.STALE)
+    assert capsys.readouterr().out == (
+        "nothing is of another model than demo; with another bundle all is diagnosed again when the daemon "
+        "runs again\n"
+    )
+    assert wanted_by(place.state.retry) is Replace.STALE
+    assert "again" not in shown()[1]
+    place.lock = Lock(place.state.lock)
+
+
 def test_retry_of_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """Is said, and leaves no word; what only waits is tried at once."""
     roll_out(place, {MINE: 1})
     place.say(waiting=[])
     for anew, words in (
         (Replace.OWN, "nothing failed; nothing is diagnosed again\n"),
-        (Replace.STALE, "nothing failed, and no result is of another model; nothing is diagnosed again\n"),
+        (Replace.STALE, "nothing failed, and nothing is of another model; nothing is diagnosed again\n"),
     ):
         assert retry(place.root, anew) == 0
         assert capsys.readouterr().out == words

@@ -1092,6 +1092,26 @@ def test_a_bundle_that_is_refused_at_the_start_ends_the_daemon(
     assert daemon.process.wait(20) == 4
     assert "colvi-edge: error: SHA256SUMS is missing; export the bundle again" in daemon.stderr()
     assert not daemon.is_ready()
+    assert daemon.status()["refused"]["why"] == "SHA256SUMS is missing; export the bundle again"
+
+
+def test_a_start_that_fails_leaves_what_the_daemon_before_said(
+    daemon: Daemon, start: Callable[..., Daemon]
+) -> None:
+    """Its end and its model stay, and the reason is added; a start that succeeds takes that away."""
+    assert daemon.end() == 0
+    before = daemon.status()
+    assert (before["end"], before["refused"]) == ("stopped", None)
+    daemon.bundle.write_text("bad")
+    for _ in range(2):
+        assert start().process.wait(20) == 4
+        refused = daemon.status()["refused"]
+        assert refused["why"] == "SHA256SUMS is missing; export the bundle again"
+        assert daemon.status() == {**before, "refused": refused}
+    daemon.bundle.write_text("second")
+    again = start()
+    wait_until(again.is_ready)
+    wait_until(lambda: again.status()["ready"] and again.status()["refused"] is None)
 
 
 def test_a_second_daemon_waits_and_takes_over(daemon: Daemon, start: Callable[..., Daemon]) -> None:
