@@ -177,6 +177,15 @@ TRIES: dict[str, tuple[Try, ...]] = {
         Try("{folder}/good.tif", 2),
         Try("/proc/nowhere/table.csv", 1, stays=False),
     ),
+    "--report": (
+        Try("{folder}/good.tif", 2),
+        Try("{folder}/good.tif.colvi.png", 2),
+        Try("{folder}", 2),
+        Try("{else}/page.html", 1, stays=False),
+    ),
+    "--sample": (Try("(", 1, stays=False),),  # of the report, which is not asked for
+    "--pixel-size-um": (Try("0", 2), Try("0,3", 2), Try("0.9", 1, stays=False)),
+    "--dry-run": (Try(None, 0),),
     "--stale": (Try(None, 1),),
     "--again": (Try(None, 1, stays=False),),
     "--json": (Try(None, 1, stays=False),),
@@ -237,7 +246,7 @@ def test_no_limit_loses_a_result(folder: Path, run: Run, limit: str) -> None:
     if limit in ("container_bytes", "images"):
         assert stayed == {"day.lif.0001-first", "day.lif.0002-second"}
         assert contents(folder)["day.lif.colvi.json"] == before["day.lif.colvi.json"]
-        assert "1 image that failed now keeps its earlier result, of the same content" in err
+        assert "1 error: the earlier result of the same content stands" in err
     elif limit != "expansion":  # of which an image that is not compressed needs none
         assert "good.tif" in stayed
     assert "limit" in out or limit == "expansion"
@@ -255,8 +264,8 @@ def test_the_accident(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch)
 
     code, out, err = run("run", folder, "--bundle", "demo", "--channels", "nuclei,collagen,other")
     assert (code, contents(folder) == before) == (1, True)
-    assert "9 failed" in out
-    assert "9 images that failed now keep their earlier results, of the same content" in err
+    assert "9 errors" in out
+    assert "9 errors: the earlier result of the same content stands" in err
     assert run("run", folder, "--bundle", "demo", "--limit", "pixels=10")[0] == 1
     assert contents(folder) == before
     assert run("run", folder, "--bundle", "demo", "--engine", "tensorrt")[0] == 3
