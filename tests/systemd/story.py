@@ -509,6 +509,9 @@ def test_an_update_is_told_and_can_be_rolled_back(service: Service, newer: str, 
         assert fresh["software"]["version"] == version
         assert service.ActiveState == "active"
 
+    again = service.install()
+    assert "Nothing to do: all is there, and it runs." in again
+    assert not any("To take over" in line for line in again)
     warnings = [entry for entry in service.journal("--priority=warning") if "INTERVALL" in entry["MESSAGE"]]
     assert {entry["MESSAGE"].rpartition("; ")[2] for entry in warnings} == {
         "did you mean COLVI_EDGE_INTERVAL?"
