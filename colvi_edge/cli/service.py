@@ -86,7 +86,7 @@ def uninstall_service(
         planned = plan_removal(folder, purge=purge, root=prefix, dry_run=dry_run)
     except SeveralFaultsError as error:
         _refuse(error)
-    _say(planned.told())
+    _say(planned.told(dry_run=dry_run))
     if not dry_run:
         planned.carry_out()
     else:

@@ -98,30 +98,36 @@ class Installation:
             if self.make_user:
                 steps += ["Make the user of that system:", f"    {shlex.join(self.make_user)}"]
             return [*steps, "Have it started with that system:", f"    systemctl --root={root} enable {name}"]
+        is_running, is_enabled = self.service.is_running(), bool(self.service.links())
         if self._reload():
             steps += ["Done, and systemd has read it (systemctl daemon-reload)."]
-        if is_running := self.service.is_running():
+        elif is_running and is_enabled and not self.rights:
+            steps += ["Nothing to do: all is there, and it runs."]
+        if takes_over := is_running and bool(self._reload()):
             steps += [
                 "It runs with what was there before. To take over what is there now:",
-                f"    systemctl restart {name}",
+                f"    sudo systemctl restart {name}",
             ]
-        if not self.service.links():
-            steps += ["Start it, now and at each boot:", f"    systemctl enable --now {name}"]
+        if not is_enabled:
+            steps += ["Start it, now and at each boot:", f"    sudo systemctl enable --now {name}"]
         if (others := self.service.others()) and self.files[0].state == "updated":
             steps += [
                 "The template is for all folders. When it suits, restart the others, too:",
-                *(f"    systemctl restart {shlex.quote(other)}" for other in others),
+                *(f"    sudo systemctl restart {shlex.quote(other)}" for other in others),
             ]
-        if not is_running:
-            steps += ["After a change of its settings:", f"    systemctl restart {name}"]
+        if not takes_over:
+            steps += ["After a change of its settings:", f"    sudo systemctl restart {name}"]
+        results = shlex.quote(self.settings.get("COLVI_EDGE_OUTPUT_DIR") or str(self.service.folder))
         command, folder = shlex.quote(str(self.command)), shlex.quote(str(self.service.folder))
         return [
             *steps,
             "Look at it:",
-            f"    {command} status {folder}",
-            f"    journalctl --follow --unit {name}",
+            f"    sudo {command} status {folder}",
+            f"    sudo journalctl --follow --unit {name}",
+            f"Let somebody else than {self.user} read the results (more ways: docs/service.md):",
+            f"    sudo setfacl --recursive --modify u:NAME:rX,d:u:NAME:rX {results}",
             "Remove it:",
-            f"    {command} uninstall-service {folder}",
+            f"    sudo {command} uninstall-service {folder}",
         ]
 
     def _reload(self) -> list[str]:
@@ -167,6 +173,7 @@ def plan_installation(
     with faults:
         service = Service(folder, root)
         checks.check_folder(service)
+        checks.check_apart(service)
     with faults:
         checks.check_words(user, command, given)
         named = True
@@ -207,7 +214,7 @@ def _planned(service: Service, command: Path, user: str, given: Mapping[str, str
     if service.is_here:
         planned.warnings += remarks(service, mounts)
         if os.geteuid() == 0:
-            for place in (service.folder, *_outputs(settings)):
+            for place in dict.fromkeys((service.folder, *_outputs(settings))):
                 wanted = "rx" if place == service.folder and apart else "rwx"
                 planned.rights += missing_rights(place, user, wanted)
     return planned
@@ -237,6 +244,7 @@ def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
             checks.check_bundle(service.root, bundle)
         except ColviEdgeError as error:
             said.append(f"the bundle that {service.environment} names cannot be opened: {error}")
+    said += [f"{service.environment}: {words}" for words in checks.misset(planned.settings)]
     if any(command.is_relative_to(home) for home in _HOMES):
         said.append(
             f"{command} lies in a home folder, which is a person's to move, close or delete; install "

@@ -130,7 +130,22 @@ def escaped(path: Path) -> str:
     return "".join(written) or "-"
 
 
+def watched_by(name: str) -> Path:
+    """Return the folder of a service by its unit's name: what `escaped` made, backwards."""
+    instance = name.removeprefix("colvi-edge@").removesuffix(".service")
+    written = re.split(r"(\\x[0-9a-f]{2})", instance)
+    parts = [
+        bytes.fromhex(part[2:]) if at % 2 else os.fsencode(part.replace("-", "/"))
+        for at, part in enumerate(written)
+    ]
+    return Path("/", os.fsdecode(b"".join(parts)))
+
+
 def _check_name(folder: Path) -> None:
+    if folder.is_absolute() and not folder.name:
+        raise UsageError(
+            f"{folder}: the root of the system cannot be watched; name a folder in it, such as /srv/scope"
+        )
     if not folder.is_absolute() or ".." in folder.parts or not folder.name:
         raise UsageError(f"{folder}: expected an absolute path, which names the service; give it in full")
     if not str(folder).isprintable() or set(str(folder)) & set("*?[]\\"):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,13 +11,19 @@ from pathlib import Path
 from types import TracebackType
 
 from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.as_user import closed_to, run_as
-from colvi_edge.watch.service import HERE, Service, is_systemd_running
+from colvi_edge.watch.service import HERE, Service, is_systemd_running, watched_by
 
 _HIDDEN = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")  # noqa: S108 # refused, not used
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?")
+_WORDS = {
+    "COLVI_EDGE_ENGINE": [choice.value for choice in EngineName],
+    "COLVI_EDGE_PRECISION": [choice.value for choice in PrecisionChoice],
+    "COLVI_EDGE_OVERLAY": [choice.value for choice in OverlayChoice],
+}
 
 _IMPORTED = "imported"
 _PARTS = ("colvi_edge", "colvi_edge.kernels", "numpy", "yaml", "pydantic", "tifffile", "openvino")
@@ -105,6 +112,30 @@ def check_folder(service: Service) -> None:
         raise UsageError(f"{place}: no such folder; make or mount it first, as its place is looked at")
 
 
+def check_apart(service: Service) -> None:
+    """Refuse a folder above, below or the same as one that has a service: both would judge the same files.
+
+    Links are followed, as they may lead into another's folder.
+    """
+    own = service.below(service.folder).resolve()
+    for name in service.others():
+        folder = watched_by(name)
+        other = service.below(folder).resolve()
+        if own == other:
+            how = "is the same folder as"
+        elif own.is_relative_to(other):
+            how = "lies in"
+        elif other.is_relative_to(own):
+            how = "has in it"
+        else:
+            continue
+        raise UsageError(
+            f"{service.folder} {how} {folder}, which has a service ({name}): both would judge the same files "
+            "and overwrite each other's results, expected folders apart; name another, or remove that "
+            f"service first: sudo colvi-edge uninstall-service {shlex.quote(str(folder))}"
+        )
+
+
 def check_inside(root: Path, paths: Iterable[Path]) -> None:
     """Refuse what a link of the other system leads out of its root: it would be of this one."""
     real = root.resolve()
@@ -164,6 +195,15 @@ def check_bundle(root: Path, bundle: str) -> None:
     open_bundle(DEMO if bundle == DEMO else root.joinpath(*Path(bundle).parts[1:]))
 
 
+def misset(settings: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable that is given none of the words it takes; values are private."""
+    return [
+        f"found another word in {name}, expected one of {', '.join(words)}; so the service does not start"
+        for name, words in _WORDS.items()
+        if settings.get(name) and settings[name] not in words
+    ]
+
+
 def check_readable(user: str, command: Path, bundle: str) -> None:
     """Refuse a program or a bundle that the service's user cannot open: by trying, as that user."""
     interpreter = Path(sys.executable)
@@ -181,9 +221,10 @@ def check_readable(user: str, command: Path, bundle: str) -> None:
     place = closed_to(user, program if not imported else [Path(bundle), *sorted(Path(bundle).glob("*"))])
     said = f"{place} is closed to it" if place else printable_name(why.strip().rpartition("\n")[2])
     if imported:
-        raise UsageError(
-            f"{user} cannot read {bundle}: {said}; put it where every user may read it, such as /srv"
-        )
+        remedy = "put it where every user may read it, such as /srv"
+        if place and any(place.is_relative_to(whole) for whole in (bundle, Path(bundle).resolve())):
+            remedy = f"let every user read it: sudo chmod --recursive a+rX {shlex.quote(bundle)}"
+        raise UsageError(f"{user} cannot read {bundle}: {said}; {remedy}")
     raise UsageError(
         f"{user} cannot run {command}: {said}; install colvi-edge where every user may read it, "
         "such as an environment in /opt/colvi-edge"

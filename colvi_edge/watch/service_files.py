@@ -91,16 +91,25 @@ def environment_of(path: Path, given: Mapping[str, str]) -> ServiceFile:
     if fresh.before is None:
         return fresh
     kept = read_environment(fresh.before)
-    differs = [
-        f"{name} is {kept.get(name, 'not set')}, not {value}: edit it if you meant to change that"
-        for name, value in given.items()
-        if kept.get(name) != value
-    ]
+    differs = [_not_taken(name, value, kept) for name, value in given.items() if kept.get(name) != value]
+    made = read_environment(fresh.text)
+    if changed := sorted(
+        name for name, value in kept.items() if name not in given and made.get(name) != value
+    ):
+        differs.append(f"you set {', '.join(changed)}")
     if unsaid := [name for name in variables_of(fresh.text) if name not in variables_of(fresh.before)]:
         differs.append(f"a new one also explains {', '.join(unsaid)}")
-    return ServiceFile(path, fresh.text, fresh.before, differs or ["what you changed in it"])
+    return ServiceFile(path, fresh.text, fresh.before, differs or ["comments or order"])
 
 
-def told_of(word: str, what: object) -> str:
-    """Return a line that says what becomes of something."""
-    return f"  {word:{_WORD_WIDTH}}  {what}"
+def _not_taken(name: str, value: str, kept: Mapping[str, str]) -> str:
+    """Return why an option of this call changes nothing."""
+    option = f"--{name.removeprefix('COLVI_EDGE_').lower().replace('_', '-')} {value}"
+    if name not in kept:
+        return f"{option} is not taken over, as this file does not set {name}: add it here"
+    return f"{option} is not taken over, as this file says {name} is {kept[name]}: change it here"
+
+
+def told_of(word: str, what: object, width: int = _WORD_WIDTH) -> str:
+    """Return a line that says what becomes of something; words of one answer are equally wide."""
+    return f"  {word:{width}}  {what}"

@@ -3,6 +3,7 @@
 import grp
 import pwd
 import shlex
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,13 +56,36 @@ def missing_rights(folder: Path, user: str, wanted: str) -> list[str]:
         user: of the service.
         wanted: any of "r", "w" and "x".
     """
-    on_the_way = closed_to(user, [folder.parent])
-    if not on_the_way and all(may(user, right, folder) for right in wanted):
+    there, name = _nearest(folder.parent), shlex.quote(str(folder))
+    is_missing = _nearest(folder) != folder
+    on_the_way = closed_to(user, [there])
+    if not (is_missing or on_the_way) and all(may(user, right, folder) for right in wanted):
         return []
-    enter = [f"    setfacl --modify u:{user}:x {shlex.quote(str(on_the_way))}"] if on_the_way else []
+    lines = [f"{user} has not the rights {wanted} in {folder}, so the service will wait. Give them with"]
+    if is_missing:
+        lines = [
+            f"{folder}: no such folder, so the service will wait. Make it, and let {user} write to it:",
+            f"    sudo mkdir --parents {name}",
+        ]
+    if not shutil.which("setfacl"):
+        lines.append("    sudo apt install acl    # brings setfacl, which is not installed")
+    if on_the_way:
+        lines.append(f"    sudo setfacl --modify u:{user}:x {shlex.quote(str(on_the_way))}")
     return [
-        f"{user} has not the rights {wanted} in {folder}, so the service will wait. Give them with",
-        *enter,
-        f"    setfacl --recursive --modify u:{user}:rwX,d:u:{user}:rwX {shlex.quote(str(folder))}",
+        *lines,
+        f"    sudo setfacl --recursive --modify u:{user}:rwX,d:u:{user}:rwX {name}",
         f"    or, on a share, by mounting it with uid={user}",
     ]
+
+
+def _nearest(folder: Path) -> Path:
+    """Return a folder, or where it is missing the nearest above it; one that cannot be looked at is there."""
+    for place in (folder, *folder.parents):
+        try:
+            place.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            pass
+        return place
+    return folder

@@ -38,14 +38,21 @@ class Removal:
     remove: Sequence[Path]
     stays: Sequence[tuple[object, str]]
 
-    def told(self) -> list[str]:
-        """Return that as lines for the operator."""
+    def told(self, *, dry_run: bool = False) -> list[str]:
+        """Return that as lines for the operator.
+
+        Args:
+            dry_run: nothing of it will be done.
+        """
+        would = "would be " if dry_run else ""
+        stopped, removed, stays = f"{would}stopped", f"{would}removed", "would stay" if dry_run else "stays"
+        width = max(len(removed), len("kept yours"))
         lines = [f"{self.service.name}, for {self.service.folder}:"]
         if self.stop:
-            lines.append(told_of("stopped", self.service.name))
-        lines += [told_of("removed", path) for path in self.remove]
+            lines.append(told_of(stopped, self.service.name, width))
+        lines += [told_of(removed, path, width) for path in self.remove]
         for what, why in self.stays:
-            lines += [told_of("stays", what), told_of("", f"({why})")]
+            lines += [told_of(stays, what, width), told_of("", f"({why})", width)]
         return lines
 
     def carry_out(self) -> None:

@@ -224,12 +224,12 @@ def test_install_service_prepares_and_starts_nothing(installed: Service) -> None
     assert installed.ActiveState == "inactive"
     assert installed.UnitFileState == "disabled"
     assert pwd.getpwnam("colvi").pw_shell == "/usr/sbin/nologin"
-    assert any("setfacl" in line for line in installed.told)
+    assert any("setfacl" in line and "u:colvi:" in line for line in installed.told)
 
     again = installed.install()
     assert set(states(again).values()) == {"unchanged"}
     assert len(states(again)) == 4
-    assert not any("setfacl" in line for line in again)
+    assert not any("u:colvi:" in line for line in again)
     assert installed.ActiveState == "inactive"
 
 
@@ -255,15 +255,17 @@ def test_install_service_is_understood_by_systemd(installed: Service) -> None:
     told = other.install("--output-dir", "/srv/some results")
 
     assert other.ReadWritePaths == f'"-{folder}" "-/srv/some results"'
-    assert [line.split("in ")[1] for line in told if "has not the rights" in line] == [
-        "/srv/some results, so the service will wait. Give them with"
+    assert not any("has not the rights" in line for line in told)
+    assert [line.strip() for line in told if "mkdir" in line or "no such folder" in line] == [
+        "/srv/some results: no such folder, so the service will wait. Make it, and let colvi write to it:",
+        "sudo mkdir --parents '/srv/some results'",
     ]
 
 
 def test_a_file_gets_its_result(installed: Service, projection: Path) -> None:
     """From the printed command to a sidecar that the lab can read."""
     (enable,) = (line for line in installed.told if "enable --now" in line)
-    run("bash", "-c", enable)
+    run("bash", "-c", enable.strip().removeprefix("sudo "))
 
     assert installed.ActiveState == "active"
     assert installed.UnitFileState == "enabled"
@@ -502,11 +504,14 @@ def test_an_update_is_told_and_can_be_rolled_back(service: Service, newer: str, 
         assert settings.read_text() == mine
         assert SLIP in service.warned
         restart = told[told.index(next(line for line in told if line.startswith("It runs with what"))) + 1]
-        run("bash", "-c", restart)
+        run("bash", "-c", restart.strip().removeprefix("sudo "))
         fresh = result(service.drop(projection, f"by {version}"))
         assert fresh["software"]["version"] == version
         assert service.ActiveState == "active"
 
+    again = service.install()
+    assert "Nothing to do: all is there, and it runs." in again
+    assert not any("To take over" in line for line in again)
     warnings = [entry for entry in service.journal("--priority=warning") if "INTERVALL" in entry["MESSAGE"]]
     assert {entry["MESSAGE"].rpartition("; ")[2] for entry in warnings} == {
         "did you mean COLVI_EDGE_INTERVAL?"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import stat
 import struct
@@ -167,7 +168,39 @@ def test_a_folder_that_the_service_cannot_enter(place: Path) -> None:
     folder.chmod(0o777)
     (place / "lab").chmod(0o700)
     lines = missing_rights(folder, USER, "rx")
-    assert f"    setfacl --modify u:{USER}:x {place / 'lab'}" in lines
+    assert f"    sudo setfacl --modify u:{USER}:x {place / 'lab'}" in lines
+
+
+def test_a_place_to_write_to_that_is_missing_is_made_first(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By commands that work one after another: make it, install setfacl where it is not, give the rights."""
+    programs = place / "programs"
+    programs.mkdir()
+    for name in ("setfacl", "test"):
+        (programs / name).symlink_to(shutil.which(name) or "/bin/true")
+    folder = place / "lab" / "my pages"
+
+    monkeypatch.setenv("PATH", str(programs))
+    missing = missing_rights(folder, USER, "rwx")
+    folder.mkdir(parents=True)
+    closed = missing_rights(folder, USER, "rwx")
+    (programs / "setfacl").unlink()
+    without = missing_rights(folder, USER, "rwx")
+
+    assert missing[0].startswith(f"{folder}: no such folder, ")
+    assert shlex.split(missing[1]) == ["sudo", "mkdir", "--parents", str(folder)]
+    assert missing[2:] == closed[1:]
+    assert shlex.split(closed[1])[:2] == ["sudo", "setfacl"]
+    assert closed[0].startswith(f"{USER} has not the rights rwx in {folder}")
+    assert without == [
+        closed[0],
+        "    sudo apt install acl    # brings setfacl, which is not installed",
+        *closed[1:],
+    ]
+    (place / "lab").chmod(0o700)
+    folder.rmdir()
+    assert f"    sudo setfacl --modify u:{USER}:x {place / 'lab'}" in missing_rights(folder, USER, "rwx")
 
 
 class Installation:
@@ -286,8 +319,12 @@ def test_a_bundle_that_cannot_be_read_is_found_out(
         mode = stat.S_IMODE(closed.stat().st_mode)
         closed.chmod(0o600)
         refusal = installation.refusal(str(bundle))
-        closed.chmod(mode)
-        assert refusal == (
-            f"nobody cannot read {bundle}: {closed} is closed to it; put it where every user may read it, "
-            "such as /srv"
-        )
+        if closed == place / "lab":
+            closed.chmod(mode)
+        remedy = "put it where every user may read it, such as /srv"
+        if closed != place / "lab":  # it lies well, and only its own files are closed
+            remedy = f"let every user read it: sudo chmod --recursive a+rX {bundle}"
+        assert refusal == f"nobody cannot read {bundle}: {closed} is closed to it; {remedy}"
+        if closed != place / "lab":
+            subprocess.run(shlex.split(remedy)[-4:], check=True)
+            assert installation.refusal(str(bundle)) == ""

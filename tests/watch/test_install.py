@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from colvi_edge.errors import BundleError, OutputError, UsageError
 from colvi_edge.watch.install import plan_installation
-from colvi_edge.watch.service import HERE, Service
+from colvi_edge.watch.service import HERE, Service, watched_by
 from colvi_edge.watch.service import escaped as our_escaped
 from colvi_edge.watch.service_checks import SeveralFaultsError, full_paths
+from colvi_edge.watch.uninstall import plan_removal
 from colvi_edge.watch.unit_files import environment, read_environment, unit
 from tests.tools.services import COMMAND, INTERPRETER, contents, escaped, install, make_root
 
@@ -173,7 +174,10 @@ def test_an_edited_environment_is_kept(root: Path) -> None:
     assert file.read_text() == mine
     assert states(lines)["scope 1-left.env"] == "kept yours"
     told = "\n".join(lines)
-    assert f"COLVI_EDGE_BUNDLE is /srv/mine of 2026.colvi, not {BUNDLE}" in told
+    assert (
+        f"(differs: --bundle {BUNDLE} is not taken over, as this file says COLVI_EDGE_BUNDLE is "
+        "/srv/mine of 2026.colvi: change it here; you set COLVI_EDGE_SAMPLE; "
+    ) in told
     assert "a new one also explains COLVI_EDGE_OUTPUT_DIR, " in told
     assert "mine of 2026.colvi is not a folder" in told  # it would not start
     assert "Huber" not in told
@@ -226,6 +230,40 @@ def test_variables_that_no_daemon_reads_are_told_of(
     assert all(f"{root / SETTINGS}: found the variable {name}, " in "\n".join(lines) for name in wrong)
     assert "did you mean COLVI_EDGE_INTERVAL?" in lines[0]
     assert "Huber" not in out + err
+
+
+@pytest.mark.parametrize("name", ["ENGINE", "PRECISION", "OVERLAY"])
+def test_a_word_that_the_daemon_would_refuse_is_told_of(
+    root: Path, run: Callable[..., tuple[int, str, str]], name: str
+) -> None:
+    """Before the service fails; the oracle is the command line, of the same options. No value is printed."""
+    command = ("install-service", FOLDER, "--bundle", BUNDLE, "--prefix", root)
+    run(*command)
+    mine = (root / SETTINGS).read_text()
+    for word, is_taken in (("auto", True), ("png", True), ("openvin", False)):
+        (root / SETTINGS).write_text(f"{mine}COLVI_EDGE_{name}={word}\n")
+
+        _, out, err = run(*command)
+
+        judge = ("run", root / "srv/gone.tif", "--bundle", "demo", f"--{name.lower()}", word)
+        refused = "is not one of" in " ".join(run(*judge)[2].split())
+        assert refused == (f"found another word in COLVI_EDGE_{name}, expected one of " in err)
+        assert refused or is_taken
+        assert word == "png" or word not in out + err.replace("one of auto", "").replace("openvino", "")
+
+
+def test_what_was_changed_in_the_settings_is_named(root: Path) -> None:
+    """The variables, never their values; and what cannot be taken over from this call."""
+    install(FOLDER, root)
+    file = root / SETTINGS
+    file.write_text(file.read_text() + "COLVI_EDGE_SAMPLE=Huber\nLANG=de\n")
+
+    lines = install(FOLDER, root, output_dir=Path("/srv/res"))
+
+    (told,) = (line for line in lines if "differs" in line)
+    assert "--output-dir /srv/res is not taken over, as this file does not set COLVI_EDGE_OUTPUT_DIR" in told
+    assert told.endswith("; you set COLVI_EDGE_SAMPLE, LANG)")
+    assert "Huber" not in told
 
 
 def test_a_path_that_is_not_in_full_is_refused(root: Path, tmp_path: Path) -> None:
@@ -361,7 +399,7 @@ def test_a_gpu_gets_its_drop_in(devices: list[str], expected: set[str], root: Pa
     [
         ("scope", "expected an absolute path"),
         ("/srv/../srv", "expected an absolute path"),
-        ("/", "expected an absolute path"),
+        ("/", "the root of the system cannot be watched; name a folder in it"),
         ("/srv/no such folder", "no such folder"),
     ],
 )
@@ -389,6 +427,36 @@ def test_a_name_that_systemd_cannot_bear_is_refused(name: str, sentence: str, ro
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "how"),
+    [
+        ("/srv/lab", "/srv/lab/deep/in it-1", "lies in"),
+        ("/srv/lab/deep/in it-1", "/srv/lab", "has in it"),
+        ("/srv/lab", "/srv/link", "is the same folder as"),
+        ("/srv/lab", "/srv/link/deep", "lies in"),
+    ],
+)
+def test_a_folder_above_or_below_another_is_refused(root: Path, first: str, second: str, how: str) -> None:
+    """Two daemons would judge the same files; also by way of a link. A removed one does not count."""
+    (root / "srv/lab/deep/in it-1").mkdir(parents=True)
+    (root / "srv/lab-2").mkdir()
+    (root / "srv/link").symlink_to("lab")
+    install(Path(first), root)
+    install(Path("/srv/lab-2"), root)  # begins alike, and lies beside
+    before = contents(root)
+
+    with pytest.raises(UsageError) as refused:
+        install(Path(second), root)
+
+    name = f"colvi-edge@{escaped(Path(first))}.service"
+    assert str(refused.value).startswith(f"{second} {how} {first}, which has a service ({name}): ")
+    assert contents(root) == before
+    remove = shlex.split(str(refused.value).rpartition(": ")[2])
+    assert remove == ["sudo", "colvi-edge", "uninstall-service", first]
+    plan_removal(Path(remove[-1]), root=root).carry_out()  # its settings stay
+    install(Path(second), root)
+
+
 @given(st.lists(NAMES.map("/".__add__), max_size=5))  # a name has 255 bytes at most
 @example(["/.hidden/..x/a..b", "//srv//x/", "/a b-c\\d_e:f", "/ü\n\udcff", "/-", "/.", "/%n$HOME'\""])
 @settings(max_examples=30, deadline=None)
@@ -398,7 +466,10 @@ def test_a_path_is_called_as_systemd_calls_it(paths: list[str]) -> None:
     if paths:
         command = ["systemd-escape", "--path", "--", *paths]
         done = subprocess.run(command, check=True, capture_output=True)
-        assert [our_escaped(Path(path)) for path in paths] == done.stdout.decode().rstrip("\n").split(" ")
+        names = done.stdout.decode().rstrip("\n").split(" ")
+        assert [our_escaped(Path(path)) for path in paths] == names
+        plain = [Path("/", *Path(path).parts[1:]) for path in paths]
+        assert [watched_by(f"colvi-edge@{name}.service") for name in names] == plain
 
 
 @pytest.mark.parametrize(
