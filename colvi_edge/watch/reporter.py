@@ -24,6 +24,7 @@ from colvi_edge.watch.status import (
     Status,
     Waiting,
     count_words,
+    in_work,
     write_status,
 )
 from colvi_edge.watch.workers import Workers
@@ -140,12 +141,14 @@ class Reporter:
             judged=self._desk.judged,
             errors=self._desk.errors,
             end=self.end,
+            repeated=schedule.repeated,
+            settled_before=scanned.settled_before if scanned else 0,
             looked=scanned is not None,
             refused=None if self.ready else self._refused,
         )
 
     def _words(self, status: Status) -> str:
-        waiting = {"pending": status.pending, "settling": status.settling}
+        waiting = in_work(status)
         try:
             counts = count_words({**self._ledger.counts(), **waiting})
         except sqlite3.Error as error:

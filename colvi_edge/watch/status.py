@@ -77,6 +77,8 @@ class Status:
         errors: files that had none since.
         end: how it ended.
         looked: the folder was looked through, once at least.
+        repeated: of pending, those with an answer that was given before, and is counted as long as it stands.
+        settled_before: of settling, those that are pending too, or have such an answer.
         refused: why the last start failed, until one succeeds; all else is of the daemon before that.
     """
 
@@ -97,6 +99,8 @@ class Status:
     errors: int = 0
     end: End = ""
     looked: bool = True
+    repeated: int = 0
+    settled_before: int = 0
     refused: RefusedStart | None = None
 
 
@@ -108,6 +112,14 @@ def count_words(counts: Mapping[str, int]) -> str:
         if count
     ]
     return ", ".join(words) or "no files yet"
+
+
+def in_work(status: Status) -> dict[str, int]:
+    """Return how many files without an answer are pending, and settling; no file counts twice."""
+    return {
+        "pending": status.pending - status.repeated,
+        "settling": status.settling - status.settled_before,
+    }
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -289,8 +301,7 @@ def _by_model(status: Status | None, ledger: LedgerReader | _NoLedger) -> list[J
 
 def _counts(status: Status | None, ledger: LedgerReader | _NoLedger) -> dict[str, int]:
     done = {name: count for name, count in ledger.counts().items() if name != "pending"}
-    pending, settling = (status.pending, status.settling) if status else (0, 0)
-    return {**done, "pending": pending, "settling": settling}
+    return {**done, **(in_work(status) if status else {"pending": 0, "settling": 0})}
 
 
 def _entry(entry: Entry) -> dict[str, str]:
@@ -330,7 +341,11 @@ def _print(
         console.print(f"[red]{shown(state.name)}[/] since {_time(state.since)}: {shown(state.why)}")
         if state.folder:
             console.print("    " + shown(unambiguous_name(str(folder.absolute() / state.folder))))
-    console.print(count_words(_counts(status, ledger)))
+    again = status.repeated + status.settled_before if status else 0
+    console.print(
+        count_words(_counts(status, ledger))
+        + (f" ({again:,} of them {'is' if again == 1 else 'are'} looked at again)" if again else "")
+    )
     for suffix, count in sorted(status.not_read.items()) if status else ():
         console.print(shown(unread_words(suffix, count)))
     if status and status.model:
