@@ -142,6 +142,10 @@ def test_what_is_looked_at_again_is_said_apart(
 
     assert "1 done, 1 error, 1 quarantined, 2 pending (2 of them are looked at again)\n" in text
     assert plain["files"] == {"done": 1, "failed": 1, "quarantined": 1, "pending": 2, "settling": 0}
+    place.say(pending=5, settling=0, answered=1)  # two of them got an answer since
+    assert shown()[2]["files"] == {"done": 1, "failed": 1, "quarantined": 1, "pending": 3, "settling": 0}
+    place.say(pending=1, settling=0, answered=1)
+    assert shown()[2]["files"]["pending"] == 0
 
 
 def test_files_of_other_formats_are_told(
