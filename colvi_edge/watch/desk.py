@@ -142,20 +142,22 @@ class Desk:
         with self._reading():
             entry = self._ledger.entry(ready.path)
         if entry is None or entry.signature != ready.signature:
-            self.schedule.offer(ready, now, anew=self._anew)
+            answered = entry is not None and entry.state != "pending"
+            self.schedule.offer(ready, now, anew=self._anew, answered=answered)
         else:
             self._offer_known(ready, entry, now)
 
     def _offer_known(self, ready: Ready, entry: Entry, now: float) -> None:
         """Offer a file that the ledger knows in this very state."""
         if entry.state == "quarantined":
-            self.schedule.offer(ready, now, sentence=entry.words)
+            self.schedule.offer(ready, now, sentence=entry.words, answered=True)
         elif entry.attempts >= UNSEEN_DEATHS:
             sentence = self._quarantine(entry.path, entry.attempts, "the whole daemon ended")
-            self.schedule.offer(ready, now, sentence=sentence)
+            self.schedule.offer(ready, now, sentence=sentence, answered=True)
         else:
             anew = Replace(entry.wanted) if entry.wanted and self._anew is not Replace.ALL else self._anew
-            self.schedule.offer(ready, now, attempts=entry.attempts, anew=anew)
+            answered = entry.state != "pending"
+            self.schedule.offer(ready, now, attempts=entry.attempts, anew=anew, answered=answered)
 
     def _want(self, anew: Replace, now: float) -> int:
         """Let files be judged though a result of them stands; return how many."""
@@ -211,6 +213,10 @@ class Desk:
         with self._writing():
             attempts = self._ledger.begin(piece.path, piece.signature)
         piece.attempts = attempts
+        if piece.answered:  # of a state of it that is no more it was forgotten just now
+            with self._reading():
+                entry = self._ledger.entry(piece.path)
+                piece.answered = entry is not None and entry.state != "pending"
         return Work(
             piece.number,
             piece.path,

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from colvi_edge.watch.children import Child
 from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.journal import LOGGER
-from colvi_edge.watch.messages import Degraded, Mount, Rescan, Root, Scanned
+from colvi_edge.watch.messages import Degraded, Mount, Rescan, Root, Scanned, Settles
 from colvi_edge.watch.schedule import MOST_PATIENCE, backoff_s, patience_s
 from colvi_edge.watch.states import States
 
@@ -23,7 +24,7 @@ class Lookout:
     Attributes:
         scanner: None while none runs.
         root: what the scanner that runs said of the folder; None before it has, and while none runs.
-        scanned: of its last whole scan; None before the first.
+        scanned: of its last whole scan, with what settles now; None before the first.
         scanned_at: when that came.
         failures: scanners that ended since the last whole scan, without those that were slow to begin, as
             long as the next one has more time.
@@ -122,6 +123,13 @@ class Lookout:
         else:
             self._states.end("looking")
         return self.mount(now) is not None and (moved or not was_here)
+
+    def settles(self, message: Settles) -> None:
+        """Take how many files are not yet at rest, which is newer than the last scan."""
+        if self.scanned:
+            self.scanned = replace(
+                self.scanned, settling=message.settling, settled_before=message.settled_before
+            )
 
     def rescan(self) -> None:
         """Have the folder looked through now."""

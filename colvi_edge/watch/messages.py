@@ -155,6 +155,7 @@ class Scanned:
     Attributes:
         files: raw files seen.
         settling: of them, not yet at rest.
+        settled_before: of the latter, those that were offered, or have their answer, in an earlier state.
         seconds: that it took.
         missed: new files that no event had announced, on a folder with events.
         not_read: files in image formats that are not read, by suffix; see `formats`.
@@ -167,6 +168,15 @@ class Scanned:
     missed: int
     not_read: dict[str, int] = field(default_factory=dict)
     barred: list[str] = field(default_factory=list)
+    settled_before: int = 0
+
+
+@dataclass(frozen=True)
+class Settles:
+    """How many files are not yet at rest, whenever that changed since it was said; as in `Scanned`."""
+
+    settling: int
+    settled_before: int
 
 
 @dataclass(frozen=True)
@@ -401,6 +411,7 @@ Message = (
     | Rescan
     | Ready
     | Scanned
+    | Settles
     | Root
     | Degraded
     | WorkerSettings

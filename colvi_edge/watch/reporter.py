@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import islice
@@ -24,6 +25,7 @@ from colvi_edge.watch.status import (
     Status,
     Waiting,
     count_words,
+    in_work,
     write_status,
 )
 from colvi_edge.watch.workers import Workers
@@ -140,12 +142,21 @@ class Reporter:
             judged=self._desk.judged,
             errors=self._desk.errors,
             end=self.end,
+            repeated=schedule.repeated,
+            settled_before=scanned.settled_before if scanned else 0,
+            answered=self._answered(),
             looked=scanned is not None,
             refused=None if self.ready else self._refused,
         )
 
+    def _answered(self) -> int | None:
+        """Return how many files have a final answer; None if that cannot be told, which `_words` says."""
+        with suppress(sqlite3.Error):
+            return sum(count for state, count in self._ledger.counts().items() if state != "pending")
+        return None
+
     def _words(self, status: Status) -> str:
-        waiting = {"pending": status.pending, "settling": status.settling}
+        waiting = in_work(status)
         try:
             counts = count_words({**self._ledger.counts(), **waiting})
         except sqlite3.Error as error:

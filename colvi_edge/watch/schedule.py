@@ -73,6 +73,7 @@ class Piece:
         alone: it was given as a suspect.
         newer: what the scanner said of it since it was given.
         heard: the scanner heard it being closed, and took it at once.
+        answered: the ledger counts a final answer of it until this one comes.
     """
 
     path: str
@@ -92,6 +93,7 @@ class Piece:
     alone: bool = False
     newer: Ready | None = None
     heard: bool = False
+    answered: bool = False
 
     @classmethod
     def of(cls, ready: Ready) -> "Piece":
@@ -142,6 +144,11 @@ class Schedule:
         return sum(not piece.check for piece in self)
 
     @property
+    def repeated(self) -> int:
+        """How many of them have one that was given before, and is counted as long as it stands."""
+        return sum(piece.answered and not piece.check for piece in self)
+
+    @property
     def trouble(self) -> Piece | None:
         """A file that shows what the whole folder suffers from; None while nothing is known to be wrong."""
         return self._pieces[next(iter(self._suffering))] if self._suffering else None
@@ -173,6 +180,7 @@ class Schedule:
         attempts: int = 0,
         anew: Replace = Replace.OWN,
         sentence: str = "",
+        answered: bool = False,
     ) -> None:
         """Take a file that is ready; one that is known in this very state is left where it is.
 
@@ -182,13 +190,16 @@ class Schedule:
             attempts: on this state of it, without an answer, that the ledger knows of.
             anew: results that it is judged in spite of.
             sentence: of its error record, if it must not be read.
+            answered: the ledger counts a final answer of it.
         """
         known = self._pieces.get(ready.path)
         if known and known.number:
             known.newer = ready if known.signature != ready.signature else None
         elif not known or known.signature != ready.signature or anew is not Replace.OWN:
             self._suffering.pop(ready.path, None)
-            self._wait(replace(Piece.of(ready), attempts=attempts, anew=anew, sentence=sentence, due=now))
+            piece = replace(Piece.of(ready), attempts=attempts, anew=anew, sentence=sentence, due=now)
+            piece.answered = answered
+            self._wait(piece)
 
     def check(self, ready: Ready, *, attempts: int = 0) -> None:
         """Take a file that has its result; its content is looked at once more after the quiet time."""
@@ -219,6 +230,7 @@ class Schedule:
 
     def done(self, piece: Piece, now: float, *, wrote: bool) -> None:
         """Take a final answer; `wrote` says that something was written for it, so that no disk is full."""
+        piece.answered = True
         self._answered(piece, now, wrote=wrote)
         self._unbar(piece, now, wrote=wrote)
         check = replace(piece, check=True, attempts=0, anew=Replace.OWN, failures=0, kind="")
@@ -256,7 +268,9 @@ class Schedule:
     def condemn(self, piece: Piece, now: float, sentence: str) -> None:
         """Take back a piece that must not be read again: it will be given for its error record only."""
         self._take_back(
-            piece, now, replace(piece, due=now, attempts=0, early=False, check=False, sentence=sentence)
+            piece,
+            now,
+            replace(piece, due=now, attempts=0, early=False, check=False, sentence=sentence, answered=True),
         )
 
     def hurry(self, now: float) -> None:
@@ -306,7 +320,7 @@ class Schedule:
         """End that a piece is given; what the scanner said since goes before what would follow on it."""
         del self.given[piece.number], self._pieces[piece.path]
         if piece.newer:
-            self.offer(piece.newer, now)
+            self.offer(piece.newer, now, answered=piece.answered)
         elif waiting:
             self._wait(replace(waiting, number=0, alone=False))
 

@@ -16,6 +16,7 @@ content: what is taken early is therefore checked again by the supervisor.
 import heapq
 import math
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass
 
 from colvi_edge.watch.messages import Ready, Signature
@@ -75,6 +76,10 @@ class Settling:
 
     def __len__(self) -> int:
         return len(self._candidates)
+
+    def among(self, known: Container[str]) -> int:
+        """Return how many of the candidates are known by their paths."""
+        return sum(path in known for path in self._candidates)
 
     def __contains__(self, path: str) -> bool:
         return path in self._candidates

@@ -36,6 +36,9 @@ _MAX_BYTES = 2**23  # a hundred of the longest paths and sentences take some fiv
 End = Literal["", "finished", "stopped"]
 """How a daemon ended: not yet, or without a word; with all done that was there; by a signal."""
 
+_COUNTED = {"pending", "settling", "repeated", "settled_before", "answered"}
+"""Fields that are told as "files"."""
+
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 
 
@@ -77,6 +80,9 @@ class Status:
         errors: files that had none since.
         end: how it ended.
         looked: the folder was looked through, once at least.
+        repeated: of pending, those with an answer that was given before, and is counted as long as it stands.
+        settled_before: of settling, those that are pending too, or have such an answer.
+        answered: files with a final answer in the ledger when this was said; None is not known.
         refused: why the last start failed, until one succeeds; all else is of the daemon before that.
     """
 
@@ -97,6 +103,9 @@ class Status:
     errors: int = 0
     end: End = ""
     looked: bool = True
+    repeated: int = 0
+    settled_before: int = 0
+    answered: int | None = None
     refused: RefusedStart | None = None
 
 
@@ -108,6 +117,19 @@ def count_words(counts: Mapping[str, int]) -> str:
         if count
     ]
     return ", ".join(words) or "no files yet"
+
+
+def in_work(status: Status, answered: int | None = None) -> dict[str, int]:
+    """Return how many files without an answer are pending, and settling; no file counts twice.
+
+    Args:
+        status: said a moment ago, or by a daemon that was killed.
+        answered: files with an answer now: what got one since is not pending any more.
+    """
+    pending = status.pending - status.repeated
+    if answered is not None and status.answered is not None:
+        pending -= answered - status.answered
+    return {"pending": max(pending, 0), "settling": status.settling - status.settled_before}
 
 
 def write_status(path: Path, status: Status) -> None:
@@ -261,7 +283,7 @@ def _as_plain(
         ],
         "again": ledger.wanted_count(),
     }
-    return {name: value for name, value in plain.items() if name not in ("pending", "settling")}
+    return {name: value for name, value in plain.items() if name not in _COUNTED}
 
 
 def _age_s(utc: str) -> float | None:
@@ -289,8 +311,7 @@ def _by_model(status: Status | None, ledger: LedgerReader | _NoLedger) -> list[J
 
 def _counts(status: Status | None, ledger: LedgerReader | _NoLedger) -> dict[str, int]:
     done = {name: count for name, count in ledger.counts().items() if name != "pending"}
-    pending, settling = (status.pending, status.settling) if status else (0, 0)
-    return {**done, "pending": pending, "settling": settling}
+    return {**done, **(in_work(status, sum(done.values())) if status else {"pending": 0, "settling": 0})}
 
 
 def _entry(entry: Entry) -> dict[str, str]:
@@ -330,7 +351,11 @@ def _print(
         console.print(f"[red]{shown(state.name)}[/] since {_time(state.since)}: {shown(state.why)}")
         if state.folder:
             console.print("    " + shown(unambiguous_name(str(folder.absolute() / state.folder))))
-    console.print(count_words(_counts(status, ledger)))
+    again = status.repeated + status.settled_before if status else 0
+    console.print(
+        count_words(_counts(status, ledger))
+        + (f" ({again:,} of them {'is' if again == 1 else 'are'} looked at again)" if again else "")
+    )
     for suffix, count in sorted(status.not_read.items()) if status else ():
         console.print(shown(unread_words(suffix, count)))
     if status and status.model:

@@ -43,6 +43,7 @@ from colvi_edge.watch.messages import (
     Root,
     Scanned,
     ScannerSettings,
+    Settles,
     Started,
     WorkerSettings,
 )
@@ -345,6 +346,8 @@ class Supervisor:
     def _scanner_said(self, message: Message, now: float) -> None:
         if isinstance(message, Ready):
             self._desk.offer(message, now)
+        elif isinstance(message, Settles):
+            self._lookout.settles(message)
         elif isinstance(message, Root | Scanned | Degraded):
             if self._lookout.said(message, now):
                 self._desk.schedule.hurry(now)

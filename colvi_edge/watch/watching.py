@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from colvi_edge.watch.away import away, is_unanswered
 from colvi_edge.watch.events import Observation, Trust
 from colvi_edge.watch.ledger import Entry, LedgerReader
-from colvi_edge.watch.messages import Message, Scanned, ScannerSettings, Signature
+from colvi_edge.watch.messages import Message, Scanned, ScannerSettings, Settles, Signature
 from colvi_edge.watch.mounts import is_share
 from colvi_edge.watch.place import Place
 from colvi_edge.watch.result_files import ResultFiles, is_container, lacks_files, result_names
@@ -20,6 +20,7 @@ from colvi_edge.watch.sweep import STALE_S, Sweep
 
 LOCAL_INTERVAL_S = 15.0  # so that what events miss is found and told within 30 s
 SHARE_INTERVAL_S = 5.0
+TELL_EVERY_S = 0.5
 _BURST = 4096  # events, after which the kernel's queue of 16384 may have overflowed: watchdog 6 does not tell
 _SLICE_S = 0.005  # of work before events are asked for again
 
@@ -74,6 +75,8 @@ class Watching:
             str, int
         ] = {}  # files that are all of a result, where they are not the usual ones
         self._unread: list[str] = []
+        self._told: Settles | None = None  # nothing before the first whole scan
+        self._tell_at = 0.0
 
     @property
     def degraded(self) -> list[str]:
@@ -99,6 +102,7 @@ class Watching:
             self._listen(time.monotonic())
         self._scan_at = min(self._scan_at, time.monotonic() + self._pause_s)
         self._look(time.monotonic() + _SLICE_S)
+        self._say_settling()
         self._scan(time.monotonic() + _SLICE_S)
 
     def wake_at(self) -> float:
@@ -169,6 +173,16 @@ class Watching:
                 self._say(ready)
                 if not candidate.announced:
                     self._miss(now)
+
+    def _say_settling(self) -> None:
+        """Say how many files are not at rest if that is news, twice a second at most; a scan says it, too."""
+        if self._told is None or time.monotonic() < self._tell_at:
+            return
+        self._tell_at = time.monotonic() + TELL_EVERY_S
+        settles = Settles(len(self._settling), self._settling.among(self._known))
+        if settles != self._told:
+            self._told = settles
+            self._say(settles)
 
     def _state(self, path: str) -> Signature | None:
         """Return a file's state; None while its writer holds it.
@@ -257,14 +271,16 @@ class Watching:
         self._sweep.scan_ended()
         self._unread = scan.unread
         self._took_s = time.monotonic() - began
+        self._told = Settles(len(self._settling), self._settling.among(self._known))
         self._say(
             Scanned(
                 scan.files,
-                len(self._settling),
+                self._told.settling,
                 self._took_s,
                 self._missed,
                 dict(scan.not_read),
                 sorted(scan.barred)[:BARRED_TOLD],
+                self._told.settled_before,
             )
         )
         self._missed = 0

@@ -618,3 +618,37 @@ def test_only_a_file_that_was_heard_has_a_time_since_its_close(office: Office) -
         office.answer(work, "ok")
         assert office.desk.last
         assert office.desk.last.heard is early
+
+
+def test_no_file_is_counted_twice(office: Office) -> None:
+    """Whatever is done with it a second time: an answer that stands counts until the next one is there."""
+
+    def counts() -> int:
+        stands = {**office.ledger.counts(), "pending": 0}
+        return sum(stands.values()) + office.desk.schedule.pending - office.desk.schedule.repeated
+
+    office.judge(OLD, "a.tif", "b.tif")
+    assert counts() == 2
+    office.ready("a.tif", version=2)  # changed
+    assert counts() == 2
+    (work,) = office.take()
+    assert counts() == 2
+    assert office.ledger.counts()["done"] == 1
+    office.ready("a.tif", version=3)  # and again, while it is judged
+    office.answer(work, "ok", model=OLD)
+    assert counts() == 2
+    office.kill()  # with an answer for the second state, and word of the third
+    office.ready("a.tif", version=3)
+    (work,) = office.take()
+    office.answer(work, "error")
+    assert counts() == 2
+    office.judge_with(NEW)
+    office.desk.retry(office.now, Replace.STALE)
+    assert counts() == 2
+    for work in office.take():
+        assert counts() == 2
+        office.answer(work, "ok", model=NEW)
+    assert (counts(), office.desk.schedule.pending) == (2, 0)
+    office.desk.retry(office.now, Replace.ALL)
+    office.kill()  # what was wanted is taken up by the next one
+    assert (counts(), office.desk.schedule.pending) == (2, 2)

@@ -34,6 +34,7 @@ from colvi_edge.watch.messages import (
     Root,
     Scanned,
     ScannerSettings,
+    Settles,
     Signature,
     Started,
     Work,
@@ -54,6 +55,7 @@ SOUND: list[Message] = [
     Rescan(),
     Ready("M\udcfcller.tif", SIGNATURE, 1.0, True, 2.0),
     Scanned(1, 2, 0.5, 0, {".nd2": 3}),
+    Settles(2, 1),
     Root("share away", "gone", None),
     Root("here", "", MOUNT, Mount("/results", "nfs4", "nas:/results", "/day")),
     Degraded("deaf"),
@@ -147,7 +149,7 @@ def test_no_field_may_be_missing(message: Message) -> None:
             "ome_tiff",
             "pixel_size_um",
         }
-        of_some = {"kind": Work, "model": Finished, "files": Finished}
+        of_some = {"kind": Work, "model": Finished, "files": Finished, "settled_before": Scanned}
         if name in optional or isinstance(message, of_some.get(name, ())):
             decode(line)
         else:

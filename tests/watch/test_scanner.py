@@ -30,6 +30,7 @@ from colvi_edge.watch.messages import (
     Root,
     Scanned,
     ScannerSettings,
+    Settles,
     Signature,
 )
 
@@ -355,6 +356,19 @@ def test_ways_into_the_folder(root: Path, tmp_path: Path, start: Callable[..., S
         path: lstat(root / path) for path in expected
     }
     assert scanner.rescan().missed == 0
+
+
+def test_what_settles_is_told_between_scans(root: Path, start: Callable[..., Supervisor]) -> None:
+    """As it begins and ends, so that no file counts twice until the next scan."""
+    scanner = start(interval_s=3600.0)
+    scans = sum(isinstance(message, Scanned) for message in scanner.said)
+    with (root / "a.tif").open("wb") as file:
+        file.write(b"II")
+        file.flush()
+        scanner.wait_last(Settles(1, 0))
+    scanner.wait_ready("a.tif")
+    scanner.wait_last(Settles(0, 0))
+    assert sum(isinstance(message, Scanned) for message in scanner.said) == scans
 
 
 def test_a_touched_file_is_offered_again(root: Path, start: Callable[..., Supervisor]) -> None:

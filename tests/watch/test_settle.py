@@ -317,3 +317,12 @@ def test_a_writer_that_maps_memory_is_announced_again(gaps: list[float]) -> None
     assert taken[0][1].early
     assert taken[-1][1].signature == states[-1][1]
     assert not taken[-1][1].early
+
+
+def test_those_that_are_known_are_counted() -> None:
+    """By their paths, whatever state they were known in."""
+    settling = Settling(share=False)
+    for path in ("a.tif", "b.tif", "c.tif"):
+        settling.created(path, 0.0)
+
+    assert settling.among({"b.tif": 1, "d.tif": 1}) == 1

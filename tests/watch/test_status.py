@@ -133,6 +133,21 @@ def test_a_file_that_was_not_heard_has_no_time_since_its_close(
     assert plain["last"]["latency_ms"] == latency_ms
 
 
+def test_what_is_looked_at_again_is_said_apart(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
+) -> None:
+    """It has an answer, by which it is counted."""
+    place.say(pending=3, repeated=1, settling=1, settled_before=1)
+    _, text, plain = shown()
+
+    assert "1 done, 1 error, 1 quarantined, 2 pending (2 of them are looked at again)\n" in text
+    assert plain["files"] == {"done": 1, "failed": 1, "quarantined": 1, "pending": 2, "settling": 0}
+    place.say(pending=5, settling=0, answered=1)  # two of them got an answer since
+    assert shown()[2]["files"] == {"done": 1, "failed": 1, "quarantined": 1, "pending": 3, "settling": 0}
+    place.say(pending=1, settling=0, answered=1)
+    assert shown()[2]["files"]["pending"] == 0
+
+
 def test_files_of_other_formats_are_told(
     shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
 ) -> None:
