@@ -36,7 +36,7 @@ from .keras import read_keras
 from .kinds import Kind, kind_of
 from .networks import PATCH_PX, Activation, Turned, fitting_networks, network_with
 from .patch_set import CLASSES
-from .questions import lacking_facts, outputs_of
+from .questions import lacking_facts, normalisation_words, outputs_of
 
 PUBLISHED = Normalisation("scale", divisor=255.0, dtype="uint8")
 """The published code divides the 8-bit pictures that it made by 255."""
@@ -324,4 +324,13 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 def _agree(option: str, given: object, found: object) -> None:
     if given is not None and given != found:
-        raise UsageError(f"--{option} says {given}, the file says {found}; leave the option out")
+        raise UsageError(
+            f"--{option} says {_words(given)}, the file says {_words(found)}; leave the option out"
+        )
+
+
+def _words(value: object) -> str:
+    """Return a value of an option as it is typed."""
+    if isinstance(value, Normalisation):
+        return normalisation_words(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
