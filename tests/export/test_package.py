@@ -295,14 +295,22 @@ def test_swapped_classes_are_caught_by_the_labels(
     assert not (tmp_path / "out").exists()
 
 
-def test_half_right_is_not_swapped(trained: Checkpoint, good: Calibration, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("right", "is_said"), [(8, "100%"), (4, "50%"), (3, "")])
+def test_half_right_is_not_swapped(right: int, is_said: str, trained: Checkpoint, good: Calibration) -> None:
     """Half right is the limit and passes: only below it are swapped classes the likely cause."""
-    held_out = replace(cultures(200, 192, 8), labels=["control", "patient", "patient", "control"] * 2)
+    labels = ["control", "patient"] * 4
+    found = [
+        np.array([[[1, 0] if (label == "control") == (k < right) else [0, 1]]], np.float32)
+        for k, label in enumerate(labels)
+    ]
+    held_out = Images(labels, [good.held_out.planes[0]] * 8, labels)
     calibration = replace(good, held_out=held_out)
-    report = package(trained, tmp_path / "h.colvi", ABOUT, Settings(("fp32",)), calibration)
 
-    assert report.labels.accuracy == 0.5
-    assert report.labels.told == "Right on 50% of 8 labelled images."
+    if is_said:
+        assert read_labels(trained, calibration, found).told == f"Right on {is_said} of 8 labelled images."
+        return
+    with pytest.raises(UsageError, match=r"3 of 8 labelled .* Try --classes patient,control, check the fol"):
+        read_labels(trained, calibration, found)
 
 
 def test_few_labelled_images_decide_nothing(trained: Checkpoint, good: Calibration) -> None:
@@ -317,7 +325,7 @@ def test_few_labelled_images_decide_nothing(trained: Checkpoint, good: Calibrati
 
 def test_all_labelled_images_are_asked_where_few_are_held_out(trained: Checkpoint) -> None:
     """One image held out and judged wrong is outvoted by those that calibrate, labelled and judged right."""
-    calibrating, held_out = cultures(300, 192, 6), replace(cultures(200, 192, 1), labels=["patient"])
+    calibrating, held_out = cultures(200, 512, 6), replace(cultures(200, 512, 1), labels=["patient"])
     read = read_labels(trained, Calibration(calibrating, held_out), reference(trained, held_out.planes))
 
     assert read.told == "Right on 86% of 7 labelled images."
