@@ -72,8 +72,8 @@ def test_the_very_model_is_replaced(copied_bundle: Path, demo: Checkpoint) -> No
 def test_swapped_classes_do_not_replace_a_bundle(run: Command, bare: Path, tmp_path: Path) -> None:
     """As a user meets it: both exports of one file, the second one refused until it is forced."""
     bundle = tmp_path / "ts.colvi"
-    order = ("export", bare, "-o", bundle, "--network", "paper", "--outputs", "softmax-logits")
-    order = (*order, "--precision", "fp32", "--classes")
+    told = ("--network", "paper", "--outputs", "softmax-logits", "--precision", "fp32", "--classes")
+    order = ("export", bare, "-o", bundle, *told)
     assert run(*order, "control,patient")[0] == 0
     before = open_bundle(bundle).sha256
     code, _, err = run(*order, "patient,control")
