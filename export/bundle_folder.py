@@ -1,16 +1,13 @@
 """Puts a bundle's folder in its place: whole or not at all, and never over something else."""
 
-import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from colvi_edge.bundle import listed_files, open_bundle
+from colvi_edge.bundle import listed_files
 from colvi_edge.errors import BundleError, OutputError, UsageError
-from colvi_edge.onnx.network import RULES
-from colvi_edge.onnx.reading import read_graph
 from colvi_edge.printable import printable_name
 
 
@@ -27,41 +24,6 @@ def refuse_foreign(path: Path) -> None:
             f"{path} holds {printable_name(more[0])}, which is no part of its bundle; move it away, or name "
             "another folder"
         )
-
-
-def refuse_another(path: Path, fp32: bytes) -> None:
-    """Raise UsageError unless the bundle at `path`, if there is one, has the weights of a network.
-
-    Args:
-        path: the folder.
-        fp32: the network as ONNX; under other options (classes, calibration, a name) it is the same model.
-    """
-    if not path.exists():
-        return
-    try:
-        there = open_bundle(path)
-        is_same = weights_of(there.network("fp32")) == weights_of(fp32)
-        whose = f"of another model, '{there.name}'"
-    except BundleError:
-        is_same, whose = False, "damaged, and may be of another model"
-    if not is_same:
-        raise UsageError(
-            f"the bundle at {path} is {whose}; name another folder with -o, or replace it by --force:",
-            options=["--force"],
-        )
-
-
-def weights_of(network: bytes) -> frozenset[bytes]:
-    """Return what a network has learnt, whatever the exporter made around it: a hash of each of its weights.
-
-    Biases and single numbers are none: exporters fold them.
-    """
-    tensors = read_graph(network, RULES).initializers.values()
-    return frozenset(
-        hashlib.sha256(tensor.array().tobytes()).digest()
-        for tensor in tensors
-        if len(tensor.dims) > 1 and tensor.dtype.kind == "f"
-    )
 
 
 def replace_bundle(path: Path, contents: Mapping[str, bytes]) -> None:

@@ -13,6 +13,7 @@ from colvi_edge.acquisition import acquire
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.jobs import find_jobs
 from colvi_edge.patches import Normalisation, project
+from colvi_edge.printable import counted
 from colvi_edge.simulate import CHANNELS, LABELS, simulate_projection
 
 from .division import evenly_spread
@@ -88,7 +89,7 @@ def read_calibration(
             warn(f"left out: {error}")
     if len(images.names) < HELD_OUT:
         raise UsageError(
-            f"found {len(images.names)} usable images in {folder}, expected at least {HELD_OUT}, "
+            f"found {counted(len(images.names), 'usable image')} in {folder}, expected at least {HELD_OUT}, "
             "better 40, as the microscope sends them; add more"
         )
     return _divided(images)

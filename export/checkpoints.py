@@ -25,18 +25,19 @@ from colvi_edge.choices import Outputs
 from colvi_edge.confinement import MEMORY_BYTES, time_limit
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.patches import Normalisation
+from colvi_edge.printable import printable_name
 
 from .checkpoint import Checkpoint, checkpoint_from
 from .foreign.archive import refuse_bombs
 from .foreign.exported import HOW_TO_SAVE, read_exported, unsafe
 from .foreign.onnx import read_onnx
 from .foreign.torchscript import read_torchscript
-from .foreign.words import last_line
+from .foreign.words import FROM_ONE_OUTPUT, last_line
 from .keras import read_keras
 from .kinds import Kind, kind_of
-from .networks import PATCH_PX, Activation, Turned, fitting_networks, network_with
+from .networks import NETWORKS, PATCH_PX, Activation, Turned, fitting_networks, network_with
 from .patch_set import CLASSES
-from .questions import lacking_facts, outputs_of
+from .questions import lacking_facts, normalisation_words, outputs_of
 
 PUBLISHED = Normalisation("scale", divisor=255.0, dtype="uint8")
 """The published code divides the 8-bit pictures that it made by 255."""
@@ -115,7 +116,10 @@ def _read(
     if kind == "keras":
         classes = classes or CLASSES
     counts = _counts(found.network, channels) if found.network else []
-    lacking = {} if found.network else {"--network": (found.fitting or ["paper"])[0]}
+    if found.network:  # better said before anything is asked
+        with torch.inference_mode():
+            _refuse_shape(_run(found.network, _noise(counts[0])))
+    lacking = {} if found.network else {"--network": found.fitting[0]}
     if channels is None and counts and (len(counts) > 1 or counts[0] not in _LAYOUTS):
         lacking["--channels"] = ",".join(["collagen", "nuclei", *["empty"] * (counts[0] - 2)])
     if classes is None:
@@ -174,7 +178,7 @@ def _found(
     if kind == "pickle":
         tensors = _state_dict(content, path)
         if network is None:
-            return _Found(None, "", fitting=fitting_networks(tensors))
+            return _Found(None, "", fitting=_fitting(tensors, path))
         return _Found(network_with(tensors, network), network)
     if network is not None:
         raise UsageError(f"{path} holds its network; leave --network out")
@@ -212,6 +216,23 @@ def _state_dict(content: Any, path: Path) -> Mapping[str, Tensor]:
     if not tensors:
         raise ModelError(f"{path} holds no state_dict; {HOW_TO_SAVE}")
     return tensors
+
+
+def _fitting(tensors: Mapping[str, Tensor], path: Path) -> list[str]:
+    """Return the networks of ours whose weights these can be.
+
+    Raises:
+        ModelError: there is none; asking for one would help nobody.
+    """
+    if fitting := fitting_networks(tensors):
+        return fitting
+    name, tensor = next(iter(tensors.items()))
+    shape = " x ".join(map(str, tensor.shape)) or "a number"
+    raise ModelError(
+        f"{path} holds weights alone ({printable_name(name)[:60]}, {shape}, and so on), and they fit neither "
+        f"network that is known here, {' and '.join(NETWORKS)}; save the whole model as ONNX, or as "
+        "TorchScript by torch.jit.script(model.eval()).save('model.pt')"
+    )
 
 
 def _counts(module: nn.Module, given: Sequence[str] | None) -> list[int]:
@@ -253,9 +274,7 @@ def _try_out(checkpoint: Checkpoint) -> None:
     network, patches = checkpoint.network, _noise(len(checkpoint.channels))
     with torch.inference_mode():
         outputs, again = _run(network, patches), _run(network, patches)
-        if not isinstance(outputs, Tensor) or outputs.shape != (4, 2):
-            found = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
-            raise ModelError(f"the network gives {found} for 4 patches; expected (4, 2), one output a class")
+        _refuse_shape(outputs)
         if not outputs.isfinite().all():
             raise ModelError("the network gives NaN or infinity for noise; take an earlier checkpoint of it")
         if not _close(outputs, again):
@@ -278,6 +297,15 @@ def _try_out(checkpoint: Checkpoint) -> None:
             f"the network's outputs run from {low:.3g} to {high:.3g} and are no probabilities; "
             "name --outputs softmax-logits or sigmoid-logits"
         )
+
+
+def _refuse_shape(outputs: Any) -> None:
+    """Raise ModelError unless these are two outputs for each of four patches."""
+    if isinstance(outputs, Tensor) and outputs.shape == (4, 2):
+        return
+    found = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+    remedy = f"; {FROM_ONE_OUTPUT}" if found in ((4, 1), (4,)) else ""
+    raise ModelError(f"the network gives {found} for 4 patches; expected (4, 2), one output a class{remedy}")
 
 
 def _noise(channels: int) -> Tensor:
@@ -324,4 +352,13 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 def _agree(option: str, given: object, found: object) -> None:
     if given is not None and given != found:
-        raise UsageError(f"--{option} says {given}, the file says {found}; leave the option out")
+        raise UsageError(
+            f"--{option} says {_words(given)}, the file says {_words(found)}; leave the option out"
+        )
+
+
+def _words(value: object) -> str:
+    """Return a value of an option as it is typed."""
+    if isinstance(value, Normalisation):
+        return normalisation_words(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,7 +1,7 @@
 """`colvi-edge export`: from a model file and the options to a bundle, and what was found, said."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from colvi_edge import RESEARCH_USE_ONLY
@@ -10,20 +10,20 @@ from colvi_edge.errors import ParityError, UsageError
 from colvi_edge.printable import printable_name
 from colvi_edge.terminal import error_console, wide_console
 
-from .bundle_folder import refuse_another, refuse_foreign
-from .calibration import ENOUGH, read_calibration, read_samples
+from .bundle_folder import refuse_foreign
+from .calibration import Calibration, read_calibration, read_samples
 from .checkpoint import Checkpoint
 from .checkpoints import read_model
-from .export_words import say, what_helps, what_is_next
+from .export_words import calibrated_on, say, what_helps, what_is_next
 from .familiarity import AT_LEAST as LIMITS_AT_LEAST
 from .familiarity import ENOUGH as LIMITS_ENOUGH
 from .familiarity import Fitted, fit
 from .manifest import Description
 from .networks import PATCH_PX
-from .onnx import to_onnx
 from .package import Report, Settings, package
-from .parity import as_sentences, as_table
+from .parity import NEVER_ON_TENSORRT, as_sentences, as_table
 from .questions import outputs_of, parse_normalisation
+from .replacement import refuse_loss
 from .titles import TITLE, refuse_title
 
 _PRECISIONS: dict[str, tuple[Precision, ...]] = {
@@ -41,7 +41,7 @@ def export_model(
     network: str | None,
     classes: Sequence[str] | None,
     activation: str | None,
-    precisions: Sequence[str],
+    precisions: Sequence[str] | None,
     normalisation: str | None,
     channels: Sequence[str] | None,
     pixel_size_um: float | None,
@@ -60,7 +60,7 @@ def export_model(
         ColviEdgeError: an option, the model or the calibration images cannot be used.
     """
     console, steps = wide_console(), error_console()
-    wanted = _wanted(precisions)
+    wanted = _wanted(precisions, calibrated=calibration is not None)
     refuse_title(name)
     place = place or bundle
     refuse_foreign(place)
@@ -72,8 +72,8 @@ def export_model(
         activation=activation,
         normalisation=parse_normalisation(normalisation),
     )
-    if not force and place.exists():  # better said before the calibration than after it
-        refuse_another(place, to_onnx(checkpoint.probabilities(), len(checkpoint.channels), PATCH_PX))
+    if not force:  # better said before the calibration than after it
+        refuse_loss(place, checkpoint, wanted, calibrated=calibration is not None)
     images = None
     if calibration is not None:
         with steps.status("Reading calibration images"):
@@ -83,7 +83,7 @@ def export_model(
                 checkpoint.normalisation,
                 lambda text: steps.print(printable_name(text), markup=False, soft_wrap=True),
             )
-    elif any(precision.startswith("int8") for precision in wanted):
+    elif precisions is None:
         console.print("No INT8: it is calibrated on images; give projections with --calibration DIR.")
     expected = Expected(pixel_size_um=pixel_size_um or checkpoint.training.get("pixel_size_um"))
     with steps.status("Measuring images") as status:
@@ -95,7 +95,7 @@ def export_model(
         report = package(
             checkpoint,
             bundle,
-            _description(model, checkpoint, name),
+            _description(model, checkpoint, name, images, wanted),
             settings,
             images,
             lambda step: status.update(f"Exporting: {step}"),
@@ -141,11 +141,9 @@ def _measured_on(report: Report, used: int, held_out: int) -> Iterator[str]:
     if not held_out:
         yield "Measured on two simulated images; --calibration DIR measures on yours."
         return
-    yield f"Calibrated on {used} images, measured on {held_out} others."
-    if used + held_out < ENOUGH:
-        yield f"{ENOUGH} images or more make the ranges and this verdict firmer."
-    if report.accuracy is not None:
-        yield f"Right on {report.accuracy:.0%} of the labelled ones among these {held_out}."
+    yield calibrated_on(used, held_out)
+    if report.labels.told:
+        yield report.labels.told
 
 
 def _command(model: Path, place: Path, **options: object) -> list[str]:
@@ -175,16 +173,31 @@ def _told(fitted: Fitted | None) -> str:
     return words
 
 
-def _wanted(precisions: Sequence[str]) -> list[Precision]:
-    unknown = [word for word in precisions if word not in _PRECISIONS]
-    if unknown or not precisions:
-        raise UsageError(f"--precision {','.join(precisions)}: expected some of {', '.join(_PRECISIONS)}")
-    return [
-        precision for word in _PRECISIONS if word in {"fp32", *precisions} for precision in _PRECISIONS[word]
-    ]
+def _wanted(precisions: Sequence[str] | None, *, calibrated: bool) -> list[Precision]:
+    """Return the bundle's precisions; FP32 always comes along, and INT8 unasked where it is calibrated."""
+    words = precisions if precisions is not None else [*_PRECISIONS][: None if calibrated else -1]
+    unknown = [word for word in words if word not in _PRECISIONS]
+    if unknown or not words:
+        both = any(word in _PRECISIONS["int8"] for word in unknown)
+        raise UsageError(
+            f"--precision {','.join(words)}: expected some of {', '.join(_PRECISIONS)}"
+            f"{'; int8 makes both, int8-cpu and int8-trt' if both else ''}"
+        )
+    if "int8" in words and not calibrated:
+        raise UsageError(
+            f"--precision {','.join(words)}: INT8 is calibrated on images, and none are given; give "
+            "projections with --calibration DIR, or leave int8 out"
+        )
+    return [precision for word in _PRECISIONS if word in {"fp32", *words} for precision in _PRECISIONS[word]]
 
 
-def _description(model: Path, checkpoint: Checkpoint, name: str | None) -> Description:
+def _description(
+    model: Path,
+    checkpoint: Checkpoint,
+    name: str | None,
+    images: Calibration | None,
+    precisions: Collection[Precision],
+) -> Description:
     title = name or _zoo_name(model.stem)
     trained_on = checkpoint.training.get("data", "images that the export knows nothing of")
     summary = (
@@ -193,7 +206,11 @@ def _description(model: Path, checkpoint: Checkpoint, name: str | None) -> Descr
     )
     if checkpoint.told:
         summary = f"{summary} {checkpoint.told}"
-    return Description(title, "1.0.0", summary, f"# {title}\n\n{summary}\n\n{RESEARCH_USE_ONLY}\n")
+    said = [f"# {title}", summary]
+    if images is not None and "int8-trt" in precisions:
+        counts = len(images.calibrating.names), len(images.held_out.names)
+        said.append(f"INT8: {calibrated_on(*counts)} {NEVER_ON_TENSORRT}")
+    return Description(title, "1.0.0", summary, "\n\n".join([*said, f"{RESEARCH_USE_ONLY}\n"]))
 
 
 def _zoo_name(stem: str) -> str:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import counted, printable_name
 
 from .calibration import ENOUGH
 from .package import Report
+
+_FEW = 3
+"""Measured images below which a verdict is not to be trusted."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,17 @@ def say(console: Console, said: Said) -> None:
         console.print(printable_name(said), markup=False, soft_wrap=not console.is_terminal)
     else:
         console.print(f"  {printable_name(shlex.join(said.words))}", markup=False, soft_wrap=True)
+
+
+def calibrated_on(used: int, held_out: int) -> str:
+    """Return how many images the verdicts rest on, and how many more would make them firm."""
+    on = "1 other" if held_out == 1 else f"{held_out} others"
+    words = f"Calibrated on {counted(used, 'image')}, measured on {on}"
+    lacking = ENOUGH - used - held_out
+    if lacking <= 0:
+        return f"{words}."
+    why = "too few to trust these verdicts" if held_out < _FEW else "not enough for firm ranges and verdicts"
+    return f"{words}: {why}; of {ENOUGH} images or more they are firm, {lacking} more."
 
 
 def what_helps(report: Report, given: int, place: Path, again: Sequence[str]) -> Iterator[Said]:

@@ -27,7 +27,7 @@ from colvi_edge.printable import printable_name
 
 from .foreign.hdf5 import refuse_foreign_file
 from .kinds import THROUGH_ONNX, to_onnx_command
-from .networks import NETWORKS, PATCH_PX, build_network, network_with
+from .networks import NETWORKS, PATCH_PX, build_network, fitting_networks, network_with
 
 _PADDING = {"paper": ("same", "same", "same"), "published": ("same", "valid", "valid")}
 _MAPS = (32 * 8 * 8, 32 * 6 * 6)
@@ -86,7 +86,13 @@ def _read(file: h5py.File, path: Path, name: str | None) -> KerasNetwork:
     tensors = _tensors(weights, layers, path)
     if "model_config" in file.attrs:
         config = _chain(_text(file.attrs["model_config"]), path)
-        steps = list(_steps(config, path))
+        try:
+            steps = list(_steps(config, path))
+        except KeyError as error:
+            raise ModelError(
+                f"{path} describes a layer without {printable_name(str(error.args[0]))[:60]}, which Keras "
+                "writes of each; save it again by model.save of Keras 2"
+            ) from error
         name = _described(steps, name, path)
         _agree_on_input(config, tensors, path)
         activation = steps[-1].split()[-1]
@@ -94,7 +100,17 @@ def _read(file: h5py.File, path: Path, name: str | None) -> KerasNetwork:
             raise ModelError(f"{path} ends in {activation}, which gives no probabilities; expected sigmoid")
         return KerasNetwork(network_with(tensors, name), name, activation)
     name = name or _named(layers, tensors, path)
-    return KerasNetwork(network_with(tensors, name), name, None)
+    try:
+        return KerasNetwork(network_with(tensors, name), name, None)
+    except ModelError as error:
+        if fitting_networks(tensors):  # which the error names
+            raise
+        why = str(error).rpartition("; ")[0]
+        raise ModelError(
+            f"{path} holds weights alone, and {why}; build the model in Keras, call its load_weights and "
+            f"save it whole as model.h5: {THROUGH_ONNX}",
+            command=to_onnx_command(path.with_name("model.h5")),
+        ) from error
 
 
 def _tensors(weights: h5py.Group, layers: list[str], path: Path) -> dict[str, Tensor]:

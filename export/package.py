@@ -29,7 +29,6 @@ from colvi_edge.bundle import (
     Verification,
     open_bundle,
 )
-from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines.verify import Tolerance
 from colvi_edge.errors import EngineUnavailableError, ModelError, UsageError
 from colvi_edge.kernels.choose import variant_for
@@ -42,6 +41,7 @@ from .calibration import Calibration, Images, simulated_calibration
 from .checkpoint import Checkpoint
 from .division import evenly_spread
 from .familiarity import REFERENCES, Fitted
+from .labels import LabelsRead, read_labels
 from .manifest import Description, npy, write_bundle
 from .networks import PATCH_PX
 from .onnx import INPUT, to_onnx
@@ -87,13 +87,13 @@ class Report:
 
     Attributes:
         rows: a verdict for every precision on every runtime here.
-        accuracy: share of the labelled images whose diagnosis is right; None without labels.
+        labels: what the labels of the images say of the network.
         worst: files of the bundle with the patches that moved most, one for each failed precision.
         left_out: a sentence for each part that the bundle goes without.
     """
 
     rows: list[Row]
-    accuracy: float | None
+    labels: LabelsRead
     worst: list[str]
     left_out: list[str]
 
@@ -133,7 +133,7 @@ def package(
     images = (calibration or simulated_calibration(checkpoint.channels, checkpoint.normalisation)).held_out
     progress("reference: torch in FP32")
     expected = reference(checkpoint, images.planes)
-    accuracy = _accuracy(expected, images)
+    labels = read_labels(checkpoint, calibration, expected) if calibration else LabelsRead()
     networks, left_out = _networks(checkpoint, settings, calibration, progress)
     files = {f"{precision}.onnx": network for precision, network in networks.items()}
     verification = _verification(images, expected, checkpoint.normalisation)
@@ -157,7 +157,7 @@ def package(
     config = config.model_copy(update={"precisions": _with_parity(config, rows, len(images.planes))})
     worst = _worst(rows, expected, images, checkpoint)
     write_bundle(path, description, config, files | worst, example, answer)
-    return Report(rows, accuracy, list(worst), left_out)
+    return Report(rows, labels, list(worst), left_out)
 
 
 def _networks(
@@ -316,28 +316,6 @@ def _example(
     with torch.inference_mode():
         answer: NDArray[np.float32] = checkpoint.probabilities()(torch.from_numpy(example)).numpy()
     return example, answer
-
-
-def _accuracy(expected: list[NDArray[np.float32]], images: Images) -> float | None:
-    """Return the share of labelled images judged right.
-
-    Raises:
-        UsageError: it is below one half, as it is when the classes are swapped.
-    """
-    right = [
-        diagnose(found).verdict == label
-        for found, label in zip(expected, images.labels, strict=True)
-        if label
-    ]
-    if not right:
-        return None
-    accuracy = sum(right) / len(right)
-    if accuracy < 0.5:
-        raise UsageError(
-            f"{sum(right)} of {len(right)} labelled calibration images are judged right, expected at least "
-            "half; are the classes swapped? Try --classes patient,control, or check the folders' names"
-        )
-    return accuracy
 
 
 def _worst(

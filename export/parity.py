@@ -31,6 +31,11 @@ RUNTIMES = (EngineName.OPENVINO, EngineName.ONNXRUNTIME)
 WORST = 16
 """Patches kept for a look when a precision fails."""
 
+NEVER_ON_TENSORRT = (
+    "int8-trt was measured on OpenVINO and ONNX Runtime, never on TensorRT: build and the daemon try it "
+    "there."
+)
+
 _BATCH = 64
 
 
@@ -112,6 +117,8 @@ def as_sentences(rows: Sequence[Row]) -> list[str]:
     sentences = [f"Compared with torch {torch.__version__}: {', '.join(runtimes)}."]
     if any(row.precision.startswith("int8") for row in rows):
         sentences.append(INT8)
+    if any(row.precision == "int8-trt" for row in rows):
+        sentences.append(NEVER_ON_TENSORRT)
     faults: dict[str, list[str]] = {}
     for row in rows:
         if row.faults:

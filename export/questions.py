@@ -58,6 +58,18 @@ def outputs_of(activation: str | None) -> str | None:
     return next((one.value for one in Outputs if one.activation == activation), None)
 
 
+def normalisation_words(normalisation: Normalisation) -> str:
+    """Return a normalisation as `parse_normalisation` reads it."""
+    if normalisation.kind == "fixed":
+        mean, std = (
+            ",".join(f"{number:g}" for number in part) for part in (normalisation.mean, normalisation.std)
+        )
+        return f"fixed:{mean}:{std}"
+    if normalisation.kind == "scale":
+        return f"scale:{normalisation.divisor:g}:{normalisation.dtype}"
+    return normalisation.kind
+
+
 def parse_normalisation(text: str | None) -> Normalisation | None:
     """Return the normalisation that an option names; None for one that is not given.
 

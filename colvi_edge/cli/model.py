@@ -225,14 +225,15 @@ def export(
     outputs: Annotated[str | None, outputs_option("export")] = None,
     activation: Annotated[str | None, activation_option("export")] = None,
     precision: Annotated[
-        str,
+        str | None,
         option(
             "--precision",
             of="export",
             metavar="LIST",
-            help="Which precisions the bundle shall hold; int8 is two of them, int8-cpu and int8-trt.",
+            help="Which precisions the bundle shall hold: fp32,fp16,int8, of which int8 makes two, int8-cpu "
+            "and int8-trt. Without it all that can be made.",
         ),
-    ] = "fp32,fp16,int8",
+    ] = None,
     normalisation: Annotated[str | None, normalisation_option("export")] = None,
     channels: Annotated[
         str | None,
@@ -262,7 +263,10 @@ def export(
     ] = None,
     force: Annotated[
         bool,
-        consent("--force", help="Replace the bundle of another model; never another folder."),
+        consent(
+            "--force",
+            help="Replace the bundle of another model, or one whose INT8 gets lost; never another folder.",
+        ),
     ] = False,
     engine: Annotated[
         BuiltEngine | None,
@@ -286,7 +290,7 @@ def export(
         "network": network,
         "classes": words_of(classes),
         "activation": activation_of(outputs, activation),
-        "precisions": words_of(precision) or [],
+        "precisions": None if precision is None else words_of(precision) or [],
         "normalisation": normalisation,
         "channels": words_of(channels),
         "pixel_size_um": pixel_size_um,

@@ -50,9 +50,9 @@ def flatten(node: Node, given: Given) -> list[Array]:
 
 
 def reshape(node: Node, given: Given) -> list[Array]:
-    """Reshape: 0 keeps a length, -1 is what remains."""
+    """Reshape: 0 keeps a length, -1 is what remains; with allowzero 0 would be a length, which none has."""
     array, wanted = need(given, 0), numbers(given, 1)
-    check(node.int("allowzero", 0) == 0 and wanted.count(-1) <= 1 and len(wanted) <= 8)
+    check(not (node.int("allowzero", 0) and 0 in wanted) and wanted.count(-1) <= 1 and len(wanted) <= 8)
     sides = [array.shape[place] if side == 0 else side for place, side in enumerate(wanted)]
     whole, rest = math.prod(array.shape), math.prod(side for side in sides if side != -1)
     shape = tuple(whole // rest if side == -1 else side for side in sides)

@@ -6,6 +6,12 @@ from contextlib import contextmanager
 
 from colvi_edge.printable import printable_name
 
+FROM_ONE_OUTPUT = (
+    "wrap a network of one sigmoid and save that: def forward(self, x): p = self.network(x); "
+    "return torch.cat([1 - p, p], 1)"
+)
+"""What makes two outputs of one; p is the probability of the class that is named second."""
+
 
 def last_line(error: BaseException) -> str:
     """Return the last line of an error, or what kind it is."""

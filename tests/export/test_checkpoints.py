@@ -352,7 +352,7 @@ def spoilt() -> nn.Module:
 @pytest.mark.parametrize(
     ("save", "make", "sentence"),
     [
-        (save_script, lambda: tiny(outputs=1), r"gives \(4, 1\) for 4 patches; expected \(4, 2\)"),
+        (save_script, lambda: tiny(outputs=1), r"gives \(4, 1\) for 4 patches; expected \(4, 2\).*\[1 - p"),
         (save_script, lambda: tiny(outputs=3), r"gives \(4, 3\) for 4 patches"),
         (save_script, Pair, "gives a tuple"),
         (save_exported, Pair, "gives a tuple"),
@@ -489,6 +489,31 @@ def test_weights_of_another_network(
     torch.save(weights, tmp_path / "model.pt")
     with pytest.raises(ModelError, match=sentence):
         read_model(tmp_path / "model.pt", **NAMED)
+
+
+@pytest.mark.parametrize("key", [None, "model_state_dict"])
+def test_weights_of_no_network_here_are_not_asked_whose(key: str | None, tmp_path: Path) -> None:
+    """Neither --network would help: said at once, with what does."""
+    weights = tiny().state_dict()
+    torch.save({key: weights} if key else weights, tmp_path / "model.pt")
+    with pytest.raises(
+        ModelError, match=r"fit neither network .* paper and published; .* as ONNX, or as Torch"
+    ):
+        read_model(tmp_path / "model.pt")
+
+
+def test_one_output_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    """No answer about classes would make two outputs of it; the wrapper that is told does."""
+    single = nn.Sequential(tiny(outputs=1), nn.Sigmoid())
+    save_script(single, tmp_path / "model.pt")
+    with pytest.raises(ModelError, match=r"p = self.network\(x\); return torch.cat\(\[1 - p, p\], 1\)"):
+        read_model(tmp_path / "model.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        example = (torch.zeros(2, 2, 64, 64),)
+        torch.onnx.export(single, example, tmp_path / "m.onnx", dynamo=False, opset_version=17)
+    with pytest.raises(ModelError, match=r"x 1 float32 for .* return torch.cat\(\[1 - p, p\], 1\)"):
+        read_model(tmp_path / "m.onnx")
 
 
 def test_the_network_that_fits_is_named(tmp_path: Path) -> None:

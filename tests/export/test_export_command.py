@@ -80,9 +80,11 @@ def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: P
     assert lines[9].startswith(f"Compared with torch {torch.__version__}: openvino 20")
     assert lines[10:] == [
         "--precision int8 is the engine's own: int8-cpu on OpenVINO and ONNX Runtime, int8-trt on TensorRT.",
-        "Calibrated on 6 images, measured on 2 others.",
-        "40 images or more make the ranges and this verdict firmer.",
-        "Right on 100% of the labelled ones among these 2.",
+        "int8-trt was measured on OpenVINO and ONNX Runtime, never on TensorRT: build and the daemon try it "
+        "there.",
+        "Calibrated on 6 images, measured on 2 others: too few to trust these verdicts; of 40 images or more "
+        "they are firm, 32 more.",
+        "Right on 100% of 8 labelled images.",
         "An image that is unlike 168 training images will be rejected as unfamiliar. Tried on these "
         "themselves, each by the limits that others set: 0 of 168 were rejected.",
         f"{bundle}: fp32, fp16, int8-trt, int8-cpu",
@@ -90,6 +92,7 @@ def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: P
         f"  colvi-edge run --bundle '{bundle}' IMAGES",
         f"  colvi-edge evaluate '{bundle}' DATASET",
     ]
+    assert "INT8: Calibrated on 6 images, measured on 2 others: too few" in (bundle / "README.md").read_text()
     opened = open_bundle(bundle)
     assert opened.name == "lab net"
     assert opened.config.expected.pixel_size_um == 0.3
@@ -141,13 +144,14 @@ def test_swapped_classes_end_with_a_question(run: Command, images: Path, tmp_pat
 
     code, _, err = run("export", tmp_path / "bare.pt", "-o", bundle, *options, "--classes", "patient,control")
     assert code == 2
-    assert "0 of 2 labelled calibration images are judged right" in err
-    assert "are the classes swapped? Try --classes patient,control" in err
+    assert "0 of 8 labelled calibration images are judged right" in err
+    assert "are the classes swapped? Try --classes control,patient" in err
+    assert "or give a folder without control/ and patient/" in err
     assert [p.name for p in tmp_path.iterdir()] == ["bare.pt"]
 
     code, out, _ = run("export", tmp_path / "bare.pt", "-o", bundle, *options, "--classes", "control,patient")
     assert code == 0
-    assert "Right on 100% of the labelled ones among these" in out
+    assert "Right on 100% of 8 labelled images." in out
     assert open_bundle(bundle).name == "model bare"  # the zoo asks for five letters
 
 
@@ -205,7 +209,10 @@ def test_without_nvrtc_a_line_says_why_there_are_no_kernels(
         (["--name", "net"], "--name net: expected 5 to 128 ASCII letters"),
         (["--name", "lab Göttingen 2026"], "--name lab Göttingen 2026: expected 5 to 128 ASCII letters"),
         (["--name", "lab/net"], "--name lab/net: expected 5 to 128 ASCII letters"),
-        (["--classes", "patient,control"], "--classes says ('patient', 'control'), the file says"),
+        (
+            ["--classes", "patient,control"],
+            "--classes says patient,control, the file says control,patient; leave",
+        ),
     ],
 )
 def test_a_wrong_option_is_one_sentence(run: Command, tmp_path: Path, options: list[str], said: str) -> None:

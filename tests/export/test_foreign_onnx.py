@@ -189,19 +189,77 @@ def test_a_fixed_batch_that_binds_nothing_is_read(tmp_path: Path) -> None:
     assert checkpoint.network(torch.from_numpy(noise(3))).shape == (3, 2)
 
 
-class Tall(nn.Module):
-    """Folds its batch away, as where a number was written for it."""
+class Written(nn.Module):
+    """Flattens to a number of rows that is written down, as torch.export does of a batch of its example."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.batch, self.maps, self.last = batch, nn.Conv2d(2, 8, 3, stride=4), nn.Linear(8 * 16 * 16, 2)
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
-        """Return logits of one patch."""
-        return patches.reshape(1, 2, -1).mean(2)
+        """Return logits."""
+        return self.last(self.maps(patches).relu().reshape(self.batch, 8 * 16 * 16))
 
 
-def test_a_batch_that_is_written_down_is_refused(tmp_path: Path) -> None:
-    """A Reshape to (1, ...) takes one patch and no other number."""
-    path = save(Tall(), tmp_path / "model.onnx", fixed=True)
+@pytest.mark.parametrize("allowzero", [False, True])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_batch_that_is_written_down_is_read_as_any(batch: int, allowzero: bool, tmp_path: Path) -> None:
+    """A Reshape to (3, 2048), also as the newer exporter writes it, judges each of any number of patches."""
+    network, path = Written(batch).eval(), tmp_path / "model.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (torch.randn(batch, 2, 64, 64),), path, opset_version=17, dynamo=False)
+    model = onnx.load(path)
+    (reshape,) = (node for node in model.graph.node if node.op_type == "Reshape")
+    if allowzero:
+        del reshape.attribute[:]
+        reshape.attribute.append(helper.make_attribute("allowzero", 1))
+        onnx.save(model, path)
+    patches = noise(6)
+    expected = [by_runtime(path.read_bytes(), patches[k : k + batch]) for k in range(0, 6, batch)]
+    found = read_model(path, **TOLD).network
+
+    with torch.inference_mode():
+        for count in (6, 5, 1):
+            some = found(torch.from_numpy(patches[:count])).numpy()
+            np.testing.assert_allclose(some, np.concatenate(expected)[:count], atol=1e-5)
+
+
+def test_no_zero_may_stand_in_a_reshape_that_allows_it(tmp_path: Path) -> None:
+    """There 0 is no word for a length that stays, but a length."""
+    path = save(spread("paper"), tmp_path / "model.onnx")
+    model = onnx.load(path)
+    flatten = next(node for node in model.graph.node if node.op_type == "Flatten")
+    shape = numpy_helper.from_array(np.array([0, -1]), "flat")
+    model.graph.initializer.append(shape)
+    changed = helper.make_node("Reshape", [flatten.input[0], "flat"], flatten.output)
+    flatten.CopyFrom(changed)
+    onnx.save(model, path)
+    assert read_onnx(path).network.channels == 2
+
+    flatten.attribute.append(helper.make_attribute("allowzero", 1))
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="has a node Reshape that does not fit what it is given"):
+        read_onnx(path)
+
+
+class Mixed(nn.Module):
+    """Mixes the patches of its batch, whose number it knows."""
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Return logits of three patches."""
+        return patches.reshape(2, 3, -1).mean(2).reshape(3, 2)
+
+
+def test_a_batch_that_cannot_be_any_is_refused_by_its_name(tmp_path: Path) -> None:
+    """Found, and how to export it for any number."""
+    path = tmp_path / "model.onnx"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(Mixed(), (torch.randn(3, 2, 64, 64),), path, opset_version=17, dynamo=False)
     with pytest.raises(
-        ModelError, match=r"gives 1 x 2 float32 for 256 patches, expected 256 x 2.*TorchScript"
+        ModelError, match=r"is made for 3 at a time \(its batch is fixed; .*dynamic_shapes=.*dyn"
     ):
         read_model(path, **TOLD)
 
@@ -448,7 +506,11 @@ def test_what_is_hostile_in_a_bundle_is_hostile_here(
 @pytest.mark.parametrize(
     ("model", "sentence"),
     [
-        (HOSTILE["weights elsewhere"][0], r"data in another file.*onnx\.save\(onnx\.load\('model\.onnx'\)"),
+        (
+            HOSTILE["weights elsewhere"][0],
+            r"keeps its weights in another file, as torch writes model\.onnx\.data; save it as one file: .*"
+            r"external_data=False\), or onnx\.save\(onnx\.load\('model\.onnx'\), 'one\.onnx'\)",
+        ),
         (
             HOSTILE["an endless loop"][0],
             "has the operator 'Loop', which is not taken here; export it with opset 17",

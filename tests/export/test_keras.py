@@ -401,6 +401,27 @@ def test_what_a_description_says_is_not_ignored(
         read_keras(tmp_path / "model.h5")
 
 
+def test_a_description_without_a_word_is_told_which(tmp_path: Path) -> None:
+    """It is not damaged, and copying it again helps nobody."""
+    path = tmp_path / "weights.h5"
+    write_keras(path, layers(), whole=True)
+    index = next(k for k, (kind, _) in enumerate(layers()) if kind == "Conv2D")
+    redescribed(path, lambda model: model["config"]["layers"][index]["config"].pop("padding"))
+    with pytest.raises(ModelError, match="describes a layer without padding, which Keras writes of each"):
+        read_model(path)
+
+
+def test_weights_alone_of_another_network_go_through_keras(tmp_path: Path) -> None:
+    """What torch would do with them is no help; the command is that of a Keras model."""
+    path = tmp_path / "weights.h5"
+    write_keras(path, layers(), whole=False, features=999)
+    with pytest.raises(ModelError, match=r"holds weights alone, and .* call its load_weights") as refused:
+        read_model(path)
+
+    assert "TorchScript" not in str(refused.value)
+    assert refused.value.command[:4] == ("python", "-m", "tf2onnx.convert", "--keras")
+
+
 def test_maps_are_flattened_before_the_dense_layer(tmp_path: Path) -> None:
     """Weights in another order of layers would be taken for others without a word."""
     write_keras(tmp_path / "weights.h5", layers(), whole=False)

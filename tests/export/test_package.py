@@ -30,11 +30,12 @@ from colvi_edge.errors import ModelError, OutputError, UsageError
 from colvi_edge.export.calibration import Calibration, Images
 from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, Checkpoint
 from colvi_edge.export.checkpoints import read_model
+from colvi_edge.export.labels import read_labels
 from colvi_edge.export.manifest import Description, write_bundle
 from colvi_edge.export.networks import Probabilities, build_network
 from colvi_edge.export.onnx import to_onnx
 from colvi_edge.export.package import Report, Settings, package
-from colvi_edge.export.parity import as_table
+from colvi_edge.export.parity import as_table, reference
 from colvi_edge.patches import Normalisation, network_input, project, tile
 from colvi_edge.simulate import LABELS, simulate_projection
 
@@ -105,7 +106,7 @@ def test_the_demo_passes_in_every_precision_on_every_runtime(exported: tuple[Pat
     assert report.failed == []
     assert report.worst == []
     assert report.left_out == []
-    assert report.accuracy == 1.0
+    assert report.labels.accuracy == 1.0
     assert all(row.comparison.agreement >= 0.99 for row in report.rows)
     config = open_bundle(path).config
     for precision in EVERY:
@@ -286,17 +287,48 @@ def test_swapped_classes_are_caught_by_the_labels(
         tmp_path / "bare.pt", network="paper", classes=["patient", "control"], activation="softmax"
     )
 
-    with pytest.raises(UsageError, match=r"0 of 4 labelled .* are the classes swapped"):
+    with pytest.raises(
+        UsageError, match=r"0 of 6 labelled .* are the classes swapped\? Try --classes control,patient, "
+    ):
         package(swapped, tmp_path / "out" / "s.colvi", ABOUT, Settings(), good)
 
     assert not (tmp_path / "out").exists()
 
 
-def test_half_right_is_not_swapped(trained: Checkpoint, good: Calibration, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("right", "is_said"), [(8, "100%"), (4, "50%"), (3, "")])
+def test_half_right_is_not_swapped(right: int, is_said: str, trained: Checkpoint, good: Calibration) -> None:
     """Half right is the limit and passes: only below it are swapped classes the likely cause."""
-    calibration = replace(good, held_out=replace(good.held_out, labels=["control"] * 4))
+    labels = ["control", "patient"] * 4
+    found = [
+        np.array([[[1, 0] if (label == "control") == (k < right) else [0, 1]]], np.float32)
+        for k, label in enumerate(labels)
+    ]
+    held_out = Images(labels, [good.held_out.planes[0]] * 8, labels)
+    calibration = replace(good, held_out=held_out)
 
-    assert package(trained, tmp_path / "h.colvi", ABOUT, Settings(("fp32",)), calibration).accuracy == 0.5
+    if is_said:
+        assert read_labels(trained, calibration, found).told == f"Right on {is_said} of 8 labelled images."
+        return
+    with pytest.raises(UsageError, match=r"3 of 8 labelled .* Try --classes patient,control, check the fol"):
+        read_labels(trained, calibration, found)
+
+
+def test_few_labelled_images_decide_nothing(trained: Checkpoint, good: Calibration) -> None:
+    """Two of a class, all judged wrong, are no reason to turn the classes round; it is said."""
+    held_out = replace(cultures(200, 192, 4), labels=["patient", "control", "patient", "control"])
+    calibration = Calibration(replace(good.calibrating, labels=["patient", ""]), held_out)
+    read = read_labels(trained, calibration, reference(trained, held_out.planes))
+
+    assert read.accuracy is None
+    assert "was not checked: 2 control and 3 patient are labelled, expected 3 images of each" in read.told
+
+
+def test_all_labelled_images_are_asked_where_few_are_held_out(trained: Checkpoint) -> None:
+    """One image held out and judged wrong is outvoted by those that calibrate, labelled and judged right."""
+    calibrating, held_out = cultures(200, 512, 6), replace(cultures(200, 512, 1), labels=["patient"])
+    read = read_labels(trained, Calibration(calibrating, held_out), reference(trained, held_out.planes))
+
+    assert read.told == "Right on 86% of 7 labelled images."
 
 
 def test_without_images_there_is_no_int8(trained: Checkpoint, tmp_path: Path) -> None:
@@ -307,7 +339,7 @@ def test_without_images_there_is_no_int8(trained: Checkpoint, tmp_path: Path) ->
     precisions = open_bundle(tmp_path / "n.colvi").config.precisions
     assert list(precisions) == ["fp32", "fp16"]
     assert precisions["fp16"].parity[0].images == 2
-    assert report.accuracy is None
+    assert report.labels.accuracy is None
 
 
 def test_fp16_is_float16_from_the_input_to_the_logits(exported: tuple[Path, Report]) -> None:
@@ -550,6 +582,7 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from colvi_edge.bundle import open_bundle
+from colvi_edge.export.labels import read_labels
 from colvi_edge.export.manifest import Description, write_bundle
 old = open_bundle(sys.argv[1])
 calls = 0

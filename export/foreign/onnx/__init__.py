@@ -4,6 +4,7 @@ The file goes to no reader but ours before every operator and every shape of it 
 of it is then compared with what ONNX Runtime makes of the very file.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +15,14 @@ import torch
 from numpy.typing import NDArray
 
 from colvi_edge.errors import ModelError, UsageError
-from colvi_edge.export.foreign.words import last_line
+from colvi_edge.export.foreign.words import FROM_ONE_OUTPUT, last_line
 from colvi_edge.export.networks import PATCH_PX, Activation
 from colvi_edge.onnx.protobuf import DamagedError
 from colvi_edge.onnx.reading import Graph, NetworkError, read_graph
+from colvi_edge.printable import printable_name
 
 from .forms import IR_VERSIONS, OPERATORS, OPSETS, in_known_form
-from .network import OnnxNetwork
+from .network import FIXED_BATCH, OnnxNetwork
 
 MOST_CHANNELS = 8
 PATCHES = 16
@@ -33,7 +35,12 @@ _HOW_TO_SAVE = (
     "export it with opset 17 and the usual layers (as of ResNet, DenseNet or U-Net), or save the network as "
     "TorchScript"
 )
-_IN_ONE_FILE = "save it as one file: onnx.save(onnx.load('model.onnx'), 'one.onnx')"
+_ANY_BATCH = (
+    "export it with dynamic_shapes=({0: torch.export.Dim('batch')},), or, with dynamo=False, "
+    "dynamic_axes={'input': {0: 'batch'}}"
+)
+
+_ONE_OUTPUT = re.compile(r"gives (\d+) (x 1 )?float32 for \1 patches")
 
 
 class OnnxModel(NamedTuple):
@@ -67,14 +74,29 @@ def read_onnx(path: Path, channels: Sequence[str] | None = None) -> OnnxModel:
         graph = in_known_form(whole)
         network = _fitting(graph, path, [len(channels)] if channels else range(1, MOST_CHANNELS + 1))
     except (NetworkError, DamagedError) as error:
-        remedy = _IN_ONE_FILE if "another file" in str(error) else _HOW_TO_SAVE
-        raise ModelError(f"{path} {error}; {remedy}") from error
+        if "another file" in str(error):
+            raise _in_two_files(path) from error
+        raise ModelError(f"{path} {error}; {_remedy(str(error))}") from error
     difference = _compare(data, graph, network.eval(), path)
     told = (
         f"Read from an ONNX file (opset {whole.opset}): torch, the reference here, gives ONNX Runtime's "
         f"outputs of that file to within {difference:.0e} on {PATCHES} patches of noise."
     )
     return OnnxModel(network, _outputs_of(graph), told)
+
+
+def _remedy(why: str) -> str:
+    if _ONE_OUTPUT.search(why):
+        return FROM_ONE_OUTPUT
+    return _ANY_BATCH if FIXED_BATCH in why else _HOW_TO_SAVE
+
+
+def _in_two_files(path: Path) -> ModelError:
+    name = printable_name(path.name)
+    return ModelError(
+        f"{path} keeps its weights in another file, as torch writes {name}.data; save it as one file: "
+        f"torch.onnx.export(..., external_data=False), or onnx.save(onnx.load('{name}'), 'one.onnx')"
+    )
 
 
 def _fitting(graph: Graph, path: Path, counts: Sequence[int]) -> OnnxNetwork:

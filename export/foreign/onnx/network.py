@@ -5,6 +5,7 @@ many. What is the same for both is a number; what differs follows the number of 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from colvi_edge.onnx.arrays import Array
 from colvi_edge.onnx.network import MOST_IMAGES, follow
 from colvi_edge.onnx.reading import Graph, NetworkError, Node, shown
+from colvi_edge.onnx.reading import Tensor as Numbers
 
 from .steps import STEPS
 from .use import Step, Use
@@ -25,6 +27,10 @@ _PLANNED: Mapping[str, int] = {
     "ConstantOfShape": 0,
 }
 """The first of the inputs that a step knows beforehand, and is not given."""
+
+
+FIXED_BATCH = "its batch is fixed"
+"""Stands in the error on a graph that takes its own number of patches and no other."""
 
 
 class OnnxNetwork(nn.Module):
@@ -45,7 +51,14 @@ class OnnxNetwork(nn.Module):
         self.channels, self.channels_last = channels, channels_last
         self._input, self._output = graph.inputs[0].name, graph.outputs[0].name
         sides = (patch_px, patch_px, channels) if channels_last else (channels, patch_px, patch_px)
-        self._few, self._many = (_followed(graph, sides, images) for images in (1, MOST_IMAGES))
+        batch = graph.inputs[0].dims[0]
+        graph = graph if batch is None else _of_any_batch(graph, sides, batch)
+        try:
+            self._few, self._many = (_followed(graph, sides, images) for images in (1, MOST_IMAGES))
+        except NetworkError as error:
+            if batch is None:
+                raise
+            raise NetworkError(f"is made for {batch} at a time ({FIXED_BATCH}; it {error})") from error
         self._numbers = {name: tensor.array() for name, tensor in graph.initializers.items()}
         self._buffers_of: dict[str, str] = {}
         self._run = {self._input}
@@ -111,6 +124,34 @@ class OnnxNetwork(nn.Module):
             self._buffers_of[name] = buffer
         elif name and name not in self._numbers and name not in self._run:
             raise use.refused("computes with the number of patches")
+
+
+def _of_any_batch(graph: Graph, sides: tuple[int, ...], batch: int) -> Graph:
+    """Return a graph whose Reshapes keep the number of patches that was written down in them.
+
+    Of its own batch it does the same: 0 keeps a length that is the very number. That it judges each patch for
+    itself in any other batch is tried out later, as of every network.
+
+    Args:
+        graph: in its known form.
+        sides: of a patch, as the graph takes it.
+        batch: which number of patches the graph says it takes.
+
+    Raises:
+        NetworkError: even of that number it does not fit.
+    """
+    if not 1 <= batch <= MOST_IMAGES:
+        raise NetworkError(f"takes {batch} patches at a time, expected 1 to {MOST_IMAGES}")
+    arrays, numbers, nodes = _followed(graph, sides, batch), dict(graph.initializers), []
+    for number, node in enumerate(graph.nodes):
+        if node.operator == "Reshape" and arrays[node.inputs[0]].shape[:1] == (batch,):
+            target = np.ravel(np.asarray(arrays[node.inputs[1]].values))
+            if target[0] == batch and 0 not in target:
+                name = f"any batch {number}"
+                numbers[name] = Numbers.of(np.array([0, *target[1:]], np.int64))
+                node = Node("Reshape", (node.inputs[0], name), node.outputs)
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), initializers=numbers)
 
 
 def _followed(graph: Graph, sides: tuple[int, ...], images: int) -> dict[str, Array]:
