@@ -125,8 +125,8 @@ def _dealt(
         if len(members) < parts:  # of a given split alone: `divide` has looked
             found = f"{len(members)} {name} {_units(group, len(members))}"
             raise UsageError(
-                f"found {found} in the split 'training'; expected {parts}, one to learn from and one to choose "
-                "the epoch: add some, or give a split 'validation'"
+                f"found {found} in the split 'training'; expected {parts}, one to learn from and one to "
+                "choose the epoch: add some, or give a split 'validation'"
             )
         order = sorted(rng.permutation(sorted(members)), key=lambda who: -len(members[who]))
         sizes = [0] * parts
