@@ -123,7 +123,9 @@ def test_a_training_tells_its_division_and_what_is_next(dataset: Path, tmp_path:
     )
     assert " left" not in epochs[1]
     assert not [line for line in lines if line.startswith(("page: ", "The subject of "))]
-    assert "Each part gets at least one subject of each class: of so few the parts are not 72 : 8 : 20" in lines
+    assert (
+        "Each part gets at least one subject of each class: of so few the parts are not 72 : 8 : 20" in lines
+    )
     assert "Next: make a bundle of it, with other images as DIR" in lines[-2]
     assert lines[-1] == f"colvi-edge export '{tmp_path}/a b/m.pt' -o my.colvi --calibration DIR"
 
