@@ -56,6 +56,11 @@ class Entry:
     subject: str = ""
     split: str = ""
 
+    @property
+    def group(self) -> str:
+        """What its images share: images of one group are never divided."""
+        return f"{SUBJECT}{self.subject}" if self.subject else f"file {self.name}"
+
 
 @dataclass(frozen=True)
 class Image:
@@ -180,7 +185,7 @@ def _known(entry: Entry, acquisition: Acquisition, digest: str) -> Image:
     return Image(
         name=image_label(entry.name, acquisition.image_key),
         label=LABELS.index(entry.label),
-        group=f"{SUBJECT}{entry.subject}" if entry.subject else f"file {entry.name}",
+        group=entry.group,
         split=entry.split,
         digest=digest,
         pixel_size_um=acquisition.pixel_size_um,

@@ -85,21 +85,23 @@ def _refuse_too_few(label: Sequence[int], group: Sequence[str], folds: int) -> N
     missing = " and ".join(f"{folds - n} {name}" for n, name in zip(found, LABELS, strict=True) if n < folds)
     parts = f"{folds} folds"
     if folds == FOLDS:
-        parts = "72 % to learn from, 8 % to choose the epoch and 20 % to test on"
+        parts = "72 % to learn from, 8 % to choose the epoch and 20 % to test on, at least one of each class"
     remedy = "or divide them yourself, into folders training, validation and test"
     if min(found) >= FEWEST_FOLDS:
         remedy = f"or cross-validate with --folds {min(min(found), FOLDS)}"
     there = " and ".join(f"{n} {name}" for n, name in zip(found, LABELS, strict=True))
     raise UsageError(
-        f"found {there} {_units(group)}, too few for {parts}; expected {folds} of each class: add "
+        f"found {there} {_units(group, found[-1])}, too few for {parts}; expected {folds} of each class: add "
         f"{missing}, {remedy}"
     )
 
 
-def _units(group: Sequence[str]) -> str:
-    """Return what groups are, in the plural."""
-    known = [one.startswith(SUBJECT) for one in group]
-    return "subjects" if all(known) else "subjects, or files without one," if any(known) else "files"
+def _units(group: Sequence[str], number: int) -> str:
+    """Return what so many groups are."""
+    known, s = [one.startswith(SUBJECT) for one in group], "" if number == 1 else "s"
+    return (
+        f"subject{s}" if all(known) else f"subject{s}, or file{s} without one," if any(known) else f"file{s}"
+    )
 
 
 def _without_validation(
@@ -121,9 +123,10 @@ def _dealt(
             if label[k] == index:
                 members.setdefault(group[k], []).append(int(k))
         if len(members) < parts:  # of a given split alone: `divide` has looked
+            found = f"{len(members)} {name} {_units(group, len(members))}"
             raise UsageError(
-                f"found {len(members)} {name} {_units(group)} in the split 'training'; expected {parts}, one "
-                "to learn from and one to choose the epoch: add some, or give a split 'validation'"
+                f"found {found} in the split 'training'; expected {parts}, one to learn from and one to "
+                "choose the epoch: add some, or give a split 'validation'"
             )
         order = sorted(rng.permutation(sorted(members)), key=lambda who: -len(members[who]))
         sizes = [0] * parts

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.outputs.folder import check_writable
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import counted, printable_name
 from colvi_edge.simulate import is_simulated
 from colvi_edge.terminal import error_console, progress
 
@@ -136,9 +136,12 @@ def _judge(
                     total -= 1
     found = [(image, probabilities) for image, probabilities in found if image.group not in known]
     if len(found) < total:
+        left, are, them, their = total - len(found), "are", "them", "their subjects"
+        if left == 1:
+            are, them, their = "is", "it", "its subject"
         said.note(
-            f"{total - len(found)} of {total} images are not judged: the model has learnt from them, or from "
-            "others of their subjects."
+            f"{left} of {counted(total, 'image')} {are} not judged: the model has learnt from {them} or "
+            f"chosen its epoch by {them}, or by others of {their}."
         )
     if not found:
         raise UsageError("no image is left to be judged; give images that the model has not seen")

@@ -1,7 +1,7 @@
 """The networks of a cross-validation, one a fold, each trained once: finished ones are kept."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,8 +99,8 @@ def trained(
         checkpoint = existing(path)
         if checkpoint.training.get("identity") != identity(training, validation, settings, normalisation):
             raise UsageError(
-                f"{path} is a model that was trained otherwise and would be lost; name another file or move "
-                "it away"
+                f"{path} is a model that was trained otherwise and would be lost: "
+                f"{_difference(checkpoint.training, settings, facts)}; name another file or move it away"
             )
         progress(Finished(checkpoint))
     else:
@@ -112,3 +112,16 @@ def trained(
         save_checkpoint(path, checkpoint)
     unfinished.unlink(missing_ok=True)
     return checkpoint
+
+
+def _difference(before: dict[str, Any], settings: Settings, facts: dict[str, Any]) -> str:
+    """Return in what a training was another one, as far as its checkpoint tells."""
+    then = before.get("settings") or {}
+    found = [
+        f"{name.replace('_', ' ')} {then[name]} then, {now} now"
+        for name, now in asdict(settings).items()
+        if name in then and then[name] != now
+    ]
+    if before.get("seen") != facts.get("seen"):
+        found.append("it has learnt from other images")
+    return ", ".join(found) or "its images were labelled or divided otherwise"

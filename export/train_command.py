@@ -9,16 +9,18 @@ import torch
 
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.folder import check_writable
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import counted, printable_name
 from colvi_edge.quality import PIXEL_SIZE_FACTOR
+from colvi_edge.simulate import LABELS
 from colvi_edge.terminal import error_console, progress
 
 from .baselines import judge_baselines
 from .checkpoint import Checkpoint, save_checkpoint
-from .dataset import Image, read_dataset, read_images
+from .dataset import Entry, Image, read_dataset, read_images
 from .division import FOLDS, Division, divide, given_division
 from .evaluate_command import Said, facts
 from .evaluation import Judged, comparison_record, evaluate
+from .evaluation.chance import against_chance
 from .evaluation.publish import publish
 from .evaluation.record import Division as Named
 from .evaluation.record import Evaluation
@@ -27,7 +29,7 @@ from .folds import Projections, checkpoint_of, existing, gather, trained
 from .patch_set import LAYOUT, PatchSet
 from .prediction import predict_logits
 from .texture import textures
-from .train_told import Teller, counted, division_told, next_step
+from .train_told import Teller, division_told, next_step
 from .training import Settings, computes_bfloat16
 
 CNN = "CNN"
@@ -58,6 +60,8 @@ def train_model(
     said, teller = Said(), Teller(error_console(), epochs, folds or 1)
     entries = read_dataset(dataset)
     _check_targets(output, folds, html)
+    # What is too few by the list of files is so before hours of reading, which can only take some away.
+    _divisions(entries, folds, seed)
     if not teller.console.is_terminal:
         teller.say(f"reading {counted(len(entries), 'file')}")
     with said.told_at_the_end(), progress("Reading", len(entries)) as advance:
@@ -71,7 +75,7 @@ def train_model(
     methods: dict[str, list[Judged]] = {}
     measured = None
     if baselines:
-        with teller.stage(f"measuring the textures of {len(data.patches.label)} patches"):
+        with teller.stage(f"measuring the textures of {len(data.patches.label):,} patches"):
             measured = textures(data.patches)
     for fold, division in enumerate(divisions, 1):
         path = checkpoint_of(output, fold)
@@ -95,7 +99,12 @@ def train_model(
         methods, names, described, said.sentences, groups=groups, divisions=_named(divisions, names)
     )
     publish(record, as_json=as_json, html=html)
-    _say_what_is_there(teller, output, folds or 1, html, as_json=as_json)
+    cnn = record.methods[-1]
+    doubtful = any(against_chance({CNN: (cnn.image, cnn.image.mean)}))
+    is_there = "written" if doubtful else "ready"
+    _say_what_is_there(teller, output, folds or 1, html, is_there, as_json=as_json)
+    for sentence in next_step(output, epochs, doubtful=doubtful):
+        teller.say(sentence)
     return said.exit_code
 
 
@@ -106,8 +115,9 @@ def judge(checkpoint: Checkpoint, patches: PatchSet) -> Judged:
     return Judged(p[:, 0], p[:, 1], patches.label, patches.image)
 
 
-def _divisions(images: Sequence[Image], folds: int | None, seed: int) -> list[Division]:
-    label, group, split = ([getattr(image, what) for image in images] for what in ("label", "group", "split"))
+def _divisions(images: Sequence[Image | Entry], folds: int | None, seed: int) -> list[Division]:
+    label = [LABELS.index(one.label) if isinstance(one, Entry) else one.label for one in images]
+    group, split = ([getattr(image, what) for image in images] for what in ("group", "split"))
     if any(split):
         if folds:
             raise UsageError("the dataset gives the split, and --folds asks for others; take one away")
@@ -128,17 +138,17 @@ def _named(divisions: Sequence[Division], names: Sequence[str]) -> list[Named]:
     ]
 
 
-def _say_what_is_there(teller: Teller, output: Path, folds: int, html: Path | None, *, as_json: bool) -> None:
-    """Say where the networks are, where the names of each part stand, and what comes next."""
+def _say_what_is_there(
+    teller: Teller, output: Path, folds: int, html: Path | None, is_there: str, *, as_json: bool
+) -> None:
+    """Say where the networks are, and where the names of each part stand."""
     where = f"the page {html}" if html else "the JSON" if as_json else "the page of --html and in --json"
     done = "already trained, tested again" if teller.was_trained else "trained and tested"
     for fold in range(1, folds + 1):
         teller.say(
-            f"{checkpoint_of(output, fold)} is ready" + (f": {done}, {teller.took}" if fold == 1 else "")
+            f"{checkpoint_of(output, fold)} is {is_there}" + (f": {done}, {teller.took}" if fold == 1 else "")
         )
     teller.say(f"Which image was for what stands in {where}.")
-    for sentence in next_step(output):
-        teller.say(sentence)
 
 
 def _check_targets(output: Path, folds: int | None, html: Path | None) -> None:

@@ -9,23 +9,19 @@ from shlex import quote
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import counted, printable_name
+from colvi_edge.simulate import LABELS
 
 from .dataset import SUBJECT, Image
-from .division import Division
+from .division import VALIDATION, Division
 from .evaluate_command import FEW
 from .folds import Finished
-from .training import Epoch, Resumed, Step
+from .training import Epoch, Resumed, Step, kept
 
 PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test": "to test on"}
 """What the parts of a division are for."""
 
 Told = Finished | Resumed | Step | Epoch
-
-
-def counted(number: int, singular: str) -> str:
-    """Return a number with its noun, whose plural ends in s."""
-    return f"{number} {singular}" if number == 1 else f"{number} {singular}s"
 
 
 def duration(seconds: float) -> str:
@@ -38,7 +34,8 @@ def duration(seconds: float) -> str:
 
 def division_told(images: Sequence[Image], division: Division) -> Iterator[str]:
     """Yield which images are for what: how many, of how many subjects, and their names where they are few."""
-    known = all(image.group.startswith(SUBJECT) for image in images)
+    nobodys = sum(not image.group.startswith(SUBJECT) for image in images)
+    known = not nobodys
     parts: list[str] = []
     names = []
     for part, words in PARTS.items():
@@ -47,17 +44,41 @@ def division_told(images: Sequence[Image], division: Division) -> Iterator[str]:
         parts.append(f"{len(chosen) if parts else counted(len(chosen), 'image')}{subjects} {words}")
         if len(chosen) <= FEW:
             names.append(f"{words}: {', '.join(image.name for image in chosen)}")
-    if known:
-        kept = "no subject is in two"
-    else:
-        kept = "no file is in two, but a subject may be if it gave several: tell whose they are in a table"
-    yield f"{', '.join(parts)}; {kept}"
+    yield f"{', '.join(parts)}; no {'subject' if known else 'file'} is in two parts"
+    if nobodys:
+        yield (
+            f"The subject of {counted(nobodys, 'image')} is not known, so one subject may be in two parts: "
+            "where a subject gave several images, name it in a table with the columns path,label,subject"
+        )
+    if not any(image.split for image in images) and _few(images, division):
+        one = "subject" if known else "file"
+        yield f"Each part gets at least one {one} of each class: of so few the parts are not 72 : 8 : 20"
     yield from names
 
 
-def next_step(output: Path) -> Iterator[str]:
-    """Yield what to do with a network, and on a line of its own the command to copy."""
-    yield "Next: make a bundle of it, with other images as DIR, from which INT8 takes its ranges:"
+def _few(images: Sequence[Image], division: Division) -> bool:
+    """Tell whether a tenth of what is learnt from would be less than one subject or file of each class."""
+    learnt = [images[k] for k in (*division.training, *division.validation)]
+    groups = {(image.label, image.group) for image in learnt}
+    return any(sum(of == label for of, _ in groups) < VALIDATION for label in range(len(LABELS)))
+
+
+def next_step(output: Path, epochs: int, *, doubtful: bool) -> Iterator[str]:
+    """Yield what to do with a network, and on a line of its own the command to copy.
+
+    Args:
+        output: its checkpoint.
+        epochs: that it had at most.
+        doubtful: whether its test does not show it to be better than chance.
+    """
+    if doubtful:
+        yield (
+            "Next: let it learn more first, as its test does not show it to be better than chance: from more "
+            f"images, or for more epochs (--epochs, {epochs} so far). Even so a bundle can be made, "
+            "with other images as DIR, from which INT8 takes its ranges:"
+        )
+    else:
+        yield "Next: make a bundle of it, with other images as DIR, from which INT8 takes its ranges:"
     yield f"colvi-edge export {quote(str(output))} -o my.colvi --calibration DIR"
 
 
@@ -116,6 +137,7 @@ class Teller:
         ) as bar:
             task = bar.add_task(f"Training, {which}epoch 1 of {self._epochs}", total=self._epochs)
             began, resumed, validated = time.monotonic(), 0, ""
+            done: list[Epoch] = []
 
             def watch(told: Told) -> None:
                 nonlocal began, resumed, validated
@@ -124,6 +146,7 @@ class Teller:
                     words += f"{100 * told.accuracy:.0f} % right{validated}"
                     bar.update(task, description=words, completed=told.epoch - 1 + told.share)
                 elif isinstance(told, Epoch):
+                    done.append(told)
                     validated = f"; validation {100 * told.validation_accuracy:.0f} %"
                     if told.number > resumed:
                         self._watched_s.append(time.monotonic() - began)
@@ -139,8 +162,14 @@ class Teller:
             try:
                 yield watch
             except KeyboardInterrupt:
-                self.say("Interrupted; the same command goes on after the last epoch that is done.")
+                again = "goes on after the last epoch that is done"
+                if not done:
+                    again = f"begins {which.strip(', ') or 'the training'} anew, as no epoch of it is done"
+                self.say(f"Interrupted; the same command {again}.")
                 raise
+        if done:
+            best = kept(done)
+            self.say(f"{which}kept: epoch {best.number}, {_validated(best)}")
         self.was_trained &= not self._watched_s
 
     def _line(self, fold: int, epoch: Epoch) -> str:
@@ -150,10 +179,8 @@ class Teller:
             beside = sum(self._beside_s) / fold * (self._folds - fold)
             epochs = self._epochs - epoch.number + self._epochs * (self._folds - fold)
             left = f"; at most {duration(each * epochs + beside)} left" if epochs else ""
-        return (
-            f"epoch {epoch.number} of {self._epochs}: loss {epoch.training_loss:.3f}, validation "
-            f"{epoch.validation_loss:.3f} and {100 * epoch.validation_accuracy:.1f} % right{left}"
-        )
+        learnt = f"epoch {epoch.number} of {self._epochs}: loss {epoch.training_loss:.3f}"
+        return f"{learnt}, {_validated(epoch)}{left}"
 
     def _finished(self, which: str, told: Finished, path: Path) -> None:
         training = told.checkpoint.training
@@ -161,3 +188,7 @@ class Teller:
             f"{which}already trained: {path}, {counted(len(training['epochs']), 'epoch')} on "
             f"{counted(training['images'], 'image')}; to train anew, name another -o or remove the file"
         )
+
+
+def _validated(epoch: Epoch) -> str:
+    return f"validation {epoch.validation_loss:.3f} and {100 * epoch.validation_accuracy:.1f} % right"

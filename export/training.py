@@ -9,7 +9,7 @@ any way goes on where it was, to the same weights.
 import ctypes
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -133,9 +133,9 @@ def train(
                 validation_loss=functional.cross_entropy(logits, truth, class_weights(truth)).item(),
                 validation_accuracy=(logits.argmax(1) == truth).float().mean().item(),
             )
-            if all(epoch.validation_loss < earlier.validation_loss for earlier in run.history):
-                run.best = _copy_of(run.network)
             run.history.append(epoch)
+            if kept(run.history) is epoch:
+                run.best = _copy_of(run.network)
             run.schedule.step()
             if unfinished:
                 run.save(unfinished)
@@ -157,6 +157,15 @@ def train(
             "epochs": [epoch._asdict() for epoch in run.history],
         },
     )
+
+
+def kept(history: Sequence[Epoch]) -> Epoch:
+    """Return the epoch whose weights are kept: of the least validation loss, the first of equals."""
+    best = history[0]
+    for epoch in history:
+        if epoch.validation_loss < best.validation_loss:
+            best = epoch
+    return best
 
 
 def identity(

@@ -39,6 +39,7 @@ def render(record: ComparisonRecord) -> str:
                 {method.name: method.roc for method in record.methods},
                 {method.name: (method.patch.mean.auc, method.image.mean.auc) for method in record.methods},
                 _MEAN_CURVE if len(record.methods[0].folds) > 1 else "The diagonal is chance.",
+                record.methods[0].image,
             ),
             _folds(record),
             _wrong(record),
@@ -66,9 +67,10 @@ def _lead(record: ComparisonRecord) -> str:
     mean = 100 * (best.patch.mean.accuracy or 0.0)
     among = f", the best of {len(record.methods)} methods" if len(record.methods) > 1 else ""
     over = f", the mean of {folds} folds" if folds > 1 else ""
+    images = "image" if best.image.n == 1 else "images"
     return (
         f'<p class="lead">{escape(best.name)} judges <b>{mean:.1f} %</b> of the patches right and '
-        f"<b>{best.image.right} of {best.image.n}</b> images{among}{over}.</p>"
+        f"<b>{best.image.right} of {best.image.n}</b> {images}{among}{over}.</p>"
     )
 
 

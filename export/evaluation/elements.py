@@ -6,6 +6,7 @@ from importlib.resources import files
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench.elements import row, section
+from colvi_edge.printable import counted
 
 from . import plots
 from .intervals import LEVEL, NO_INTERVAL
@@ -22,6 +23,11 @@ from .record import (
     between,
     figure,
 )
+
+FEWEST_FOR_CURVE = 10
+"""With fewer images of a class than this an ROC curve of images has but a few steps, which luck draws."""
+FEWEST_BINS = 3
+"""With fewer, a reliability plot is a dot or two in an empty square."""
 
 SIMULATED = "Simulated images: how a network does on real cultures, these figures do not say."
 CALIBRATION = (
@@ -82,18 +88,34 @@ def confusion(counts: Counts, what: str) -> str:
     for truth, right, wrong in (("control", counts.tn, counts.fp), ("patient", counts.tp, counts.fn)):
         cells = [_cell(right, right + wrong, "hit"), _cell(wrong, right + wrong, "miss")]
         rows.append([truth, *(cells if truth == "control" else cells[::-1]), f"{right + wrong:,}"])
+    one = what.removesuffix("es") if what == "patches" else what.removesuffix("s")
     ties = f"{counts.undecided:,} {what} undecided by a tie count as wrong." if counts.undecided else ""
+    if counts.undecided == 1:
+        ties = f"1 {one} undecided by a tie counts as wrong."
     return table(head, rows, "confusion") + (f'<p class="quiet">{ties}</p>' if ties else "")
 
 
-def curves(named: Mapping[str, Roc], auc: Mapping[str, tuple[float | None, float | None]], words: str) -> str:
+def curves(
+    named: Mapping[str, Roc],
+    auc: Mapping[str, tuple[float | None, float | None]],
+    words: str,
+    images: Counts,
+) -> str:
     """Return the ROC curves of patches and of images, each with the area below it.
 
     Args:
         named: curves, by what they are of.
         auc: area at patch and at image level, by the same names.
         words: how to read them.
+        images: that they are of; below a curve of few that is said.
     """
+    controls, patients = images.tn + images.fp, images.tp + images.fn
+    of_few = ""
+    if min(controls, patients) < FEWEST_FOR_CURVE:
+        of_few = (
+            f'<p class="quiet">Of {counted(images.n, "image")}, {counted(controls, "control")} and '
+            f"{counted(patients, 'patient')}: says little, even with a perfect corner.</p>"
+        )
     pieces = []
     for place, (heading, level) in enumerate((("Patches", "patch"), ("Images", "image"))):
         drawn: list[Curve | None] = [getattr(one, level) for one in named.values()]
@@ -102,19 +124,26 @@ def curves(named: Mapping[str, Roc], auc: Mapping[str, tuple[float | None, float
             f"<li>{plots.swatch(number)}{escape(area)}</li>" for number, area in enumerate(areas)
         )
         picture = plots.roc(drawn, f"ROC curves of {heading.lower()}: {'; '.join(areas)}")
-        pieces.append((heading, f'{picture}<ul class="legend">{legend}</ul>'))
+        few = of_few if level == "image" else ""
+        pieces.append((heading, f'{picture}<ul class="legend">{legend}</ul>{few}'))
     return section("ROC curves", words, side_by_side(*pieces))
 
 
 def calibration(bins: Sequence[Bin]) -> str:
-    """Return the reliability plot beside its numbers."""
+    """Return the reliability plot beside its numbers, or these alone where they are too few for one."""
     rows = [
         [f"{one.low:g} to {one.high:g}", f"{one.n:,}", figure(one.confidence), figure(one.accuracy)]
         for one in bins
     ]
+    numbers = table(["confidence", "patches", "mean", "right"], rows)
+    if len(bins) < FEWEST_BINS:
+        return (
+            f'{numbers}<p class="quiet">No plot: all confidences lie in {counted(len(bins), "bin")} of ten, '
+            f"and one needs {FEWEST_BINS}.</p>"
+        )
     return side_by_side(
         ("Reliability", plots.reliability(bins, "Reliability; the figures are in the table beside it")),
-        ("In numbers", table(["confidence", "patches", "mean", "right"], rows)),
+        ("In numbers", numbers),
     )
 
 
@@ -124,7 +153,7 @@ def scores(images: Sequence[ImageJudged]) -> str:
     for truth in ("control", "patient"):
         group = [image for image in images if image.truth == truth]
         right = sum(image.right for image in group)
-        words = f"Scores of {len(group)} images of class {truth}, {right} judged right"
+        words = f"Scores of {counted(len(group), 'image')} of class {truth}, {right} judged right"
         body += row(f"{truth}s", plots.strip(group, words), f"<b>{right}</b> of {len(group)} right")
     return body + row("", plots.score_axis(), "")
 
@@ -148,8 +177,8 @@ def with_interval(reading: Reading) -> str:
 def facts(record: Header, images: Counts, **more: str) -> str:
     """Return a section of what was evaluated; `more` are other facts by their names."""
     dataset = record.dataset
-    subjects = f" of {dataset.subjects} subjects" if dataset.subjects is not None else ""
-    classes = f"{images.tn + images.fp} controls, {images.tp + images.fn} patients"
+    subjects = f" of {counted(dataset.subjects, 'subject')}" if dataset.subjects is not None else ""
+    classes = f"{counted(images.tn + images.fp, 'control')}, {counted(images.tp + images.fn, 'patient')}"
     named = {
         **more,
         "Dataset": dataset.name,

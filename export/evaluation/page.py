@@ -35,6 +35,7 @@ def render(record: EvaluationRecord) -> str:
                 {record.model.name: (record.patch.auc, record.image.auc)},
                 "How many patients are found for how many controls taken for patients, at every threshold of "
                 "p_patient - p_control, or of the score. The diagonal is chance.",
+                record.image,
             ),
             _calibration(record),
             section("Scores of the images", SCORES, scores(record.images)),
@@ -61,9 +62,10 @@ def _head(record: EvaluationRecord) -> str:
     if record.calibration_error is not None:
         tiles.append(("calibration error", f"{figure(record.calibration_error)} <small>patches</small>"))
     shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles)
+    images, whose = ("image", "its") if image.n == 1 else ("images", "their")
     return (
-        f'<p class="lead"><b>{image.right} of {image.n}</b> images judged right, and '
-        f"<b>{100 * patch.right / patch.n:.1f} %</b> of their {patch.n:,} patches.</p>\n"
+        f'<p class="lead"><b>{image.right} of {image.n}</b> {images} judged right, and '
+        f"<b>{100 * patch.right / patch.n:.1f} %</b> of {whose} {patch.n:,} patches.</p>\n"
         f'<dl class="tiles">{shown}</dl>\n<p class="quiet">{how_sure(record.patch)}</p>'
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.outputs.folder import write_file
 from colvi_edge.printable import printable_json, printable_name
-from colvi_edge.terminal import wide_console
+from colvi_edge.terminal import error_console, wide_console
 
 from . import comparison_page, page
 from .intervals import NO_INTERVAL
@@ -18,7 +18,7 @@ WIDE_COLUMNS = 92
 
 
 def publish(record: EvaluationRecord | ComparisonRecord, *, as_json: bool, html: Path | None) -> None:
-    """Print a record as a table or JSON, and write its page if one is named.
+    """Print a record as a table or JSON, and write its page if one is named, which is said on standard error.
 
     Raises:
         OutputError: the page cannot be written.
@@ -30,7 +30,13 @@ def publish(record: EvaluationRecord | ComparisonRecord, *, as_json: bool, html:
         write_file(html, drawn.encode())
     if as_json:
         print(printable_json(to_json(record).decode()), end="")  # noqa: T201 - data for a pipe
-        return
+    else:
+        _print(record)
+    if html:
+        error_console().print(printable_name(f"page: {html}"), markup=False, soft_wrap=True)
+
+
+def _print(record: EvaluationRecord | ComparisonRecord) -> None:
     console = wide_console()
     console.print(as_table(record, with_spread=console.width >= WIDE_COLUMNS))
     for sentence in (*_below(record), *record.chance):

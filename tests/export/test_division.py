@@ -69,7 +69,7 @@ def test_too_few_subjects_are_told() -> None:
 def test_a_training_of_one_subject_a_class_lacks_a_validation() -> None:
     """Where the split is given without a validation, the training must hold one of each class for it."""
     group = [f"file {k}" for k in range(4)]
-    with pytest.raises(UsageError, match="found 1 control files in the split 'training'; expected 2"):
+    with pytest.raises(UsageError, match="found 1 control file in the split 'training'; expected 2"):
         given_division([0, 1, 0, 1], group, ["training"] * 2 + ["test"] * 2, 0)
 
 

@@ -185,7 +185,8 @@ def test_the_evaluation_says_what_its_record_holds(one: EvaluationRecord) -> Non
     assert one.reliability is not None
     for part in one.reliability:
         assert f"{part.low:g} to {part.high:g} {part.n} {part.confidence:.3f} {part.accuracy:.3f}" in text
-    assert f"{image.undecided} images undecided by a tie" in text
+    assert image.undecided == 1
+    assert "1 image undecided by a tie counts as wrong" in text
     listed = re.findall(r"\.tif (control|patient) (control|patient|unsure) ([\d.]+)", text)
     right = [truth == said for truth, said, _ in listed]
     assert len(listed) == 12
@@ -275,6 +276,32 @@ def test_pictures_show_the_figures(one: EvaluationRecord) -> None:
         dots = {(float(dot.get("cx", "")[:-1]), dot.get("class")) for dot in picture.iter("circle")}
         images = [image for image in one.images if image.truth == truth]
         assert dots == {(round(i.score, 2), "hit" if i.diagnosis == truth else "miss") for i in images}
+
+
+@pytest.mark.parametrize("images", [3, 19, 20])
+def test_curves_of_few_images_are_called_so(images: int) -> None:
+    """Below ten of a class, in words with the right plurals, and below the curve of the images alone."""
+    found = judged(3, images)
+    for html in (
+        page.render(evaluation_record(evaluate(found, NAMES), MODEL, DATASET)),
+        comparison_page.render(comparison_record({"CNN": [found]}, NAMES, DATASET)),
+    ):
+        assert html.count("says little") == (images < 20)
+        if images == 3:
+            assert "Of 3 images, 2 controls and 1 patient: says little" in html
+            assert "3 of 7 subjects: 2 controls, 1 patient<" in html
+
+
+@pytest.mark.parametrize(("confidences", "drawn"), [((0.55, 0.75), False), ((0.55, 0.75, 0.95), True)])
+def test_a_reliability_plot_needs_three_bins(confidences: tuple[float, ...], drawn: bool) -> None:
+    """With fewer its place is not left empty: the numbers stand there alone, and why."""
+    image = np.repeat(np.arange(2), 12)
+    p = np.resize(np.array(confidences, np.float32), 24)
+    html = page.render(evaluation_record(evaluate(Judged(1 - p, p, image % 2, image), NAMES), MODEL, DATASET))
+
+    assert ("<h3>Reliability</h3>" in html) is drawn
+    assert ("No plot: all confidences lie in 2 bins of ten, and one needs 3." in html) is not drawn
+    assert "0.7 to 0.8" in html
 
 
 @settings(deadline=None, max_examples=25)

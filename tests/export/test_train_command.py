@@ -111,7 +111,7 @@ def test_a_training_tells_its_division_and_what_is_next(dataset: Path, tmp_path:
     told = (
         "28 images (14 subjects) to learn from, 4 (2 subjects) to choose the epoch, 8 (4 subjects) to test on"
     )
-    assert f"{told}; no subject is in two" in lines
+    assert f"{told}; no subject is in two parts" in lines
     assert f"to test on: {', '.join(judged)}" in lines
     assert names["test"] == set(judged)
     assert {len(part) for part in names.values()} == {28, 4, 8}
@@ -122,6 +122,11 @@ def test_a_training_tells_its_division_and_what_is_next(dataset: Path, tmp_path:
         r"epoch 1 of 2: loss 0\.\d{3}, validation 0\.\d{3} and \d+\.\d % right; at most \d+ s left", epochs[0]
     )
     assert " left" not in epochs[1]
+    assert not [line for line in lines if line.startswith(("page: ", "The subject of "))]
+    assert (
+        "Each part gets at least one subject of each class: of so few the parts are not 72 : 8 : 20" in lines
+    )
+    assert "Next: make a bundle of it, with other images as DIR" in lines[-2]
     assert lines[-1] == f"colvi-edge export '{tmp_path}/a b/m.pt' -o my.colvi --calibration DIR"
 
 
@@ -159,6 +164,12 @@ def test_a_test_of_few_images_is_told_as_such(tmp_path: Path, run: Run) -> None:
     assert sentence in out
     assert sentence in page
     assert "Patches have no intervals here" in out
+    assert f"page: {tmp_path}/page.html" in err.splitlines()
+    assert "m.pt is written: trained and tested" in err
+    assert "is ready" not in err
+    assert "Next: let it learn more first, as its test does not show it to be better than chance: " in err
+    assert "(--epochs, 1 so far). Even so a bundle can be made, " in err
+    assert "Of 2 images, 1 control and 1 patient: says little" in page
     assert "comparison" not in (out + err + page).lower()
     assert "side by side" not in page
     assert record["methods"][0]["patch"]["interval"] is None
@@ -190,7 +201,10 @@ def test_evaluate_leaves_out_what_was_learnt_from(trained: Trained, dataset: Pat
     found = orjson.loads(out)
 
     assert code == 0
-    assert "32 of 40 images are not judged: the model has learnt from them" in err
+    assert (
+        "32 of 40 images are not judged: the model has learnt from them or chosen its epoch by them, or by "
+        "others of their subjects."
+    ) in err
     assert found["patch"] == record["methods"][0]["folds"][0]["patch"]
     assert found["image"] == record["methods"][0]["folds"][0]["image"]
     assert found["model"]["precision"] == "fp32"
@@ -267,7 +281,8 @@ def test_a_model_is_neither_trained_twice_nor_lost(trained: Trained, dataset: Pa
     assert "model.pt is ready: already trained, tested again, " in again[2]
     assert orjson.loads(again[1])["methods"] == record["methods"]
     assert other[0] == 2
-    assert "model.pt is a model that was trained otherwise and would be lost" in other[2]
+    assert "model.pt is a model that was trained otherwise and would be lost: seed 0 then, 1 now," in other[2]
+    assert "epochs 3 then, 2 now; name another file" in run("train", dataset, "-o", path, "--epochs", 2)[2]
     assert path.read_bytes() == before
 
 
@@ -328,15 +343,28 @@ def test_a_model_file_costs_such_images_nothing_more(
     assert "left out: 40 files (" in err
 
 
-def test_no_readable_image_is_one_sentence(tmp_path: Path, run: Run) -> None:
-    """The reason once, with every file, and then that nothing is left to learn from."""
-    for name in ("control/a.tif", "patient/b.tif"):
-        (tmp_path / name).parent.mkdir()
+def test_too_few_files_are_told_before_they_are_read(tmp_path: Path, run: Run) -> None:
+    """The list of files says that they are too few: none is opened, and none of them called unreadable."""
+    for name in (f"{label}/{k}.tif" for label in CLASSES for k in range(4)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"no picture")
     code, _, err = run("train", tmp_path, "-o", tmp_path / "model.pt")
 
     assert code == 2
-    assert err.count("left out: 2 files (control/a.tif, patient/b.tif): ") == 1
+    assert "found 4 control and 4 patient files, too few for 72 %" in err
+    assert "left out" not in err
+    assert "reading" not in err
+
+
+def test_no_readable_image_is_one_sentence(tmp_path: Path, run: Run) -> None:
+    """The reason once, with every file, and then that nothing is left to learn from."""
+    for name in (f"{label}/{k}.tif" for label in CLASSES for k in range(5)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no picture")
+    code, _, err = run("train", tmp_path, "-o", tmp_path / "model.pt")
+
+    assert code == 2
+    assert err.count("left out: 10 files (control/0.tif, patient/0.tif, control/1.tif, patient/1.tif, ") == 1
     assert "no image can be read" in err
 
 
