@@ -190,7 +190,7 @@ def test_an_empty_class_is_named(tmp_path: Path) -> None:
     write(tmp_path / "patient/b.tif", 1)
     (tmp_path / "control").mkdir()
 
-    with pytest.raises(UsageError, match=r"control: found no \.tif or \.lif file"):
+    with pytest.raises(UsageError, match=r"control: found no \.tif, \.tiff or \.lif file"):
         read_dataset(tmp_path)
 
 

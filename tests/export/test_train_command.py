@@ -126,7 +126,6 @@ def test_a_training_tells_its_division_and_what_is_next(dataset: Path, tmp_path:
     assert (
         "Each part gets at least one subject of each class: of so few the parts are not 72 : 8 : 20" in lines
     )
-    assert "Next: make a bundle of it, with other images as DIR" in lines[-2]
     assert lines[-1] == f"colvi-edge export '{tmp_path}/a b/m.pt' -o my.colvi --calibration DIR"
 
 
@@ -279,6 +278,8 @@ def test_a_model_is_neither_trained_twice_nor_lost(trained: Trained, dataset: Pa
     assert "already trained: " in again[2]
     assert "3 epochs on 28 images; to train anew, name another -o or remove the file" in again[2]
     assert "model.pt is ready: already trained, tested again, " in again[2]
+    assert "Next: make a bundle of it, with other images as DIR" in again[2]
+    assert "learn more" not in again[2]
     assert orjson.loads(again[1])["methods"] == record["methods"]
     assert other[0] == 2
     assert "model.pt is a model that was trained otherwise and would be lost: seed 0 then, 1 now," in other[2]
