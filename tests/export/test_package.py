@@ -424,7 +424,7 @@ def test_fp16_that_overflows_fails_the_gate(trained: Checkpoint, small: Calibrat
 
     assert {row.precision for row in report.failed} == {"fp16"}
     assert any("get no probabilities, none may" in fault for row in report.failed for fault in row.faults)
-    assert tifffile.imread(report.worst[0]).shape == (16, 2, 64, 64)
+    assert tifffile.imread(tmp_path / "o.colvi" / report.worst[0]).shape == (16, 2, 64, 64)
 
 
 def test_outputs_that_leave_0_to_1_on_real_images_are_refused(
@@ -433,7 +433,7 @@ def test_outputs_that_leave_0_to_1_on_real_images_are_refused(
     """Noise may look harmless; a network without its activation shows on images."""
     checkpoint = replace(trained, activation="none", temperature=1.0)
 
-    with pytest.raises(ModelError, match="are no probabilities; check --activation"):
+    with pytest.raises(ModelError, match="are no probabilities; check --outputs"):
         package(checkpoint, tmp_path / "n.colvi", ABOUT, Settings(("fp32",)), small)
 
 
