@@ -147,7 +147,7 @@ def test_the_same_bundle_as_without_a_child(
 def test_a_bundle_is_replaced_and_its_worst_patches_are_in_it(
     command: Run, script: Path, tmp_path: Path, site: Path
 ) -> None:
-    """Calibrated on blank images INT8 fails its gate; the shipped bundle is of the same weights."""
+    """Calibrated on blank images INT8 fails its gate; the shipped bundle has a temperature: --force."""
     site.write_text(WITHOUT_KERNELS)
     for number in range(8):
         label = LABELS[number % 2]
@@ -157,7 +157,10 @@ def test_a_bundle_is_replaced_and_its_worst_patches_are_in_it(
         write_imagej(tmp_path / "images" / label / f"{number}.tif", pixels if held_out else pixels * 0 + 300)
     bundle = Path(shutil.copytree(demo_path(), tmp_path / "lab.colvi"))
     options = ("--precision", "int8", "--calibration", tmp_path / "images")
-    code, out, _ = command("export", script, "-o", bundle, *TOLD, *options)
+    code, _, err = command("export", script, "-o", bundle, *TOLD, *options)
+    assert code == 2
+    assert "with the same weights but other probabilities made of its outputs" in err
+    code, out, _ = command("export", script, "-o", bundle, *TOLD, *options, "--force")
 
     assert code == 5
     assert list(open_bundle(bundle).config.precisions) == ["fp32", "int8-trt", "int8-cpu"]
