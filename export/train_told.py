@@ -144,7 +144,9 @@ class Teller:
                 if isinstance(told, Step):
                     words = f"{which}epoch {told.epoch}/{self._epochs}: loss {told.loss:.3f}, "
                     words += f"{100 * told.accuracy:.0f} % right{validated}"
-                    bar.update(task, description=words, completed=told.epoch - 1 + told.share)
+                    passed = told.epoch - 1 + told.share
+                    # An epoch of few images may end between two of the ten times a second that a bar is drawn.
+                    bar.update(task, description=words, completed=passed, refresh=told.share == 1)
                 elif isinstance(told, Epoch):
                     done.append(told)
                     validated = f"; validation {100 * told.validation_accuracy:.0f} %"

@@ -91,8 +91,8 @@ def test_roles_can_be_named(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "exit_code", "words"),
     [
-        (("--image", "nowhere.tif"), 2, "does not exist"),
-        (("--image", "."), 2, "is a directory"),
+        (("--image", "nowhere.tif"), 2, "is not there"),
+        (("--image", "."), 2, "is a folder"),
         (("--image", "text.tif"), 1, "text.tif"),
         (("--image", "text.tif", "--bundle", "nowhere.colvi"), 4, "is not a folder"),
         (("--image", "text.tif", "--channels", "red,green"), 2, "expected collagen and nuclei"),
