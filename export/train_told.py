@@ -145,7 +145,7 @@ class Teller:
                     words = f"{which}epoch {told.epoch}/{self._epochs}: loss {told.loss:.3f}, "
                     words += f"{100 * told.accuracy:.0f} % right{validated}"
                     passed = told.epoch - 1 + told.share
-                    # An epoch of few images may end between two of the ten times a second that a bar is drawn.
+                    # Of few images an epoch may end before the bar, drawn ten times a second, shows it.
                     bar.update(task, description=words, completed=passed, refresh=told.share == 1)
                 elif isinstance(told, Epoch):
                     done.append(told)
