@@ -466,7 +466,7 @@ def test_a_folder_that_is_removed_and_made_again(root: Path, start: Callable[...
     """Is away, and then watched as before: what came with it is found, what comes later heard of."""
     scanner = start()
     shutil.rmtree(root)
-    assert "No such file" in scanner.wait_root("share away").why
+    assert "the folder is not there" in scanner.wait_root("share away").why
     root.mkdir()
     (root / "a.tif").write_text("pixels")
     scanner.wait_root("here")

@@ -292,7 +292,7 @@ def test_another_daemon_that_took_the_lost_folder_keeps_it(
     os.kill(daemon.process.pid, signal.SIGCONT)
     wait_until(lambda: "waiting: process" in daemon.stderr())
     assert other.process.poll() is None
-    assert f"{other.process.pid}" == state.lock.read_text().strip()
+    assert f"{other.process.pid}" == state.lock.read_text().splitlines()[0]
     assert other.end() == 0
     wait_until(lambda: state.lock.read_text().strip() == f"{daemon.process.pid}")
 
