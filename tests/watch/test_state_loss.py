@@ -294,7 +294,7 @@ def test_another_daemon_that_took_the_lost_folder_keeps_it(
     assert other.process.poll() is None
     assert f"{other.process.pid}" == state.lock.read_text().splitlines()[0]
     assert other.end() == 0
-    wait_until(lambda: state.lock.read_text().strip() == f"{daemon.process.pid}")
+    wait_until(lambda: state.lock.read_text().split("\n")[0] == f"{daemon.process.pid}")
 
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
