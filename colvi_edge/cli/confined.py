@@ -49,6 +49,7 @@ def run_confined(body: str, read: str | Path, draft: Path, **arguments: Any) -> 
 
     Raises:
         ColviEdgeError: as the function raised it; a ModelError if the process did not survive the model.
+        KeyboardInterrupt: Ctrl-C ended this process or the child.
     """
     ours, theirs = os.pipe()
     # In the folder where somebody works a file named numpy.py would be imported; this one is empty.
@@ -78,6 +79,8 @@ def run_confined(body: str, read: str | Path, draft: Path, **arguments: Any) -> 
             process.kill()
             process.wait()
             raise
+    if code == -signal.SIGINT:  # Ctrl-C reached the child first, which was seen once
+        raise KeyboardInterrupt
     return _told(said, code, read)
 
 
