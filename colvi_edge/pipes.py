@@ -1,17 +1,16 @@
-"""A reader that goes away is no failure: `colvi-edge run ... --json | head -1` judges every image."""
+"""Streams before others; of one that may break: `colvi-edge run ... --json | head -1` judges every image."""
 
 import io
 import os
 from typing import TextIO
 
 
-class ForgivingStream(io.TextIOBase):
-    """A stream whose reader may go away: what would be written to it then is dropped; the work goes on."""
+class StreamBefore(io.TextIOBase):
+    """A stream that stands before another: what it is asked, that one answers."""
 
-    def __init__(self, behind: TextIO | None) -> None:
-        """Remember the stream behind; None is one that was closed before we were started."""
-        # `open` takes the descriptor that is closed, which so does not become that of a raw file.
-        self._behind = open(os.devnull, "w") if behind is None else behind  # noqa: SIM115, PTH123 - for ever
+    def __init__(self, behind: TextIO) -> None:
+        """Remember the stream behind."""
+        self._behind = behind
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # nobody sets it
@@ -24,19 +23,12 @@ class ForgivingStream(io.TextIOBase):
         return self._behind.errors
 
     def write(self, text: str) -> int:
-        """Write a text, or drop it; return its length."""
-        try:
-            return self._behind.write(text)
-        except BrokenPipeError:
-            self._drop()
-            return len(text)
+        """Write a text; return its length."""
+        return self._behind.write(text)
 
     def flush(self) -> None:
         """Flush the stream behind."""
-        try:
-            self._behind.flush()
-        except BrokenPipeError:
-            self._drop()
+        self._behind.flush()
 
     def isatty(self) -> bool:
         """Return whether the stream behind is a terminal."""
@@ -45,6 +37,30 @@ class ForgivingStream(io.TextIOBase):
     def fileno(self) -> int:
         """Return the descriptor of the stream behind."""
         return self._behind.fileno()
+
+
+class ForgivingStream(StreamBefore):
+    """A stream whose reader may go away: what would be written to it then is dropped; the work goes on."""
+
+    def __init__(self, behind: TextIO | None) -> None:
+        """Remember the stream behind; None is one that was closed before we were started."""
+        # `open` takes the descriptor that is closed, which so does not become that of a raw file.
+        super().__init__(open(os.devnull, "w") if behind is None else behind)  # noqa: SIM115, PTH123 - for ever
+
+    def write(self, text: str) -> int:
+        """Write a text, or drop it; return its length."""
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._drop()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream behind."""
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self._drop()
 
     def _drop(self) -> None:
         # Under the stream, as it still holds what it could not write, and tries once more when we end.

@@ -4,10 +4,11 @@ Whatever is printed goes through here: a file's name, a model's, the words of an
 break that forges a line, or an escape sequence that a terminal obeys.
 """
 
-import io
 import json
 import traceback
 from typing import TextIO
+
+from colvi_edge.pipes import StreamBefore
 
 _LEFT_OUT = "(its words are left out, as they may hold names; --log-names shows them)"
 
@@ -34,9 +35,9 @@ def unambiguous_name(name: str) -> str:
     return "".join(r"\\" if c == "\\" else printable_name(c) for c in name)
 
 
-def counted(number: int, one: str) -> str:
-    """Return a number of things in words: `1 image`, `2 images`."""
-    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"
+def counted(number: int, one: str, more: str = "") -> str:
+    """Return a number of things in words: `1 image`, `1,204 images`; `more` is a plural without s."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def printable_lines(text: str) -> str:
@@ -53,7 +54,7 @@ def printable_json(text: str) -> str:
     return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
-class PrintableStream(io.TextIOBase):
+class PrintableStream(StreamBefore):
     """A stream behind which nothing arrives that is not printable, but line feeds.
 
     The command line puts it before stdout and stderr, where also usage errors, warnings and the logs of
@@ -66,34 +67,13 @@ class PrintableStream(io.TextIOBase):
 
     def __init__(self, behind: TextIO) -> None:
         """Remember the stream behind."""
-        self.rich_proxied_file = self._behind = behind
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override] # nobody sets it
-        """That of the stream behind."""
-        return self._behind.encoding
-
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]
-        """That of the stream behind."""
-        return self._behind.errors
+        super().__init__(behind)
+        self.rich_proxied_file = behind
 
     def write(self, text: str) -> int:
         """Write a text; return its length."""
-        self._behind.write(printable_lines(text))
+        super().write(printable_lines(text))
         return len(text)
-
-    def flush(self) -> None:
-        """Flush the stream behind."""
-        self._behind.flush()
-
-    def isatty(self) -> bool:
-        """Return whether the stream behind is a terminal."""
-        return self._behind.isatty()
-
-    def fileno(self) -> int:
-        """Return the descriptor of the stream behind."""
-        return self._behind.fileno()
 
 
 def printable_traceback(error: BaseException, *, words: bool = True) -> str:

@@ -62,11 +62,11 @@ def normalisation_words(normalisation: Normalisation) -> str:
     """Return a normalisation as `parse_normalisation` reads it."""
     if normalisation.kind == "fixed":
         mean, std = (
-            ",".join(f"{number:g}" for number in part) for part in (normalisation.mean, normalisation.std)
+            ",".join(f"{number}" for number in part) for part in (normalisation.mean, normalisation.std)
         )
         return f"fixed:{mean}:{std}"
     if normalisation.kind == "scale":
-        return f"scale:{normalisation.divisor:g}:{normalisation.dtype}"
+        return f"scale:{normalisation.divisor}:{normalisation.dtype}"
     return normalisation.kind
 
 

@@ -7,11 +7,11 @@ import typer
 
 from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
 from colvi_edge.errors import EngineUnavailableError, UsageError
-from colvi_edge.outputs.named import Named, refuse_other
 
 if TYPE_CHECKING:
     from colvi_edge.bundle import Bundle
     from colvi_edge.engines import Engine
+    from colvi_edge.outputs.named import Named
 
 Chosen = TypeVar("Chosen", EngineName, PrecisionChoice)
 
@@ -49,6 +49,8 @@ def html_option(command: str) -> Any:
 
 
 def _is_for_page(html: Path | None) -> Path | None:
+    from colvi_edge.outputs.named import Named
+
     refuse_place("--html", Named.PAGE, html)
     return html
 
@@ -239,15 +241,17 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
         return open_engine(bundle, engine, precision, tell)
 
 
-def refuse_place(option: str, kind: Named, path: Path | None) -> None:
+def refuse_place(option: str, kind: "Named", path: Path | None) -> None:
     """Refuse a file to be written that is called like a raw file or a result, or would replace another's."""
+    if path is None:
+        return
     from colvi_edge.acquisition import is_raw_name
+    from colvi_edge.outputs.named import refuse_other
     from colvi_edge.outputs.names import is_output_name
 
-    if path and (is_raw_name(path.name) or is_output_name(path.name)):
+    if is_raw_name(path.name) or is_output_name(path.name):
         raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")
-    if path:
-        refuse_other(kind, path)
+    refuse_other(kind, path)
 
 
 def roles_of(channels: str | None) -> list[str] | None:

@@ -7,7 +7,6 @@ they may be private.
 
 import os
 from collections.abc import Collection, Iterable, Iterator
-from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -43,6 +42,8 @@ def unknown(names: Iterable[str], options: Collection[str], reader: str) -> Iter
         options: the variables that are read.
         reader: who reads them, in words.
     """
+    from difflib import get_close_matches
+
     for name in sorted(names):
         if not name.upper().startswith(PREFIX) or name in options or name in OTHERS:
             continue

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 from textwrap import wrap
 
+from colvi_edge.printable import counted
 from colvi_edge.report.report import Contents
 
 COLUMNS = 79
@@ -20,15 +21,15 @@ def closing_lines(folder: Path, page: Path, contents: Contents) -> list[str]:
         contents: of it.
     """
     images, unread, undated, models, example = contents
-    lines = [f"{_counted(images, 'image')} on one page: {page}", "Open it in a browser:"]
+    lines = [f"{counted(images, 'image')} on one page: {page}", "Open it in a browser:"]
     lines.append(page.absolute().as_uri())
     here = shlex.quote(str(folder))
     if unread:
-        records = _counted(unread, "record or folder", "records or folders")
+        records = counted(unread, "record or folder", "records or folders")
         lines += _paragraph(f"{records} could not be read.")
     if undated:
         are, names = ("is", "its name does") if undated == 1 else ("are", "their names do")
-        left_out = f"{undated} of {_counted(images, 'image')} {are} left out of the scores over time"
+        left_out = f"{undated} of {counted(images, 'image')} {are} left out of the scores over time"
         if example is None:
             lines += _paragraph(f"{left_out}: --sample finds no sample and date there.")
         else:
@@ -55,7 +56,3 @@ def _paragraph(words: str) -> list[str]:
 
 def _folded(words: str) -> list[str]:
     return wrap(words, COLUMNS, break_long_words=False, break_on_hyphens=False)
-
-
-def _counted(number: int, what: str, many: str = "") -> str:
-    return f"{number} {what if number == 1 else many or f'{what}s'}"

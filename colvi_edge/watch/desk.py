@@ -8,7 +8,7 @@ An answer sets the count back to 0, whatever it is; the death of a worker does n
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,12 +16,12 @@ from pathlib import Path, PurePath
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import BlockedRecordError
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import counted, printable_name
 from colvi_edge.watch.journal import LOGGER, shown, told
 from colvi_edge.watch.ledger import Entry, Ledger
 from colvi_edge.watch.messages import UNKNOWN, Condemn, Finished, Model, Mount, Ready, Work
 from colvi_edge.watch.metrics import Metrics
-from colvi_edge.watch.rollout import again_words, counted, others_of, stay_words
+from colvi_edge.watch.rollout import again_words, others_of, stay_words
 from colvi_edge.watch.schedule import Piece, Schedule
 from colvi_edge.watch.states import States
 
@@ -102,14 +102,16 @@ class Desk:
         """Whether it is not known yet what judges, and so which results are of other models."""
         return self._model is UNKNOWN
 
-    def judge_with(self, model: Model, root: Path, now: float, asked: Replace = Replace.OWN) -> None:
+    def judge_with(
+        self, model: Model, root: Path, now: float, asked: Callable[[], Replace] = lambda: Replace.OWN
+    ) -> None:
         """Take which model judges from now on; say once of how many results it is not the one.
 
         Args:
             model: of the worker that is given work.
             root: the watched folder.
             now: of the monotonic clock.
-            asked: what the operator asked to be judged again, which is taken up next.
+            asked: tells what the operator asked to be judged again, which is taken up next.
         """
         if model == self._model:
             return
@@ -117,7 +119,7 @@ class Desk:
         with self._reading():
             others = others_of(self._ledger.models(), model)
             if others:
-                again = {self._anew, asked} != {Replace.OWN}
+                again = {self._anew, asked()} != {Replace.OWN}
                 words = again_words(others, model) if again else stay_words(others, model, root)
                 self.other_models = words
                 log.info("%s", words, extra={"COLVI_EVENT": "other models"})

@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 
+from colvi_edge.printable import counted
 from colvi_edge.watch.desk import Desk
 from colvi_edge.watch.journal import LOGGER, told
 from colvi_edge.watch.lookout import Lookout
-from colvi_edge.watch.rollout import counted
 from colvi_edge.watch.states import States
 from colvi_edge.watch.workers import Workers
 

@@ -21,9 +21,8 @@ _WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
 """Files that a result may consist of: of one that was rejected, of any other, and with an OME-TIFF."""
 
 _CONTAINER = ".lif"
-_NEVER_CUT = (
-    50  # characters, of at most four bytes: with a suffix, such a name is short enough for every disk
-)
+_NEVER_CUT = 50
+"""Characters, of at most four bytes: with a suffix, such a name is short enough for every disk."""
 
 
 class ResultFiles:

@@ -8,14 +8,13 @@ from pathlib import Path
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
-from colvi_edge.outputs.reading import read_bounded
+from colvi_edge.printable import counted
 from colvi_edge.watch.ledger import Judged, LedgerReader
 from colvi_edge.watch.messages import UNKNOWN
-from colvi_edge.watch.rollout import counted, told_apart
+from colvi_edge.watch.rollout import told_apart
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.status import read_status
 
-_MOST_BYTES = 16
 _STRENGTH = list(Replace)
 """Of a request: the later ones of these ask for more."""
 
@@ -42,7 +41,7 @@ def retry(folder: Path, anew: Replace = Replace.OWN) -> int:
     elif _results(judged, anew, current):  # which bundle it will have is not known yet
         what.append("the results of other models")
     elif judged and not what:
-        _leave_word(state.retry, anew)
+        _leave_word(state, anew)
         print(  # noqa: T201 - the answer
             f"nothing is of another model than {status.model.judge if status and status.model else UNKNOWN}; "
             "with another bundle all is diagnosed again when the daemon runs again"
@@ -50,7 +49,7 @@ def retry(folder: Path, anew: Replace = Replace.OWN) -> int:
         return 0
     waiting = bool(runs and status and status.waiting)
     if what or waiting:
-        _leave_word(state.retry, anew)
+        _leave_word(state, anew)
     if what:
         when = "now" if runs else "when the daemon runs again"
         print(f"{' and '.join(filter(None, (', '.join(what[:-1]), what[-1])))}: diagnosed again {when}")  # noqa: T201 - the answer
@@ -68,16 +67,6 @@ _NOTHING = {
 }
 
 
-def wanted_by(path: Path) -> Replace:
-    """Return what the word that was left at a path asks for; what is none of ours asks for the least.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    words = read_bounded(path, _MOST_BYTES).decode("ascii", "replace").strip()
-    return Replace(words) if words in list(Replace) else Replace.OWN
-
-
 def _failed(failed: int, quarantined: int) -> list[str]:
     words = [counted(failed, "error")] if failed else []
     return [*words, counted(quarantined, "quarantined file")] if quarantined else words
@@ -91,14 +80,15 @@ def _results(judged: list[Judged], anew: Replace, current: str) -> list[str]:
     return [f"{counted(found.results, 'result')} of {told_apart(found.model, judged)}" for found in wanted]
 
 
-def _leave_word(path: Path, anew: Replace) -> None:
+def _leave_word(state: StateFolder, anew: Replace) -> None:
     """Write a request that the user of the daemon can read; one that waits there is never weakened."""
+    path = state.retry
     draft = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-retry{TEMPORARY_SUFFIX}")
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with suppress(FileNotFoundError):
-            anew = max(anew, wanted_by(path), key=_STRENGTH.index)
+            anew = max(anew, state.wanted_again(), key=_STRENGTH.index)
         draft.write_text(f"{anew.value}\n")
         draft.chmod(0o644)  # whatever root's umask is; others cannot enter the folder
         draft.rename(path)

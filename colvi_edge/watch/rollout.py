@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from colvi_edge.choices import Replace
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import counted, printable_name
 from colvi_edge.watch.ledger import Judged
 from colvi_edge.watch.messages import UNKNOWN, Model
 
@@ -81,11 +81,6 @@ def told_apart(model: Model, others: Sequence[Judged]) -> str:
     """Return how a model is called: with the beginning of its hash where another one is called so, too."""
     alike = any(str(other.model) == str(model) and other.model != model for other in others)
     return f"{model} ({model.sha256[:8]})" if alike and model.sha256 else str(model)
-
-
-def counted(number: int, one: str, more: str = "") -> str:
-    """Return a number with its noun: `1 result`, `1,204 results`; `more` is the plural that has no s."""
-    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def _retry(root: Path) -> str:

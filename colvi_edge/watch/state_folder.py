@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.printable import printable_name
@@ -33,6 +34,7 @@ UNITS_OF = Path("/")
 """The system whose services are known."""
 
 _LONGEST_NAME = 40
+_LONGEST_WORD = 16
 _LONGEST_LOCK = 2**13  # a path has 4096 bytes at most
 
 
@@ -55,6 +57,15 @@ class StateFolder:
         path = Path(os.path.abspath(root))  # noqa: PTH100
         name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name)[:_LONGEST_NAME]
         return cls(state / "watch" / f"{name}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}")
+
+    def wanted_again(self) -> Replace:
+        """Return what the word that `colvi-edge retry` left asks for; any other word asks for the least.
+
+        Raises:
+            OSError: there is none, or it cannot be read.
+        """
+        words = read_bounded(self.retry, _LONGEST_WORD).decode("ascii", "replace").strip()
+        return Replace(words) if words in list(Replace) else Replace.OWN
 
     @classmethod
     def of(cls, root: Path) -> "StateFolder":

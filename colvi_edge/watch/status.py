@@ -15,13 +15,13 @@ from colvi_edge.choices import Replace
 from colvi_edge.errors import EXIT_AILING, EXIT_DONE, OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.reading import json_of, read_bounded
-from colvi_edge.printable import printable_json, printable_name, unambiguous_name
+from colvi_edge.printable import counted, printable_json, printable_name, unambiguous_name
 from colvi_edge.watch.desk import Last
 from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger import State as LedgerState
 from colvi_edge.watch.messages import UNKNOWN, Model, Started
-from colvi_edge.watch.rollout import asked_line, counted, model_lines, others_of
+from colvi_edge.watch.rollout import asked_line, model_lines, others_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.states import State
 from colvi_edge.watch.typed import made
@@ -199,10 +199,8 @@ def show_status(folder: Path, as_json: bool) -> int:
 
 def _asked(state: StateFolder) -> Replace:
     """Return what `colvi-edge retry` asked for, and no daemon has taken up yet."""
-    from colvi_edge.watch.retry import wanted_by  # which needs this module
-
     with suppress(OSError):
-        return wanted_by(state.retry)
+        return state.wanted_again()
     return Replace.OWN
 
 

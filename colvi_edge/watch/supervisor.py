@@ -24,6 +24,7 @@ from typing import cast
 from colvi_edge.choices import Replace
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.outputs.names import is_temporary_name
+from colvi_edge.printable import counted
 from colvi_edge.watch import journal
 from colvi_edge.watch.child import leave_no_core
 from colvi_edge.watch.children import Child
@@ -51,8 +52,6 @@ from colvi_edge.watch.metrics import Metrics
 from colvi_edge.watch.notify import notify
 from colvi_edge.watch.publishing import Publishing
 from colvi_edge.watch.reporter import Reporter
-from colvi_edge.watch.retry import wanted_by
-from colvi_edge.watch.rollout import counted
 from colvi_edge.watch.schedule import OUTAGES
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.signals import Signals
@@ -236,8 +235,7 @@ class Supervisor:
             self._lookout.tick(now)
             self._workers.tick(idle=not self._desk.schedule.given, now=now)
             if self._workers.started:
-                asked = self._asked()
-                self._desk.judge_with(self._workers.started.judge, self._settings.root, now, asked)
+                self._desk.judge_with(self._workers.started.judge, self._settings.root, now, self._asked)
             self._take_up_retry(now)
             self._give(now)
             if self._drain and self._drain.is_over(now):
@@ -388,14 +386,14 @@ class Supervisor:
     def _asked(self) -> Replace:
         """Return which results `colvi-edge retry` asks for, where that waits to be taken up."""
         with suppress(OSError):
-            return wanted_by(self._folder.retry)
+            return self._folder.wanted_again()
         return Replace.OWN
 
     def _take_up_retry(self, now: float) -> None:
         try:
             if not self._folder.retry.is_file():
                 return
-            wanted = wanted_by(self._folder.retry)
+            wanted = self._folder.wanted_again()
             if wanted is Replace.STALE and self._desk.awaits_model:
                 return
             self._desk.retry(now, wanted)

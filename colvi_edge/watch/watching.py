@@ -71,9 +71,7 @@ class Watching:
         self._took_s = 0.0
         self._missed = 0
         self._offered_again: set[str] = set()  # for want of a file of its result, which has not come yet
-        self._complete: dict[
-            str, int
-        ] = {}  # files that are all of a result, where they are not the usual ones
+        self._complete: dict[str, int] = {}  # files that are all of a result, if not the usual ones
         self._unread: list[str] = []
         self._told: Settles | None = None  # nothing before the first whole scan
         self._tell_at = 0.0

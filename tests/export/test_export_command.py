@@ -17,7 +17,7 @@ from colvi_edge.bundle import open_bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.export.checkpoint import DEMO_CHECKPOINT
 from colvi_edge.export.networks import build_network
-from colvi_edge.export.questions import parse_normalisation
+from colvi_edge.export.questions import normalisation_words, parse_normalisation
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release
 from colvi_edge.patches import Normalisation
@@ -382,6 +382,19 @@ def test_three_calibration_images_are_too_few(run: Command, images: Path, tmp_pa
 def test_every_normalisation_can_be_named(text: str, expected: Normalisation) -> None:
     """The four kinds of DESIGN, with their parameters."""
     assert parse_normalisation(text) == expected
+
+
+@pytest.mark.parametrize(
+    "normalisation",
+    [
+        Normalisation("patch-channel"),
+        Normalisation("fixed", mean=(1234.5678, 0.1), std=(1e-3, 40000.25)),
+        Normalisation("scale", divisor=65534.5, dtype="uint16"),
+    ],
+)
+def test_a_normalisation_is_told_as_it_is_typed(normalisation: Normalisation) -> None:
+    """Whole: rounded, two that differ would be told alike."""
+    assert parse_normalisation(normalisation_words(normalisation)) == normalisation
 
 
 def test_build_without_tensorrt_says_what_to_install() -> None:

@@ -604,7 +604,7 @@ def test_the_last_answer_outlives_the_daemon(office: Office) -> None:
 def test_what_was_asked_for_already_is_not_recommended(office: Office) -> None:
     """A request that waits is taken up next, so the log says that results are judged again."""
     office.judge(OLD, "a.tif")
-    office.desk.judge_with(NEW, Path("/data/scope"), office.now, Replace.STALE)
+    office.desk.judge_with(NEW, Path("/data/scope"), office.now, lambda: Replace.STALE)
 
     assert "is judged again with" in office.desk.other_models
     assert "retry" not in office.desk.other_models

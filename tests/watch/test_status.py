@@ -22,7 +22,7 @@ from colvi_edge.watch.desk import Last
 from colvi_edge.watch.ledger import Ledger
 from colvi_edge.watch.lock import FolderLock
 from colvi_edge.watch.messages import UNKNOWN, Model, Signature, Started
-from colvi_edge.watch.retry import retry, wanted_by
+from colvi_edge.watch.retry import retry
 from colvi_edge.watch.root import PinnedRoot
 from colvi_edge.watch.service import Service
 from colvi_edge.watch.state_folder import Lock, StateFolder, is_held
@@ -541,7 +541,7 @@ def test_retry_leaves_word(place: Place, capsys: pytest.CaptureFixture[str]) -> 
     """For a daemon that runs, and for one that will; it says how many files it is about."""
     assert retry(place.root) == 0
     assert capsys.readouterr().out == "1 error and 1 quarantined file: diagnosed again now\n"
-    assert wanted_by(place.state.retry) is Replace.OWN
+    assert place.state.wanted_again() is Replace.OWN
     place.lock.close()
     retry(place.root)
     assert capsys.readouterr().out == (
@@ -555,11 +555,11 @@ def test_retry_of_results(place: Place, capsys: pytest.CaptureFixture[str]) -> N
     roll_out(place, {MINE: 1, OLD: 3})
     retry(place.root, Replace.STALE)
     assert capsys.readouterr().out == "3 results of demo 0.9: diagnosed again now\n"
-    assert wanted_by(place.state.retry) is Replace.STALE
+    assert place.state.wanted_again() is Replace.STALE
     retry(place.root, Replace.ALL)
     assert capsys.readouterr().out == "3 results of demo 0.9 and 1 result of demo: diagnosed again now\n"
     retry(place.root, Replace.STALE)
-    assert wanted_by(place.state.retry) is Replace.ALL
+    assert place.state.wanted_again() is Replace.ALL
     assert place.state.retry.stat().st_mode & 0o777 == 0o644
     capsys.readouterr()
     place.lock.close()
@@ -594,7 +594,7 @@ def test_a_request_that_waits_is_told(
         "nothing is of another model than demo; with another bundle all is diagnosed again when the daemon "
         "runs again\n"
     )
-    assert wanted_by(place.state.retry) is Replace.STALE
+    assert place.state.wanted_again() is Replace.STALE
     assert "again" not in shown()[1]
     place.lock = Lock(place.state.lock)
 
@@ -629,14 +629,14 @@ def test_retry_of_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> N
 def test_whatever_stands_in_a_request(place: Place, words: bytes, wanted: Replace) -> None:
     """An empty one is of an earlier version; what is none of ours asks for the least."""
     place.state.retry.write_bytes(words)
-    assert wanted_by(place.state.retry) is wanted
+    assert place.state.wanted_again() is wanted
 
 
 def test_a_flood_of_a_request(place: Place) -> None:
     """Is not read."""
     place.state.retry.write_bytes(b"all" * 1000)
     with pytest.raises(OSError, match="expected at most 16"):
-        wanted_by(place.state.retry)
+        place.state.wanted_again()
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
