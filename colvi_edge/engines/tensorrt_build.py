@@ -8,7 +8,6 @@ or precision flags, which TensorRT 11 no longer has.
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from colvi_edge.engines.base import Progress
 from colvi_edge.engines.cache import BuiltEngine
@@ -48,7 +47,7 @@ def build_engine(onnx: bytes, *, max_batch: int, progress: Progress) -> BuiltEng
             raise
 
 
-class _Monitor(trt.IProgressMonitor):  # type: ignore[misc] # TensorRT ships no types
+class _Monitor(trt.IProgressMonitor):
     """Makes one rising number of TensorRT's nested phases, and stops the build when it is told to."""
 
     def __init__(self, progress: Progress) -> None:
@@ -119,7 +118,9 @@ def _build(onnx: bytes, max_batch: int, monitor: _Monitor) -> BuiltEngine:
         del config, parser, network  # before their builder: freed together with it they have crashed
 
 
-def _add_profile(builder: Any, network: Any, config: Any, max_batch: int) -> None:
+def _add_profile(
+    builder: "trt.Builder", network: "trt.INetworkDefinition", config: "trt.IBuilderConfig", max_batch: int
+) -> None:
     tensor = network.get_input(0)
     _, *patch = tensor.shape
     profile = builder.create_optimization_profile()
@@ -127,7 +128,9 @@ def _add_profile(builder: Any, network: Any, config: Any, max_batch: int) -> Non
     config.add_optimization_profile(profile)
 
 
-def _serialise(builder: Any, network: Any, config: Any) -> bytes | None:
+def _serialise(
+    builder: "trt.Builder", network: "trt.INetworkDefinition", config: "trt.IBuilderConfig"
+) -> bytes | None:
     plan = builder.build_serialized_network(network, config)
     return None if plan is None else bytes(plan)
 

@@ -7,9 +7,12 @@ import hashlib
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from colvi_edge.engines.tensorrt_log import trt
+if TYPE_CHECKING:  # typings/tensorrt_rtx: what is used here, TensorRT-RTX alone has
+    import tensorrt_rtx as trt
+else:
+    from colvi_edge.engines.tensorrt_log import trt
 
 COMPILES_WHEN_OPENED = hasattr(trt, "IRuntimeCache")
 """TensorRT-RTX, then."""
@@ -23,10 +26,10 @@ class JitCache:
     def __init__(self, file: Path) -> None:
         """Name the file; a name for each engine, GPU, driver and version of TensorRT-RTX."""
         self._file = file
-        self._cache: Any = None
+        self._cache: trt.IRuntimeCache  # from settings() on
         self._kept = b""
 
-    def settings(self, engine: Any) -> Any:
+    def settings(self, engine: "trt.ICudaEngine") -> "trt.IRuntimeConfig":
         """Return the runtime configuration of an engine that uses what was kept."""
         settings = engine.create_runtime_config()
         # Without this it compiles in the background and runs something slower until that is done.

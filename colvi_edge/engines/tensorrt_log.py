@@ -4,17 +4,22 @@ Importing this without TensorRT is the error that says what to install.
 """
 
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING
 
 from colvi_edge.engines.tensorrt_runtime import load
 
-trt: Any = load()
+if TYPE_CHECKING:  # typings/tensorrt, which holds what every TensorRT has
+    import tensorrt
+
+    trt = tensorrt
+else:
+    trt = load()
 
 RUNTIME: str = trt.__name__
 VERSION: str = trt.__version__
 
 
-class Log(trt.ILogger):  # type: ignore[misc] # TensorRT ships no types
+class Log(trt.ILogger):
     """Remembers errors and the layer list instead of printing thousands of lines."""
 
     def __init__(self) -> None:
@@ -26,7 +31,7 @@ class Log(trt.ILogger):  # type: ignore[misc] # TensorRT ships no types
         self.errors: deque[str] = deque(maxlen=20)
         self.layers: tuple[str, ...] = ()
 
-    def log(self, severity: Any, message: str) -> None:
+    def log(self, severity: "trt.ILogger.Severity", message: str) -> None:
         """Take one message; TensorRT calls this from any of its threads."""
         if int(severity) <= int(trt.ILogger.ERROR):
             self.errors.append(message)

@@ -2,11 +2,15 @@
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from colvi_edge.engines.tensorrt_jit import COMPILES_WHEN_OPENED, JitCache
 from colvi_edge.engines.tensorrt_log import LOG, RUNTIME, VERSION, trt
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.variant import OutputType
+
+if TYPE_CHECKING:
+    import tensorrt_rtx
 
 
 class TensorRtNetwork:
@@ -36,7 +40,8 @@ class TensorRtNetwork:
             raise _refused("cannot load the engine")
         self._jit = JitCache(jit) if COMPILES_WHEN_OPENED else None
         if self._jit:
-            context = engine.create_execution_context(self._jit.settings(engine))
+            rtx_engine = cast("tensorrt_rtx.ICudaEngine", engine)
+            context = rtx_engine.create_execution_context(self._jit.settings(rtx_engine))
         else:
             context = engine.create_execution_context()
         if context is None:
@@ -80,7 +85,7 @@ class TensorRtNetwork:
 
     def close(self) -> None:
         """Free it all, in the order in which it depends on each other."""
-        self._context = self._engine = self._runtime = self._jit = None
+        del self._context, self._engine, self._runtime, self._jit
 
 
 def _refused(what: str) -> EngineUnavailableError:

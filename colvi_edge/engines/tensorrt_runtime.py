@@ -7,7 +7,7 @@ with either. A pip wheel or JetPack brings it; neither may be bundled.
 import platform
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from colvi_edge.errors import EngineUnavailableError
 
@@ -16,7 +16,7 @@ _OLDEST = (10, 3)
 """Classic TensorRT of JetPack 6; before it there are no strongly typed networks as they are used here."""
 
 
-def load() -> Any:
+def load() -> ModuleType:
     """Return the module, classic TensorRT before TensorRT-RTX.
 
     Raises:
@@ -66,7 +66,7 @@ def is_jetson(root: Path) -> bool:
     return "NVIDIA" in model or "Jetson" in model
 
 
-def _checked(module: Any) -> Any:
+def _checked(module: ModuleType) -> ModuleType:
     version = module.__version__
     if module.__name__ == "tensorrt" and tuple(map(int, version.split(".")[:2])) < _OLDEST:
         raise EngineUnavailableError(

@@ -1,84 +1,46 @@
-"""What is called on TensorRT exists in every version, also in those that cannot be run here."""
+"""What is called on TensorRT exists in every version, also in those that cannot be run here.
+
+mypy holds the calls against the stubs of typings/, and these tests hold the stubs against the versions.
+"""
 
 import ast
 import json
-import re
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from colvi_edge import engines
 
+TYPINGS = Path(__file__).parents[2] / "typings"
 TABLE = json.loads((Path(__file__).parent / "tensorrt_names.json").read_text())
-
-EVERYWHERE = ("tensorrt_build.py", "tensorrt_log.py", "tensorrt_network.py")
-"""What runs with every TensorRT."""
-RTX_ALONE = ("tensorrt_jit.py",)
-"""What runs with TensorRT-RTX."""
-
-CLASS_OF = {
-    "trt": "trt",
-    "builder": "Builder",
-    "config": "IBuilderConfig",
-    "network": "INetworkDefinition",
-    "parser": "OnnxParser",
-    "profile": "IOptimizationProfile",
-    "tensor": "ITensor",
-    "runtime": "Runtime",
-    "engine": "ICudaEngine",
-    "context": "IExecutionContext",
-    "settings": "IRuntimeConfig",
-    "cache": "IRuntimeCache",
-}
-"""What variables and attributes hold, `self._x` like `x`; "trt" is the module of TensorRT itself."""
-
-PLAIN = {"plan", "RUNTIME", "VERSION", "half", "input", "output", "compiled"}
-"""Those that are given something of TensorRT which has no names that are used."""
-
-CALLED_BACK = {
-    ("IProgressMonitor", "phase_start"),
-    ("IProgressMonitor", "step_complete"),
-    ("IProgressMonitor", "phase_finish"),
-    ("ILogger", "log"),
-}
-"""Methods that TensorRT calls."""
+PACKAGE = Path(engines.__path__[0]).parent
 
 
-def chain(node: ast.AST) -> list[str]:
-    """Return ["a", "b", "c"] for the expression a.b.c, for a.b.c() and self._a.b.c; [] for any other."""
-    if isinstance(node, ast.Call):
-        return chain(node.func)
-    if isinstance(node, ast.Name):
-        return [node.id]
-    if isinstance(node, ast.Attribute):
-        if isinstance(node.value, ast.Name) and node.value.id == "self":
-            return [node.attr.removeprefix("_")]
-        before = chain(node.value) if not isinstance(node.value, ast.Call) else []
-        return [*before, node.attr] if before else []
-    return []
-
-
-def uses(tree: ast.AST) -> set[tuple[str, str]]:
-    """Return (class, name) for everything that is looked up on TensorRT or on an object of it."""
+def stub_names(package: str) -> set[tuple[str, str]]:
+    """Return (class, name) for everything in a stub; "trt" is the module itself."""
     found = set()
-    for node in ast.walk(tree):
-        names = chain(node) if isinstance(node, ast.Attribute) else []
-        if len(names) > 1 and names[0] in CLASS_OF and not names[1].startswith("_"):
-            found.add((CLASS_OF[names[0]], names[1]))
-            if names[0] == "trt" and len(names) > 2:
-                found.add((names[1], names[2]))
+    for where in ast.parse((TYPINGS / package / "__init__.pyi").read_text()).body:
+        if isinstance(where, ast.ClassDef):
+            found |= {("trt", where.name)} | {(where.name, name) for name in map(defined, where.body) if name}
+        elif name := defined(where):
+            found.add(("trt", name))
     return found
 
 
-def unknown_variables(tree: ast.AST) -> set[str]:
-    """Return variables that hold something of TensorRT, but of which class nobody said."""
-    return {
-        names[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and chain(node.value)[1:] and chain(node.value)[0] in CLASS_OF
-        for names in map(chain, node.targets)
-        if len(names) == 1 and names[0] not in {*CLASS_OF, *PLAIN}
-    }
+def defined(node: ast.stmt) -> str:
+    """Return the name that a class, a function or an annotation gives, but no `__name__`; "" for others."""
+    name = ""
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        name = node.name
+    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        name = node.target.id
+    return "" if name.startswith("__") else name
 
 
 def missing(names: set[tuple[str, str]]) -> list[str]:
@@ -87,10 +49,104 @@ def missing(names: set[tuple[str, str]]) -> list[str]:
     return sorted(f"{name} {versions}" for name, versions in found.items() if set(versions) != {"x"})
 
 
-def modules(*names: str) -> ast.Module:
-    """Return the modules of the engines that call TensorRT, as one."""
-    folder = Path(engines.__path__[0])
-    return ast.parse("\n".join((folder / name).read_text() for name in names))
+@dataclass(frozen=True)
+class Use:
+    """A name of TensorRT's in a module of the engines: looked up there, or a method that TensorRT calls."""
+
+    name: str
+    line: int
+    column: int  # behind the name, in bytes
+
+    def is_missed_in(self, error: str) -> bool:
+        """Tell whether this is mypy's error for the name with a `_` behind it, or a method lost by that."""
+        return f'{self.name}_"' in error or ("[abstract]" in error and f'"{self.name}"' in error)
+
+
+def uses(source: bytes) -> list[Use]:
+    """Return every use of a stub's name in a module that says `trt`; none in a module that does not."""
+    names = {name for _, name in stub_names("tensorrt") | stub_names("tensorrt_rtx")}
+    nodes = list(ast.walk(ast.parse(source)))
+    found = []
+    for node in nodes if any(isinstance(node, ast.Name) and node.id == "trt" for node in nodes) else []:
+        if isinstance(node, ast.Attribute) and node.attr in names:
+            found.append(Use(node.attr, node.end_lineno or 0, node.end_col_offset or 0))
+        elif isinstance(node, ast.FunctionDef) and node.name in names:
+            found.append(Use(node.name, node.lineno, node.col_offset + len(f"def {node.name}")))
+    return found
+
+
+def with_wrong_name(source: bytes, use: Use) -> bytes:
+    """Return a module in which one name is another that TensorRT does not have."""
+    lines = source.splitlines(keepends=True)
+    line = lines[use.line - 1]
+    lines[use.line - 1] = line[: use.column] + b"_" + line[use.column :]
+    return b"".join(lines)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What mypy said of the engines' modules and of copies of them, each with one wrong name."""
+
+    modules: tuple[str, ...]
+    copies: dict[str, Use]
+    errors: dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """Run mypy once over modules and copies, without what they import beside TensorRT and Python's own."""
+    root = tmp_path_factory.mktemp("checked")
+    modules, copies, errors = [], {}, dict[str, list[str]]()
+    for path, source, found in modules_that_use_tensorrt():
+        copy = root / path.relative_to(PACKAGE.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+        modules.append(str(copy.relative_to(root)))
+        for number, use in enumerate(found):
+            wrong = copy.with_name(f"{copy.stem}_{number}.py")
+            wrong.write_bytes(with_wrong_name(source, use))
+            copies[str(wrong.relative_to(root))] = use
+    options = ["--config-file=", f"--cache-dir={os.devnull}", "--explicit-package-bases"]
+    options += ["--follow-imports=skip", "--ignore-missing-imports"]
+    command = [sys.executable, "-m", "mypy", *options, *modules, *copies]
+    environment = os.environ | {"MYPYPATH": str(TYPINGS)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    for line in done.stdout.splitlines():
+        errors.setdefault(line.split(":")[0], []).append(line)
+    return Checked(tuple(modules), copies, errors)
+
+
+def modules_that_use_tensorrt() -> Iterator[tuple[Path, bytes, list[Use]]]:
+    """Yield each module of the engines that says `trt`, its text and where it uses TensorRT's names."""
+    for path in sorted((PACKAGE / "engines").rglob("*.py")):
+        source = path.read_bytes()
+        if found := uses(source):
+            yield path, source, found
+
+
+def test_mypy_accepts_what_the_engines_call(checked: Checked) -> None:
+    """Every name and every argument, against the stubs alone."""
+    assert [line for module in checked.modules for line in checked.errors.get(module, [])] == []
+
+
+def test_mypy_finds_each_name_that_is_wrong(checked: Checked) -> None:
+    """No object of TensorRT goes by Any: wherever a name of it is used, mypy misses one that is not there."""
+    not_found = [
+        f"{module}:{use.line}: {use.name}_"
+        for module, use in checked.copies.items()
+        if not any(use.is_missed_in(line) for line in checked.errors.get(module, []))
+    ]
+
+    assert not_found == []
+
+
+def test_the_stubs_hold_nothing_that_is_not_used(checked: Checked) -> None:
+    """They are small, so that each name in them can be looked up."""
+    names = stub_names("tensorrt") | stub_names("tensorrt_rtx")
+    members = {name for where, name in names if where != "trt"}
+
+    assert members - {use.name for use in checked.copies.values()} == {"Severity"}  # in an annotation
 
 
 def test_the_table_holds_the_versions_that_are_promised() -> None:
@@ -106,64 +162,42 @@ def test_the_table_holds_the_versions_that_are_promised() -> None:
 
 def test_every_name_exists_in_every_version() -> None:
     """From 10.3 to 11.4, without importing any of them."""
-    found = uses(modules(*EVERYWHERE))
+    names = stub_names("tensorrt")
 
-    assert missing(found | CALLED_BACK) == []
-    looked_at = {where for where, _ in found}
-    assert looked_at >= set(CLASS_OF.values()) - {"IRuntimeConfig", "IRuntimeCache"}
+    assert {("trt", "Builder"), ("ICudaEngine", "num_io_tensors"), ("trt", "float16")} <= names
+    assert missing(names) == []
+
+
+def test_no_classic_tensorrt_is_taken_for_tensorrt_rtx() -> None:
+    """That is known by a name."""
+    assert missing({("trt", "IRuntimeCache")}) == ["trt.IRuntimeCache nowhere"]
 
 
 @pytest.mark.tensorrt_rtx
-def test_every_name_exists_in_tensorrt_rtx() -> None:
+@pytest.mark.parametrize("package", ["tensorrt", "tensorrt_rtx"])
+def test_every_name_exists_in_tensorrt_rtx(package: str) -> None:
     """Those of every TensorRT and its own, in the one that is installed."""
     import tensorrt_rtx
 
-    found = uses(modules(*EVERYWHERE, *RTX_ALONE))
     lacking = [
         f"{where}.{name}"
-        for where, name in found
+        for where, name in stub_names(package)
         if not hasattr(tensorrt_rtx if where == "trt" else getattr(tensorrt_rtx, where), name)
     ]
 
     assert lacking == []
-    assert {where for where, _ in found} >= set(CLASS_OF.values())
-
-
-def test_no_other_module_calls_tensorrt() -> None:
-    """Whoever imports its module is looked at here."""
-    importing = {
-        path.name
-        for path in Path(engines.__path__[0]).glob("*.py")
-        if re.search(
-            r"^from colvi_edge\.engines\.tensorrt_log import .*\btrt\b", path.read_text(), re.MULTILINE
-        )
-    }
-
-    assert importing | {"tensorrt_log.py"} == {*EVERYWHERE, *RTX_ALONE}
-
-
-def test_no_object_of_tensorrt_goes_by_another_name() -> None:
-    """A variable that the check does not know would be one that it does not check."""
-    assert unknown_variables(modules(*EVERYWHERE, *RTX_ALONE)) == set()
 
 
 @pytest.mark.parametrize(
-    ("line", "caught"),
+    ("where", "name", "versions"),
     [
-        ("config.int8_calibrator = None", "IBuilderConfig.int8_calibrator xxx.."),
-        ("trt.BuilderFlag.FP16", "BuilderFlag.FP16 xxx.."),
-        ("config.tiling_optimization_level = 1", "IBuilderConfig.tiling_optimization_level .xxxx"),
-        ("config.set_compute_capability(1, 0)", "IBuilderConfig.set_compute_capability nowhere"),
-        ("trt.IRuntimeCache", "trt.IRuntimeCache nowhere"),
-        ("self._context.execute_async_v2(1)", "IExecutionContext.execute_async_v2 nowhere"),
+        ("IBuilderConfig", "int8_calibrator", "xxx.."),
+        ("BuilderFlag", "FP16", "xxx.."),
+        ("IBuilderConfig", "tiling_optimization_level", ".xxxx"),
+        ("IBuilderConfig", "set_compute_capability", "nowhere"),
+        ("IExecutionContext", "execute_async_v2", "nowhere"),
     ],
 )
-def test_names_that_some_version_lacks_are_caught(line: str, caught: str) -> None:
+def test_names_that_some_version_lacks_are_caught(where: str, name: str, versions: str) -> None:
     """Removed in 11, new since 10.3, or TensorRT-RTX's own."""
-    assert missing(uses(ast.parse(line))) == [caught]
-
-
-def test_an_object_by_another_name_is_caught() -> None:
-    """As if somebody had called a builder's configuration `settings`."""
-    assert unknown_variables(ast.parse("given = builder.create_builder_config()")) == {"given"}
-    assert unknown_variables(ast.parse("self._given = engine.create_execution_context()")) == {"given"}
+    assert missing({(where, name)}) == [f"{where}.{name} {versions}"]
