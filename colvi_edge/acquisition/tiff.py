@@ -23,7 +23,7 @@ from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
 from colvi_edge.acquisition.metadata import Description, describe
-from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
+from colvi_edge.acquisition.model import Limits
 from colvi_edge.acquisition.unwritten import ends_black
 from colvi_edge.errors import (
     AcquisitionError,
@@ -33,6 +33,7 @@ from colvi_edge.errors import (
     PixelTypeError,
     TimeSeriesError,
 )
+from colvi_edge.patches import SMALLEST_PATCH_PX
 
 DECODERS = 2
 """Threads; more of them would take the cores of the runner that reads ahead."""
@@ -186,7 +187,7 @@ def _layout(axes: str, shape: tuple[int, ...]) -> Layout:
     height, width = lengths["Y"], lengths["X"]
     if min(height, width) < SMALLEST_PATCH_PX:
         raise ImageTooSmallError(
-            f"is {width} x {height} pixels, smaller than one patch of {SMALLEST_PATCH_PX} x "
+            f"is {width} x {height} pixels, smaller than the smallest patch, {SMALLEST_PATCH_PX} x "
             f"{SMALLEST_PATCH_PX}; export the whole field of view"
         )
     kept = [axis for axis in "ZCSYX" if axis in axes]
