@@ -160,7 +160,9 @@ def _gpu(bundle: Bundle) -> Iterator[Finding]:
         )
         return
     yield Finding(
-        "ok", "NVIDIA GPU", f"{gpu.name}, compute capability {gpu.compute_capability}, CUDA {gpu.driver}"
+        "ok",
+        "NVIDIA GPU",
+        f"{gpu.name}, compute capability {gpu.compute_capability}, CUDA {gpu.cuda_version}",
     )
     parts = [
         _part("TensorRT", _tensorrt),

@@ -21,7 +21,7 @@ from pydantic import (
 
 from colvi_edge import plain_yaml
 from colvi_edge.diagnosis import BANDS
-from colvi_edge.patches import Normalisation, NormalisationKind
+from colvi_edge.patches import LARGEST_PATCH_PX, SMALLEST_PATCH_PX, Normalisation, NormalisationKind
 from colvi_edge.plain_yaml import YamlError
 from colvi_edge.printable import printable_name
 
@@ -233,7 +233,7 @@ class Config(Part):
     """`config.colvi_edge` of the manifest."""
 
     schema_version: Literal[1, 2] = 2
-    patch_px: int = Field(ge=8, le=1024)
+    patch_px: int = Field(ge=SMALLEST_PATCH_PX, le=LARGEST_PATCH_PX)
     channels: tuple[ChannelSlot, ...] = Field(min_length=1, max_length=MOST_CHANNELS)
     classes: tuple[Literal["control"], Literal["patient"]] = ("control", "patient")
     normalisation: NormalisationConfig

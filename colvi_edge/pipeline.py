@@ -125,6 +125,7 @@ class Diagnoser:
             AcquisitionError: as from `judge`, which may find no other fault.
         """
         config = self._bundle.config
+        acquisition.check_holds_patch(config.patch_px)
         _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
         return acquisition.laid_out(config.channels)
 

@@ -1,16 +1,11 @@
 """Where this machine keeps what it can make again: built engines and the like."""
 
 import os
-import re
 from pathlib import Path
 
 from colvi_edge.errors import OutputError
+from colvi_edge.file_systems import promises
 from colvi_edge.mounts import file_system, mountinfo
-
-_NETWORK = re.compile(
-    r"(fuse\.)?(9p|afs|beegfs|ceph|cifs|coda|curlftpfs|davfs|gcsfuse|glusterfs|gpfs|lustre|ncpfs|nfs4?|"
-    r"ocfs2|orangefs|rclone|s3fs|smb3|smbfs|sshfs)"
-)
 
 
 def state_directory() -> Path:
@@ -19,12 +14,13 @@ def state_directory() -> Path:
     It need not exist. systemd sets the first; where a unit has several, the first of them counts.
 
     Raises:
-        OutputError: it lies on a network file system, or there is no home.
+        OutputError: it lies on a network file system or on a folder of a virtual machine's host, or there is
+            no home.
     """
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     path = Path(given) if given else _user_state() / "colvi-edge"
     kind = file_system(path, mountinfo())
-    if _NETWORK.fullmatch(kind):
+    if not promises(kind).locks_hold:
         # Locks there depend on the server, and two machines with one home would undo each other's engines.
         raise OutputError(
             f"{path} lies on {kind}, expected a local disk; set STATE_DIRECTORY or XDG_STATE_HOME to one"

@@ -18,6 +18,7 @@ from colvi_edge.simulate import CHANNELS, LABELS, simulate_projection
 
 from .division import evenly_spread
 from .familiarity import Sample, sample
+from .networks import PATCH_PX
 
 AT_MOST = 64
 """Images read of a larger folder, evenly spread: more change the ranges by nothing that was seen."""
@@ -75,6 +76,7 @@ def read_calibration(
     for raw in chosen:
         try:
             for acquisition in acquire(raw):
+                acquisition.check_holds_patch(PATCH_PX)
                 planes = acquisition.laid_out(layout)
                 if normalisation.dtype and planes.dtype != np.dtype(normalisation.dtype):
                     warn(
@@ -108,6 +110,7 @@ def read_samples(folder: Path, progress: Callable[[int, int], None] = lambda don
     for done, k in enumerate(chosen, 1):
         with suppress(AcquisitionError):
             for acquisition in acquire(raws[k]):
+                acquisition.check_holds_patch(PATCH_PX)
                 collagen, nuclei = np.moveaxis(acquisition.laid_out(("collagen", "nuclei")), 1, 0)
                 if measured := sample(collagen, nuclei):
                     samples.append(measured)

@@ -30,6 +30,8 @@ from colvi_edge.patches import project
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.simulate import LABELS
 
+from .networks import PATCH_PX
+
 SUBJECT = "subject "
 """What the group of an image begins with whose subject is known."""
 
@@ -125,6 +127,7 @@ def read_images(
     channels: Sequence[str] | None = None,
     left_out: Callable[[str, str], None] = lambda name, why: None,
     read: Callable[[], None] = lambda: None,
+    patch_px: int = PATCH_PX,
 ) -> Iterator[tuple[Image, NDArray[Any]]]:
     """Yield every image of a dataset with its planes, (Z, C, H, W) of the file's dtype.
 
@@ -135,6 +138,7 @@ def read_images(
         left_out: gets the name of each file, or image of one, that cannot be read as one of the assay, and
             what is wrong with it.
         read: called after each entry.
+        patch_px: edge of the network's patches, of which an image must hold one.
 
     Raises:
         UsageError: the same picture comes twice.
@@ -146,6 +150,7 @@ def read_images(
                 if isinstance(found, Refused):
                     left_out(entry.name, _why(entry, found.error))
                     continue
+                found.check_holds_patch(patch_px)
                 planes = found.laid_out(layout)
                 image = _known(entry, found, digest_of(planes))
                 if found.last_plane_black:

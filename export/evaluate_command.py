@@ -124,7 +124,9 @@ def _judge(
     known: set[str] = set()
     total = 0
     with progress("Judging", len(entries)) as advance:
-        for image, planes in read_images(entries, judge.layout, channels, said.left_out, advance):
+        for image, planes in read_images(
+            entries, judge.layout, channels, said.left_out, advance, judge.patch_px
+        ):
             total += 1
             if image.digest in seen:
                 known.add(image.group)

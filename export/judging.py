@@ -26,6 +26,7 @@ class Judge:
     Attributes:
         model: for the record.
         layout: channels that it takes.
+        patch_px: edge of its patches.
         seen: digests of the pictures that it learnt from, as far as it says.
         probabilities: (Z, C, H, W) planes -> (rows, cols, 2) float32; a PixelTypeError for those of another
             dtype than it was made for.
@@ -33,6 +34,7 @@ class Judge:
 
     model: Model
     layout: tuple[str, ...]
+    patch_px: int
     seen: Collection[str]
     probabilities: Callable[[NDArray[Any]], NDArray[np.float32]]
 
@@ -76,6 +78,7 @@ def open_judge(
             yield Judge(
                 Model(name=bundle.name, sha256=bundle.sha256, runtime=runtime, precision=info.precision),
                 bundle.config.channels,
+                bundle.config.patch_px,
                 bundle.config.seen,
                 running.probabilities,
             )
@@ -88,6 +91,7 @@ def open_judge(
     import torch
 
     from .checkpoints import read_model
+    from .networks import PATCH_PX
     from .parity import reference
     from .questions import asked_without_channels
 
@@ -109,6 +113,7 @@ def open_judge(
             precision="fp32",
         ),
         checkpoint.channels,
+        PATCH_PX,
         checkpoint.training.get("seen", ()),
         probabilities,
     )

@@ -73,9 +73,11 @@ def test_the_file_system_is_the_one_that_findmnt_gives(tmp_path: Path) -> None:
         assert file_system(path, mountinfo()) == done.stdout.split()[-1], path
 
 
-@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph"])
+@pytest.mark.parametrize(
+    "kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "virtiofs", "vboxsf"]
+)
 def test_network_file_systems_are_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Named, with the remedy; local ones, FUSE or not, are taken."""
+    """Named, with the remedy, as is a virtual machine's folder of its host; local ones, FUSE or not, pass."""
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     real = Path.read_text
 

@@ -25,7 +25,7 @@ from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import refuse_too_large
 from colvi_edge.acquisition.lif_blocks import walk
 from colvi_edge.acquisition.lif_images import Layout, images, layout, uses
-from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
+from colvi_edge.acquisition.model import Limits
 from colvi_edge.acquisition.source import Source
 from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
 from colvi_edge.errors import (
@@ -36,6 +36,7 @@ from colvi_edge.errors import (
     NotAnImageError,
     PixelTypeError,
 )
+from colvi_edge.patches import SMALLEST_PATCH_PX
 
 _CHUNK = 1 << 20
 _NOT_ASSIGNED = Assigned(())
@@ -125,7 +126,7 @@ class LifContainer:
             height, width = lies.length("Y"), lies.length("X")
             if min(height, width) < SMALLEST_PATCH_PX:
                 raise ImageTooSmallError(
-                    f"is {width} x {height} pixels, smaller than one patch of {SMALLEST_PATCH_PX} x "
+                    f"is {width} x {height} pixels, smaller than the smallest patch, {SMALLEST_PATCH_PX} x "
                     f"{SMALLEST_PATCH_PX}; acquire the whole field of view"
                 )
             refuse_too_large(lies.block.bytes, lies.dtype.itemsize, self.bytes, self._limits)

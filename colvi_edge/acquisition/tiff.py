@@ -23,7 +23,7 @@ from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.directories import DAMAGED
 from colvi_edge.acquisition.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
 from colvi_edge.acquisition.metadata import Description, describe
-from colvi_edge.acquisition.model import SMALLEST_PATCH_PX, Limits
+from colvi_edge.acquisition.model import Limits
 from colvi_edge.acquisition.unwritten import ends_black
 from colvi_edge.errors import (
     AcquisitionError,
@@ -33,6 +33,7 @@ from colvi_edge.errors import (
     PixelTypeError,
     TimeSeriesError,
 )
+from colvi_edge.patches import SMALLEST_PATCH_PX
 
 DECODERS = 2
 """Threads; more of them would take the cores of the runner that reads ahead."""
@@ -186,7 +187,7 @@ def _layout(axes: str, shape: tuple[int, ...]) -> Layout:
     height, width = lengths["Y"], lengths["X"]
     if min(height, width) < SMALLEST_PATCH_PX:
         raise ImageTooSmallError(
-            f"is {width} x {height} pixels, smaller than one patch of {SMALLEST_PATCH_PX} x "
+            f"is {width} x {height} pixels, smaller than the smallest patch, {SMALLEST_PATCH_PX} x "
             f"{SMALLEST_PATCH_PX}; export the whole field of view"
         )
     kept = [axis for axis in "ZCSYX" if axis in axes]
@@ -275,10 +276,7 @@ def _last_plane(stored: NDArray[Any], last: int, page: Page) -> NDArray[Any]:
 def _strictly() -> Iterator[None]:
     """Turn whatever the reader raises or warns of into an error with a sentence."""
     _RECORDS.heard = []
-    logger = logging.getLogger("tifffile")
-    logger.addFilter(_overhear)
-    if not logger.isEnabledFor(logging.WARNING):
-        logger.setLevel(logging.WARNING)  # quiet logs must not make a damaged file look whole
+    _FILTER.begin()
     try:
         yield
         if _RECORDS.heard:
@@ -291,6 +289,7 @@ def _strictly() -> Iterator[None]:
     except Exception as error:  # tifffile and the codecs raise some twenty types for damaged files
         raise IncompleteFileError(f"its pixels cannot be decoded; {DAMAGED}") from error
     finally:
+        _FILTER.end()
         _RECORDS.heard = None
 
 
@@ -314,3 +313,32 @@ def _overhear(record: logging.LogRecord) -> bool:
     if record.levelno >= logging.WARNING:
         heard.append(record.getMessage())
     return False
+
+
+class _Filter:
+    """`_overhear` on tifffile's logger, there from the first thread that reads until the last one is done."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger("tifffile")
+        self._changing = threading.Lock()
+        self._readers = 0
+        self._level = logging.NOTSET  # of the logger before
+
+    def begin(self) -> None:
+        with self._changing:
+            self._readers += 1
+            if self._readers == 1:
+                self._level = self._logger.level
+                self._logger.addFilter(_overhear)
+            if not self._logger.isEnabledFor(logging.WARNING):
+                self._logger.setLevel(logging.WARNING)  # quiet logs must not make a damaged file look whole
+
+    def end(self) -> None:
+        with self._changing:
+            self._readers -= 1
+            if not self._readers:
+                self._logger.removeFilter(_overhear)
+                self._logger.setLevel(self._level)
+
+
+_FILTER = _Filter()

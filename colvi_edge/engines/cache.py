@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from colvi_edge.bundle import Part, Precision
 from colvi_edge.errors import OutputError
@@ -46,6 +46,7 @@ class EngineKey(Part):
     runtime_version: str
     gpu: str
     compute_capability: str
+    cuda_version: str
     driver: str
     os: str
     architecture: str
@@ -53,7 +54,7 @@ class EngineKey(Part):
 
 class _Record(Part):
     schema_version: Literal[1] = 1
-    key: EngineKey
+    key: dict[str, str | int] = Field(min_length=1)  # an EngineKey of this version or another
     sha256: str
     layers: tuple[str, ...]
 
@@ -103,15 +104,19 @@ def _reason_to_build(engine: Path, key: EngineKey) -> str:
         return f"{engine.name} was not built yet"
     except (ValidationError, OSError):
         return f"the record of {engine.name} is damaged"
-    was, now = record.key.model_dump(), key.model_dump()
-    changes = [f"{field} was {was[field]}, is {now[field]}" for field in now if was[field] != now[field]]
+    was, now = record.key, key.model_dump()
+    changes = [
+        f"{field} was {was.get(field, 'not told')}, is {now.get(field, 'not asked')}"
+        for field in now | was
+        if was.get(field) != now.get(field)
+    ]
     if changes:
         return f"{engine.name} was built for something else: {'; '.join(changes)}"
     return "" if found == record.sha256 else f"{engine.name} is damaged"
 
 
 def _store(engine: Path, key: EngineKey, built: BuiltEngine) -> None:
-    record = _Record(key=key, sha256=hashlib.sha256(built.plan).hexdigest(), layers=built.layers)
+    record = _Record(key=key.model_dump(), sha256=hashlib.sha256(built.plan).hexdigest(), layers=built.layers)
     with _explained(engine.parent):
         _write(engine, built.plan)
         _write(engine.with_suffix(".json"), record.model_dump_json(indent=2).encode())

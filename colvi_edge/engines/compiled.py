@@ -13,8 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import openvino
-
+from colvi_edge.engines.silent_openvino import openvino
 from colvi_edge.errors import OutputError
 from colvi_edge.state import state_directory
 

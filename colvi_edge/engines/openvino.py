@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
-from openvino import opset13 as ops
-from openvino.preprocess import PrePostProcessor
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.engines import unfold
 from colvi_edge.engines.base import EngineInfo, check_planes
 from colvi_edge.engines.compiled import compiled_network
+from colvi_edge.engines.silent_openvino import PrePostProcessor, openvino, ops
 from colvi_edge.patches import Normalisation
 
 _BATCH = 16

@@ -73,6 +73,7 @@ def key_for_this_machine(bundle: Bundle, precision: Precision) -> EngineKey:
         runtime_version=VERSION,
         gpu=gpu.name if gpu else "none",
         compute_capability=gpu.compute_capability if gpu else "default",
+        cuda_version=gpu.cuda_version if gpu else "none",
         driver=gpu.driver if gpu else "none",
         os=platform.system(),
         architecture=platform.machine(),

@@ -9,8 +9,8 @@ both ways take as long.) Only of unsigned pixels: on an AMD EPYC with AVX512-VNN
 """
 
 import numpy as np
-import openvino
-from openvino import opset13 as ops
+
+from colvi_edge.engines.silent_openvino import openvino, ops
 
 _ELEMENTWISE = {"FakeQuantize", "Convert", "Subtract", "Multiply"}
 """What quantisation puts in front of a convolution."""

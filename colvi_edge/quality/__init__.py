@@ -133,7 +133,7 @@ def assess(
     measures: list[Measure] = []
     if constant := _constant(acquisition):
         flags += constant
-    elif min(acquisition.planes.shape[2:]) >= 2 * COARSE_PX:  # else no patch fits: the engine says so
+    elif min(acquisition.planes.shape[2:]) >= 2 * COARSE_PX:  # no cell is as small as that
         content, measured = _content(acquisition, expected, clipped=clipped)
         flags += content
         if measured is not None:

@@ -1,21 +1,10 @@
-"""What a folder's mount tells the daemon: whether to poll it, and whether its share is away."""
+"""What a folder's mount tells the daemon: which one it is, and whether its share is away."""
 
 import errno
 from pathlib import Path, PurePosixPath
 
 from colvi_edge.mounts import Mounted, mountinfo, read_mounts
 from colvi_edge.watch.messages import Mount
-
-# inotify tells of writes through this kernel only: of a microscope's it gave not one event on CIFS and NFS.
-_SHARES = {
-    *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4"),
-    *("ocfs2", "orangefs", "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs"),
-}
-
-
-def is_share(kind: str) -> bool:
-    """Return whether others may write to a file system of this kind unseen, so that it must be polled."""
-    return kind in _SHARES or kind.startswith("fuse")
 
 
 def mount_of(descriptor: int) -> Mount:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from colvi_edge.file_systems import promises
 from colvi_edge.mounts import mountinfo, read_mounts
-from colvi_edge.watch.mounts import is_share
 from colvi_edge.watch.service import HERE, Service, escaped, systemctl
 
 
@@ -39,7 +39,8 @@ def remarks(service: Service, units: Sequence[str]) -> list[str]:
                 "service waits; give it a line in /etc/fstab"
             )
     for mounted in read_mounts(mountinfo()):
-        if service.folder in Path(mounted.point).parents and is_share(mounted.kind):
+        is_share = not promises(mounted.kind).hears_others
+        if is_share and service.folder in Path(mounted.point).parents:
             said.append(
                 f"{mounted.point} is a share of its own below {service.folder}: when it is away its results "
                 "would be taken for deleted; watch the share's own mount point"

@@ -6,11 +6,11 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
+from colvi_edge.file_systems import promises
 from colvi_edge.watch.away import away, is_unanswered
 from colvi_edge.watch.events import Observation, Trust
 from colvi_edge.watch.ledger import Entry, LedgerReader
 from colvi_edge.watch.messages import Message, Scanned, ScannerSettings, Settles, Signature
-from colvi_edge.watch.mounts import is_share
 from colvi_edge.watch.place import Place
 from colvi_edge.watch.result_files import ResultFiles, is_container, lacks_files, result_names
 from colvi_edge.watch.scan import Found, Leftover, Scan
@@ -57,7 +57,7 @@ class Watching:
         self._ledger = ledger
         self._say = say
         self._wake = wake
-        self._polls = settings.poll or is_share(place.mount.kind)
+        self._polls = settings.poll or not promises(place.mount.kind).hears_others
         self._settling = Settling(share=self._polls)
         self._sweep = Sweep()
         self._trust = Trust()

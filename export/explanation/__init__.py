@@ -107,6 +107,7 @@ def _read(
 def _explained(
     acquisition: Acquisition, checkpoint: Checkpoint, model: str, patch: tuple[int, int] | None
 ) -> Explained:
+    acquisition.check_holds_patch(PATCH_PX)
     planes = acquisition.laid_out(checkpoint.channels)
     normalisation = checkpoint.normalisation
     if why := checkpoint.unfit(planes.dtype):

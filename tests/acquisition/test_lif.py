@@ -293,7 +293,7 @@ OTHERS: dict[str, tuple[Series, type[AcquisitionError], str]] = {
         ScanModeError,
         "is a picture of a colour camera",
     ),
-    "small": (Series(np.ones((2, 64, 63), "u1"), "CYX"), ImageTooSmallError, "is 63 x 64 pixels"),
+    "small": (Series(np.ones((2, 64, 7), "u1"), "CYX"), ImageTooSmallError, "is 7 x 64 pixels"),
     "float16": (Series(np.ones((2, 64, 64), "f2"), "CYX"), PixelTypeError, "16-bit float"),
     "32 bits": (Series(np.ones((2, 64, 64), "u4"), "CYX"), PixelTypeError, "32-bit integer"),
     "not a number": (Series(np.full((2, 64, 64), np.nan, "f4"), "CYX"), PixelTypeError, "NaN"),

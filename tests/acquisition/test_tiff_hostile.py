@@ -12,6 +12,7 @@ import threading
 import tracemalloc
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from colvi_edge.acquisition import Acquisition, Limits
+from colvi_edge.acquisition import Acquisition, Limits, tiff
 from colvi_edge.errors import (
     AcquisitionError,
     AxesError,
@@ -441,6 +442,51 @@ def test_warnings_are_refusals_whatever_is_logged(level: int, read: Callable[...
             read(odd())
     finally:
         logger.setLevel(before)
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.CRITICAL])
+def test_the_hosts_logger_is_left_as_it_was(level: int, read: Callable[..., Acquisition]) -> None:
+    """After a file that was read and one that was refused, whoever else uses tifffile hears what they did."""
+    logger = logging.getLogger("tifffile")
+    logger.setLevel(level)
+    try:
+        read(build(PICTURE))
+        assert (logger.level, logger.filters) == (level, [])
+        with pytest.raises(IncompleteFileError):
+            read(odd())
+        assert (logger.level, logger.filters) == (level, [])
+    finally:
+        logger.setLevel(logging.NOTSET)
+
+
+def test_the_first_that_is_done_leaves_the_others_their_ears(
+    read: Callable[..., Acquisition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is refused as ever though another thread began before it, or has ended since it began."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(data: bytes) -> io.BytesIO:  # where tifffile is about to begin
+        if threading.current_thread() is not threading.main_thread():
+            begun.set()
+            assert go_on.wait(60)
+        return io.BytesIO(data)
+
+    monkeypatch.setattr(tiff, "BytesIO", slowly)
+    logger = logging.getLogger("tifffile")
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(read, odd())
+            assert begun.wait(60)
+            with pytest.raises(IncompleteFileError, match="inconsistent"):
+                read(odd())
+            go_on.set()
+            with pytest.raises(IncompleteFileError, match="inconsistent"):
+                slow.result()
+        assert (logger.level, logger.filters) == (logging.CRITICAL, [])
+    finally:
+        go_on.set()
+        logger.setLevel(logging.NOTSET)
 
 
 def test_warnings_of_others_are_theirs(

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import pytest
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle
 from colvi_edge.engines import open_engine
+from colvi_edge.engines.silent_openvino import openvino
 
 Noise = Callable[..., NDArray[Any]]
 

@@ -1,5 +1,6 @@
 """Built engines are kept, never mistaken for another, and never half there."""
 
+import json
 import os
 import platform
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from colvi_edge.engines.cache import BuiltEngine, EngineKey, cached_engine
-from colvi_edge.engines.nvidia import Gpu, find_gpu
+from colvi_edge.engines.nvidia import Gpu, driver_version, find_gpu
 from colvi_edge.errors import OutputError
 
 KEY = EngineKey(
@@ -24,7 +25,8 @@ KEY = EngineKey(
     runtime_version="10.3.0",
     gpu="Orin",
     compute_capability="8.7",
-    driver="12.6",
+    cuda_version="12.6",
+    driver="540.4.0, L4T R36.4.3",
     os="Linux",
     architecture="aarch64",
 )
@@ -36,7 +38,8 @@ OTHER: dict[str, Any] = {
     "runtime_version": "10.7.0",
     "gpu": "NVIDIA GeForce RTX 4060",
     "compute_capability": "8.9",
-    "driver": "13.0",
+    "cuda_version": "13.0",
+    "driver": "580.65.06",
     "os": "Windows",
     "architecture": "x86_64",
 }
@@ -113,6 +116,30 @@ def test_a_mismatch_is_named_and_built_again(field: str, tmp_path: Path) -> None
         f"{there.name} was built for something else: {field} was {getattr(KEY, field)}, is {OTHER[field]}"
     ]
     assert (rebuilt.read_bytes(), get(there.parent, key)[1].builds) == (b"new", 0)
+
+
+EARLIER: dict[str, Any] = KEY.model_dump(exclude={"cuda_version"}) | {"driver": "12.6"}
+"""The key before the driver's version stood in it."""
+LATER = {**KEY.model_dump(), "dla": 1}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "changes"),
+    [
+        (EARLIER, "cuda_version was not told, is 12.6; driver was 12.6, is 540.4.0, L4T R36.4.3"),
+        (LATER, "dla was 1, is not asked"),
+    ],
+)
+def test_the_key_of_another_version_is_a_mismatch(
+    recorded: dict[str, Any], changes: str, tmp_path: Path
+) -> None:
+    """Its engine is sound and its record whole, so what differs is named, and the engine is built again."""
+    path, _ = get(tmp_path)
+    record = path.with_suffix(".json")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"key": recorded}))
+
+    assert get(tmp_path)[1].told == [f"{path.name} was built for something else: {changes}"]
+    assert get(tmp_path)[1].builds == 0
 
 
 def test_engines_of_two_precisions_stand_beside_each_other(tmp_path: Path) -> None:
@@ -305,22 +332,92 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 """
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-@pytest.mark.parametrize(("init", "expected"), [(0, Gpu("Orin", "8.7", "12.6")), (100, None)])
-def test_the_gpu_is_what_the_driver_says(init: int, expected: Gpu | None, tmp_path: Path) -> None:
-    """Asked through a compiled library with the functions of CUDA's header; 100 is "no device"."""
-    (tmp_path / "driver.c").write_text(DRIVER)
-    library = str(tmp_path / "libcuda.so.1")
-    subprocess.run(
-        ["cc", "-shared", "-fPIC", f"-DINIT={init}", "-o", library, tmp_path / "driver.c"], check=True
-    )
-    code = "from colvi_edge.engines.nvidia import Gpu, find_gpu; print(find_gpu())"
-    environment = os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
-    )
+MANAGEMENT = """
+#include <string.h>
+int ready;
+int nvmlInit_v2(void) { ready = INIT == 0; return INIT; }
+int nvmlSystemGetDriverVersion(char *version, unsigned size) {
+    if (!ready) return 1;
+    strncpy(version, "551.23", size);
+    return 0;
+}
+int nvmlShutdown(void) { ready = 0; return 0; }
+"""
+FOUND = "from colvi_edge.engines.nvidia import find_gpu; print(find_gpu())"
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
-    assert done.stdout == f"{expected}\n"
+
+def said_beside(folder: Path, code: str, libraries: dict[str, str], init: int = 0) -> str:
+    """Return what code prints in a process that finds libraries of these sources."""
+    for name, source in libraries.items():
+        (folder / "source.c").write_text(source)
+        made = [
+            "cc",
+            "-shared",
+            "-fPIC",
+            f"-DINIT={init}",
+            "-o",
+            str(folder / name),
+            str(folder / "source.c"),
+        ]
+        subprocess.run(made, check=True)
+    environment = os.environ | {"LD_LIBRARY_PATH": str(folder)}
+    command = [sys.executable, "-c", code, str(folder)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return done.stdout.strip()
+
+
+@needs_cc
+@pytest.mark.parametrize("init", [0, 100])
+def test_the_gpu_is_what_the_driver_says(init: int, tmp_path: Path) -> None:
+    """Asked through a compiled library with the functions of CUDA's header; 100 is "no device"."""
+    gpu = Gpu("Orin", "8.7", "12.6", driver_version())
+
+    assert said_beside(tmp_path, FOUND, {"libcuda.so.1": DRIVER}, init) == str(None if init else gpu)
+
+
+PROPRIETARY = """\
+NVRM version: NVIDIA UNIX x86_64 Kernel Module  560.35.03  Fri Aug 16 21:39:15 UTC 2024
+GCC version:  gcc version 11.4.0 (Ubuntu 11.4.0-1ubuntu1~22.04)
+"""
+OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for aarch64  540.4.0  Release Build  (builder@host)\n"
+L4T = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 2025\n"
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")
+@pytest.mark.parametrize(
+    ("module", "l4t", "version"),
+    [
+        (PROPRIETARY, None, "560.35.03"),
+        (OPEN, L4T, "540.4.0, L4T R36.4.3"),
+        (OPEN, "unheard of\n", "540.4.0"),
+        (None, L4T, "L4T R36.4.3"),
+        ("", "", "unknown"),
+        (None, None, "unknown"),
+    ],
+)
+def test_the_drivers_version(module: str | None, l4t: str | None, version: str, tmp_path: Path) -> None:
+    """The kernel module's own words, on a Jetson with those of its system."""
+    for name, text in (("module", module), ("l4t", l4t)):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+
+    assert driver_version(tmp_path / "module", tmp_path / "l4t") == version
+
+
+@needs_cc
+@pytest.mark.parametrize(("init", "version"), [(0, "551.23"), (9, "unknown")])
+def test_where_the_kernel_module_says_nothing_nvml_does(init: int, version: str, tmp_path: Path) -> None:
+    """As under WSL, whose kernel has no such module; 9 is "driver not loaded"."""
+    code = """
+        import sys
+        from pathlib import Path
+        from colvi_edge.engines.nvidia import driver_version
+        print(driver_version(Path(sys.argv[1], "absent"), Path(sys.argv[1], "absent")))
+    """
+    found = said_beside(tmp_path, textwrap.dedent(code), {"libnvidia-ml.so.1": MANAGEMENT}, init)
+
+    assert found == version
 
 
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has an NVIDIA driver")

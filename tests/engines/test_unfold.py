@@ -1,11 +1,10 @@
 """The unfolded first convolution: the same bits as OpenVINO's own, or left alone."""
 
 import numpy as np
-import openvino
 import pytest
-from openvino import opset13 as ops
 
 from colvi_edge.bundle import open_bundle
+from colvi_edge.engines.silent_openvino import openvino, ops
 from colvi_edge.engines.unfold import unfold_first_convolution
 
 

@@ -86,7 +86,8 @@ def pytest_sessionfinish() -> None:
     results = {
         "gpu": gpu.name,
         "compute_capability": gpu.compute_capability,
-        "cuda_of_the_driver": gpu.driver,
+        "cuda_of_the_driver": gpu.cuda_version,
+        "driver": gpu.driver,
         "machine": f"{platform.system()} {platform.machine()}",
         "software": software,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
