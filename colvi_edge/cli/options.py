@@ -245,9 +245,9 @@ def refuse_place(option: str, kind: "Named", path: Path | None) -> None:
     """Refuse a file to be written that is called like a raw file or a result, or would replace another's."""
     if path is None:
         return
-    from colvi_edge.acquisition import is_raw_name
     from colvi_edge.outputs.named import refuse_other
     from colvi_edge.outputs.names import is_output_name
+    from colvi_edge.raw_files import is_raw_name
 
     if is_raw_name(path.name) or is_output_name(path.name):
         raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")
