@@ -26,7 +26,8 @@ from colvi_edge.simulate import (
     simulate_projection,
     write_imagej,
 )
-from colvi_edge.terminal import progress, show, shown, wide_console
+from colvi_edge.terminal import show, shown, wide_console
+from colvi_edge.terminal_progress import progress
 from colvi_edge.terminal_tables import print_words
 
 _DAYS = ("2026-11-03", "2026-11-10", "2026-11-17")

@@ -8,7 +8,7 @@ from colvi_edge.bench.measure import Wishes, measure
 from colvi_edge.bench.record import read, to_json
 from colvi_edge.errors import EXIT_BUDGET, EXIT_DONE, EXIT_PARITY
 from colvi_edge.outputs.folder import write_file
-from colvi_edge.terminal import progress_share
+from colvi_edge.terminal_progress import progress_share
 
 
 def bench(

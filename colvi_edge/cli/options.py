@@ -231,7 +231,7 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
     """Open an engine, with a progress bar where it may have to be built first."""
     from colvi_edge.engines import open_engine
     from colvi_edge.engines.nvidia import NO_GPU, find_gpu
-    from colvi_edge.terminal import progress_share
+    from colvi_edge.terminal_progress import progress_share
 
     if engine is not EngineName.TENSORRT:
         return open_engine(bundle, engine, precision)

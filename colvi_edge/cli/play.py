@@ -31,7 +31,7 @@ def simulate(
 ) -> None:
     """Draw synthetic projections of cultures."""
     from colvi_edge.simulate import simulate_folder
-    from colvi_edge.terminal import progress
+    from colvi_edge.terminal_progress import progress
 
     with progress("Drawing", images) as advance:
         simulate_folder(
