@@ -1,5 +1,6 @@
 """The commands that need no culture: a demonstration and simulated images."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ def demo(
     """
     from colvi_edge.demo import play
 
-    raise typer.Exit(play(folder, seed))
+    raise typer.Exit(play(folder, seed, gc.freeze))  # see `pipeline.process`
 
 
 def simulate(

@@ -24,4 +24,4 @@ class Witness:
         os.write(self._seen, f"{name}\n".encode())
 
 
-sys.meta_path.insert(0, Witness(Path(os.environ["IMPORTS_SEEN_IN"])))  # type: ignore[arg-type]
+sys.meta_path.insert(0, Witness(Path(os.environ["IMPORTS_SEEN_IN"])))
