@@ -4,6 +4,7 @@ A control and a patient on three days, whose names carry sample and date as a la
 shows their scores over time; the patient gets better, a little, as under a therapy. And a patient's Z-stack.
 """
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -26,19 +27,21 @@ from colvi_edge.simulate import (
     simulate_projection,
     write_imagej,
 )
-from colvi_edge.terminal import progress, show, shown, wide_console
+from colvi_edge.terminal import show, shown, wide_console
+from colvi_edge.terminal_progress import progress
 from colvi_edge.terminal_tables import print_words
 
 _DAYS = ("2026-11-03", "2026-11-10", "2026-11-17")
 _SEVERITIES: dict[Label, tuple[float | None, ...]] = {"control": (None,) * 3, "patient": (0.5, 0.3, 0.1)}
 
 
-def play(folder: Path, seed: int) -> int:
+def play(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: None) -> int:
     """Simulate into a folder, diagnose what was simulated, print a table and where to look.
 
     Args:
         folder: gets control/, patient/ and stacks/; files of other origin are never overwritten.
         seed: of the simulation.
+        when_loaded: called when the engine is open, before the first image.
 
     Returns:
         The exit code: 1 if an image could not be read or judged.
@@ -49,7 +52,9 @@ def play(folder: Path, seed: int) -> int:
     bundle = open_bundle(DEMO)
     jobs = find_jobs(raws)
     with closing(open_engine(bundle)) as engine, interruptible() as is_stopped:
-        done = process(Diagnoser(bundle, engine, replace=Replace.ALL), jobs, is_stopped)
+        diagnoser = Diagnoser(bundle, engine, replace=Replace.ALL)
+        when_loaded()
+        done = process(diagnoser, jobs, is_stopped)
         outcomes = show(done, len(jobs), [folder], as_json=False, with_report=False)
         info = engine.info
     results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]

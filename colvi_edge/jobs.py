@@ -7,13 +7,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colvi_edge.acquisition import OPEN_FLAGS, RAW_SUFFIXES, is_raw_name
+from colvi_edge.acquisition import OPEN_FLAGS
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.named import is_named_file
 from colvi_edge.outputs.names import is_output_name
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.printable import counted
+from colvi_edge.raw_files import RAW_SUFFIXES, is_raw_name
 
 _KINDS_LISTED = 5
 _LONGEST_KIND = 12  # characters

@@ -1,24 +1,14 @@
 """What the commands print: a progress bar while they work, a table or JSON when they are done.
 
-Progress goes to standard error and only to a terminal, so that logs and pipes stay clean. How a line is kept
-printable, and what a pipe gets, stands in `terminal_console`.
+The bar itself stands in `terminal_progress`; how a line is kept printable, and what a pipe gets, in
+`terminal_console`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.doctor import Finding
@@ -26,50 +16,23 @@ from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import OutputKind
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.printable import counted, printable_name, unambiguous_name
+from colvi_edge.printable import counted, unambiguous_name
 from colvi_edge.records import error_record
 from colvi_edge.terminal_console import error_console, print_json, shown, wide_console
 from colvi_edge.terminal_findings import print_findings
 from colvi_edge.terminal_outcomes import Asked, print_outcomes, print_places
+from colvi_edge.terminal_progress import progress
 
 __all__ = [
     "Asked",
     "error_console",
     "print_json",
-    "progress",
-    "progress_share",
     "show",
     "show_findings",
     "show_standing",
     "shown",
     "wide_console",
 ]
-
-
-@contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar for `total` steps; the function given back takes one step."""
-    console = error_console()
-    columns = (_described(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
-
-
-@contextmanager
-def progress_share(what: str) -> Iterator[Callable[[str, float], None]]:
-    """Show a progress bar for work that tells, in words and as a share of 1, how far it is."""
-    console = error_console()
-    columns = (_described(), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=1.0)
-        yield lambda words, share: bar.update(
-            task, description=f"{what}: {printable_name(words)}", completed=share
-        )
-
-
-def _described() -> TextColumn:
-    return TextColumn("{task.description}", markup=False)
 
 
 def show(

@@ -10,8 +10,9 @@ from colvi_edge.jobs import Job
 from colvi_edge.outputs.names import image_label
 from colvi_edge.printable import counted, printable_name, unambiguous_name
 from colvi_edge.rehearsal import Planned, closed_folders
-from colvi_edge.terminal import error_console, print_json, progress, shown, wide_console
+from colvi_edge.terminal import error_console, print_json, shown, wide_console
 from colvi_edge.terminal_console import PrintableConsole
+from colvi_edge.terminal_progress import progress
 from colvi_edge.terminal_tables import print_named, print_words
 
 _COLOUR = {"judge": "green", "keep": "default", "refuse": "red"}

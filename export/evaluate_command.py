@@ -13,7 +13,8 @@ from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.outputs.folder import check_writable
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.simulate import is_simulated
-from colvi_edge.terminal import error_console, progress
+from colvi_edge.terminal import error_console
+from colvi_edge.terminal_progress import progress
 
 from .dataset import SUBJECT, Entry, Image, read_dataset, read_images
 from .evaluation import Judged, evaluate, evaluation_record

@@ -12,7 +12,8 @@ from colvi_edge.outputs.folder import check_writable
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.quality import PIXEL_SIZE_FACTOR
 from colvi_edge.simulate import LABELS
-from colvi_edge.terminal import error_console, progress
+from colvi_edge.terminal import error_console
+from colvi_edge.terminal_progress import progress
 
 from .baselines import judge_baselines
 from .checkpoint import Checkpoint, save_checkpoint

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from colvi_edge.acquisition import is_raw_name
 from colvi_edge.cleaning import find_ours, remove_ours
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import OutputKind, explanation_name, is_output_name, output_name
+from colvi_edge.raw_files import is_raw_name
 from colvi_edge.simulate import simulate_projection, write_imagej
 from colvi_edge.watch.lock import LOCK_NAME
 

@@ -87,7 +87,7 @@ def test_what_is_no_bundle_and_what_is_missing_is_said_first(
 ) -> None:
     """A folder of images as bundle; TensorRT where there is no GPU, without a bar or a package's name."""
     monkeypatch.setattr("colvi_edge.engines.nvidia.find_gpu", lambda: None)
-    monkeypatch.setattr("colvi_edge.terminal.progress_share", None)  # no bar is begun
+    monkeypatch.setattr("colvi_edge.terminal_progress.progress_share", None)  # no bar is begun
     (tmp_path / "x.tif").touch()
 
     code, _, err = run("run", tmp_path, "--bundle", tmp_path)

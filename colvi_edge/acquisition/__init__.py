@@ -26,6 +26,7 @@ from colvi_edge.errors import (
     NotAnImageError,
 )
 from colvi_edge.printable import printable_name
+from colvi_edge.raw_files import LIF, MAGIC_BYTES, TIFF
 
 __all__ = [
     "Acquisition",
@@ -35,22 +36,19 @@ __all__ = [
     "Role",
     "acquire",
     "acquire_opened",
-    "is_raw_name",
 ]
 
 OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 """How a raw file is opened. Without O_NONBLOCK a pipe that nobody writes to would be waited for for ever."""
 
 DEFAULT_LIMITS = Limits()
-RAW_SUFFIXES = (".tif", ".tiff", ".lif")
-LEICA = b"\x70\x00\x00\x00"
 MAX_SENTENCE = 500
 """Characters of an error's sentence, without the file's name; what a file holds may be quoted in it."""
 
 
 def _at(place: int, magic: bytes) -> bytes:
     """Return the pattern of a magic that is not at the start, which in a TIFF file it is by chance."""
-    return rb"(?!II[*+]\0|MM\0[*+]).{%d}%s" % (place, re.escape(magic))
+    return rb"(?!%s).{%d}%s" % (b"|".join(map(re.escape, TIFF.magics)), place, re.escape(magic))
 
 
 IMAGES = {
@@ -83,16 +81,6 @@ OTHERS = {
     rb"RIFF.{4}WEBP": "a WebP picture",
 }
 """What else is taken for an image; there is no way from it to the pixels as they were acquired."""
-
-
-def is_raw_name(name: str) -> bool:
-    """Return whether a file of this name, without folders, may be a raw image.
-
-    Hidden files, an office program's `~$` copies, files under a temporary name
-    (`x.tif.part`) and our own outputs (`x.tif.colvi.json`) are not.
-    """
-    lower = name.lower()
-    return lower.endswith(RAW_SUFFIXES) and not lower.startswith((".", "~$")) and ".colvi." not in lower
 
 
 def acquire(
@@ -259,7 +247,7 @@ class _Content(NamedTuple):
 def _read(opened: Callable[[], int], limits: Limits) -> _Content | None:
     """Return the file; None for a container, which is not read whole."""
     with held(opened) as handle, os.fdopen(handle, "rb", closefd=False) as file:
-        if os.pread(handle, len(LEICA), 0) == LEICA:
+        if os.pread(handle, MAGIC_BYTES, 0).startswith(LIF.magics):
             return None
         status = os.fstat(handle)
         file_bytes = status.st_size

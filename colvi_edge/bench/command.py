@@ -1,5 +1,6 @@
 """`colvi-edge bench` from its options to its exit code."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from colvi_edge.bench import page, table
@@ -8,7 +9,7 @@ from colvi_edge.bench.measure import Wishes, measure
 from colvi_edge.bench.record import read, to_json
 from colvi_edge.errors import EXIT_BUDGET, EXIT_DONE, EXIT_PARITY
 from colvi_edge.outputs.folder import write_file
-from colvi_edge.terminal import progress_share
+from colvi_edge.terminal_progress import progress_share
 
 
 def bench(
@@ -18,6 +19,7 @@ def bench(
     compare: Path | None = None,
     json: Path | None = None,
     html: Path | None = None,
+    when_loaded: Callable[[], None] = lambda: None,
 ) -> int:
     """Measure, print a table, write files; return the exit code.
 
@@ -27,6 +29,7 @@ def bench(
         compare: record of an earlier bench.
         json: file for the record.
         html: file for the page.
+        when_loaded: as for `measure`.
 
     Returns:
         5 where a check failed; else 6 over the budget; else 0.
@@ -38,7 +41,7 @@ def bench(
     old = read(compare) if compare else None
     beside = next((file.parent for file in (json, html) if file), None)
     with progress_share("Bench") as tell:
-        record = measure(wishes, beside, tell)
+        record = measure(wishes, beside, tell, when_loaded)
     if json:
         write_file(json, to_json(record))
     if html:

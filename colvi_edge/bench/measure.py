@@ -1,7 +1,6 @@
 """From what is to be measured to a record of it."""
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -64,13 +63,16 @@ class Wishes:
     check: bool
 
 
-def measure(wishes: Wishes, beside: Path | None, tell: Tell) -> Record:
+def measure(
+    wishes: Wishes, beside: Path | None, tell: Tell, when_loaded: Callable[[], None] = lambda: None
+) -> Record:
     """Return what was measured.
 
     Args:
         wishes: what is to be measured.
         beside: a folder on the disk to write results to; None for the system's temporary folder.
         tell: is told how far it is.
+        when_loaded: called when all that stays is loaded, before the first image is timed.
 
     Raises:
         ColviEdgeError: an engine, the bundle or the image cannot be had, or results cannot be written.
@@ -96,7 +98,7 @@ def measure(wishes: Wishes, beside: Path | None, tell: Tell) -> Record:
             patches,
             {name: peer.run for name, peer in peers.items()},
         )
-        gc.freeze()  # as `pipeline.process` does; the peers' modules are no part of what is measured
+        when_loaded()
         settings, during = _time(bench, wishes, tell)
         options = {name: one.options(bundle, wishes) for name, one in opened.items()}
         starts = cold_starts(options, next(iter(inputs.files.values())), folder, tell)

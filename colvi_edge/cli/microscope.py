@@ -1,5 +1,6 @@
 """The commands of every day: diagnose, watch, report."""
 
+import gc
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -133,6 +134,7 @@ def run(
         check_writable(report)  # rather than when all is judged
     with closing(open_for(opened, engine, precision)) as running:
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
+        gc.freeze()  # see `pipeline.process`
         with interruptible() as is_stopped:
             outcomes = show(
                 process(diagnoser, jobs, is_stopped),

@@ -329,7 +329,7 @@ def build(
     from colvi_edge.engines.nvidia import find_gpu
     from colvi_edge.engines.precisions import precision_for
     from colvi_edge.engines.tensorrt import build_for_this_machine
-    from colvi_edge.terminal import progress_share
+    from colvi_edge.terminal_progress import progress_share
 
     opened = open_bundle(bundle)
     with progress_share("Building") as tell:

@@ -231,7 +231,7 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
     """Open an engine, with a progress bar where it may have to be built first."""
     from colvi_edge.engines import open_engine
     from colvi_edge.engines.nvidia import NO_GPU, find_gpu
-    from colvi_edge.terminal import progress_share
+    from colvi_edge.terminal_progress import progress_share
 
     if engine is not EngineName.TENSORRT:
         return open_engine(bundle, engine, precision)
@@ -245,9 +245,9 @@ def refuse_place(option: str, kind: "Named", path: Path | None) -> None:
     """Refuse a file to be written that is called like a raw file or a result, or would replace another's."""
     if path is None:
         return
-    from colvi_edge.acquisition import is_raw_name
     from colvi_edge.outputs.named import refuse_other
     from colvi_edge.outputs.names import is_output_name
+    from colvi_edge.raw_files import is_raw_name
 
     if is_raw_name(path.name) or is_output_name(path.name):
         raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")

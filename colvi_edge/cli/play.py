@@ -1,5 +1,6 @@
 """The commands that need no culture: a demonstration and simulated images."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ def demo(
     """
     from colvi_edge.demo import play
 
-    raise typer.Exit(play(folder, seed))
+    raise typer.Exit(play(folder, seed, gc.freeze))  # see `pipeline.process`
 
 
 def simulate(
@@ -31,7 +32,7 @@ def simulate(
 ) -> None:
     """Draw synthetic projections of cultures."""
     from colvi_edge.simulate import simulate_folder
-    from colvi_edge.terminal import progress
+    from colvi_edge.terminal_progress import progress
 
     with progress("Drawing", images) as advance:
         simulate_folder(

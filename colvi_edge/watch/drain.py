@@ -95,7 +95,7 @@ class Drain:
         if not self._lookout.scanned or not sys.stderr.isatty():
             return
         if self._advance is None:
-            from colvi_edge.terminal import progress
+            from colvi_edge.terminal_progress import progress
 
             self._advance = self.bar.enter_context(progress("Diagnosing", self._desk.answers + self.left))
         while self._shown < self._desk.answers:

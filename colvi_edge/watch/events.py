@@ -25,7 +25,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from colvi_edge.acquisition import is_raw_name
+from colvi_edge.raw_files import is_raw_name
 from colvi_edge.watch.root import PinnedRoot
 
 # No Opened or Modified: with them one overflow of the kernel's queue made watchdog 7.1 rebuild its watches

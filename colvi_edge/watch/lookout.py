@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from colvi_edge.raw_files import unread_words
 from colvi_edge.watch.children import Child
-from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.journal import LOGGER
 from colvi_edge.watch.messages import Degraded, Mount, Rescan, Root, Scanned, Settles
 from colvi_edge.watch.schedule import MOST_PATIENCE, backoff_s, patience_s

@@ -1,9 +1,11 @@
 """How many files of a result are there, by the names in its folder alone: nothing is opened for that."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Set
 
 from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.raw_files import CONTAINER_SUFFIXES, is_container_name
 
 _KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)
 _SUFFIXES = tuple(kind.value for kind in _KINDS)
@@ -20,7 +22,9 @@ _USUAL = tuple(
 _WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
 """Files that a result may consist of: of one that was rejected, of any other, and with an OME-TIFF."""
 
-_CONTAINER = ".lif"
+_SUFFIX_WITHIN = re.compile(rf"({'|'.join(map(re.escape, CONTAINER_SUFFIXES))})(?=\.)", re.ASCII | re.I)
+"""Where in the name of an output that of a container may end."""
+
 _NEVER_CUT = 50
 """Characters, of at most four bytes: with a suffix, such a name is short enough for every disk."""
 
@@ -50,16 +54,16 @@ class ResultFiles:
         for suffix in self._usual:  # by far the most have all, under the raw file's name and a suffix
             if raw + suffix not in names:
                 return False
-        return not is_container(raw)
+        return not is_container_name(raw)
 
     def count(self, raw: str) -> int:
         """Return how many files of its result, or its error record, a raw file has.
 
         Of one that holds several images these are the index, and each image's record and what that lists.
         """
-        if is_container(raw):
+        if is_container_name(raw):
             if self._of_containers is None:
-                raws = set(filter(is_container, self._raws))
+                raws = set(filter(is_container_name, self._raws))
                 named = filter(None, (_container_of(name, raws) for name in self._names))
                 self._of_containers = Counter(named)
             return self._of_containers[raw]
@@ -70,11 +74,6 @@ class ResultFiles:
             if raw + suffix in names:
                 count += 1
         return count
-
-
-def is_container(name: str) -> bool:
-    """Return whether a raw file of this name may hold several images, each with files of its own."""
-    return name[-len(_CONTAINER) :].lower() == _CONTAINER
 
 
 def result_names(raw: str) -> list[str]:
@@ -91,7 +90,7 @@ def lacks_files(count: int, of: int, raw: str, *, failed: bool) -> bool:
         raw: name of the raw file.
         failed: it has an error record, or a result that was kept.
     """
-    if of or failed or is_container(raw):
+    if of or failed or is_container_name(raw):
         return count < max(of, 1)
     return count not in _WHOLE
 
@@ -100,9 +99,8 @@ def _container_of(name: str, raws: Set[str]) -> str:
     """Return whose output a name is: `X.lif` of `X.lif.0003-Series004.colvi.png`; "" if nobody's."""
     if not name.endswith(_SUFFIXES):
         return ""
-    lower, end = name.lower(), 0
-    while end := lower.find(f"{_CONTAINER}.", end) + 1:
-        raw = name[: end - 1 + len(_CONTAINER)]
+    for suffix in _SUFFIX_WITHIN.finditer(name):
+        raw = name[: suffix.end()]
         if raw in raws:
             return raw
     return ""

@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from colvi_edge.acquisition import is_raw_name
 from colvi_edge.outputs.names import is_temporary_name
+from colvi_edge.raw_files import is_raw_name, unread_suffix
 from colvi_edge.watch.away import away, is_unanswered
-from colvi_edge.watch.formats import unread_suffix
 from colvi_edge.watch.messages import Signature
 from colvi_edge.watch.place import Place
 from colvi_edge.watch.result_files import ResultFiles

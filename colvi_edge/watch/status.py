@@ -16,8 +16,8 @@ from colvi_edge.errors import EXIT_AILING, EXIT_DONE, OutputError
 from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.reading import json_of, read_bounded
 from colvi_edge.printable import counted, printable_json, printable_name, unambiguous_name
+from colvi_edge.raw_files import unread_words
 from colvi_edge.watch.desk import Last
-from colvi_edge.watch.formats import unread_words
 from colvi_edge.watch.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger import State as LedgerState
 from colvi_edge.watch.messages import UNKNOWN, Model, Started

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from colvi_edge.file_systems import promises
+from colvi_edge.raw_files import is_container_name
 from colvi_edge.watch.away import away, is_unanswered
 from colvi_edge.watch.events import Observation, Trust
 from colvi_edge.watch.ledger import Entry, LedgerReader
 from colvi_edge.watch.messages import Message, Scanned, ScannerSettings, Settles, Signature
 from colvi_edge.watch.place import Place
-from colvi_edge.watch.result_files import ResultFiles, is_container, lacks_files, result_names
+from colvi_edge.watch.result_files import ResultFiles, lacks_files, result_names
 from colvi_edge.watch.scan import Found, Leftover, Scan
 from colvi_edge.watch.schedule import BARRED_TOLD
 from colvi_edge.watch.settle import Settling
@@ -314,7 +315,7 @@ class Watching:
 
     def _files_there(self, folder: str, name: str) -> int:
         results = self._place.results
-        if not is_container(name):
+        if not is_container_name(name):
             prefix = f"{folder}/" if folder else ""
             return sum(results.exists(prefix + path) for path in result_names(name))
         try:

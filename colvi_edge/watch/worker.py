@@ -8,6 +8,7 @@ state that was read, the root on its mount, and the supervisor alive.
 """
 
 import errno
+import gc
 import os
 import select
 import sys
@@ -113,6 +114,7 @@ class Worker:
                 model_version=Model.of(bundle.name, bundle.version, bundle.sha256).version,
             )
         )
+        gc.freeze()  # see `pipeline.process`; this process has no other task
         try:
             for outcome in process(diagnoser, self._files(places)):
                 self._answer(outcome)

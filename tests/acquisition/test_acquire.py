@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.acquisition import Acquisition, Limits, acquire, is_raw_name
+from colvi_edge.acquisition import Acquisition, Limits, acquire
 from colvi_edge.errors import (
     AcquisitionError,
     ImageTooLargeError,
@@ -17,6 +17,7 @@ from colvi_edge.errors import (
     NotAnImageError,
 )
 from colvi_edge.printable import printable_name
+from colvi_edge.raw_files import is_raw_name
 
 
 @pytest.mark.parametrize(

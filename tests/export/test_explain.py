@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import nn
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.acquisition import is_raw_name
 from colvi_edge.bundle import demo_path
 from colvi_edge.errors import ChannelError, NotAnImageError, OutputError, PixelTypeError, UsageError
 from colvi_edge.export.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -24,6 +23,7 @@ from colvi_edge.export.explanation.saliency import find_stages, strongest_maps
 from colvi_edge.export.networks import build_network
 from colvi_edge.jobs import find_jobs
 from colvi_edge.patches import Normalisation, network_input
+from colvi_edge.raw_files import is_raw_name
 from tests.tools.leica import Series, container
 
 Pixels = NDArray[np.uint8]

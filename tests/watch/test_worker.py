@@ -220,6 +220,17 @@ def test_an_answer_tells_what_stands(
     assert len(list(tmp_path.glob("*.prev.json"))) == 2
 
 
+def test_a_worker_freezes_what_is_loaded(tmp_path: Path, culture: NDArray[np.uint16]) -> None:
+    """The engine included, before the first image: it owns its process."""
+    root, notes = tmp_path / "root", tmp_path / "notes"
+    write_imagej(root / "a.tif", culture)
+    program = (str(Path(__file__).parents[1] / "tools" / "worker_that_tells.py"), str(notes))
+    with Supervised(settings_for(root), program) as worker:
+        assert worker.work(root, "a.tif").outcome == "ok"
+
+    assert notes.read_text() == "True\n"
+
+
 def test_what_this_model_judged_is_not_stale(
     worker: Supervised, root: Path, culture: NDArray[np.uint16]
 ) -> None:

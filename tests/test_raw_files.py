@@ -1,12 +1,18 @@
-"""Formats that are not read are known by suffix alone, and nothing of a name is told but that."""
+"""Formats are known by suffix, read or not, and nothing else of a name is told."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.acquisition import RAW_SUFFIXES, is_raw_name
 from colvi_edge.outputs.names import OutputKind, explanation_name, is_output_name, output_name
-from colvi_edge.watch.formats import NOT_READ, unread_suffix, unread_words
+from colvi_edge.raw_files import (
+    NOT_READ,
+    RAW_SUFFIXES,
+    is_container_name,
+    is_raw_name,
+    unread_suffix,
+    unread_words,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,24 @@ def test_only_suffixes_of_the_table_are_told(start: str, end: str) -> None:
     assert suffix == "" or suffix in NOT_READ
     assert not (suffix and is_raw_name(start + end))
     assert not (suffix and is_output_name(start + end))
+
+
+@pytest.mark.parametrize(
+    ("name", "several"),
+    [
+        ("a.lif", True),
+        ("A.LIF", True),
+        ("a.tif.lif", True),
+        ("a.lif.tif", False),
+        ("a.tiff", False),
+        ("alif", False),
+        ("a.xlif", False),
+        ("a.lif.0003-Series004.colvi.json", False),
+    ],
+)
+def test_which_raw_files_hold_several_images(name: str, several: bool) -> None:
+    """Those of Leica's container, and no others."""
+    assert is_container_name(name) is several
 
 
 def test_no_output_is_counted() -> None:
