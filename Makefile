@@ -1,8 +1,16 @@
 # What .ci/run and a developer call; needs the environment of README's test command.
-.PHONY: test lint types floors demo-bundle
+.PHONY: test soak machine lint types floors demo-bundle
 
+# A worker for each core; a file's tests share what its fixtures made.
 test:
-	pytest
+	pytest -n auto --dist loadfile
+
+# What needs the machine for itself: the daemon's soak scripts, all at once, and a booted systemd.
+soak:
+	pytest tests/soak/test_soak.py
+
+machine:
+	pytest tests/systemd
 
 lint:
 	ruff check
