@@ -33,8 +33,8 @@ floors:
 	python -m venv build/floors
 	python -m tests.tools.floors > build/floors/constraints.txt
 	build/floors/bin/pip install --quiet --constraint build/floors/constraints.txt --editable '.[onnxruntime]' \
-		hypothesis jsonschema ome-types pytest roifile xmlschema
-	build/floors/bin/pytest $(FLOORS_TESTS)
+		hypothesis jsonschema ome-types pytest pytest-xdist roifile xmlschema
+	build/floors/bin/pytest -n auto --dist loadfile $(FLOORS_TESTS)
 
 # Draws, trains and exports the shipped model again, to the same weights on the same kind of machine: some
 # twenty minutes on two cores.
