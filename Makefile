@@ -1,8 +1,16 @@
 # What .ci/run and a developer call; needs the environment of README's test command.
-.PHONY: test lint types floors demo-bundle
+.PHONY: test soak machine lint types floors demo-bundle
 
+# A worker for each core; a file's tests share what its fixtures made.
 test:
-	pytest
+	pytest -n auto --dist loadfile
+
+# What needs the machine for itself: the daemon's soak scripts, all at once, and a booted systemd.
+soak:
+	pytest tests/soak/test_soak.py
+
+machine:
+	pytest tests/systemd
 
 lint:
 	ruff check
@@ -25,8 +33,8 @@ floors:
 	python -m venv build/floors
 	python -m tests.tools.floors > build/floors/constraints.txt
 	build/floors/bin/pip install --quiet --constraint build/floors/constraints.txt --editable '.[onnxruntime]' \
-		hypothesis jsonschema ome-types pytest roifile xmlschema
-	build/floors/bin/pytest $(FLOORS_TESTS)
+		hypothesis jsonschema ome-types pytest pytest-xdist roifile xmlschema
+	build/floors/bin/pytest -n auto --dist loadfile $(FLOORS_TESTS)
 
 # Draws, trains and exports the shipped model again, to the same weights on the same kind of machine: some
 # twenty minutes on two cores.

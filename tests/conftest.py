@@ -9,6 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+# Before the libraries that read it are loaded, here and in children: several workers share the cores, and
+# threads that find none free spend twice the time in waiting for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -50,11 +54,13 @@ REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine cannot run, unless COLVI_EDGE_REQUIRE asks for it."""
+    """Skip what this machine cannot run, unless COLVI_EDGE_REQUIRE asks for it, and what cannot share it."""
     for item in items:
         for need, present in PRESENT.items():
             if item.get_closest_marker(need) and not present and need not in REQUIRED:
                 item.add_marker(pytest.mark.skip(reason=f"needs {need}: see README, Try it"))
+        if item.get_closest_marker("alone") and "PYTEST_XDIST_WORKER" in os.environ:
+            item.add_marker(pytest.mark.skip(reason="needs the machine for itself: make soak machine"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +24,7 @@ class Talkative(nn.Module):
         return self.layer(patches.mean((2, 3)))
 
 
+@pytest.mark.usefixtures("without_kernels")
 def test_a_warning_of_a_graph_is_shown_once_in_one_line(tmp_path: Path) -> None:
     """It came at each run of the graph, and a line break in it forged a line."""
     model = tmp_path / "talkative.pt"

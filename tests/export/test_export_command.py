@@ -18,8 +18,6 @@ from colvi_edge.engines import open_engine
 from colvi_edge.export.checkpoint import DEMO_CHECKPOINT
 from colvi_edge.export.networks import build_network
 from colvi_edge.export.questions import normalisation_words, parse_normalisation
-from colvi_edge.kernels.compile import compile_kernels
-from colvi_edge.kernels.nvrtc import Release
 from colvi_edge.patches import Normalisation
 from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
 
@@ -37,6 +35,17 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
             seed, size_px = (200 + number, 512) if k == 2 else (100 + 2 * k + number, 192)
             image = simulate_projection(label, seed, size_px=size_px)
             write_imagej(folder / label / f"{k}.tif", image)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of as few and small images as the gate takes."""
+    folder = tmp_path_factory.mktemp("few")
+    for number in range(4):
+        label = LABELS[number % 2]
+        (folder / label).mkdir(exist_ok=True)
+        write_imagej(folder / label / f"{number}.tif", simulate_projection(label, number, size_px=128))
     return folder
 
 
@@ -101,6 +110,7 @@ def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: P
     assert [p.name for p in bundle.parent.iterdir()] == [bundle.name]
 
 
+@pytest.mark.usefixtures("without_kernels")
 def test_blank_calibration_images_end_with_5(run: Command, blank: Path, tmp_path: Path) -> None:
     """INT8 is named as failed, the bundle is there and falls back, the worst patches are kept."""
     bundle = tmp_path / "net.colvi"
@@ -134,6 +144,7 @@ def test_blank_calibration_images_end_with_5(run: Command, blank: Path, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == [bundle.name]
 
 
+@pytest.mark.usefixtures("without_kernels")
 def test_swapped_classes_end_with_a_question(run: Command, images: Path, tmp_path: Path) -> None:
     """Weights alone cannot tell their classes; the folders' names can."""
     trained = torch.load(DEMO_CHECKPOINT, weights_only=True)
@@ -155,6 +166,7 @@ def test_swapped_classes_end_with_a_question(run: Command, images: Path, tmp_pat
     assert open_bundle(bundle).name == "model bare"  # the zoo asks for five letters
 
 
+@pytest.mark.usefixtures("without_kernels")
 def test_without_images_a_line_says_why_there_is_no_int8(run: Command, tmp_path: Path) -> None:
     """FP32 and FP16 are exported, measured on two simulated images, and both is said."""
     code, out, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi")
@@ -169,14 +181,11 @@ def test_without_images_a_line_says_why_there_is_no_int8(run: Command, tmp_path:
     assert "int8-cpu" not in out
 
 
-def test_without_nvrtc_a_line_says_why_there_are_no_kernels(
-    run: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("without_kernels")
+def test_without_nvrtc_a_line_says_why_there_are_no_kernels(run: Command, tmp_path: Path, few: Path) -> None:
     """What to install, once; the bundle is whole all the same."""
-    missing = Release("no-such-package", "13.", ("sm_120",))
-    monkeypatch.setattr("colvi_edge.kernels.compile.RELEASES", (missing,))
-    compile_kernels.cache_clear()
-    code, out, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi", "--precision", "fp32")
+    words = ("-o", tmp_path / "net.colvi", "--precision", "fp32", "--calibration", few)
+    code, out, err = run("export", DEMO_CHECKPOINT, *words)
 
     assert code == 0
     assert err == ""
@@ -289,10 +298,11 @@ def test_outputs_have_an_old_name(
     assert "sigmoid" in err
 
 
-def test_a_bundle_of_another_model_is_replaced_by_force_only(run: Command, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("without_kernels")
+def test_a_bundle_of_another_model_is_replaced_by_force_only(run: Command, tmp_path: Path, few: Path) -> None:
     """The same weights under other options are the same model; a damaged bundle may be any."""
     bundle = tmp_path / "net.colvi"
-    options = ("-o", bundle, "--precision", "fp32")
+    options = ("-o", bundle, "--precision", "fp32", "--calibration", few)
     assert run("export", DEMO_CHECKPOINT, *options)[0] == 0
     assert run("export", DEMO_CHECKPOINT, *options, "--name", "once more")[0] == 0
     assert open_bundle(bundle).name == "once more"

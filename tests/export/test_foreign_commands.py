@@ -20,8 +20,6 @@ from colvi_edge.bundle import demo_path, open_bundle
 from colvi_edge.cli import main
 from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 from colvi_edge.export.kinds import is_foreign
-from colvi_edge.kernels.compile import compile_kernels
-from colvi_edge.kernels.nvrtc import Release
 from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
 from tests.export.test_foreign_onnx import by_runtime, keras, noise
 from tests.export.test_keras import layers, write_keras
@@ -31,14 +29,6 @@ from tests.tools.onnx_models import written
 Run = Callable[..., tuple[int, str, str]]
 
 TOLD = ("--classes", "control,patient", "--activation", "softmax")
-
-
-WITHOUT_KERNELS = """
-import colvi_edge.kernels.compile as kernels
-from colvi_edge.kernels.nvrtc import Release
-kernels.RELEASES = (Release("no-such-package", "13.", ("sm_120",)),)
-"""
-"""Compiling for nine kinds of GPU is most of an export, and is tested elsewhere."""
 
 IN_A_HURRY = """
 import colvi_edge.confinement as confinement
@@ -55,14 +45,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr("tempfile.tempdir", None)
     return folder
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file of what a child does when it starts."""
-    (tmp_path / "site").mkdir()
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    return tmp_path / "site" / "sitecustomize.py"
 
 
 @pytest.fixture
@@ -96,9 +78,9 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return scripted(load_checkpoint(DEMO_CHECKPOINT).network, tmp_path_factory.mktemp("models") / "demo.pt")
 
 
-def test_a_closed_pipe_is_no_failure(script: Path, tmp_path: Path, site: Path) -> None:
+@pytest.mark.usefixtures("without_kernels")
+def test_a_closed_pipe_is_no_failure(script: Path, tmp_path: Path) -> None:
     """`export ... | head -1`: the child, which may change next to nothing, makes the bundle all the same."""
-    site.write_text(WITHOUT_KERNELS)
     read, write = os.pipe()
     os.close(read)
 
@@ -116,15 +98,11 @@ def test_a_closed_pipe_is_no_failure(script: Path, tmp_path: Path, site: Path) -
     assert open_bundle(tmp_path / "my.colvi").name
 
 
+@pytest.mark.usefixtures("without_kernels")
 def test_the_same_bundle_as_without_a_child(
-    command: Run, script: Path, tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+    command: Run, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The child changes where the work is done, not what comes of it: byte for byte, and word for word."""
-    site.write_text(WITHOUT_KERNELS)
-    monkeypatch.setattr(
-        "colvi_edge.kernels.compile.RELEASES", (Release("no-such-package", "13.", ("sm_120",)),)
-    )
-    compile_kernels.cache_clear()
     there = tmp_path / "new" / "there.colvi"
     options = ("--precision", "fp32", "--name", "of a lab")
     code, out, err = command("export", script, "-o", there, *TOLD, *options)
@@ -144,11 +122,11 @@ def test_the_same_bundle_as_without_a_child(
     assert found == expected
 
 
+@pytest.mark.usefixtures("without_kernels")
 def test_a_bundle_is_replaced_and_its_worst_patches_are_in_it(
-    command: Run, script: Path, tmp_path: Path, site: Path
+    command: Run, script: Path, tmp_path: Path
 ) -> None:
     """Calibrated on blank images INT8 fails its gate; the shipped bundle has a temperature: --force."""
-    site.write_text(WITHOUT_KERNELS)
     for number in range(8):
         label = LABELS[number % 2]
         (tmp_path / "images" / label).mkdir(parents=True, exist_ok=True)
@@ -245,11 +223,9 @@ def test_another_keras_model_is_told_the_way_through_onnx(command: Run, tmp_path
     )
 
 
-def test_onnx_is_exported_evaluated_and_explained_in_a_child(
-    command: Run, tmp_path: Path, site: Path
-) -> None:
+@pytest.mark.usefixtures("without_kernels")
+def test_onnx_is_exported_evaluated_and_explained_in_a_child(command: Run, tmp_path: Path) -> None:
     """One of Keras, whose file is not named so; it says itself that it gives probabilities."""
-    site.write_text(WITHOUT_KERNELS)
     model, bundle = tmp_path / "model.pt", tmp_path / "lab.colvi"
     model.write_bytes(written(keras(13, "Softmax")))
     order = ("--classes", "control,patient")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 CHECKOUT = Path(__file__).parents[2]
 LIMIT_S = 300
 SKIPPED = 77

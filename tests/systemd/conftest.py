@@ -1,4 +1,4 @@
-"""The machine of test_real_systemd.py; it boots while other tests run, for it waits more than it works."""
+"""The machine of test_real_systemd.py."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -67,25 +68,9 @@ class Machine:
         self._folder.cleanup()
 
 
-MACHINE = pytest.StashKey[Machine]()
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Boot, if its tests are to run."""
-    told = any(
-        item.get_closest_marker("nspawn") and not item.get_closest_marker("skip") for item in session.items
-    )
-    if told and not session.config.option.collectonly:
-        session.config.stash[MACHINE] = Machine()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave nothing of it, however the session ended."""
-    if MACHINE in config.stash:
-        config.stash[MACHINE].close()
-
-
 @pytest.fixture(scope="session")
-def machine(pytestconfig: pytest.Config) -> Machine:
-    """Return it."""
-    return pytestconfig.stash[MACHINE]
+def machine() -> Iterator[Machine]:
+    """Return it, booted where a test asks for it."""
+    booted = Machine()
+    yield booted
+    booted.close()

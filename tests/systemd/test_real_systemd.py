@@ -8,7 +8,7 @@ import pytest
 
 STORY = re.findall(r"(?m)^def (test_\w+)", Path(__file__).with_name("story.py").read_text())
 
-pytestmark = pytest.mark.nspawn
+pytestmark = [pytest.mark.nspawn, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,31 @@
+"""What the tests of exports share: an export without the CUDA kernels, here and in child processes."""
+
+from pathlib import Path
+
+import pytest
+
+from colvi_edge.kernels.compile import compile_kernels
+from colvi_edge.kernels.nvrtc import Release
+
+WITHOUT_KERNELS = """
+import colvi_edge.kernels.compile as kernels
+from colvi_edge.kernels.nvrtc import Release
+kernels.RELEASES = (Release("no-such-package", "13.", ("sm_120",)),)
+"""
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file of what every child process in Python does when it starts."""
+    folder = tmp_path_factory.mktemp("site")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder / "sitecustomize.py"
+
+
+@pytest.fixture
+def without_kernels(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no compiler be found: nine kinds of GPU are most of an export, and tests/kernels has them."""
+    site.write_text(WITHOUT_KERNELS)
+    missing = Release("no-such-package", "13.", ("sm_120",))
+    monkeypatch.setattr("colvi_edge.kernels.compile.RELEASES", (missing,))
+    compile_kernels.cache_clear()
