@@ -145,7 +145,7 @@ class _Opened:
 
 @contextmanager
 def _workplace(beside: Path | None) -> Iterator[Path]:
-    with explained(str(beside or "the temporary folder")):
+    with explained(str(beside or "the temporary folder"), "what is measured"):
         if beside:
             beside.mkdir(parents=True, exist_ok=True)
         made = TemporaryDirectory(prefix=".colvi-bench-", dir=beside)

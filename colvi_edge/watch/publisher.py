@@ -31,6 +31,7 @@ from colvi_edge.watch.messages import (
 from colvi_edge.watch.watched_file import Places
 
 _LEAST_URGENT = 19
+_WHAT = "the report"  # and no name, as the words go into the log
 
 
 class Publisher:
@@ -77,14 +78,14 @@ class Publisher:
         for folder, pinned in ((self._results, results), (self._root, root)):
             if self._page.is_relative_to(folder):
                 below = "/".join(self._page.parent.relative_to(folder).parts)
-                with explained(str(self._page.parent)), pinned() as top:
+                with explained(str(self._page.parent), _WHAT), pinned() as top:
                     parent = top.open_folder(below, create=True)
                     try:
                         yield parent
                     finally:
                         os.close(parent)
                 return
-        with open_results(self._page.parent) as parent:
+        with open_results(self._page.parent, _WHAT) as parent:
             yield parent
 
 

@@ -396,8 +396,8 @@ def test_what_cannot_be_written_is_told_before_the_work(dataset: Path, tmp_path:
 
     assert (code, other, page) == (2, 1, 1)
     assert "notes.txt is no checkpoint and would be lost" in err
-    assert "cannot write results into" in told
-    assert "cannot write results into" in words
+    assert "cannot write model.pt into" in told
+    assert "cannot write page.html into" in words
     assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
     assert "epoch" not in err + told + words
 

@@ -431,7 +431,7 @@ def test_a_page_takes_no_other_files_place(judged: Path, tmp_path: Path) -> None
     with pytest.raises(UsageError, match="cannot be listed: No such file or directory; give a folder"):
         Report(tmp_path / "nowhere", tmp_path / "r.html").write()
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write results into"):
+    with pytest.raises(OutputError, match=r"cannot write r\.html into"):
         Report(judged, tmp_path / "file" / "r.html").write()
 
 

@@ -121,7 +121,7 @@ def test_the_page_follows_the_results(
     page.unlink()
     page.mkdir()
     shutil.copy(image, root / "P3.tif")
-    unwritten = f"the report is not written: cannot write results into {root}: Is a directory"
+    unwritten = f"the report is not written: cannot write the report into {root}: Is a directory"
     log = tmp_path / "log"
     wait_until(lambda: unwritten in log.read_text())
     page.rmdir()
