@@ -371,6 +371,7 @@ def test_it_loads_nothing_heavy() -> None:
         "onnxruntime",
         "PIL",
         "pydantic",
+        "regex",
         "rich",
         "watchdog",
     }
