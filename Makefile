@@ -1,4 +1,7 @@
 # What .ci/run and a developer call; needs the environment of README's test command.
+# Where it is set, each start of the command compiles its modules again: a quarter of a second each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: test soak machine lint types floors demo-bundle
 
 # A worker for each core; a file's tests share what its fixtures made.

@@ -1,4 +1,4 @@
-"""What the tests of exports share: an export without the CUDA kernels, here and in child processes."""
+"""What tests of exports share: few images, and how not to pay each time for kernels they do not look at."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release
+from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
 
 WITHOUT_KERNELS = """
 import colvi_edge.kernels.compile as kernels
@@ -29,3 +30,14 @@ def without_kernels(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Release("no-such-package", "13.", ("sm_120",))
     monkeypatch.setattr("colvi_edge.kernels.compile.RELEASES", (missing,))
     compile_kernels.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of as few and small images as the gate takes."""
+    folder = tmp_path_factory.mktemp("few")
+    for number in range(4):
+        label = LABELS[number % 2]
+        (folder / label).mkdir(exist_ok=True)
+        write_imagej(folder / label / f"{number}.tif", simulate_projection(label, number, size_px=128))
+    return folder

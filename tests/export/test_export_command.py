@@ -39,17 +39,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of as few and small images as the gate takes."""
-    folder = tmp_path_factory.mktemp("few")
-    for number in range(4):
-        label = LABELS[number % 2]
-        (folder / label).mkdir(exist_ok=True)
-        write_imagej(folder / label / f"{number}.tif", simulate_projection(label, number, size_px=128))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def blank(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the same folder with nothing in any image but the two held out."""
     folder = tmp_path_factory.mktemp("blank")

@@ -79,14 +79,14 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("without_kernels")
-def test_a_closed_pipe_is_no_failure(script: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_failure(script: Path, tmp_path: Path, few: Path) -> None:
     """`export ... | head -1`: the child, which may change next to nothing, makes the bundle all the same."""
     read, write = os.pipe()
     os.close(read)
 
-    words = ["export", str(script), "-o", str(tmp_path / "my.colvi"), *TOLD, "--precision", "fp32"]
+    options = ("-o", tmp_path / "my.colvi", *TOLD, "--precision", "fp32", "--calibration", few)
     ended = subprocess.run(
-        [sys.executable, "-c", "from colvi_edge.cli import main; main()", *words],
+        [sys.executable, "-c", "from colvi_edge.cli import main; main()", "export", script, *options],
         stdout=write,
         stderr=subprocess.PIPE,
         check=False,
@@ -100,11 +100,11 @@ def test_a_closed_pipe_is_no_failure(script: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_kernels")
 def test_the_same_bundle_as_without_a_child(
-    command: Run, script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Run, script: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The child changes where the work is done, not what comes of it: byte for byte, and word for word."""
     there = tmp_path / "new" / "there.colvi"
-    options = ("--precision", "fp32", "--name", "of a lab")
+    options = ("--precision", "fp32", "--name", "of a lab", "--calibration", few)
     code, out, err = command("export", script, "-o", there, *TOLD, *options)
     assert (code, err) == (0, "")
     assert f"{there}: fp32" in out.splitlines()
@@ -224,12 +224,13 @@ def test_another_keras_model_is_told_the_way_through_onnx(command: Run, tmp_path
 
 
 @pytest.mark.usefixtures("without_kernels")
-def test_onnx_is_exported_evaluated_and_explained_in_a_child(command: Run, tmp_path: Path) -> None:
+def test_onnx_is_exported_evaluated_and_explained_in_a_child(command: Run, few: Path, tmp_path: Path) -> None:
     """One of Keras, whose file is not named so; it says itself that it gives probabilities."""
     model, bundle = tmp_path / "model.pt", tmp_path / "lab.colvi"
     model.write_bytes(written(keras(13, "Softmax")))
     order = ("--classes", "control,patient")
-    code, out, err = command("export", model, "-o", bundle, *order, "--precision", "fp32,fp16")
+    measured = ("--precision", "fp32,fp16", "--calibration", few)
+    code, out, err = command("export", model, "-o", bundle, *order, *measured)
     assert (code, err) == (0, "")
     told = "Read from an ONNX file (opset 13): torch, the reference here, gives ONNX Runtime's outputs"
     assert told in out
@@ -243,14 +244,10 @@ def test_onnx_is_exported_evaluated_and_explained_in_a_child(command: Run, tmp_p
         atol=1e-5,
     )
 
-    for number in range(4):
-        folder = tmp_path / "images" / LABELS[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        write_imagej(folder / f"{number}.tif", simulate_projection(LABELS[number % 2], number, size_px=128))
-    code, out, err = command("evaluate", model, tmp_path / "images", *order)
+    code, out, err = command("evaluate", model, few, *order)
     assert (code, err) == (0, "")
     assert "model, fp32, torch" in out
-    raw = tmp_path / "images" / "control" / "0.tif"
+    raw = few / "control" / "0.tif"
     code, out, err = command("explain", raw, "--model", model, *order, "--output-dir", tmp_path / "out")
     assert (code, err) == (0, "")
     assert len(list((tmp_path / "out").iterdir())) == 2
