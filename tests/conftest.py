@@ -17,16 +17,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import (
-    Bundle,
-    Config,
-    NormalisationConfig,
-    PrecisionFile,
-    demo_path,
-    open_bundle,
-)
+from colvi_edge.bundle import Bundle, Config, demo_path, open_bundle
+from colvi_edge.bundle.opening import NormalisationConfig, PrecisionFile
 from colvi_edge.cli import main
-from colvi_edge.engines.nvidia import find_gpu
+from colvi_edge.engines.cuda.gpu import find_gpu
 from tests.tools.bundles import edit_config
 
 
@@ -121,9 +115,9 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple
     ) -> tuple[Bundle, Any]:
         torch = pytest.importorskip("torch")  # absent where the runtime is tried alone: make floors
 
-        from colvi_edge.export.manifest import Description, write_bundle
-        from colvi_edge.export.networks import Probabilities, build_network
-        from colvi_edge.export.onnx import to_onnx
+        from colvi_edge.export.converting.manifest import Description, write_bundle
+        from colvi_edge.export.converting.onnx import to_onnx
+        from colvi_edge.export.networks.patch_cnn import Probabilities, build_network
 
         torch.manual_seed(seed)
         logits = build_network("paper", len(channels))

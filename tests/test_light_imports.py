@@ -139,7 +139,9 @@ def test_who_watches_for_a_service_loads_not_even_a_bar(tmp_path: Path, scope: P
 
 def test_the_runtime_never_imports_torch() -> None:
     """What runs at the microscope needs nothing of what ran where the network was trained."""
-    runtime = "import colvi_edge.pipeline, colvi_edge.demo, colvi_edge.doctor, colvi_edge.engines.openvino"
+    runtime = (
+        "import colvi_edge.pipeline, colvi_edge.cli.demo, colvi_edge.doctor, colvi_edge.engines.openvino"
+    )
 
     assert "torch" not in modules_after(runtime)
     assert "onnxruntime" not in modules_after(runtime)

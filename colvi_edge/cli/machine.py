@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.cli.options import (
+from colvi_edge.cli.line.options import (
     BundleOption,
     ChannelsOption,
     JsonOption,
@@ -86,8 +86,8 @@ def bench(
 
     From file to JSON, stage by stage: one after the other, after a rest, from a new process, in a burst.
     """
-    from colvi_edge.bench.command import bench as measure
-    from colvi_edge.bench.measure import Wishes
+    from colvi_edge.bench.measuring.measure import Wishes
+    from colvi_edge.cli.bench import bench as measure
     from colvi_edge.outputs.named import Named
 
     refuse_place("--json", Named.RECORD, json)
@@ -127,8 +127,8 @@ def doctor(
 
     Engines, bundle, a self-test, and what is missing for more.
     """
+    from colvi_edge.cli.show.results import show_findings
     from colvi_edge.doctor import examine, examine_image
-    from colvi_edge.terminal import show_findings
 
     findings = list(examine_image(image, bundle, roles_of(channels))) if image else examine()
     show_findings(findings, as_json=json)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from colvi_edge.errors import BlockedOutputError, OutputError
 from colvi_edge.outputs import table
-from colvi_edge.outputs.atomic import Drafts, open_folder, remove_leftovers, write_atomically
 from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.printable import printable_name, unambiguous_name
+from colvi_edge.system.atomic import Drafts, open_folder, remove_leftovers, write_atomically
 
 
 def write_table(

@@ -153,7 +153,7 @@ def test_the_demo_network_in_the_engine_is_the_trained_one(
     engine: str, demo_bundle: Bundle, noise: Noise
 ) -> None:
     """The shipped ONNX file and the shipped checkpoint are one network."""
-    from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, load_checkpoint
+    from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 
     checkpoint = load_checkpoint(DEMO_CHECKPOINT)
     planes = noise((1, 2, 128, 128), mean=800)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.engines.nvidia import find_gpu
+from colvi_edge.engines.cuda.gpu import find_gpu
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.nvrtc import RELEASES, Nvrtc
 from colvi_edge.kernels.variant import Variant

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from colvi_edge.acquisition import Acquisition, Refused
-from colvi_edge.pipeline import Diagnoser, RawFile
-from colvi_edge.watch.worker import main
+from colvi_edge.pipeline import Diagnoser
+from colvi_edge.pipeline.diagnoser import RawFile
+from colvi_edge.watch.worker.process import main
 
 told = Path(sys.argv.pop(1))
 read = Diagnoser.read
