@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.watch.supervisor.conditions import STATES
+from colvi_edge.watch.supervisor.conditions import CONDITION_TYPES
 from colvi_edge.watch.supervisor.telling.metrics import BUCKETS_S, OUTCOMES, Metrics
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
@@ -61,8 +61,8 @@ def test_counts_are_written() -> None:
         outcome: samples["colvi_edge_files_total", (folder, ("outcome", outcome))] for outcome in OUTCOMES
     }
     assert counted == {**dict.fromkeys(OUTCOMES, 0.0), "ok": 2.0, "error": 1.0}
-    states = {state: samples["colvi_edge_state", (folder, ("state", state))] for state in STATES}
-    assert states == {**dict.fromkeys(STATES, 0.0), "disk full": 1.0}
+    states = {state: samples["colvi_edge_state", (folder, ("state", state))] for state in CONDITION_TYPES}
+    assert states == {**dict.fromkeys(CONDITION_TYPES, 0.0), "disk full": 1.0}
     assert samples["colvi_edge_pending_files", (folder,)] == 7
     assert samples["colvi_edge_last_success_timestamp_seconds", (folder,)] == 1.5e9
 
