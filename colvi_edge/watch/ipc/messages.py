@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from colvi_edge.printable import printable_name
 from colvi_edge.system.bounded import json_of
 from colvi_edge.watch.ipc.typed import WrongTypeError, made
+from colvi_edge.watch.ipc.words import WorkOutcome
 
 LINE_BYTES = 1 << 20
 """Of a message at most. A text of 65,536 characters, each escaped as JSON does it, takes 786,432."""
@@ -281,12 +282,6 @@ class Finish:
 # --- worker -> supervisor
 
 
-Result = Literal["ok", "rejected", "same", "error", "again", "changed"]
-
-NOT_WRITABLE = "folder not writable"
-"""Kind of an answer "again": the folder of this file's results is closed to the daemon."""
-
-
 @dataclass(frozen=True)
 class Started:
     """The bundle is open and its engine gave the trained network's votes.
@@ -329,21 +324,19 @@ class Finished:
 
     Attributes:
         number: of the work.
-        outcome: "ok", "rejected": judged and written. "same": its content has its result already. "error":
-            it has an error record. "again": nothing was written and it may succeed later. "changed": it is
-            not as it was announced, or is gone, and the scanner will say when it is at rest.
+        outcome: see `words.OUTCOMES`.
         sha256: of the raw file; "" where it was not read.
         revision: of the sidecar.
         words: the diagnosis and score, or the sentence of what went wrong.
-        kind: of an error, as in `errors`; "disk full", "share away" or "read-only" for what the whole
-            folder suffers from, `NOT_WRITABLE` for what its own does.
+        kind: of an error, as in `errors`; of an answer "again" also a `Trouble`: one that is `FOLDER_WIDE`,
+            or `NOT_WRITABLE`.
         took_ms: from reading to the renamed sidecar.
         model: whose result stands beside the raw file now; None if none does.
         files: of which that consists, the sidecar and what it lists.
     """
 
     number: int
-    outcome: Result
+    outcome: WorkOutcome
     sha256: Sha256
     revision: Annotated[int, range(2**63)]
     words: str

@@ -42,13 +42,14 @@ from colvi_edge.watch.ipc.messages import (
     Started,
     WorkerSettings,
 )
+from colvi_edge.watch.ipc.words import Trouble
 from colvi_edge.watch.service.status import Status, note_refusal, read_status
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.publisher import Publishing
 from colvi_edge.watch.supervisor.children.scanner import Lookout
 from colvi_edge.watch.supervisor.children.workers import Workers
-from colvi_edge.watch.supervisor.conditions import StateName, States
+from colvi_edge.watch.supervisor.conditions import States
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.heartbeat import Reporter
 from colvi_edge.watch.supervisor.held_state import HeldState
@@ -406,7 +407,7 @@ class Supervisor:
     def _name_trouble(self) -> None:
         trouble = self._desk.schedule.trouble
         if trouble and not (trouble.kind in OUTAGES and self._lookout.tells_outage):
-            self._states.hold("folder", cast(StateName, trouble.kind), trouble.words, of_files=True)
+            self._states.hold("folder", cast(Trouble, trouble.kind), trouble.words, of_files=True)
         else:
             self._states.end("folder")
         self._states.hold_barred("folder not writable", self._desk.schedule.barred)

@@ -15,18 +15,17 @@ from enum import IntEnum
 from itertools import islice
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import NOT_WRITABLE, Ready, Signature
+from colvi_edge.watch.ipc.messages import Ready, Signature
+from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE, Trouble
 
 OUTSTANDING = 2  # so that the next file is read while this one is judged
 LONGEST_BACKOFF_S = 60.0
 BARRED_TOLD = 20  # of the folders that are closed to the daemon; there may be thousands
 MOST_PATIENCE = 4
 INCOMPLETE_S = 3600.0  # how long an incomplete file may stay as it is before it gets its error record
-TROUBLES = ("share away", "disk full", "read-only", "stuck")
-"""What a whole folder suffers from: while one lasts, a single file at a time tries whether it has ended."""
-OUTAGES = ("share away", "stuck")
-"""Those of them that end when the folder is seen to be back."""
-_ENDED_BY_WRITING = ("disk full", "read-only")
+OUTAGES: tuple[Trouble, ...] = ("share away", "stuck")
+"""What ends when the folder is seen to be back."""
+_ENDED_BY_WRITING: tuple[Trouble, ...] = ("disk full", "read-only")
 
 
 def backoff_s(failures: int) -> float:
@@ -247,7 +246,7 @@ class Schedule:
         """Take the answer that nothing could be done yet; `attempts` remain without one."""
         failures = piece.failures + 1
         due = now + backoff_s(failures)
-        if kind in TROUBLES:
+        if kind in FOLDER_WIDE:  # while one lasts, a single file at a time tries whether it has ended
             self._suffering[piece.path] = None
             self._probes += 1
             self._probe_at = now + backoff_s(self._probes)

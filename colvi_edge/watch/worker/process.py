@@ -34,7 +34,6 @@ from colvi_edge.pipeline.standing import keeps, kept_result
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.ipc.messages import (
-    NOT_WRITABLE,
     Alive,
     Condemn,
     Finish,
@@ -42,12 +41,12 @@ from colvi_edge.watch.ipc.messages import (
     Line,
     Model,
     Refused,
-    Result,
     Started,
     Work,
     WorkerSettings,
     as_words,
 )
+from colvi_edge.watch.ipc.words import NOT_WRITABLE, Trouble, WorkOutcome
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from colvi_edge.watch.worker.watched_file import (
     GONE,
@@ -67,7 +66,11 @@ REPLACED = "the result before it is now .colvi.prev.json"
 NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
 
-_FOLDER_WIDE = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full", errno.EROFS: "read-only"}
+_FULL_OR_CLOSED: dict[int, Trouble] = {
+    errno.ENOSPC: "disk full",
+    errno.EDQUOT: "disk full",
+    errno.EROFS: "read-only",
+}
 
 
 class Worker:
@@ -190,7 +193,7 @@ class Worker:
             neither = isinstance(result, BlockedRecordError)
             self._say(number, "again" if neither else "error", None, str(result), result.kind, stands)
         elif isinstance(result, OutputError):
-            done: Result = "error" if code in PERMANENT else "again"
+            done: WorkOutcome = "error" if code in PERMANENT else "again"
             self._say(number, done, None, str(result), output_kind(result), stands)
         elif file.is_final(result):
             self._say(number, "error", None, str(result), result.kind, stands)
@@ -201,7 +204,7 @@ class Worker:
     def _say(
         self,
         number: int,
-        outcome: Result,
+        outcome: WorkOutcome,
         result: Sidecar | Index | None = None,
         words: str = "",
         kind: str = "",
@@ -237,7 +240,7 @@ def output_kind(error: OutputError) -> str:
     # A rename is also refused where somebody has the older result open.
     if isinstance(cause, PermissionError) and cause.filename2 is None:
         return NOT_WRITABLE
-    return _FOLDER_WIDE.get(error_number(error) or 0, error.kind)
+    return _FULL_OR_CLOSED.get(error_number(error) or 0, error.kind)
 
 
 def _any_model(_: Sidecar) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from colvi_edge.errors import (
     AcquisitionError,
@@ -19,6 +20,7 @@ from colvi_edge.outputs.sidecar import Image
 from colvi_edge.watch.folder.pinned import PinnedRoot
 from colvi_edge.watch.ipc.child import supervisor_lives
 from colvi_edge.watch.ipc.messages import Condemn, Mount, Publish, Signature, Work
+from colvi_edge.watch.ipc.words import Trouble
 
 PERMANENT = {
     errno.ENAMETOOLONG,
@@ -51,7 +53,7 @@ class CondemnedError(AcquisitionError):
 class ShareAwayError(AcquisitionError):
     """The root, or the folder of the results, is not where it was."""
 
-    kind = "share away"
+    kind: ClassVar[Trouble] = "share away"
 
 
 class WatchedFile:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import Condemn, Finished, Model, Mount, Ready, Result, Signature, Work
+from colvi_edge.watch.ipc.messages import Condemn, Finished, Model, Mount, Ready, Signature, Work
+from colvi_edge.watch.ipc.words import WorkOutcome
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import States
 from colvi_edge.watch.supervisor.dispatcher import QUARANTINE_AFTER, UNSEEN_DEATHS, Desk
@@ -54,7 +55,7 @@ class Office:
     def answer(
         self,
         work: "Work | Condemn",
-        outcome: Result,
+        outcome: WorkOutcome,
         words: str = "",
         kind: str = "",
         model: Model | None = None,
@@ -120,7 +121,7 @@ def test_an_attempt_is_written_before_the_work_is_given(office: Office) -> None:
 @pytest.mark.parametrize(
     ("outcome", "state"), [("ok", "done"), ("rejected", "done"), ("same", "done"), ("error", "failed")]
 )
-def test_a_final_answer_is_kept(office: Office, outcome: Result, state: str) -> None:
+def test_a_final_answer_is_kept(office: Office, outcome: WorkOutcome, state: str) -> None:
     """With its words, and without the file's name in them, which the log must not show."""
     office.ready("folder/M\u00fcller.tif")
     (work,) = office.take()
@@ -585,7 +586,7 @@ def test_an_answer_of_a_worker_that_was_given_up_is_nothing(office: Office) -> N
 
 def test_the_last_answer_outlives_the_daemon(office: Office) -> None:
     """By its time, not its name; what an earlier daemon measured is not known any more."""
-    answers: list[tuple[str, Result]] = [("b.tif", "ok"), ("a.tif", "error")]
+    answers: list[tuple[str, WorkOutcome]] = [("b.tif", "ok"), ("a.tif", "error")]
     for path, outcome in answers:
         office.ready(path)
         (work,) = office.take()

@@ -27,7 +27,6 @@ from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.system.atomic import write_atomically
 from colvi_edge.watch.folder.pinned import PinnedRoot
 from colvi_edge.watch.ipc.messages import (
-    NOT_WRITABLE,
     Condemn,
     Finish,
     Finished,
@@ -41,6 +40,7 @@ from colvi_edge.watch.ipc.messages import (
     Work,
     WorkerSettings,
 )
+from colvi_edge.watch.ipc.words import NOT_WRITABLE
 from colvi_edge.watch.worker.process import output_kind
 from colvi_edge.watch.worker.watched_file import ChangedFileError, Places, WatchedFile
 from tests.tools.bundles import rename, reseal
