@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from colvi_edge.choices import Replace
 from colvi_edge.watch.ipc.messages import NOT_WRITABLE, Ready, Signature
-from colvi_edge.watch.supervisor.queue import BARRED_TOLD, TROUBLES, Piece, Schedule, backoff_s, patience_s
+from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
+from colvi_edge.watch.supervisor.queue import BARRED_TOLD, TROUBLES, Piece, Schedule
 
 
 def ready(path: str, version: int = 0, closed_at: float = 0.0, early: bool = False) -> Ready:
