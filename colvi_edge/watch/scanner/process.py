@@ -17,8 +17,8 @@ from colvi_edge.watch.folder.share_lock import FolderTakenError
 from colvi_edge.watch.ipc.child import join_supervisor
 from colvi_edge.watch.ipc.messages import Alive, Degraded, Line, Rescan, Root, ScannerSettings
 from colvi_edge.watch.ledger.ledger import LedgerReader
-from colvi_edge.watch.scanner.claimed_folders import Place, make_results
-from colvi_edge.watch.scanner.session import Watching
+from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders, make_results
+from colvi_edge.watch.scanner.session import FolderSession
 
 _ALIVE_S = 1.0
 _PLACE_S = 2.0
@@ -35,9 +35,9 @@ class Scanner:
         self._known = dict(self._ledger.judged())
         self._mount = settings.mount
         self._results_mount = settings.results_mount
-        self._place: Place | None = None
+        self._place: ClaimedFolders | None = None
         self._entered = False
-        self._watching: Watching | None = None
+        self._watching: FolderSession | None = None
         self._root = Root("share away", "", None)
         self._degraded = ""
         self._alive_at = self._place_at = -math.inf
@@ -101,10 +101,10 @@ class Scanner:
         if settings.output_dir and not self._entered:  # later, a missing one is a share that is away
             with suppress(OSError):
                 make_results(Path(settings.output_dir), self._results_mount)
-        self._place = Place(settings.root, settings.output_dir, self._mount, self._results_mount)
+        self._place = ClaimedFolders(settings.root, settings.output_dir, self._mount, self._results_mount)
         self._mount, self._results_mount = self._place.mount, self._place.results_mount
         self._entered = True
-        self._watching = Watching(
+        self._watching = FolderSession(
             self._place, settings, self._known, self._ledger, self._line.send, self._ring
         )
 

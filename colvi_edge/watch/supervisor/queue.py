@@ -8,7 +8,6 @@ Times are seconds of one monotonic clock, which the caller reads.
 """
 
 import heapq
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -17,29 +16,14 @@ from itertools import islice
 from colvi_edge.choices import Replace
 from colvi_edge.watch.ipc.messages import Ready, Signature
 from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE, Trouble
+from colvi_edge.watch.supervisor.backoff import backoff_s
 
 OUTSTANDING = 2  # so that the next file is read while this one is judged
-LONGEST_BACKOFF_S = 60.0
 BARRED_TOLD = 20  # of the folders that are closed to the daemon; there may be thousands
-MOST_PATIENCE = 4
 INCOMPLETE_S = 3600.0  # how long an incomplete file may stay as it is before it gets its error record
 OUTAGES: tuple[Trouble, ...] = ("share away", "stuck")
 """What ends when the folder is seen to be back."""
 _ENDED_BY_WRITING: tuple[Trouble, ...] = ("disk full", "read-only")
-
-
-def backoff_s(failures: int) -> float:
-    """Return how long to wait after so many failures in a row: 1, 2, 4 ... 60 s, a fifth more or less."""
-    wait_s = min(2.0 ** min(failures - 1, 6), LONGEST_BACKOFF_S)
-    return wait_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
-
-
-def patience_s(limit_s: float, failures: int) -> float:
-    """Return how long a process may take that was too slow so many times: doubled each time, to the 16-fold.
-
-    On a slow machine a fixed limit would end each next one, too.
-    """
-    return limit_s * 2.0 ** min(failures, MOST_PATIENCE)
 
 
 class Turn(IntEnum):

@@ -54,7 +54,7 @@ from colvi_edge.watch.worker.watched_file import (
     PERMANENT,
     ChangedFileError,
     CondemnedError,
-    Places,
+    Folders,
     ShareAwayError,
     WatchedFile,
     error_number,
@@ -93,7 +93,7 @@ class Worker:
             self._model = bundle.sha256
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
-            places = Places(settings.root, settings.output_dir)
+            places = Folders(settings.root, settings.output_dir)
             overlay = OverlayChoice(settings.overlay)
             diagnoser = Diagnoser(
                 bundle, engine, settings.channels, limits, overlay, Replace.ALL, settings.pixel_size_um
@@ -128,7 +128,7 @@ class Worker:
             raise
         engine.close()
 
-    def _files(self, places: Places) -> Iterator[WatchedFile]:
+    def _files(self, places: Folders) -> Iterator[WatchedFile]:
         for work in self._given():
             file = self._begun[work.number] = WatchedFile(work, places)
             if isinstance(work, Condemn):

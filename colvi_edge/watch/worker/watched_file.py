@@ -17,7 +17,7 @@ from colvi_edge.errors import (
 )
 from colvi_edge.outputs.folder import explained
 from colvi_edge.outputs.sidecar import Image
-from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.ipc.child import supervisor_lives
 from colvi_edge.watch.ipc.messages import Condemn, Mount, Publish, Signature, Work
 from colvi_edge.watch.ipc.words import Trouble
@@ -33,7 +33,7 @@ PERMANENT = {
 }
 GONE = {errno.ENOENT, errno.ENOTDIR}
 _NO_FILE = {errno.ELOOP, errno.EINVAL}
-"""What `PinnedRoot.open_raw` says of links, pipes, devices and folders."""
+"""What `PinnedFolder.open_raw` says of links, pipes, devices and folders."""
 MAY_BE_HELD = {errno.EACCES, errno.EPERM}
 """What a share answers while another program holds the file: as for an unfinished file, patience ends."""
 
@@ -59,7 +59,7 @@ class ShareAwayError(AcquisitionError):
 class WatchedFile:
     """A raw file below the watched root, as the pipeline takes it."""
 
-    def __init__(self, work: Work | Condemn, places: "Places") -> None:
+    def __init__(self, work: Work | Condemn, places: "Folders") -> None:
         """Remember the work; nothing is opened yet."""
         self.work = work
         self._folder, _, self.name = work.path.rpartition("/")
@@ -148,7 +148,7 @@ class WatchedFile:
             os.close(raw)
 
 
-class Places:
+class Folders:
     """The root, and where the results go; each is opened anew for every use, and only on its mount."""
 
     def __init__(self, root: str, output_dir: str | None) -> None:
@@ -157,11 +157,11 @@ class Places:
         self.apart = output_dir is not None
         self._results = Path(output_dir or root)
 
-    def root(self, mount: Mount) -> AbstractContextManager[PinnedRoot]:
+    def root(self, mount: Mount) -> AbstractContextManager[PinnedFolder]:
         """Hold the root open, on the mount on which the file was found."""
         return pinned(self._root, mount)
 
-    def results(self, work: Work | Condemn | Publish) -> AbstractContextManager[PinnedRoot]:
+    def results(self, work: Work | Condemn | Publish) -> AbstractContextManager[PinnedFolder]:
         """Hold the top folder of the results open, on the mount on which the scanner has it."""
         if not self.apart:
             return pinned(self._results, work.mount)
@@ -171,10 +171,10 @@ class Places:
 
 
 @contextmanager
-def pinned(path: Path, mount: Mount) -> Iterator[PinnedRoot]:
+def pinned(path: Path, mount: Mount) -> Iterator[PinnedFolder]:
     """Hold a folder open; raise ShareAwayError if it is not there, or on another mount than it was."""
     try:
-        root = PinnedRoot(path)
+        root = PinnedFolder(path)
     except OSError as error:
         raise ShareAwayError(f"{path} is not there: {error.strerror}; mount it again") from error
     try:

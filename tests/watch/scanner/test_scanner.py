@@ -557,8 +557,8 @@ def test_each_error_at_claiming_the_folder_is_the_shares(
         ("pathlib", "Path.stat"),
         ("os", "scandir"),
         ("os", "listdir"),
-        ("colvi_edge.watch.folder.pinned", "PinnedRoot.open_raw"),
-        ("colvi_edge.watch.folder.pinned", "PinnedRoot.open_folder"),
+        ("colvi_edge.watch.folder.pinned", "PinnedFolder.open_raw"),
+        ("colvi_edge.watch.folder.pinned", "PinnedFolder.open_folder"),
     ],
 )
 @pytest.mark.parametrize(("number", "held_up_s"), [(errno.EHOSTDOWN, 0.0), (errno.EIO, 0.6)])
@@ -595,7 +595,9 @@ def test_a_file_that_cannot_be_looked_at_is_not_the_shares_fault(
     root: Path, fault: Path, start: Callable[..., Supervisor]
 ) -> None:
     """An error at once may be a bad sector; the folder stays, and the others of its files are found."""
-    scanner = start(before=spoilt(fault, "colvi_edge.watch.folder.pinned", "PinnedRoot.open_raw"), poll=True)
+    scanner = start(
+        before=spoilt(fault, "colvi_edge.watch.folder.pinned", "PinnedFolder.open_raw"), poll=True
+    )
     fault.write_text(f"{errno.EIO} 0")
     (root / "bad.tif").write_text("pixels")
     time.sleep(2)
@@ -648,7 +650,7 @@ def test_folders_that_may_not_be_listed_are_told(
     root: Path, fault: Path, start: Callable[..., Supervisor]
 ) -> None:
     """With each scan, as long as it is so; the folder itself is not away by that."""
-    scanner = start(before=spoilt(fault, "colvi_edge.watch.folder.pinned", "PinnedRoot.open_folder"))
+    scanner = start(before=spoilt(fault, "colvi_edge.watch.folder.pinned", "PinnedFolder.open_folder"))
     fault.write_text(f"{errno.EACCES} 0")
     assert scanner.rescan().barred == [""]
     fault.unlink()

@@ -18,8 +18,8 @@ import pytest
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.watch import state_folder
-from colvi_edge.watch.folder.pinned import PinnedRoot
-from colvi_edge.watch.folder.share_lock import FolderLock
+from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.share_lock import ShareLock
 from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Signature, Started
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.service.retry import retry
@@ -266,8 +266,8 @@ def test_a_daemon_whose_state_was_removed_runs_all_the_same(place: Place, tmp_pa
     shutil.rmtree(place.state.path)
     with pytest.raises(UsageError, match="was never watched"):
         StateFolder.find(place.root)
-    with PinnedRoot(place.root) as pinned:
-        lock = FolderLock(pinned)
+    with PinnedFolder(place.root) as pinned:
+        lock = ShareLock(pinned)
         with pytest.raises(
             OutputError, match=r"^a daemon watches .*scope, but what it keeps is not in .*state"
         ):

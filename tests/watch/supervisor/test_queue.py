@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from colvi_edge.choices import Replace
 from colvi_edge.watch.ipc.messages import Ready, Signature
 from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE
-from colvi_edge.watch.supervisor.queue import BARRED_TOLD, Piece, Schedule, backoff_s, patience_s
+from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
+from colvi_edge.watch.supervisor.queue import BARRED_TOLD, Piece, Schedule
 
 
 def ready(path: str, version: int = 0, closed_at: float = 0.0, early: bool = False) -> Ready:

@@ -16,7 +16,7 @@ import pytest
 
 from colvi_edge.bundle import open_bundle
 from colvi_edge.simulate import simulate_planes
-from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.ipc.messages import Finish, Finished, Line, Model, Signature, Work, WorkerSettings
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.workers import WORK_LIMIT_S, Workers
@@ -55,7 +55,7 @@ def give(root: Path) -> Iterator[Give]:
     ours.settimeout(60)
     line = Line(ours)
     line.send(WorkerSettings(str(root), None, "demo", "", "auto", "auto", None, {}, "png"))
-    pinned = PinnedRoot(root)
+    pinned = PinnedFolder(root)
     mount = pinned.mount()
     pinned.close()
     numbers = iter(range(1, 1000))

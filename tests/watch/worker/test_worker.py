@@ -25,7 +25,7 @@ from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.system.atomic import write_atomically
-from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.ipc.messages import (
     Condemn,
     Finish,
@@ -42,7 +42,7 @@ from colvi_edge.watch.ipc.messages import (
 )
 from colvi_edge.watch.ipc.words import NOT_WRITABLE
 from colvi_edge.watch.worker.process import output_kind
-from colvi_edge.watch.worker.watched_file import ChangedFileError, Places, WatchedFile
+from colvi_edge.watch.worker.watched_file import ChangedFileError, Folders, WatchedFile
 from tests.tools.bundles import rename, reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
@@ -113,7 +113,7 @@ def signature(path: Path) -> Signature:
 
 def mount(root: Path) -> Mount:
     """Return the mount of a folder."""
-    pinned = PinnedRoot(root)
+    pinned = PinnedFolder(root)
     found = pinned.mount()
     pinned.close()
     return found
@@ -389,13 +389,13 @@ def test_what_may_not_be_written_suffers_by_itself_or_with_its_folder(tmp_path: 
             os.chown(tmp_path / "x.json", 65533, -1)
     tmp_path.chmod(0o1777 if what == "older result" else 0o555)
 
-    def write(root: PinnedRoot) -> None:
+    def write(root: PinnedFolder) -> None:
         with explained("the folder of the results"):
             if what == "mirrored folder":
                 root.open_folder("day", create=True)
             write_atomically(root.fileno(), "x.json", b"{}")
 
-    with PinnedRoot(tmp_path) as root, as_nobody(), pytest.raises(OutputError) as refused:
+    with PinnedFolder(tmp_path) as root, as_nobody(), pytest.raises(OutputError) as refused:
         write(root)
 
     assert output_kind(refused.value) == ("output" if what == "older result" else NOT_WRITABLE)
@@ -496,7 +496,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], WatchedFile]
 
     def watched(root: Path, path: str) -> WatchedFile:
         work = Work(1, path, signature(root / path), mount(root), False, "own")
-        return WatchedFile(work, Places(str(root), None))
+        return WatchedFile(work, Folders(str(root), None))
 
     return watched
 

@@ -7,9 +7,9 @@ of the time at most, and whatever befalls it is told, no more.
 from collections.abc import Callable, Iterator
 
 from colvi_edge.watch.ipc.messages import Mount, Publish, Published
+from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.conditions import States
-from colvi_edge.watch.supervisor.queue import backoff_s, patience_s
 
 PAUSE_S = 3.0  # between two pages, at least
 REST = 10.0  # as many times as long as the page took

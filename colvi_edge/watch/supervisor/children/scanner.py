@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from colvi_edge.raw_files import unread_words
 from colvi_edge.watch.ipc.messages import Degraded, Mount, Rescan, Root, Scanned, Settles
+from colvi_edge.watch.supervisor.backoff import MOST_PATIENCE, backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.conditions import States
-from colvi_edge.watch.supervisor.queue import MOST_PATIENCE, backoff_s, patience_s
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 
 SILENT_AFTER_S = 20.0  # soft mounts answer with an error before that: CIFS after 10 s, NFS after 15

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 
 from colvi_edge.errors import BundleError, ColviEdgeError
 from colvi_edge.watch.ipc.messages import Finish, Refused, Started
+from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.conditions import States
-from colvi_edge.watch.supervisor.queue import backoff_s, patience_s
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 
 WORK_LIMIT_S = 30.0  # from the last answer, or from the begin of what is first in turn, to the next answer
