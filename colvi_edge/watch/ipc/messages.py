@@ -1,8 +1,8 @@
 """What supervisor, scanner, worker and publisher say to each other, and how it travels.
 
-Each message is one line of JSON on a socket pair, `{"say": "Ready", ...}`. Paths are relative to the watched
-root and decoded with `os.fsdecode`; JSON's escapes carry undecodable bytes. Times are CLOCK_MONOTONIC,
-which all processes of a machine share.
+Each message is one line of JSON on a socket pair, `{"say": "FileReady", ...}`. Paths are relative to the
+watched root and decoded with `os.fsdecode`; JSON's escapes carry undecodable bytes. Times are
+CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
 import json
@@ -131,7 +131,7 @@ class Rescan:
 
 
 @dataclass(frozen=True)
-class Ready:
+class FileReady:
     """A raw file is finished, as far as can be told from outside, and the ledger has not this state of it.
 
     Attributes:
@@ -181,7 +181,7 @@ class Settles:
 
 
 @dataclass(frozen=True)
-class Root:
+class RootState:
     """What became of the root; said at the start and whenever it changes.
 
     Attributes:
@@ -263,7 +263,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Condemn:
+class RecordFailure:
     """Write the error record of a file that must not be read again; the mounts are as in `Work`."""
 
     number: int
@@ -283,7 +283,7 @@ class Finish:
 
 
 @dataclass(frozen=True)
-class Started:
+class WorkerReady:
     """The bundle is open and its engine gave the trained network's votes.
 
     Attributes:
@@ -310,7 +310,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Refused:
+class StartRefused:
     """The worker cannot start, for a reason that the operator can put right."""
 
     exit_code: Annotated[int, range(1, 256)]
@@ -319,7 +319,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Finished:
+class WorkDone:
     """What became of a piece of work.
 
     Attributes:
@@ -402,18 +402,18 @@ class Alive:
 Message = (
     ScannerSettings
     | Rescan
-    | Ready
+    | FileReady
     | Scanned
     | Settles
-    | Root
+    | RootState
     | Degraded
     | WorkerSettings
     | Work
-    | Condemn
+    | RecordFailure
     | Finish
-    | Started
-    | Refused
-    | Finished
+    | WorkerReady
+    | StartRefused
+    | WorkDone
     | PublisherSettings
     | Publish
     | Published
@@ -453,7 +453,7 @@ def as_words(text: object) -> str:
     return printable_name(str(text))[:LONGEST_WORDS]
 
 
-class Line:
+class Channel:
     """One end of a socket pair that carries messages. Sending is safe from several threads."""
 
     def __init__(self, end: socket.socket) -> None:

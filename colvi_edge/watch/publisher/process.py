@@ -20,7 +20,7 @@ from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.system.atomic import write_atomically
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.ipc.messages import Line, Message, Publish, Published, PublisherSettings, as_words
+from colvi_edge.watch.ipc.messages import Channel, Message, Publish, Published, PublisherSettings, as_words
 from colvi_edge.watch.worker.watched_file import Folders
 
 _LEAST_URGENT = 19
@@ -30,7 +30,7 @@ _WHAT = "the report"  # and no name, as the words go into the log
 class Publisher:
     """Writes one page, again and again."""
 
-    def __init__(self, line: Line, settings: PublisherSettings) -> None:
+    def __init__(self, line: Channel, settings: PublisherSettings) -> None:
         """Take the line over; nothing is opened yet."""
         self._line = line
         self._page = Path(settings.page)

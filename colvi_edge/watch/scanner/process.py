@@ -15,7 +15,7 @@ from pathlib import Path
 from colvi_edge.watch.folder.away import AwayError
 from colvi_edge.watch.folder.share_lock import FolderTakenError
 from colvi_edge.watch.ipc.child import join_supervisor
-from colvi_edge.watch.ipc.messages import Alive, Degraded, Line, Rescan, Root, ScannerSettings
+from colvi_edge.watch.ipc.messages import Alive, Channel, Degraded, Rescan, RootState, ScannerSettings
 from colvi_edge.watch.ledger.ledger import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders, make_results
 from colvi_edge.watch.scanner.session import FolderSession
@@ -27,7 +27,7 @@ _PLACE_S = 2.0
 class Scanner:
     """Keeps to the folder, as long and as often as it is there."""
 
-    def __init__(self, line: Line, settings: ScannerSettings) -> None:
+    def __init__(self, line: Channel, settings: ScannerSettings) -> None:
         """Prepare; nothing of the folder is touched yet."""
         self._line = line
         self._settings = settings
@@ -38,7 +38,7 @@ class Scanner:
         self._place: ClaimedFolders | None = None
         self._entered = False
         self._watching: FolderSession | None = None
-        self._root = Root("share away", "", None)
+        self._root = RootState("share away", "", None)
         self._degraded = ""
         self._alive_at = self._place_at = -math.inf
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -54,7 +54,7 @@ class Scanner:
                 try:
                     act()
                 except AwayError as error:
-                    self._say_root(Root("share away", str(error), None))
+                    self._say_root(RootState("share away", str(error), None))
                     self._leave()  # only now: to let go of a lock asks the server, too
             self._say_degraded()
             wake_at = min(self._alive_at, self._place_at)
@@ -85,9 +85,9 @@ class Scanner:
             if not self._place:
                 self._enter()
             apart = self._results_mount if self._settings.output_dir else None
-            self._say_root(Root("here", "", self._mount, apart))
+            self._say_root(RootState("here", "", self._mount, apart))
         except FolderTakenError as error:
-            self._say_root(Root("taken", str(error), None))
+            self._say_root(RootState("taken", str(error), None))
         finally:
             self._place_at = time.monotonic() + _PLACE_S
 
@@ -124,7 +124,7 @@ class Scanner:
             self._line.send(Alive())
             self._alive_at = now + _ALIVE_S
 
-    def _say_root(self, root: Root) -> None:
+    def _say_root(self, root: RootState) -> None:
         if root != self._root:
             self._root = root
             self._line.send(root)

@@ -35,14 +35,14 @@ from colvi_edge.pipeline.writing import write_error
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.ipc.messages import (
     Alive,
-    Condemn,
+    Channel,
     Finish,
-    Finished,
-    Line,
     Model,
-    Refused,
-    Started,
+    RecordFailure,
+    StartRefused,
     Work,
+    WorkDone,
+    WorkerReady,
     WorkerSettings,
     as_words,
 )
@@ -76,7 +76,7 @@ _FULL_OR_CLOSED: dict[int, Trouble] = {
 class Worker:
     """Takes work from the line, and answers each piece of it once."""
 
-    def __init__(self, line: Line, settings: WorkerSettings) -> None:
+    def __init__(self, line: Channel, settings: WorkerSettings) -> None:
         """Take the line over; nothing is opened yet."""
         self._line = line
         self._settings = settings
@@ -101,11 +101,11 @@ class Worker:
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
         except ColviEdgeError as error:
-            self._line.send(Refused(error.exit_code, error.kind, as_words(error)))
+            self._line.send(StartRefused(error.exit_code, error.kind, as_words(error)))
             return
         info = engine.info
         self._line.send(
-            Started(
+            WorkerReady(
                 bundle=str(bundle.path),
                 model=bundle.name,
                 model_sha256=bundle.sha256,
@@ -131,14 +131,14 @@ class Worker:
     def _files(self, places: Folders) -> Iterator[WatchedFile]:
         for work in self._given():
             file = self._begun[work.number] = WatchedFile(work, places)
-            if isinstance(work, Condemn):
+            if isinstance(work, RecordFailure):
                 self._condemn(file, work)
             elif result := self._kept_result(file, Replace(work.anew)):
                 self._say(work.number, "same", result)
             else:
                 yield file
 
-    def _given(self) -> Iterator[Work | Condemn]:
+    def _given(self) -> Iterator[Work | RecordFailure]:
         while True:
             if not select.select([self._line], [], [], ALIVE_EVERY_S)[0]:
                 self._line.send(Alive())
@@ -149,7 +149,7 @@ class Worker:
             for message in messages:
                 if isinstance(message, Finish):
                     return
-                if isinstance(message, Work | Condemn):
+                if isinstance(message, Work | RecordFailure):
                     yield message
 
     def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
@@ -159,7 +159,7 @@ class Worker:
         is_kept = keeps(anew, self._model) if anew is Replace.STALE else _any_model
         return kept_result(file, is_kept, failed_too=True)
 
-    def _condemn(self, file: WatchedFile, work: Condemn) -> None:
+    def _condemn(self, file: WatchedFile, work: RecordFailure) -> None:
         try:
             write_error(CondemnedError(work.message), file)
         except ColviEdgeError as trouble:
@@ -220,7 +220,7 @@ class Worker:
             revision = result.revision
         model, files = self._stands_at(file, result or stands)
         self._line.send(
-            Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
+            WorkDone(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
         )
 
     def _stands_at(self, file: WatchedFile, result: Sidecar | Index | None) -> Whose:

@@ -19,7 +19,7 @@ from colvi_edge.outputs.folder import explained
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.ipc.child import supervisor_lives
-from colvi_edge.watch.ipc.messages import Condemn, Mount, Publish, Signature, Work
+from colvi_edge.watch.ipc.messages import Mount, Publish, RecordFailure, Signature, Work
 from colvi_edge.watch.ipc.words import Trouble
 
 PERMANENT = {
@@ -59,7 +59,7 @@ class ShareAwayError(AcquisitionError):
 class WatchedFile:
     """A raw file below the watched root, as the pipeline takes it."""
 
-    def __init__(self, work: Work | Condemn, places: "Folders") -> None:
+    def __init__(self, work: Work | RecordFailure, places: "Folders") -> None:
         """Remember the work; nothing is opened yet."""
         self.work = work
         self._folder, _, self.name = work.path.rpartition("/")
@@ -69,7 +69,7 @@ class WatchedFile:
 
     def open(self) -> int:
         """Return a descriptor of the raw file in the state that was announced."""
-        if isinstance(self.work, Condemn):
+        if isinstance(self.work, RecordFailure):
             raise CondemnedError(self.work.message)
         with self._places.root(self.work.mount) as root:
             try:
@@ -161,7 +161,7 @@ class Folders:
         """Hold the root open, on the mount on which the file was found."""
         return pinned(self._root, mount)
 
-    def results(self, work: Work | Condemn | Publish) -> AbstractContextManager[PinnedFolder]:
+    def results(self, work: Work | RecordFailure | Publish) -> AbstractContextManager[PinnedFolder]:
         """Hold the top folder of the results open, on the mount on which the scanner has it."""
         if not self.apart:
             return pinned(self._results, work.mount)

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import Ready, Signature
+from colvi_edge.watch.ipc.messages import FileReady, Signature
 from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE
 from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.queue import BARRED_TOLD, Piece, Schedule
 
 
-def ready(path: str, version: int = 0, closed_at: float = 0.0, early: bool = False) -> Ready:
+def ready(path: str, version: int = 0, closed_at: float = 0.0, early: bool = False) -> FileReady:
     """Return a file that a scanner found; early ones have a quiet time of 2 s."""
-    return Ready(path, Signature(1, 1, version, version), closed_at, early, 2.0)
+    return FileReady(path, Signature(1, 1, version, version), closed_at, early, 2.0)
 
 
 def take(schedule: Schedule, now: float) -> list[str]:
