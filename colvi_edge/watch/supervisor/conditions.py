@@ -4,32 +4,11 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Literal, get_args
 
+from colvi_edge.watch.ipc.words import Trouble
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown_to_systemd, told
 
-ConditionType = Literal[
-    "share away",
-    "taken",
-    "stuck",
-    "disk full",
-    "read-only",
-    "folder not readable",
-    "folder not writable",
-    "blocked output",
-    "ledger",
-    "reload failed",
-    "degraded",
-]
-CONDITION_TYPES: tuple[ConditionType, ...] = get_args(ConditionType)
-"""share away: the folder, or its mount, is gone. taken: another machine's daemon has the folder. stuck: what
-was asked of the share does not come back. disk full, read-only: results cannot be written. folder not
-readable, folder not writable: one folder is closed to the daemon, the others go on. blocked output: folders
-have the names of a file's result and error record. ledger: the state folder cannot be written. reload failed:
-the bundle that SIGHUP asked for was refused; the old one goes on. degraded: it works, less well than it
-should."""
-
-_REMEDIES: dict[ConditionType, str] = {
+_REMEDIES: dict[Trouble, str] = {
     "folder not readable": "let that user list and enter it",
     "folder not writable": "let that user write to it",
 }
@@ -49,7 +28,7 @@ class Condition:
             them. It is not logged.
     """
 
-    name: ConditionType
+    name: Trouble
     why: str
     since: str
     folder: str = ""
@@ -67,7 +46,7 @@ class Conditions:
         """Yield what is wrong."""
         return iter(self._raised.values())
 
-    def raise_(self, source: str, name: ConditionType, why: str, *, of_files: bool = False) -> None:
+    def raise_(self, source: str, name: Trouble, why: str, *, of_files: bool = False) -> None:
         """Raise a condition; a source has one at a time, and raises it again as often as it likes.
 
         Args:
@@ -87,7 +66,7 @@ class Conditions:
             words = told(why) if of_files else why
             log.warning("%s: %s", name, words, extra={"COLVI_EVENT": "state", "COLVI_STATE": name})
 
-    def raise_barred(self, name: ConditionType, folders: Iterable[str]) -> None:
+    def raise_barred(self, name: Trouble, folders: Iterable[str]) -> None:
         """Raise a condition for each folder that is closed to the daemon, and clear those of all others.
 
         Args:

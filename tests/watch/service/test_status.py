@@ -18,9 +18,9 @@ import pytest
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.watch import state_folder
-from colvi_edge.watch.folder.pinned import PinnedRoot
-from colvi_edge.watch.folder.share_lock import FolderLock
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Signature, Started
+from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.share_lock import ShareLock
+from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Signature, WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.service.retry import retry
 from colvi_edge.watch.service.service import Service
@@ -50,7 +50,7 @@ STATUS = Status(
     settling=1,
     waiting=[Waiting("cut.tif", "incomplete", "cut off")],
     last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9, heard=True),
-    model=Started("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
+    model=WorkerReady("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
 )
 
 
@@ -266,8 +266,8 @@ def test_a_daemon_whose_state_was_removed_runs_all_the_same(place: Place, tmp_pa
     shutil.rmtree(place.state.path)
     with pytest.raises(UsageError, match="was never watched"):
         StateFolder.find(place.root)
-    with PinnedRoot(place.root) as pinned:
-        lock = FolderLock(pinned)
+    with PinnedFolder(place.root) as pinned:
+        lock = ShareLock(pinned)
         with pytest.raises(
             OutputError, match=r"^a daemon watches .*scope, but what it keeps is not in .*state"
         ):
