@@ -23,7 +23,7 @@ _GONE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE}  # to open it a
 _THROUGH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # needs no right to list the folder
 
 
-class PinnedRoot:
+class PinnedFolder:
     """A folder held open, by which everything below it is opened.
 
     All paths are relative to it, as `os.fsdecode` gives them; "" is the root itself. Descriptors that are
@@ -39,7 +39,7 @@ class PinnedRoot:
         self.path = path
         self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def __enter__(self) -> "PinnedRoot":
+    def __enter__(self) -> "PinnedFolder":
         return self
 
     def __exit__(

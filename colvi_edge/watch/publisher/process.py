@@ -20,8 +20,8 @@ from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.system.atomic import write_atomically
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.ipc.messages import Line, Message, Publish, Published, PublisherSettings, as_words
-from colvi_edge.watch.worker.watched_file import Places
+from colvi_edge.watch.ipc.messages import Channel, Message, Publish, Published, PublisherSettings, as_words
+from colvi_edge.watch.worker.watched_file import Folders
 
 _LEAST_URGENT = 19
 _WHAT = "the report"  # and no name, as the words go into the log
@@ -30,14 +30,14 @@ _WHAT = "the report"  # and no name, as the words go into the log
 class Publisher:
     """Writes one page, again and again."""
 
-    def __init__(self, line: Line, settings: PublisherSettings) -> None:
+    def __init__(self, line: Channel, settings: PublisherSettings) -> None:
         """Take the line over; nothing is opened yet."""
         self._line = line
         self._page = Path(settings.page)
         self._root = Path(settings.root)
         self._results = Path(settings.output_dir or settings.root)
         self._report = Report(self._results, self._page, sample=settings.sample, refresh_s=settings.refresh_s)
-        self._places: Places | None = None
+        self._places: Folders | None = None
         self._settings = settings
 
     def run(self, messages: Iterable[Message]) -> None:
@@ -52,7 +52,7 @@ class Publisher:
         """Write the page; return why that was not possible, or ""."""
         try:
             if self._places is None:
-                self._places = Places(self._settings.root, self._settings.output_dir)
+                self._places = Folders(self._settings.root, self._settings.output_dir)
             with self._places.results(wanted) as results:
                 page, _ = self._report.render(results.fileno())
             with self._parent(self._places, wanted) as parent:
@@ -65,7 +65,7 @@ class Publisher:
         return ""
 
     @contextmanager
-    def _parent(self, places: Places, wanted: Publish) -> Iterator[int]:
+    def _parent(self, places: Folders, wanted: Publish) -> Iterator[int]:
         """Hold the folder of the page open, made if need be."""
         results, root = partial(places.results, wanted), partial(places.root, wanted.mount)
         for folder, pinned in ((self._results, results), (self._root, root)):

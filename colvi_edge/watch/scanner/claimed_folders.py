@@ -9,15 +9,15 @@ from pathlib import Path
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.folder.away import AwayError, away, claiming, is_of_share
 from colvi_edge.watch.folder.mounts import is_away
-from colvi_edge.watch.folder.pinned import PinnedRoot
-from colvi_edge.watch.folder.share_lock import FolderLock, FolderTakenError
+from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.share_lock import FolderTakenError, ShareLock
 from colvi_edge.watch.ipc.messages import Mount
 
 # Made by the file system or by Windows, and closed to all but the administrator.
 _SYSTEM_FOLDERS = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}
 
 
-class Place:
+class ClaimedFolders:
     """Both folders, pinned. Without an output folder they are one.
 
     Attributes:
@@ -45,7 +45,7 @@ class Place:
             FolderTakenError: another daemon holds the lock.
         """
         self._opened = ExitStack()
-        self._lock: FolderLock | None = None
+        self._lock: ShareLock | None = None
         self.unlocked = ""
         try:
             pinned = self._pin(root, mount)
@@ -91,9 +91,9 @@ class Place:
             self._lock.close()
         self._opened.close()
 
-    def _pin(self, path: str, remembered: Mount | None) -> tuple[PinnedRoot, Mount, os.stat_result]:
+    def _pin(self, path: str, remembered: Mount | None) -> tuple[PinnedFolder, Mount, os.stat_result]:
         with claiming(path):
-            folder = self._opened.enter_context(PinnedRoot(Path(path)))
+            folder = self._opened.enter_context(PinnedFolder(Path(path)))
             mount, status = folder.mount(), os.fstat(folder.fileno())
             if not folder.is_current():  # a share may open a folder that it calls stale when asked for it
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
@@ -110,7 +110,7 @@ class Place:
         if self._lock is None:
             began = time.monotonic()
             try:
-                self._lock = FolderLock(self.results)
+                self._lock = ShareLock(self.results)
                 self.unlocked = ""
             except OSError as error:
                 if is_of_share(error):
@@ -135,13 +135,13 @@ def make_results(folder: Path, remembered: Mount | None) -> None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if there == folder:
         return
-    with PinnedRoot(there) as above:
+    with PinnedFolder(there) as above:
         if remembered and is_away(above.mount(), remembered):
             return
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _within(root: PinnedRoot, folder: PinnedRoot) -> str | None:
+def _within(root: PinnedFolder, folder: PinnedFolder) -> str | None:
     """Return a folder's path relative to a root that it lies in; None if it does not."""
     top, below = root.real_path(), folder.real_path()
     return os.path.relpath(below, top) if below.startswith(f"{top.rstrip('/')}/") else None

@@ -26,7 +26,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from colvi_edge.raw_files import is_raw_name
-from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedFolder
 
 # No Opened or Modified: with them one overflow of the kernel's queue made watchdog 7.1 rebuild its watches
 # for ever on 6,000 folders, without them on 18,000.
@@ -39,7 +39,7 @@ _REST_S = 60.0
 _LONGEST_REST_S = 3600.0
 
 
-class Hint(NamedTuple):
+class FileEvent(NamedTuple):
     """An event of a raw file.
 
     Attributes:
@@ -53,7 +53,7 @@ class Hint(NamedTuple):
     at: float
 
 
-class Observation(FileSystemEventHandler):
+class EventStream(FileSystemEventHandler):
     """One life of a watchdog observer; it starts and stops in threads, as a large tree takes seconds.
 
     Attributes:
@@ -65,7 +65,7 @@ class Observation(FileSystemEventHandler):
         failure: why it could not start; "" if it did.
     """
 
-    def __init__(self, root: PinnedRoot, marker: str | None, wake: Callable[[], None]) -> None:
+    def __init__(self, root: PinnedFolder, marker: str | None, wake: Callable[[], None]) -> None:
         """Begin to start.
 
         Args:
@@ -73,7 +73,7 @@ class Observation(FileSystemEventHandler):
             marker: suffix of the file that says that a raw file is finished; None if there are none.
             wake: called from another thread whenever there is something new.
         """
-        self.hints: deque[Hint] = deque()
+        self.hints: deque[FileEvent] = deque()
         self.count = 0
         self.overflows: deque[float] = deque()
         self.started = False
@@ -100,11 +100,11 @@ class Observation(FileSystemEventHandler):
         path = path[len(self._folder.rstrip("/")) + 1 :]
         name = path.rpartition("/")[2]
         if is_raw_name(name):
-            self._hint(Hint(path, not isinstance(event, FileCreatedEvent), at))
+            self._hint(FileEvent(path, not isinstance(event, FileCreatedEvent), at))
         elif self._marker and is_raw_name(name.removesuffix(self._marker)):
-            self._hint(Hint(path.removesuffix(self._marker), True, at))
+            self._hint(FileEvent(path.removesuffix(self._marker), True, at))
 
-    def _hint(self, hint: Hint) -> None:
+    def _hint(self, hint: FileEvent) -> None:
         self.hints.append(hint)
         self._wake()
 
@@ -133,7 +133,7 @@ class Observation(FileSystemEventHandler):
                 self._observer.stop()
 
 
-class Trust:
+class EventHealth:
     """Whether to listen to events, and what is wrong with them. Pure logic; times as in `Settling`.
 
     Attributes:

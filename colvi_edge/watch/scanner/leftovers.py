@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 
-from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.ipc.messages import Signature
 
 # A worker is given 30 s for a file. The clock of a share says nothing about ours, and a process number in
@@ -11,7 +11,7 @@ from colvi_edge.watch.ipc.messages import Signature
 STALE_S = 30.0
 
 
-class Sweep:
+class Leftovers:
     """The temporary files of the last scan, and since when each of them was seen as it is."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Sweep:
     def __len__(self) -> int:
         return len(self._before)
 
-    def saw(self, results: PinnedRoot, path: str, signature: Signature, now: float) -> None:
+    def saw(self, results: PinnedFolder, path: str, signature: Signature, now: float) -> None:
         """Take that a scan saw a temporary file; remove it if it has long been as it is.
 
         Args:
@@ -44,7 +44,7 @@ class Sweep:
         self._before, self._seen = self._seen, {}
 
 
-def _unlink(results: PinnedRoot, path: str) -> None:
+def _unlink(results: PinnedFolder, path: str) -> None:
     folder, _, name = path.rpartition("/")
     parent = results.open_folder(folder)
     try:

@@ -15,10 +15,10 @@ from pathlib import Path
 from colvi_edge.watch.folder.away import AwayError
 from colvi_edge.watch.folder.share_lock import FolderTakenError
 from colvi_edge.watch.ipc.child import join_supervisor
-from colvi_edge.watch.ipc.messages import Alive, Degraded, Line, Rescan, Root, ScannerSettings
+from colvi_edge.watch.ipc.messages import Alive, Channel, Degraded, Rescan, RootState, ScannerSettings
 from colvi_edge.watch.ledger.ledger import LedgerReader
-from colvi_edge.watch.scanner.claimed_folders import Place, make_results
-from colvi_edge.watch.scanner.session import Watching
+from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders, make_results
+from colvi_edge.watch.scanner.session import FolderSession
 
 _ALIVE_S = 1.0
 _PLACE_S = 2.0
@@ -27,7 +27,7 @@ _PLACE_S = 2.0
 class Scanner:
     """Keeps to the folder, as long and as often as it is there."""
 
-    def __init__(self, line: Line, settings: ScannerSettings) -> None:
+    def __init__(self, line: Channel, settings: ScannerSettings) -> None:
         """Prepare; nothing of the folder is touched yet."""
         self._line = line
         self._settings = settings
@@ -35,10 +35,10 @@ class Scanner:
         self._known = dict(self._ledger.judged())
         self._mount = settings.mount
         self._results_mount = settings.results_mount
-        self._place: Place | None = None
+        self._place: ClaimedFolders | None = None
         self._entered = False
-        self._watching: Watching | None = None
-        self._root = Root("share away", "", None)
+        self._watching: FolderSession | None = None
+        self._root = RootState("share away", "", None)
         self._degraded = ""
         self._alive_at = self._place_at = -math.inf
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -54,7 +54,7 @@ class Scanner:
                 try:
                     act()
                 except AwayError as error:
-                    self._say_root(Root("share away", str(error), None))
+                    self._say_root(RootState("share away", str(error), None))
                     self._leave()  # only now: to let go of a lock asks the server, too
             self._say_degraded()
             wake_at = min(self._alive_at, self._place_at)
@@ -85,9 +85,9 @@ class Scanner:
             if not self._place:
                 self._enter()
             apart = self._results_mount if self._settings.output_dir else None
-            self._say_root(Root("here", "", self._mount, apart))
+            self._say_root(RootState("here", "", self._mount, apart))
         except FolderTakenError as error:
-            self._say_root(Root("taken", str(error), None))
+            self._say_root(RootState("taken", str(error), None))
         finally:
             self._place_at = time.monotonic() + _PLACE_S
 
@@ -101,10 +101,10 @@ class Scanner:
         if settings.output_dir and not self._entered:  # later, a missing one is a share that is away
             with suppress(OSError):
                 make_results(Path(settings.output_dir), self._results_mount)
-        self._place = Place(settings.root, settings.output_dir, self._mount, self._results_mount)
+        self._place = ClaimedFolders(settings.root, settings.output_dir, self._mount, self._results_mount)
         self._mount, self._results_mount = self._place.mount, self._place.results_mount
         self._entered = True
-        self._watching = Watching(
+        self._watching = FolderSession(
             self._place, settings, self._known, self._ledger, self._line.send, self._ring
         )
 
@@ -124,7 +124,7 @@ class Scanner:
             self._line.send(Alive())
             self._alive_at = now + _ALIVE_S
 
-    def _say_root(self, root: Root) -> None:
+    def _say_root(self, root: RootState) -> None:
         if root != self._root:
             self._root = root
             self._line.send(root)

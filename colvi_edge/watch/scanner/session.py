@@ -11,12 +11,12 @@ from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.ipc.messages import Message, Scanned, ScannerSettings, Settles, Signature
 from colvi_edge.watch.ledger.ledger import Entry, LedgerReader
-from colvi_edge.watch.scanner.claimed_folders import Place
-from colvi_edge.watch.scanner.events import Observation, Trust
-from colvi_edge.watch.scanner.leftovers import STALE_S, Sweep
+from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
+from colvi_edge.watch.scanner.events import EventHealth, EventStream
+from colvi_edge.watch.scanner.leftovers import STALE_S, Leftovers
 from colvi_edge.watch.scanner.result_files import ResultFiles, lacks_files, result_names
 from colvi_edge.watch.scanner.settling import Settling
-from colvi_edge.watch.scanner.walk import Found, Leftover, Scan
+from colvi_edge.watch.scanner.walk import Found, Leftover, TreeWalk
 from colvi_edge.watch.supervisor.queue import BARRED_TOLD
 
 LOCAL_INTERVAL_S = 15.0  # so that what events miss is found and told within 30 s
@@ -30,12 +30,12 @@ _GONE = {errno.ENOENT, errno.ENOTDIR}
 _NOT_OPENED = {errno.ELOOP, errno.EINVAL, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ENODEV}
 
 
-class Watching:
+class FolderSession:
     """One stay at a place; `step` is to be called whenever something happened or `wake_at` has come."""
 
     def __init__(
         self,
-        place: Place,
+        place: ClaimedFolders,
         settings: ScannerSettings,
         known: dict[str, Signature],
         ledger: LedgerReader,
@@ -60,9 +60,9 @@ class Watching:
         self._wake = wake
         self._polls = settings.poll or not promises(place.mount.kind).hears_others
         self._settling = Settling(share=self._polls)
-        self._sweep = Sweep()
-        self._trust = Trust()
-        self._observation: Observation | None = None
+        self._sweep = Leftovers()
+        self._trust = EventHealth()
+        self._observation: EventStream | None = None
         self._heard = False  # the observation has begun, and the scan after that was asked for
         self._count = 0  # of events, at the last scan that was asked for because of them
         self._walk: Iterator[None] | None = None
@@ -130,7 +130,7 @@ class Watching:
             self.close()
             return
         if self._observation is None:
-            self._observation = Observation(self._place.root, self._settings.marker, self._wake)
+            self._observation = EventStream(self._place.root, self._settings.marker, self._wake)
             self._heard, self._count = False, 0
         heard = self._observation
         if heard.started and heard.failure:
@@ -246,7 +246,7 @@ class Watching:
 
     def _walked(self) -> Iterator[None]:
         began = time.monotonic()
-        scan = Scan(self._place, self._known, self._settings.marker, self._settings.ome_tiff)
+        scan = TreeWalk(self._place, self._known, self._settings.marker, self._settings.ome_tiff)
         for item in scan:
             if isinstance(item, Found):
                 self._found(item, anew=False)

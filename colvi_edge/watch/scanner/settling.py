@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import dataclass
 
-from colvi_edge.watch.ipc.messages import Ready, Signature
+from colvi_edge.watch.ipc.messages import FileReady, Signature
 
 EARLY_S = 0.020  # between the looks of the fast path
 AFTER_CLOSE_S = 2.0
@@ -123,7 +123,7 @@ class Settling:
         """Return when the next look is due; infinity if nothing is settling."""
         return self._agenda[0][0] if self._agenda else math.inf
 
-    def looked(self, candidate: Candidate, signature: Signature | None, now: float) -> Ready | None:
+    def looked(self, candidate: Candidate, signature: Signature | None, now: float) -> FileReady | None:
         """Take what a look showed, and return what is ready by it.
 
         Args:
@@ -166,8 +166,8 @@ class Settling:
         steps = min(max(candidate.looks, 1), self._looks - 1)
         return max(candidate.since + steps * step_s, now + EARLY_S)
 
-    def _ready(self, candidate: Candidate, signature: Signature) -> Ready:
+    def _ready(self, candidate: Candidate, signature: Signature) -> FileReady:
         self.drop(candidate)
         if candidate.early:
             self._keep_from_early(candidate.path, candidate.since + candidate.quiet_s)
-        return Ready(candidate.path, signature, candidate.since, candidate.early, candidate.quiet_s)
+        return FileReady(candidate.path, signature, candidate.since, candidate.early, candidate.quiet_s)

@@ -17,7 +17,7 @@ from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.raw_files import is_raw_name, unread_suffix
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.ipc.messages import Signature
-from colvi_edge.watch.scanner.claimed_folders import Place
+from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.result_files import ResultFiles
 
 MAX_DEPTH = 64
@@ -54,7 +54,7 @@ class Leftover:
     signature: Signature
 
 
-class Scan:
+class TreeWalk:
     """A walk; iterate to its end, once.
 
     It yields None to let its owner breathe, `Leftover`s, and `Found` for each raw file whose signature is
@@ -70,7 +70,11 @@ class Scan:
     """
 
     def __init__(
-        self, place: Place, known: Mapping[str, Signature], marker: str | None, ome_tiff: bool = False
+        self,
+        place: ClaimedFolders,
+        known: Mapping[str, Signature],
+        marker: str | None,
+        ome_tiff: bool = False,
     ) -> None:
         """Prepare a walk.
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from colvi_edge.errors import (
     AcquisitionError,
@@ -16,9 +17,10 @@ from colvi_edge.errors import (
 )
 from colvi_edge.outputs.folder import explained
 from colvi_edge.outputs.sidecar import Image
-from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.ipc.child import supervisor_lives
-from colvi_edge.watch.ipc.messages import Condemn, Mount, Publish, Signature, Work
+from colvi_edge.watch.ipc.messages import Mount, Publish, RecordFailure, Signature, Work
+from colvi_edge.watch.ipc.words import Trouble
 
 PERMANENT = {
     errno.ENAMETOOLONG,
@@ -31,7 +33,7 @@ PERMANENT = {
 }
 GONE = {errno.ENOENT, errno.ENOTDIR}
 _NO_FILE = {errno.ELOOP, errno.EINVAL}
-"""What `PinnedRoot.open_raw` says of links, pipes, devices and folders."""
+"""What `PinnedFolder.open_raw` says of links, pipes, devices and folders."""
 MAY_BE_HELD = {errno.EACCES, errno.EPERM}
 """What a share answers while another program holds the file: as for an unfinished file, patience ends."""
 
@@ -51,13 +53,13 @@ class CondemnedError(AcquisitionError):
 class ShareAwayError(AcquisitionError):
     """The root, or the folder of the results, is not where it was."""
 
-    kind = "share away"
+    kind: ClassVar[Trouble] = "share away"
 
 
 class WatchedFile:
     """A raw file below the watched root, as the pipeline takes it."""
 
-    def __init__(self, work: Work | Condemn, places: "Places") -> None:
+    def __init__(self, work: Work | RecordFailure, places: "Folders") -> None:
         """Remember the work; nothing is opened yet."""
         self.work = work
         self._folder, _, self.name = work.path.rpartition("/")
@@ -67,7 +69,7 @@ class WatchedFile:
 
     def open(self) -> int:
         """Return a descriptor of the raw file in the state that was announced."""
-        if isinstance(self.work, Condemn):
+        if isinstance(self.work, RecordFailure):
             raise CondemnedError(self.work.message)
         with self._places.root(self.work.mount) as root:
             try:
@@ -146,7 +148,7 @@ class WatchedFile:
             os.close(raw)
 
 
-class Places:
+class Folders:
     """The root, and where the results go; each is opened anew for every use, and only on its mount."""
 
     def __init__(self, root: str, output_dir: str | None) -> None:
@@ -155,11 +157,11 @@ class Places:
         self.apart = output_dir is not None
         self._results = Path(output_dir or root)
 
-    def root(self, mount: Mount) -> AbstractContextManager[PinnedRoot]:
+    def root(self, mount: Mount) -> AbstractContextManager[PinnedFolder]:
         """Hold the root open, on the mount on which the file was found."""
         return pinned(self._root, mount)
 
-    def results(self, work: Work | Condemn | Publish) -> AbstractContextManager[PinnedRoot]:
+    def results(self, work: Work | RecordFailure | Publish) -> AbstractContextManager[PinnedFolder]:
         """Hold the top folder of the results open, on the mount on which the scanner has it."""
         if not self.apart:
             return pinned(self._results, work.mount)
@@ -169,10 +171,10 @@ class Places:
 
 
 @contextmanager
-def pinned(path: Path, mount: Mount) -> Iterator[PinnedRoot]:
+def pinned(path: Path, mount: Mount) -> Iterator[PinnedFolder]:
     """Hold a folder open; raise ShareAwayError if it is not there, or on another mount than it was."""
     try:
-        root = PinnedRoot(path)
+        root = PinnedFolder(path)
     except OSError as error:
         raise ShareAwayError(f"{path} is not there: {error.strerror}; mount it again") from error
     try:

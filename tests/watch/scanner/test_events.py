@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.watch.folder.pinned import PinnedRoot
-from colvi_edge.watch.scanner.events import Hint, Observation, Trust
+from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.scanner.events import EventHealth, EventStream, FileEvent
 
 # What kills watchdog's thread in a test is a line in the log in earnest.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
@@ -27,10 +27,10 @@ can_unshare = pytest.mark.skipif(
 class Listener:
     """An observation of a folder that collects what it hears."""
 
-    def __init__(self, root: PinnedRoot, marker: str | None = None) -> None:
+    def __init__(self, root: PinnedFolder, marker: str | None = None) -> None:
         self.rung = threading.Event()
-        self.observation = Observation(root, marker, self.rung.set)
-        self.heard: list[Hint] = []
+        self.observation = EventStream(root, marker, self.rung.set)
+        self.heard: list[FileEvent] = []
         self.until(lambda: self.observation.started)
 
     def until(self, reached: Callable[[], bool]) -> None:
@@ -48,15 +48,15 @@ class Listener:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Iterator[PinnedRoot]:
+def root(tmp_path: Path) -> Iterator[PinnedFolder]:
     """Return a folder to listen to."""
     (tmp_path / "root").mkdir()
-    with PinnedRoot(tmp_path / "root") as pinned:
+    with PinnedFolder(tmp_path / "root") as pinned:
         yield pinned
 
 
 @pytest.fixture
-def listen(root: PinnedRoot) -> Iterator[Callable[..., Listener]]:
+def listen(root: PinnedFolder) -> Iterator[Callable[..., Listener]]:
     """Return a function that starts to listen to the folder."""
     listeners = []
     before = threading.active_count()
@@ -74,7 +74,7 @@ def listen(root: PinnedRoot) -> Iterator[Callable[..., Listener]]:
     assert threading.active_count() <= before, threading.enumerate()
 
 
-def test_a_written_file_is_heard_of(root: PinnedRoot, listen: Callable[..., Listener]) -> None:
+def test_a_written_file_is_heard_of(root: PinnedFolder, listen: Callable[..., Listener]) -> None:
     """At its close, at once; other names are not."""
     heard = listen()
     (root.path / "notes.txt").write_text("x")
@@ -88,7 +88,7 @@ def test_a_written_file_is_heard_of(root: PinnedRoot, listen: Callable[..., List
     assert -1 < heard.heard[-1].at - closed_at < 1
 
 
-def test_a_renamed_file_is_heard_of(root: PinnedRoot, listen: Callable[..., Listener]) -> None:
+def test_a_renamed_file_is_heard_of(root: PinnedFolder, listen: Callable[..., Listener]) -> None:
     """By its new name; from outside it only appears, as a linked one does."""
     (root.path.parent / "outside.tif").write_text("x")
     (root.path / "a.part").write_text("x")
@@ -99,7 +99,7 @@ def test_a_renamed_file_is_heard_of(root: PinnedRoot, listen: Callable[..., List
     heard.hears(("a.tif", True), ("b.tif", False), ("c.tif", False))
 
 
-def test_new_folders_are_heard_of(root: PinnedRoot, listen: Callable[..., Listener]) -> None:
+def test_new_folders_are_heard_of(root: PinnedFolder, listen: Callable[..., Listener]) -> None:
     """With what is in them already and what comes later, also under the name that they get then."""
     heard = listen()
     (root.path / "x/y").mkdir(parents=True)
@@ -113,7 +113,7 @@ def test_new_folders_are_heard_of(root: PinnedRoot, listen: Callable[..., Listen
     heard.hears(("z/y/c.tif", True))
 
 
-def test_a_marker_is_heard_of(root: PinnedRoot, listen: Callable[..., Listener]) -> None:
+def test_a_marker_is_heard_of(root: PinnedFolder, listen: Callable[..., Listener]) -> None:
     """As the close of the file that it is for."""
     heard = listen(".done")
     (root.path / "a.txt.done").touch()
@@ -123,11 +123,11 @@ def test_a_marker_is_heard_of(root: PinnedRoot, listen: Callable[..., Listener])
     assert {hint.path for hint in heard.heard} == {"a.tif"}
 
 
-def test_a_root_behind_a_link_is_heard(root: PinnedRoot) -> None:
+def test_a_root_behind_a_link_is_heard(root: PinnedFolder) -> None:
     """The library itself would listen to the link."""
     link = root.path.parent / "link"
     link.symlink_to(root.path)
-    with PinnedRoot(link) as linked:
+    with PinnedFolder(link) as linked:
         heard = Listener(linked)
         (root.path / os.fsdecode(b"\xff\n.tif")).write_text("x")
         heard.hears((os.fsdecode(b"\xff\n.tif"), True))
@@ -152,11 +152,11 @@ def test_limits_are_named(limit: str, words: str, tmp_path: Path) -> None:
     """With the setting that helps."""
     script = (
         "import sys, threading, pathlib, json\n"
-        "from colvi_edge.watch.scanner.events import Observation\n"
-        "from colvi_edge.watch.folder.pinned import PinnedRoot\n"
+        "from colvi_edge.watch.scanner.events import EventStream\n"
+        "from colvi_edge.watch.folder.pinned import PinnedFolder\n"
         "pathlib.Path('/proc/sys/user', sys.argv[1]).write_text('0')\n"
         "rung = threading.Event()\n"
-        "observation = Observation(PinnedRoot(pathlib.Path(sys.argv[2])), None, rung.set)\n"
+        "observation = EventStream(PinnedFolder(pathlib.Path(sys.argv[2])), None, rung.set)\n"
         "rung.wait(10); print(json.dumps([observation.started, observation.failure]))"
     )
     command = [*UNSHARED, sys.executable, "-c", script, limit, str(tmp_path)]
@@ -165,12 +165,12 @@ def test_limits_are_named(limit: str, words: str, tmp_path: Path) -> None:
     assert said == [True, words]
 
 
-# --- Trust, on a made-up clock.
+# --- The health of events, on a made-up clock.
 
 
 def test_one_overflow_is_no_reason_for_distrust() -> None:
     """A scan makes up for it; so do two, and many that are far apart."""
-    trust = Trust()
+    trust = EventHealth()
     for number in range(20):
         trust.overflowed(number * 5.1)
 
@@ -180,7 +180,7 @@ def test_one_overflow_is_no_reason_for_distrust() -> None:
 
 def test_many_overflows_end_the_listening() -> None:
     """For a minute, then twice as long each time; once it goes well for a minute, all is forgotten."""
-    trust = Trust()
+    trust = EventHealth()
     now = 1000.0
     for rest_s in (60, 120, 240, 480, 960, 1920, 3600, 3600):
         for _ in range(3):
@@ -203,7 +203,7 @@ def test_many_overflows_end_the_listening() -> None:
 
 def test_missed_files_ask_for_a_new_observer_now_and_then() -> None:
     """At once, but not again and again; meanwhile that is told, and after a good while no longer."""
-    trust = Trust()
+    trust = EventHealth()
     renewals = []
     for number in range(600):
         now = 1000.0 + 5 * number

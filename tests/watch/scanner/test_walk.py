@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.watch.ipc.messages import Signature
-from colvi_edge.watch.scanner.claimed_folders import Place
-from colvi_edge.watch.scanner.walk import MAX_DEPTH, Found, Leftover, Scan
+from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
+from colvi_edge.watch.scanner.walk import MAX_DEPTH, Found, Leftover, TreeWalk
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def scan(
     output_dir: Path | None = None,
     marker: str | None = None,
     ome_tiff: bool = False,
-) -> tuple[Scan, list[Found], list[Leftover]]:
+) -> tuple[TreeWalk, list[Found], list[Leftover]]:
     """Walk once; return the scan, and what it found."""
-    place = Place(str(root), str(output_dir) if output_dir else None, None, None)
+    place = ClaimedFolders(str(root), str(output_dir) if output_dir else None, None, None)
     try:
-        walk = Scan(place, known or {}, marker, ome_tiff)
+        walk = TreeWalk(place, known or {}, marker, ome_tiff)
         items = list(walk)
     finally:
         place.close()
@@ -246,8 +246,8 @@ def test_a_folder_that_may_not_be_looked_into(root: Path, tmp_path: Path, mode: 
     (results / "a").mkdir(parents=True, exist_ok=True)
     (results / "a/.colvi-1-0123456789abcdef.tmp").touch()
     (results / "a").chmod(mode)
-    place = Place(str(root), str(results), None, None)
-    walk = Scan(place, {}, None)
+    place = ClaimedFolders(str(root), str(results), None, None)
+    walk = TreeWalk(place, {}, None)
     user = os.geteuid()
     if user == 0:  # who may list every folder
         os.seteuid(65534)
@@ -283,8 +283,8 @@ def test_depth_is_bounded(root: Path) -> None:
 def test_what_vanishes_meanwhile_does_not_matter(root: Path) -> None:
     """Files and folders are removed between their listing and their turn."""
     make(root, *(f"{folder}/{number}.tif" for folder in "abcdef" for number in range(200)))
-    place = Place(str(root), None, None, None)
-    walk = Scan(place, {}, None)
+    place = ClaimedFolders(str(root), None, None, None)
+    walk = TreeWalk(place, {}, None)
     seen = 0
     for item in walk:
         if isinstance(item, Found):
@@ -303,8 +303,8 @@ def test_the_walk_comes_up_for_air(root: Path) -> None:
     """After each few entries, also in a single large folder, known or not, of raw files or of others."""
     make(root, *(f"{number}.tif" for number in range(1000)), *(f"{number}.txt" for number in range(1000)))
     for known in ({}, states(root)):
-        place = Place(str(root), None, None, None)
-        steps = [item is None for item in Scan(place, known, None)]
+        place = ClaimedFolders(str(root), None, None, None)
+        steps = [item is None for item in TreeWalk(place, known, None)]
         place.close()
 
         assert sum(steps) >= 2000 / 64 + 1000 / 64
@@ -313,10 +313,10 @@ def test_the_walk_comes_up_for_air(root: Path) -> None:
 def test_nothing_stays_open(root: Path) -> None:
     """Neither after a walk nor after one that was given up."""
     make(root, "a/b/c.tif", "d.tif")
-    place = Place(str(root), None, None, None)
+    place = ClaimedFolders(str(root), None, None, None)
     before = len(list(Path("/proc/self/fd").iterdir()))
-    list(Scan(place, {}, None))
-    given_up = iter(Scan(place, {}, None))
+    list(TreeWalk(place, {}, None))
+    given_up = iter(TreeWalk(place, {}, None))
     next(given_up)
     del given_up
 
