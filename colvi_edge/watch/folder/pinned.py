@@ -14,8 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from colvi_edge.watch.folder.away import is_unanswered
-from colvi_edge.watch.folder.mounts import mount_of
-from colvi_edge.watch.ipc.messages import Mount
+from colvi_edge.watch.folder.mounts import Mount, mount_of
 
 _RAW = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -19,8 +19,9 @@ from colvi_edge.outputs.folder import explained, open_results
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.system.atomic import write_atomically
+from colvi_edge.watch.ipc.channel import Channel, as_words
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.ipc.messages import Channel, Message, Publish, Published, PublisherSettings, as_words
+from colvi_edge.watch.ipc.messages import Message, Publish, Published, PublisherSettings
 from colvi_edge.watch.worker.watched_file import Folders
 
 _LEAST_URGENT = 19

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 
 # A worker is given 30 s for a file. The clock of a share says nothing about ours, and a process number in
 # the name nothing about a process of another machine; to have watched the file that long does.

@@ -19,7 +19,8 @@ from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import dataclass
 
-from colvi_edge.watch.ipc.messages import FileReady, Signature
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
 
 EARLY_S = 0.020  # between the looks of the fast path
 AFTER_CLOSE_S = 2.0

@@ -17,9 +17,11 @@ from colvi_edge.errors import (
 )
 from colvi_edge.outputs.folder import explained
 from colvi_edge.outputs.sidecar import Image
+from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.child import supervisor_lives
-from colvi_edge.watch.ipc.messages import Mount, Publish, RecordFailure, Signature, Work
+from colvi_edge.watch.ipc.messages import Publish, RecordFailure, Work
 from colvi_edge.watch.ipc.words import Trouble
 
 PERMANENT = {

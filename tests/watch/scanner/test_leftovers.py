@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.leftovers import STALE_S, Leftovers
 
 NAME = "a/.colvi-123-0123456789abcdef.tmp"
