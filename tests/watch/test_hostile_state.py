@@ -26,7 +26,7 @@ from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
 from colvi_edge.watch.service.retry import retry
 from colvi_edge.watch.service.status import Status, Waiting, read_status, show_status, write_status
 from colvi_edge.watch.state_folder import Lock, StateFolder
-from colvi_edge.watch.supervisor.conditions import State, States
+from colvi_edge.watch.supervisor.conditions import Condition, Conditions
 from colvi_edge.watch.supervisor.dispatcher import Desk, Last
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 from tests.tools.hostile import every, some
@@ -40,7 +40,7 @@ STATUS = Status(
     said="2026-11-21T09:00:00+00:00",
     said_s=0.0,
     ready=True,
-    states=[State("degraded", "slow", "2026-11-21T08:30:00+00:00")],
+    states=[Condition("degraded", "slow", "2026-11-21T08:30:00+00:00")],
     pending=3,
     settling=1,
     waiting=[Waiting("cut.tif", "incomplete", "cut off")],
@@ -152,7 +152,7 @@ def use(path: Path) -> int:
     with closing(Ledger(path)) as ledger:
         ledger.last_done_at().encode("ascii")
         assert not ledger.mount or isinstance(ledger.mount, Mount)
-        desk = Desk(ledger, Metrics("scope", 0.0), States(), now=0.0)
+        desk = Desk(ledger, Metrics("scope", 0.0), Conditions(), now=0.0)
         for entry in (ledger.entry(name) for name in ("a.tif", "b.tif", "c.tif", "d.tif")):
             if entry is not None:
                 ready = FileReady(entry.path, entry.signature, 0.0, False, 0.0)

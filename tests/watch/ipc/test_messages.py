@@ -40,7 +40,7 @@ from colvi_edge.watch.ipc.messages import (
 from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.typed import LONGEST_TEXT
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.queue import OUTSTANDING
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
@@ -211,7 +211,7 @@ hashes = st.sampled_from(["", "ab" * 32])
 @given(data=st.data(), steps=st.lists(st.sampled_from(["ready", "answer", "death"]), max_size=12))
 def test_whatever_is_taken_ends_no_desk(data: st.DataObject, steps: list[str]) -> None:
     """Values at every bound go through queue, ledger, log and numbers, and are read back from the ledger."""
-    states, metrics = States(), Metrics("/data")
+    states, metrics = Conditions(), Metrics("/data")
     with TemporaryDirectory() as folder, closing(Ledger(Path(folder) / "ledger.sqlite")) as ledger:
         desk = Desk(ledger, metrics, states, 0.0)
         for step in steps:
