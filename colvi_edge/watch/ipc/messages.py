@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from colvi_edge.printable import printable_name
 from colvi_edge.system.bounded import json_of
 from colvi_edge.watch.ipc.typed import WrongTypeError, made
+from colvi_edge.watch.timings import Timings
 
 LINE_BYTES = 1 << 20
 """Of a message at most. A text of 65,536 characters, each escaped as JSON does it, takes 786,432."""
@@ -108,6 +109,7 @@ class ScannerSettings:
         marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
             time.
         ome_tiff: an OME-TIFF belongs to each result.
+        timings: how long to wait.
     """
 
     root: str
@@ -119,6 +121,7 @@ class ScannerSettings:
     marker: str | None
     results_mount: Mount | None = None
     ome_tiff: bool = False
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,7 @@ class WorkerSettings:
         limits: what a raw file may ask for: names and values of `acquisition.Limits`.
         overlay: as on the command line.
         pixel_size_um: of all raw files; None asks them.
+        timings: how long to wait.
     """
 
     root: str
@@ -233,6 +237,7 @@ class WorkerSettings:
     limits: dict[str, int]
     overlay: str
     pixel_size_um: float | None = None
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
