@@ -13,6 +13,7 @@ from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.model import Model, Name, Sha256
 from colvi_edge.watch.ipc.words import WorkOutcome
+from colvi_edge.watch.timings import Timings
 
 Kind = Annotated[str, re.compile("[a-z0-9_ -]{0,40}")]
 """Of an error, as in `errors`, or of what a folder suffers from."""
@@ -36,6 +37,7 @@ class ScannerSettings:
         marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
             time.
         ome_tiff: an OME-TIFF belongs to each result.
+        timings: how long to wait.
     """
 
     root: str
@@ -47,6 +49,7 @@ class ScannerSettings:
     marker: str | None
     results_mount: Mount | None = None
     ome_tiff: bool = False
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ class WorkerSettings:
         limits: what a raw file may ask for: names and values of `acquisition.Limits`.
         overlay: as on the command line.
         pixel_size_um: of all raw files; None asks them.
+        timings: how long to wait.
     """
 
     root: str
@@ -161,6 +165,7 @@ class WorkerSettings:
     limits: dict[str, int]
     overlay: str
     pixel_size_um: float | None = None
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)

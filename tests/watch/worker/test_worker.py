@@ -25,6 +25,7 @@ from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.system.atomic import write_atomically
+from colvi_edge.watch.folder.folders import Folders
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.signature import Signature
@@ -42,7 +43,7 @@ from colvi_edge.watch.ipc.messages import (
 from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.words import NOT_WRITABLE
 from colvi_edge.watch.worker.process import output_kind
-from colvi_edge.watch.worker.watched_file import ChangedFileError, Folders, WatchedFile
+from colvi_edge.watch.worker.watched_file import ChangedFileError, WatchedFile
 from tests.tools.bundles import rename, reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
