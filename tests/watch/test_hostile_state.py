@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.simulate import simulate_projection, write_imagej
 from colvi_edge.watch import state_folder
-from colvi_edge.watch.ipc.messages import FileReady, Mount, Signature, WorkerReady, decode, encode
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import decode, encode
+from colvi_edge.watch.ipc.messages import FileReady, WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
 from colvi_edge.watch.service.retry import retry
 from colvi_edge.watch.service.status import Status, Waiting, read_status, show_status, write_status
@@ -30,7 +33,7 @@ from tests.tools.hostile import every, some
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
 SIGNATURE = Signature(2**64 - 1, 4_196_534, -1, 1_763_700_000_000_000_000)
-MOUNT = Mount("/mnt/scope", "cifs", "//pc/scope", "/")
+MOUNT = Mount(point="/mnt/scope", kind="cifs", source="//pc/scope", inside="/")
 STATUS = Status(
     folder="/data/scope",
     started="2026-11-21T08:00:00+00:00",

@@ -17,7 +17,8 @@ from colvi_edge.printable import counted, printable_json, printable_name, unambi
 from colvi_edge.raw_files import unread_words
 from colvi_edge.system.atomic import open_folder, write_atomically
 from colvi_edge.system.bounded import json_of, read_bounded
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, WorkerReady
+from colvi_edge.watch.ipc.messages import WorkerReady
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.ledger.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger.ledger import State as LedgerState

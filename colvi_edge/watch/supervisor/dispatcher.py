@@ -17,7 +17,9 @@ from pathlib import Path, PurePath
 from colvi_edge.choices import Replace
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.watch.ipc.messages import UNKNOWN, FileReady, Model, Mount, RecordFailure, Work, WorkDone
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.ledger import Entry, Ledger
 from colvi_edge.watch.rollout import again_words, others_of, stay_words
 from colvi_edge.watch.supervisor.conditions import Conditions
@@ -219,7 +221,7 @@ class Desk:
         if piece is None:
             return None
         if piece.sentence:
-            return RecordFailure(piece.number, piece.path, mount, "killed", piece.sentence, results_mount)
+            return RecordFailure(piece.number, piece.path, mount, piece.sentence, results_mount)
         attempts = piece.attempts + 1  # where the ledger cannot be written, the count lasts as long as this
         with self._writing():
             attempts = self._ledger.begin(piece.path, piece.signature)

@@ -20,7 +20,9 @@ from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.watch import state_folder
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.share_lock import ShareLock
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Signature, WorkerReady
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import WorkerReady
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.service.retry import retry
 from colvi_edge.watch.service.service import Service

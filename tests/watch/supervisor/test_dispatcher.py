@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import FileReady, Model, Mount, RecordFailure, Signature, Work, WorkDone
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.words import WorkOutcome
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
@@ -16,7 +19,7 @@ from colvi_edge.watch.supervisor.dispatcher import QUARANTINE_AFTER, UNSEEN_DEAT
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 
-MOUNT = Mount("/data", "ext4", "/dev/sda1", "/")
+MOUNT = Mount(point="/data", kind="ext4", source="/dev/sda1", inside="/")
 QUIET_S = 2.0
 OLD, NEW = Model("demo", "1.0", "ab" * 32), Model("my", "2.0", "cd" * 32)
 
@@ -145,7 +148,7 @@ def test_quarantine_comes_with_the_third_death(office: Office) -> None:
     (condemned,) = office.take()
 
     assert isinstance(condemned, RecordFailure)
-    assert (condemned.kind, condemned.mount) == ("killed", MOUNT)
+    assert condemned.mount == MOUNT
     assert "3 attempts" in condemned.message
     assert "memory limit of 4 GiB" in condemned.message
     assert "colvi-edge retry" in condemned.message
@@ -193,7 +196,7 @@ def test_attempts_outlive_the_daemon(office: Office) -> None:
     office.ready("bomb.tif")
     office.ready("good.tif")
     assert [work.path for work in office.take()] == ["good.tif"]
-    office.answer(RecordFailure(next(iter(office.desk.schedule.given)), "", MOUNT, "", ""), "ok")
+    office.answer(RecordFailure(next(iter(office.desk.schedule.given)), "", MOUNT, ""), "ok")
     assert [work.path for work in office.take()] == ["bomb.tif"]
     office.desk.worker_died("it died of SIGSEGV", office.now)
 

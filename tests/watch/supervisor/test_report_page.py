@@ -16,7 +16,8 @@ import tifffile
 
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection
-from colvi_edge.watch.ipc.messages import Mount, PublisherSettings
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import PublisherSettings
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children import publisher as publishing
 from colvi_edge.watch.supervisor.children.process import Child
@@ -45,7 +46,7 @@ really = publisher.write_atomically
 publisher.write_atomically = lambda *what: (time.sleep(1), really(*what))
 publisher.main()
 """
-MOUNT = Mount("/", "ext4", "/dev/sda1", "/")
+MOUNT = Mount(point="/", kind="ext4", source="/dev/sda1", inside="/")
 
 
 @pytest.fixture(scope="module")
