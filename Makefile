@@ -23,12 +23,12 @@ types:
 	mypy
 
 # What runs without torch and shows each dependency of the runtime at its work.
-FLOORS_TESTS = tests/acquisition tests/outputs tests/report/test_report.py tests/test_bundle.py \
-	tests/test_diagnosis.py tests/test_doctor_image.py tests/test_light_imports.py tests/test_patches.py \
-	tests/test_run.py tests/test_run_lif.py tests/test_state.py tests/test_terminal.py \
-	tests/engines/test_compiled.py tests/engines/test_engine_cache.py tests/engines/test_unfold.py \
-	tests/engines/test_verify.py tests/watch/test_daemon.py tests/watch/test_events.py \
-	tests/watch/test_worker.py
+FLOORS_TESTS = tests/acquisition tests/outputs tests/report/test_report.py tests/bundle/test_bundle.py \
+	tests/test_diagnosis.py tests/quality/test_doctor_image.py tests/test_light_imports.py tests/test_patches.py \
+	tests/cli/test_run.py tests/cli/test_run_lif.py tests/system/test_state_directory.py tests/terminal/test_terminal.py \
+	tests/engines/openvino/test_compiled_cache.py tests/engines/tensorrt/test_engine_cache.py tests/engines/openvino/test_unfold.py \
+	tests/engines/test_verification.py tests/watch/test_daemon.py tests/watch/scanner/test_events.py \
+	tests/watch/worker/test_worker.py
 
 # The runtime's tests with the oldest versions that pyproject.toml allows, without torch: docs/dependencies.md.
 floors:

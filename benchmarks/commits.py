@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from serving import Contestant
 
-from colvi_edge.bench.machine import describe
+from colvi_edge.bench.measuring.machine import describe
 from colvi_edge.bench.statistics import CONFIDENCE
 from colvi_edge.simulate import simulate_projection, write_imagej
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Provenance
-from colvi_edge.simulate import PIXEL_SIZE_UM, PLANE_SPACING_UM, WHITE_COUNTS
+from colvi_edge.simulate.images import PIXEL_SIZE_UM, PLANE_SPACING_UM, WHITE_COUNTS
 
 Image = NDArray[Any]
 Random = np.random.Generator

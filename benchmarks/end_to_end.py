@@ -37,7 +37,7 @@ import tifffile
 from numpy.typing import NDArray
 from serving import Contestant
 
-from colvi_edge.bench.machine import describe
+from colvi_edge.bench.measuring.machine import describe
 from colvi_edge.bench.statistics import median, summary
 from colvi_edge.simulate import simulate_projection, write_imagej
 

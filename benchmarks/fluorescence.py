@@ -1,6 +1,7 @@
 """Fluorescence that is not this assay, drawn: other things stained around the same nuclei, and other nuclei.
 
-The limits in `export/familiarity.py` were chosen with these in view; those of `strangers.py` took no part.
+The limits in `export/converting/familiarity.py` were chosen with these in view; those of `strangers.py`
+took no part.
 Pictures are (H, W, 3) uint8, red empty, green what was stained, blue nuclei.
 """
 
@@ -12,9 +13,9 @@ from defects import blurred
 from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass, label
 
-from colvi_edge.culture import smooth_noise
 from colvi_edge.quality.measures import FINE_PX, look_at
 from colvi_edge.simulate import simulate_projection
+from colvi_edge.simulate.culture import smooth_noise
 
 SIZE_PX = 1024
 SHAPE = SIZE_PX, SIZE_PX

@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import openvino
 
 from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.engines import open_engine
+from colvi_edge.engines.openvino.silent import openvino
 
 PATCHES = 256
 BATCHES = (4, 8, 16, 32, 64, 128)

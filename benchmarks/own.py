@@ -11,8 +11,8 @@ from serving import Laps, serve
 from colvi_edge.acquisition import Refused
 from colvi_edge.bundle import open_bundle
 from colvi_edge.engines import open_engine
-from colvi_edge.jobs import Job
 from colvi_edge.pipeline import Diagnoser
+from colvi_edge.pipeline.jobs import Job
 
 
 def main() -> None:

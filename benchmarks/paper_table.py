@@ -16,9 +16,9 @@ from pathlib import Path
 
 from render_tables import table
 
-from colvi_edge.culture import DIFFICULTY
 from colvi_edge.export.evaluation.record import HEADINGS, METRICS, ComparisonRecord, figure
 from colvi_edge.simulate import simulate_folder
+from colvi_edge.simulate.culture import DIFFICULTY
 
 
 def main() -> None:

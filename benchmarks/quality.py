@@ -23,13 +23,15 @@ from defects import DEFECTS, Defect, acquired, as_rgb
 
 from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition
-from colvi_edge.bundle import Expected, open_bundle
-from colvi_edge.culture import Label
+from colvi_edge.bundle import open_bundle
+from colvi_edge.bundle.opening import Expected
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import open_engine
 from colvi_edge.quality import Flag, assess
 from colvi_edge.quality.measures import emptier_half, look_at, noise_at_nuclei, relief, sharpness
-from colvi_edge.simulate import PIXEL_SIZE_UM, image_seed, simulate_planes, simulate_projection
+from colvi_edge.simulate import image_seed, simulate_planes, simulate_projection
+from colvi_edge.simulate.culture import Label
+from colvi_edge.simulate.images import PIXEL_SIZE_UM
 
 EXPECTED = Expected(pixel_size_um=PIXEL_SIZE_UM, planes=10)
 PATCH_PX = 64

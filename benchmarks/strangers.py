@@ -24,11 +24,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from colvi_edge.acquisition import acquire
 from colvi_edge.bundle import open_bundle
-from colvi_edge.culture import smooth_noise
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import AcquisitionError
 from colvi_edge.pipeline import Diagnoser
 from colvi_edge.simulate import simulate_projection
+from colvi_edge.simulate.culture import smooth_noise
 
 SIZE_PX = 1024
 Picture = NDArray[np.uint8]

@@ -17,17 +17,17 @@ from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition, acquire
 from colvi_edge.bundle import DEMO, Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.confinement import MEMORY_BYTES, offered
 from colvi_edge.engines import open_engine
-from colvi_edge.engines.nvidia import Gpu, find_gpu
+from colvi_edge.engines.cuda.gpu import Gpu, find_gpu
+from colvi_edge.engines.cuda.kernel_choice import choose
 from colvi_edge.engines.precisions import precision_for
-from colvi_edge.engines.tensorrt_runtime import load
+from colvi_edge.engines.tensorrt.installed import load
 from colvi_edge.errors import BundleError, EngineUnavailableError, OutputError, ParityError
-from colvi_edge.kernels.choose import choose
-from colvi_edge.machine import machine_mark
 from colvi_edge.outputs.names import image_label
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import WORDS, Familiar
+from colvi_edge.system.confinement import MEMORY_BYTES, offered
+from colvi_edge.system.machine import machine_mark
 
 
 class Finding(NamedTuple):
@@ -160,7 +160,9 @@ def _gpu(bundle: Bundle) -> Iterator[Finding]:
         )
         return
     yield Finding(
-        "ok", "NVIDIA GPU", f"{gpu.name}, compute capability {gpu.compute_capability}, CUDA {gpu.driver}"
+        "ok",
+        "NVIDIA GPU",
+        f"{gpu.name}, compute capability {gpu.compute_capability}, CUDA {gpu.cuda_version}",
     )
     parts = [
         _part("TensorRT", _tensorrt),
@@ -185,7 +187,6 @@ def _tensorrt() -> str:
 
 
 def _pycuda() -> str:
-    import colvi_edge.engines.cuda_thread  # noqa: F401 - says what to install
 
     return version("pycuda")
 
@@ -196,7 +197,7 @@ def _kernels(bundle: Bundle, gpu: Gpu) -> str:
 
 
 def _built(bundle: Bundle) -> Finding:
-    from colvi_edge.engines.tensorrt import is_built
+    from colvi_edge.engines.tensorrt.for_this_machine import is_built
 
     precision = precision_for(EngineName.TENSORRT, PrecisionChoice.AUTO)
     try:

@@ -24,6 +24,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+SMALLEST_PATCH_PX, LARGEST_PATCH_PX = 8, 1024
+"""Edges of the patches that a bundle may have."""
+
 NormalisationKind = Literal["patch", "patch-channel", "fixed", "scale"]
 
 _LARGEST = 1e12

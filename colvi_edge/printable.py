@@ -8,7 +8,7 @@ import json
 import traceback
 from typing import TextIO
 
-from colvi_edge.pipes import StreamBefore
+from colvi_edge.terminal.streams import StreamBefore
 
 _LEFT_OUT = "(its words are left out, as they may hold names; --log-names shows them)"
 

@@ -17,16 +17,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import (
-    Bundle,
-    Config,
-    NormalisationConfig,
-    PrecisionFile,
-    demo_path,
-    open_bundle,
-)
+from colvi_edge.bundle import Bundle, Config, demo_path, open_bundle
+from colvi_edge.bundle.opening import NormalisationConfig, PrecisionFile
 from colvi_edge.cli import main
-from colvi_edge.engines.nvidia import find_gpu
+from colvi_edge.engines.cuda.gpu import find_gpu
 from tests.tools.bundles import edit_config
 
 
@@ -114,20 +108,29 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple
     """Return a function that makes a bundle of an untrained network, and gives the torch network too."""
 
     def make(
-        channels: tuple[str, ...] = ("collagen", "nuclei"), seed: int = 0, **normalisation: Any
+        channels: tuple[str, ...] = ("collagen", "nuclei"),
+        seed: int = 0,
+        patch_px: int = 64,
+        **normalisation: Any,
     ) -> tuple[Bundle, Any]:
         torch = pytest.importorskip("torch")  # absent where the runtime is tried alone: make floors
 
-        from colvi_edge.export.manifest import Description, write_bundle
-        from colvi_edge.export.networks import Probabilities, build_network
-        from colvi_edge.export.onnx import to_onnx
+        from colvi_edge.export.converting.manifest import Description, write_bundle
+        from colvi_edge.export.converting.onnx import to_onnx
+        from colvi_edge.export.networks.patch_cnn import Probabilities, build_network
 
         torch.manual_seed(seed)
         logits = build_network("paper", len(channels))
+        if patch_px != 64:  # which the paper's is made for
+            convolution = torch.nn.Conv2d(len(channels), 4, 3, stride=2)
+            logits = torch.nn.Sequential(convolution, torch.nn.Flatten(), torch.nn.LazyLinear(2))
+            logits(torch.zeros(1, len(channels), patch_px, patch_px))
         with torch.no_grad():  # untrained outputs hover at 0.5; spread out they can disagree
             list(logits.parameters())[-2].mul_(30)  # weights of the last layer
         network = Probabilities(logits, "softmax").eval()
-        example = np.random.default_rng(seed).standard_normal((1, len(channels), 64, 64)).astype(np.float32)
+        example = (
+            np.random.default_rng(seed).standard_normal((1, len(channels), patch_px, patch_px)).astype("f4")
+        )
         with torch.no_grad():
             expected = network(torch.from_numpy(example)).numpy()
         path = tmp_path_factory.mktemp("bundles") / "untrained.colvi"
@@ -135,12 +138,12 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple
             path,
             Description("untrained", "0.0.0", "An untrained network for tests.", "# Untrained\n"),
             Config(
-                patch_px=64,
+                patch_px=patch_px,
                 channels=channels,  # type: ignore[arg-type] # strings, which pydantic checks
                 normalisation=NormalisationConfig(**normalisation),
                 precisions={"fp32": PrecisionFile(file="fp32.onnx", purpose="reference")},
             ),
-            {"fp32.onnx": to_onnx(network, len(channels), 64)},
+            {"fp32.onnx": to_onnx(network, len(channels), patch_px)},
             example,
             expected,
         )

@@ -1,11 +1,43 @@
 """The command line starts light, and the runtime never needs torch."""
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-HEAVY = ["liffile", "numpy", "openvino", "onnxruntime", "torch", "tifffile", "imagecodecs", "yaml", "PIL"]
+import colvi_edge
+from colvi_edge.simulate import simulate_projection, write_imagej
+from tests.tools.imports import Seen, seen_in, witnessed
+from tests.tools.terminal import read_terminal
+
+HEAVY = [
+    "PIL",
+    "imagecodecs",
+    "liffile",
+    "numpy",
+    "onnxruntime",
+    "openvino",
+    "regex",
+    "tifffile",
+    "torch",
+    "yaml",
+]
+"""Not pydantic, as typer itself has it: of a command, see `ours_with_pydantic`."""
+
+
+def ours_with_pydantic() -> set[str]:
+    """Return which modules of the package import pydantic as they are loaded, by their text."""
+    root = Path(colvi_edge.__file__).parent
+    found = {
+        ".".join(file.relative_to(root.parent).with_suffix("").parts).removesuffix(".__init__")
+        for file in root.rglob("*.py")
+        if re.search(r"^(from|import) pydantic\b", file.read_text(), re.MULTILINE)
+    }
+    assert "colvi_edge.outputs.sidecar" in found
+    return found
 
 
 def modules_after(code: str) -> set[str]:
@@ -47,9 +79,69 @@ def test_help_needs_no_heavy_package(arguments: list[str]) -> None:
     assert modules_after(code).isdisjoint(HEAVY)
 
 
+@pytest.fixture
+def scope(tmp_path: Path) -> Path:
+    """A folder with a raw file that has come to rest."""
+    folder = tmp_path / "scope"
+    folder.mkdir()
+    raw = folder / "a.tif"
+    write_imagej(raw, simulate_projection("patient", 1, size_px=128))
+    os.utime(raw, (1e9, 1e9))
+    return folder
+
+
+def watch_once(tmp_path: Path, folder: Path, *options: str, terminal: bool) -> tuple[Seen, Seen, str]:
+    """Run `watch --once` to its end; return its supervisor, its scanner, and what the supervisor wrote."""
+    imports = tmp_path / "imports"
+    words = ["watch", str(folder), "--bundle", "demo", "--once", *options]
+    with read_terminal() as (end, seen):
+        done = subprocess.run(
+            [sys.executable, "-m", "colvi_edge", *words],
+            env={**witnessed(imports), "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "xterm"},
+            stdin=subprocess.DEVNULL,
+            stderr=end if terminal else subprocess.PIPE,
+            check=False,
+        )
+    said = b"".join(seen) if terminal else done.stderr
+    assert done.returncode == 0, said
+    assert (folder / "a.tif.colvi.json").exists(), said
+    processes = {" ".join(process.command[1:4]): process for process in seen_in(imports)}
+    (scanner,) = (one for words, one in processes.items() if "colvi_edge.watch.scanner" in words)
+    (worker,) = (one for words, one in processes.items() if "colvi_edge.watch.worker" in words)
+    assert worker.packages >= {"numpy", "openvino", "pydantic", "tifffile"}, "the witness is blind"
+    return processes["-m colvi_edge watch"], scanner, said.decode()
+
+
+def test_who_watches_on_a_terminal_loads_nothing_heavy(tmp_path: Path, scope: Path) -> None:
+    """Neither for the bar, which is shown, nor to walk the folder; a crash of theirs would be a daemon's."""
+    supervisor, scanner, said = watch_once(tmp_path, scope, terminal=True)
+
+    assert "Diagnosing" in said
+    assert "rich" in supervisor.packages
+    assert supervisor.packages.isdisjoint(HEAVY)
+    assert supervisor.modules.isdisjoint(ours_with_pydantic())
+    assert "watchdog" in scanner.packages
+    assert scanner.packages.isdisjoint({*HEAVY, "pydantic", "rich"})
+
+
+def test_who_watches_for_a_service_loads_not_even_a_bar(tmp_path: Path, scope: Path) -> None:
+    """Whatever it keeps: numbers, a page, a state."""
+    kept = ["--metrics", str(tmp_path / "numbers.prom"), "--report", str(tmp_path / "page.html")]
+
+    supervisor, scanner, _ = watch_once(tmp_path, scope, *kept, terminal=False)
+
+    assert (tmp_path / "page.html").exists()
+    assert (tmp_path / "numbers.prom").exists()
+    assert supervisor.packages.isdisjoint({*HEAVY, "watchdog"})
+    assert supervisor.modules.isdisjoint(ours_with_pydantic())
+    assert scanner.packages.isdisjoint({*HEAVY, "pydantic", "rich"})
+
+
 def test_the_runtime_never_imports_torch() -> None:
     """What runs at the microscope needs nothing of what ran where the network was trained."""
-    runtime = "import colvi_edge.pipeline, colvi_edge.demo, colvi_edge.doctor, colvi_edge.engines.openvino"
+    runtime = (
+        "import colvi_edge.pipeline, colvi_edge.cli.demo, colvi_edge.doctor, colvi_edge.engines.openvino"
+    )
 
     assert "torch" not in modules_after(runtime)
     assert "onnxruntime" not in modules_after(runtime)

@@ -20,7 +20,7 @@ from colvi_edge.printable import (
     printable_traceback,
     unambiguous_name,
 )
-from colvi_edge.terminal_console import PrintableConsole, shown
+from colvi_edge.terminal.console import PrintableConsole, shown
 from tests.tools.terminal import Screen
 
 ANYTHING = st.text(st.characters(), max_size=40) | st.text(
@@ -140,7 +140,7 @@ def test_a_traceback_names_the_lines_of_code_and_what_led_to_it() -> None:
 def test_only_the_printer_prints() -> None:
     """No module makes a console of its own, takes rich's escape, or prints what did not go through here."""
     allowed = {
-        "colvi_edge/terminal_console.py",
+        "colvi_edge/terminal/console.py",
         "kernels/compile.py",  # a developer's, of figures that it made itself
     }
     root = Path(__file__).parents[1]

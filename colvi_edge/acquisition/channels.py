@@ -21,8 +21,8 @@ from operator import and_
 from typing import Literal, NamedTuple, cast, get_args
 
 from colvi_edge.acquisition.bounds import MAX_CHANNELS, listed
+from colvi_edge.acquisition.channel_names import Name, read, says_nothing
 from colvi_edge.acquisition.model import Role
-from colvi_edge.acquisition.names import Name, read, says_nothing
 from colvi_edge.acquisition.stains import DYES, Dye, Light
 from colvi_edge.errors import ChannelError
 

@@ -9,12 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition.bounds import listed
-from colvi_edge.errors import AcquisitionError, ChannelError, UsageError
+from colvi_edge.errors import AcquisitionError, ChannelError, ImageTooSmallError, UsageError
 
 Role = Literal["collagen", "nuclei", "other"]
-
-SMALLEST_PATCH_PX = 64
-"""An image holds at least one patch."""
 
 SAME_SIZE = 1e-3
 """Two words for the size of a pixel, unlike by this share or less, say the same."""
@@ -132,6 +129,22 @@ class Acquisition:
             pixel_size_named=True,
             pixel_size_overruled_um=told_um,
         )
+
+    def check_holds_patch(self, patch_px: int) -> None:
+        """Raise if no patch of a bundle fits in.
+
+        Args:
+            patch_px: edge of the bundle's patches.
+
+        Raises:
+            ImageTooSmallError: it is smaller than one.
+        """
+        height, width = self.planes.shape[2:]
+        if min(height, width) < patch_px:
+            raise ImageTooSmallError(
+                f"{self.name}: is {width} x {height} pixels, smaller than one patch of {patch_px} x "
+                f"{patch_px}; export the whole field of view"
+            )
 
     def laid_out(self, layout: Sequence[str]) -> NDArray[Any]:
         """Return the planes as a bundle asks for them.

@@ -2,17 +2,9 @@
 
 from typing import NamedTuple
 
-from colvi_edge.bench.record import (
-    END_TO_END,
-    ENGINE,
-    HELP,
-    NETWORK,
-    Machine,
-    Record,
-    Series,
-)
-from colvi_edge.bench.starts import PATTERN as COLD_START
-from colvi_edge.bench.starts import TO_THE_END
+from colvi_edge.bench.measuring.starts import PATTERN as COLD_START
+from colvi_edge.bench.measuring.starts import TO_THE_END
+from colvi_edge.bench.record import END_TO_END, ENGINE, HELP, NETWORK, Machine, Record, Series
 from colvi_edge.bench.statistics import Ratio, percentile, ratio_of_medians
 
 PREPARE = "project, tile, normalise"

@@ -4,10 +4,11 @@ from html import escape
 from importlib.resources import files
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.bench import compare, elements, figures, plots
+from colvi_edge.bench import compare, figures, plots
 from colvi_edge.bench.figures import PREPARE, Overview, interval, three_digits
+from colvi_edge.bench.measuring.starts import PATTERN as COLD_START
 from colvi_edge.bench.record import END_TO_END, NETWORK, READ, WRITE, Record, Series
-from colvi_edge.bench.starts import PATTERN as COLD_START
+from colvi_edge.pages import elements
 
 _PARTS = {READ: "read", "quality": "quality", PREPARE: "prepare", NETWORK: "network", WRITE: "write"}
 """Stages that have a colour of their own, by the name of its style."""
@@ -29,7 +30,7 @@ def render(record: Record, old: Record | None = None) -> str:
         _changes(record, old) if old else "",
         _facts(record),
     ]
-    style = files("colvi_edge.bench").joinpath("page.css").read_text(encoding="utf-8")
+    style = files("colvi_edge.pages").joinpath("bench.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

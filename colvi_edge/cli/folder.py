@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colvi_edge.cli.options import DryRunOption, consent, option, refuse_place
+from colvi_edge.cli.line.options import DryRunOption, consent, option, refuse_place
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import counted, printable_lines, printable_name
 

@@ -1,12 +1,13 @@
 """The commands that look at this machine: measure it, check it."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.cli.options import (
+from colvi_edge.cli.line.options import (
     BundleOption,
     ChannelsOption,
     JsonOption,
@@ -85,8 +86,8 @@ def bench(
 
     From file to JSON, stage by stage: one after the other, after a rest, from a new process, in a burst.
     """
-    from colvi_edge.bench.command import bench as measure
-    from colvi_edge.bench.measure import Wishes
+    from colvi_edge.bench.measuring.measure import Wishes
+    from colvi_edge.cli.bench import bench as measure
     from colvi_edge.outputs.named import Named
 
     refuse_place("--json", Named.RECORD, json)
@@ -102,7 +103,9 @@ def bench(
         peers=peers,
         check=check,
     )
-    raise typer.Exit(measure(wishes, budget_ms=budget_ms, compare=compare, json=json, html=html))
+    # The peers' modules are no part of what is measured, either.
+    code = measure(wishes, budget_ms=budget_ms, compare=compare, json=json, html=html, when_loaded=gc.freeze)
+    raise typer.Exit(code)
 
 
 def doctor(
@@ -124,8 +127,8 @@ def doctor(
 
     Engines, bundle, a self-test, and what is missing for more.
     """
+    from colvi_edge.cli.show.results import show_findings
     from colvi_edge.doctor import examine, examine_image
-    from colvi_edge.terminal import show_findings
 
     findings = list(examine_image(image, bundle, roles_of(channels))) if image else examine()
     show_findings(findings, as_json=json)

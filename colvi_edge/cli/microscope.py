@@ -1,5 +1,6 @@
 """The commands of every day: diagnose, watch, report."""
 
+import gc
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
-from colvi_edge.cli.options import (
+from colvi_edge.cli.line.options import (
     AgainOption,
     BundleOption,
     ChannelsOption,
@@ -29,7 +30,7 @@ from colvi_edge.cli.options import (
     replace_of,
     roles_of,
 )
-from colvi_edge.cli.variables import given, tell_variables, variables_of
+from colvi_edge.cli.line.variables import given, tell_variables, variables_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
 from colvi_edge.printable import counted, printable_name
 
@@ -101,13 +102,13 @@ def run(
     """
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
-    from colvi_edge.interruption import interruptible
-    from colvi_edge.jobs import find_jobs, folders_of, places_of
+    from colvi_edge.cli.interruption import interruptible
+    from colvi_edge.cli.show.results import Asked, show, show_standing
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import check_writable, clear_leftovers, write_table
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
-    from colvi_edge.terminal import Asked, show, show_standing
+    from colvi_edge.pipeline.jobs import find_jobs, folders_of, places_of
 
     tell_variables(context)
     refuse_place("--result-csv", Named.TABLE, result_csv)
@@ -117,14 +118,14 @@ def run(
     jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
     page = None
     if report:
-        from colvi_edge.report.report import Report
+        from colvi_edge.report.page_of_folder import Report
 
         top, places = places_of(images, output_dir)
         page = Report(top, report, sample=sample, places=places)
     opened = open_bundle(bundle)
     if dry_run:
-        from colvi_edge.rehearsal import rehearse
-        from colvi_edge.terminal_rehearsal import show_rehearsal
+        from colvi_edge.cli.show.rehearsal import show_rehearsal
+        from colvi_edge.pipeline.rehearsal import rehearse
 
         diagnoser = Diagnoser(opened, None, *options, pixel_size_um)
         show_rehearsal(rehearse(diagnoser, opened, jobs), jobs, output_dir, as_json=json)
@@ -133,6 +134,7 @@ def run(
         check_writable(report)  # rather than when all is judged
     with closing(open_for(opened, engine, precision)) as running:
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
+        gc.freeze()  # see `pipeline.process`
         with interruptible() as is_stopped:
             outcomes = show(
                 process(diagnoser, jobs, is_stopped),
@@ -224,8 +226,8 @@ def watch(
     Results of another model stay, and are counted by status. With --stale they are judged again, at
     each start those that are left; --again goes with --once only. A daemon that runs is told by retry.
     """
-    from colvi_edge.watch.supervisor import WatchSettings
-    from colvi_edge.watch.supervisor import watch as supervise
+    from colvi_edge.watch.supervisor.loop import WatchSettings
+    from colvi_edge.watch.supervisor.loop import watch as supervise
 
     tell_variables(context)
     settings = WatchSettings(
@@ -257,7 +259,7 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
     What is done, waiting or wrong in a folder, of which model the results are, and what ails its daemon. Ends
     with 7 if none runs, or something ails it, and with 0 also after a --once that finished.
     """
-    from colvi_edge.watch.status import show_status
+    from colvi_edge.watch.service.status import show_status
 
     raise typer.Exit(show_status(folder, as_json=json))
 
@@ -268,7 +270,7 @@ def retry(folder: FolderArgument, stale: StaleOption = False, again: AgainOption
     Files with an error, or in quarantine, are offered to the daemon again, at once or when it starts; with
     --stale also those that another model judged, with --again all. A result is replaced by another one only.
     """
-    from colvi_edge.watch.retry import retry as offer_again
+    from colvi_edge.watch.service.retry import retry as offer_again
 
     raise typer.Exit(offer_again(folder, replace_of(stale, again)))
 
@@ -292,7 +294,7 @@ def report(
 
     Pictures, scores over time and a table, in one file that needs no network.
     """
-    from colvi_edge.report.report import Report
+    from colvi_edge.report.page_of_folder import Report
     from colvi_edge.report.words import closing_lines
 
     page = page or folder / "report.html"

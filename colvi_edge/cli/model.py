@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
-from colvi_edge.cli.options import (
+from colvi_edge.cli.line.options import (
     ChannelsOption,
     DatasetArgument,
     EngineOption,
@@ -82,7 +82,7 @@ def train(
     Images are divided by subject, never patches. Ended in any way, the same command goes on.
     """
     with needs_torch("training"):
-        from colvi_edge.export.train_command import train_model
+        from colvi_edge.export.commands.train import train_model
 
     raise typer.Exit(
         train_model(
@@ -132,12 +132,12 @@ def evaluate(
         "activation": activation_of(outputs, activation),
         "normalisation": normalisation,
     }
-    from colvi_edge.cli import foreign
+    from colvi_edge.cli.confined import foreign
 
     if foreign.is_foreign(Path(model)):
         raise typer.Exit(foreign.evaluate(model, dataset, **options))
     with needs_torch("evaluating a model file"):
-        from colvi_edge.export.evaluate_command import evaluate_model
+        from colvi_edge.export.commands.evaluate import evaluate_model
 
         code = evaluate_model(model, dataset, **options)
     raise typer.Exit(code)
@@ -185,13 +185,13 @@ def explain(
         "activation": activation_of(outputs, activation),
         "normalisation": normalisation,
     }
-    from colvi_edge.cli import foreign
+    from colvi_edge.cli.confined import foreign
 
     if foreign.is_foreign(model):
         foreign.explain(image, model, **options)
         return
     with needs_torch("explaining"):
-        from colvi_edge.export.explanation import explain as draw
+        from colvi_edge.export.explanation.explain import explain as draw
 
     draw(image, model, **options, progress=lambda words: typer.echo(printable_name(words)))
 
@@ -280,11 +280,11 @@ def export(
     A precision that does not decide as the trained network does is written with its faults, is
     never taken by itself, and makes the exit code 5.
     """
-    from colvi_edge.export.titles import refuse_title
+    from colvi_edge.export.converting.titles import refuse_title
 
     refuse_title(name)
     if engine:  # that TensorRT is missing is better said before the work than after it
-        import colvi_edge.engines.tensorrt  # noqa: F401
+        pass
     options: dict[str, Any] = {
         "calibration": calibration,
         "network": network,
@@ -297,13 +297,13 @@ def export(
         "name": name,
         "force": force,
     }
-    from colvi_edge.cli import foreign
+    from colvi_edge.cli.confined import foreign
 
     if foreign.is_foreign(model):
         code = foreign.export(model, bundle, **options)
     else:
         with needs_torch("the export"):
-            from colvi_edge.export.export_command import export_model
+            from colvi_edge.export.commands.export import export_model
 
         code = export_model(model, bundle, **options)
     if engine:
@@ -326,10 +326,10 @@ def build(
     It is kept in the state directory and, where there is a GPU, tried on the bundle's own patches.
     """
     from colvi_edge.bundle import open_bundle
-    from colvi_edge.engines.nvidia import find_gpu
+    from colvi_edge.engines.cuda.gpu import find_gpu
     from colvi_edge.engines.precisions import precision_for
-    from colvi_edge.engines.tensorrt import build_for_this_machine
-    from colvi_edge.terminal import progress_share
+    from colvi_edge.engines.tensorrt.for_this_machine import build_for_this_machine
+    from colvi_edge.terminal.progress import progress_share
 
     opened = open_bundle(bundle)
     with progress_share("Building") as tell:

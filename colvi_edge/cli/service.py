@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from colvi_edge.cli.options import BundleOption, FolderArgument, OutputDirOption, consent, option
-from colvi_edge.cli.variables import options_of, unknown, warn
+from colvi_edge.cli.line.options import BundleOption, FolderArgument, OutputDirOption, consent, option
+from colvi_edge.cli.line.variables import options_of, unknown, warn
 from colvi_edge.printable import printable_name
 
 if TYPE_CHECKING:
-    from colvi_edge.watch.service_checks import SeveralFaultsError
+    from colvi_edge.watch.service.checks import SeveralFaultsError
 
 PrefixOption = Annotated[
     Path,
@@ -40,8 +40,8 @@ def install_service(
     Looks at everything first, says what it will write, then writes the unit, its settings and a user. Starts
     nothing, and says how to. Call it again after an update: it says what changed, and keeps your settings.
     """
-    from colvi_edge.watch.install import plan_installation
-    from colvi_edge.watch.service_checks import SeveralFaultsError
+    from colvi_edge.watch.service.checks import SeveralFaultsError
+    from colvi_edge.watch.service.install import plan_installation
 
     try:
         planned = plan_installation(
@@ -79,8 +79,8 @@ def uninstall_service(
     Stops the service and removes what install-service wrote, and says what stays. Raw files and results are
     never touched. May be called when half of it is gone already.
     """
-    from colvi_edge.watch.service_checks import SeveralFaultsError
-    from colvi_edge.watch.uninstall import plan_removal
+    from colvi_edge.watch.service.checks import SeveralFaultsError
+    from colvi_edge.watch.service.uninstall import plan_removal
 
     try:
         planned = plan_removal(folder, purge=purge, root=prefix, dry_run=dry_run)

@@ -7,9 +7,9 @@ from functools import partial
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines.base import Engine, Progress
-from colvi_edge.engines.nvidia import find_gpu
+from colvi_edge.engines.cuda.gpu import find_gpu
 from colvi_edge.engines.precisions import check_held, precision_for
-from colvi_edge.engines.verify import verify
+from colvi_edge.engines.verification import verify
 from colvi_edge.errors import BundleError, ColviEdgeError, EngineUnavailableError, ParityError
 from colvi_edge.printable import printable_name
 
@@ -75,7 +75,7 @@ def open_exactly(
     make: Callable[[Bundle, Precision, str], Engine]
     with _import_explained(name):
         if name == EngineName.TENSORRT:
-            from colvi_edge.engines.tensorrt_engine import TensorRtEngine
+            from colvi_edge.engines.tensorrt.engine import TensorRtEngine
 
             make = partial(TensorRtEngine, progress=progress)
         elif name == EngineName.OPENVINO:
@@ -109,7 +109,7 @@ def _open_built(bundle: Bundle, asked: PrecisionChoice) -> Engine:
     """Open the TensorRT engine that was built for this machine; where there is none, raise why."""
     if find_gpu() is None:
         raise EngineUnavailableError("there is no NVIDIA GPU")
-    from colvi_edge.engines.tensorrt import is_built
+    from colvi_edge.engines.tensorrt.for_this_machine import is_built
 
     wanted = precision_for(EngineName.TENSORRT, asked)
     fitting: list[Precision] = [wanted, "fp32"] if asked is PrecisionChoice.AUTO else [wanted]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from colvi_edge.errors import BlockedOutputError, OutputError
 from colvi_edge.outputs import table
-from colvi_edge.outputs.atomic import Drafts, open_folder, remove_leftovers, write_atomically
 from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.printable import printable_name, unambiguous_name
+from colvi_edge.system.atomic import Drafts, open_folder, remove_leftovers, write_atomically
 
 
 def write_table(
@@ -51,7 +51,7 @@ def check_writable(path: Path) -> None:
     Raises:
         OutputError: it cannot.
     """
-    with open_results(path.parent) as folder_fd, Drafts(folder_fd) as drafts:
+    with open_results(path.parent, printable_name(path.name)) as folder_fd, Drafts(folder_fd) as drafts:
         drafts.write(path.name, b"")
 
 
@@ -61,7 +61,7 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    with open_results(path.parent) as folder_fd:
+    with open_results(path.parent, printable_name(path.name)) as folder_fd:
         write_atomically(folder_fd, path.name, data)
 
 
@@ -83,24 +83,29 @@ def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | No
 
 
 @contextmanager
-def open_results(folder: Path) -> Iterator[int]:
+def open_results(folder: Path, what: str = "results") -> Iterator[int]:
     """Hold a folder for results open, made if need be; gives its descriptor.
+
+    Args:
+        folder: to be opened.
+        what: is to be written there, for the error.
 
     Raises:
         OutputError: it cannot be opened; or, while it is held, written.
     """
-    with explained(str(folder)):
+    with explained(str(folder), what):
         folder.mkdir(parents=True, exist_ok=True)
         with open_folder(folder) as folder_fd:
             yield folder_fd
 
 
 @contextmanager
-def explained(folder: str, *, names: bool = True) -> Iterator[None]:
+def explained(folder: str, what: str = "results", *, names: bool = True) -> Iterator[None]:
     """Turn what the file system says against writing into a folder into an OutputError.
 
     Args:
         folder: how it is called.
+        what: is written there, such as "results", "the report" or a file's name.
         names: what is in the way is named in full, and not by its end only, which says nothing of people.
     """
     try:
@@ -110,11 +115,11 @@ def explained(folder: str, *, names: bool = True) -> Iterator[None]:
         if not names:
             name = f"*{next((kind.value for kind in OutputKind if name.endswith(kind.value)), '')}"
         raise BlockedOutputError(
-            f"cannot write results into {folder}: {error.strerror}; a folder named {printable_name(name)} "
+            f"cannot write {what} into {folder}: {error.strerror}; a folder named {printable_name(name)} "
             "is in the way, rename or remove it"
         ) from error
     except OSError as error:
         raise OutputError(
-            f"cannot write results into {folder}: {error.strerror}; make room, make the folder "
+            f"cannot write {what} into {folder}: {error.strerror}; make room, make the folder "
             "writable, or choose another"
         ) from error

@@ -5,9 +5,9 @@ from hashlib import sha256
 from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name, record_name
 from colvi_edge.outputs.read_back import MAX_RECORD_BYTES, parsed, read_record
-from colvi_edge.outputs.reading import read_bounded, sha256_bounded
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, IndexEntry, Sidecar
 from colvi_edge.printable import printable_name
+from colvi_edge.system.bounded import read_bounded, sha256_bounded
 
 _MAX_OUTPUT_BYTES = 2**32  # an OME-TIFF is as large as its projection
 

@@ -13,7 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from colvi_edge.errors import UsageError
-from colvi_edge.outputs.reading import read_beginning
+from colvi_edge.system.bounded import read_beginning
 
 REPORT_TITLE = "colvi-edge report: "
 """What the title of a report begins with."""

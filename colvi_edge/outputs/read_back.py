@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from pydantic_core import from_json
 
-from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.outputs.sidecar import ErrorRecord, Record
+from colvi_edge.system.bounded import read_bounded
 
 MAX_RECORD_BYTES = 2**25
 """The longest sidecar, of 2^18 patches, takes some 27 MB."""

@@ -15,14 +15,16 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from colvi_edge.choices import OverlayChoice
-from colvi_edge.clock import Clock
-from colvi_edge.outputs import geojson, overlay, rois, table
-from colvi_edge.outputs.atomic import Aside, Drafts, refuse_blocked, remove, write_atomically
+from colvi_edge.outputs import geojson, rois, table
 from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name, record_name
+from colvi_edge.outputs.picture import overlay
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import MAX_REVISION, ErrorRecord, Index, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
+from colvi_edge.raw_files import is_container_name
+from colvi_edge.stopwatch import Clock
+from colvi_edge.system.atomic import Aside, Drafts, refuse_blocked, remove, write_atomically
 
 _SIDECAR, _ERROR = OutputKind.SIDECAR.value, OutputKind.ERROR.value
 _NAME_START = 50  # characters, of at most four bytes, that no cut takes away
@@ -201,7 +203,7 @@ def write_error(
     names = _names(raw_name, key)
     gone = int(_retire(folder_fd, names))
     _remove_all(folder_fd, names, but={OutputKind.ERROR, OutputKind.PREVIOUS})
-    if not key and raw_name.lower().endswith(".lif"):
+    if not key and is_container_name(raw_name):
         for image in _images(folder_fd, raw_name, stays):
             gone += _retire(folder_fd, image)
             _remove_all(folder_fd, image, but={OutputKind.PREVIOUS})

@@ -1,8 +1,8 @@
 """Is an image like those that the network learnt from?
 
 Nothing here knows what a culture looks like: a bundle carries how its own training images measured
-(`export/familiarity.py` makes the limits), and an image far from all of them is no image of the assay, or
-one that was taken in another way. The network would call it something all the same.
+(`export/converting/familiarity.py` makes the limits), and an image far from all of them is no image of the
+assay, or one that was taken in another way. The network would call it something all the same.
 
 The nuclei, which controls and patients have alike, are measured in four numbers, each with two limits. The
 collagen is what the disease changes, so one question is asked of it, and it is put carefully: is there an
@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import Bundle, FamiliarityLimits, MeasureName
+from colvi_edge.bundle import Bundle
+from colvi_edge.bundle.opening import FamiliarityLimits, MeasureName
 from colvi_edge.errors import BundleError
 from colvi_edge.printable import printable_name
 from colvi_edge.quality.copies import ALIKE

@@ -7,11 +7,13 @@ from typing import NamedTuple
 from colvi_edge.outputs.names import OutputKind
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar
+from colvi_edge.raw_files import CONTAINER_SUFFIXES
 from colvi_edge.report.entries import Entry, entry
 from colvi_edge.report.samples import NamePattern
 
 MAX_DEPTH = 64
-_INDEX = f".lif{OutputKind.SIDECAR.value}"  # of a container, which lists its images; each has its own record
+# Of a container, which lists its images; each has its own record.
+_INDEXES = tuple(f"{suffix}{OutputKind.SIDECAR.value}" for suffix in CONTAINER_SUFFIXES)
 
 
 class Gathered(NamedTuple):
@@ -81,5 +83,5 @@ def records_below(
             subfolders[:] = [] if deep else [name for name in subfolders if not name.startswith(".")]
             for name in names:
                 is_record = name.endswith((OutputKind.SIDECAR.value, OutputKind.ERROR.value))
-                if is_record and not name.lower().endswith(_INDEX):
+                if is_record and not name.lower().endswith(_INDEXES):
                     yield relative, name, here

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from colvi_edge.errors import UsageError
-from colvi_edge.outputs.atomic import open_folder
 from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
 from colvi_edge.outputs.table import folder_csv, folder_row
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.gather import records_below
+from colvi_edge.system.atomic import open_folder
 
 
 class Listing(NamedTuple):

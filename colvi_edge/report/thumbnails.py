@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.report.entries import Overlay
+from colvi_edge.system.bounded import read_bounded
 
 SIDE_PX = 352  # 22 for each of 16 patches; 60 simulated images come to 30 kB each
 _QUALITY = 60

@@ -5,7 +5,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from colvi_edge.printable import counted
-from colvi_edge.report.report import Contents
+from colvi_edge.report.page_of_folder import Contents
 
 COLUMNS = 79
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.watch.ledger import Judged
-from colvi_edge.watch.messages import UNKNOWN, Model
+from colvi_edge.watch.ipc.messages import UNKNOWN, Model
+from colvi_edge.watch.ledger.ledger import Judged
 
 
 def others_of(judged: Sequence[Judged], current: Model) -> list[Judged]:

@@ -9,8 +9,7 @@ from colvi_edge.errors import UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.names import is_output_name
 from colvi_edge.report import check_page_name
-from colvi_edge.report.samples import NamePattern
-from colvi_edge.watch.messages import Mount, PublisherSettings, ScannerSettings, WorkerSettings
+from colvi_edge.watch.ipc.messages import Mount, PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.state_folder import StateFolder
 
 REFRESH_S = 30.0  # of the report in a browser
@@ -72,7 +71,11 @@ class WatchSettings:
                 "--again would judge everything again at each start; expected --once with it, or tell the "
                 "daemon that runs: colvi-edge retry FOLDER --again"
             )
-        NamePattern(self.sample)
+        if self.sample:
+            # Imported here: the engine of patterns is nothing that a supervisor needs without one.
+            from colvi_edge.report.samples import NamePattern
+
+            NamePattern(self.sample)
         report = self.report and _absolute(self.report)
         if report:
             check_page_name(report)

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError, UsageError
-from colvi_edge.outputs.reading import read_bounded
 from colvi_edge.printable import printable_name
-from colvi_edge.state import state_directory
-from colvi_edge.watch.lock import LOCK_NAME
+from colvi_edge.system.bounded import read_bounded
+from colvi_edge.system.state_directory import state_directory
+from colvi_edge.watch.folder.share_lock import LOCK_NAME
 
 SERVICE_STATE = Path("/var/lib/colvi-edge")
 """The state directory that systemd gives the service."""
@@ -232,7 +232,7 @@ def is_held(lock: Path) -> bool:
 
 def _start_command(root: Path) -> str:
     """Return how the watching of a folder begins: that of its service, where one is installed."""
-    from colvi_edge.watch.service import Service  # which needs this module
+    from colvi_edge.watch.service.service import Service  # which needs this module
 
     path = Path(os.path.abspath(root))  # noqa: PTH100 - as the state folder is named
     with suppress(UsageError, OSError):

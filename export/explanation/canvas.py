@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from colvi_edge.outputs.caption import GREY, PAPER, WHITE, Colour
+from colvi_edge.outputs.picture.caption import GREY, PAPER, WHITE, Colour
 
 Picture = NDArray[np.uint8]
 """(height, width, 3), RGB."""

@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.diagnosis import BANDS, Diagnosis
-from colvi_edge.outputs import png
-from colvi_edge.outputs.caption import GREY, MIN_WIDTH_PX, VERDICTS, WHITE, Colour, spelt_name
+from colvi_edge.outputs.picture import png
+from colvi_edge.outputs.picture.caption import GREY, MIN_WIDTH_PX, VERDICTS, WHITE, Colour, spelt_name
 from colvi_edge.patches import paste
 
 from .canvas import (

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from colvi_edge.errors import ModelError
-from colvi_edge.export.checkpoint import Checkpoint
-from colvi_edge.export.networks import Activation, Probabilities
+from colvi_edge.export.networks.patch_cnn import Activation, Probabilities
+from colvi_edge.export.reading.checkpoint import Checkpoint
 
 MARGIN: dict[Activation, str] = {
     "softmax": "ln(p_control / p_patient)",

@@ -9,14 +9,10 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.acquisition import Acquisition, Limits, acquire, is_raw_name
-from colvi_edge.errors import (
-    AcquisitionError,
-    ImageTooLargeError,
-    IncompleteFileError,
-    NotAnImageError,
-)
+from colvi_edge.acquisition import Acquisition, Limits, acquire
+from colvi_edge.errors import AcquisitionError, ImageTooLargeError, IncompleteFileError, NotAnImageError
 from colvi_edge.printable import printable_name
+from colvi_edge.raw_files import is_raw_name
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,10 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition import MAX_SENTENCE, Acquisition, _begun, acquire, bounds, metadata
+from colvi_edge.acquisition import Acquisition, acquire, bounds
 from colvi_edge.acquisition.channels import assign_roles
+from colvi_edge.acquisition.reading import MAX_SENTENCE, _begun
+from colvi_edge.acquisition.tiff import descriptions as metadata
 from colvi_edge.errors import (
     AcquisitionError,
     AxesError,

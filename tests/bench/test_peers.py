@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from onnx import helper
 from torch import nn
 
-from colvi_edge.bench.layers import NotComparableError, read_layers
-from colvi_edge.bench.peers import Missing, Peer, best_batch, installed_peers
-from colvi_edge.bench.rebuilt import keras_model, torch_network
-from colvi_edge.bundle import MANIFEST, SUMS, Bundle, open_bundle
-from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, load_checkpoint
-from colvi_edge.export.networks import Activation, Probabilities, build_network
-from colvi_edge.export.onnx import to_onnx
+from colvi_edge.bench.peers.installed import Missing, Peer, best_batch, installed_peers
+from colvi_edge.bench.peers.layers import NotComparableError, read_layers
+from colvi_edge.bench.peers.rebuilt import keras_model, torch_network
+from colvi_edge.bundle import Bundle, open_bundle
+from colvi_edge.bundle.opening import MANIFEST, SUMS
+from colvi_edge.export.converting.onnx import to_onnx
+from colvi_edge.export.networks.patch_cnn import Activation, Probabilities, build_network
+from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 from colvi_edge.patches import normalise
 
 # bioimageio.core leaves the weights' file for the garbage collector to close.
@@ -222,7 +223,7 @@ def test_keras_gets_the_published_network_right() -> None:
 
 def test_asking_for_peers_loads_none() -> None:
     """They are imported when they are opened: the rest of bench runs without any."""
-    code = "import sys, colvi_edge.bench.peers\nprint(*sys.modules)"
+    code = "import sys, colvi_edge.bench.peers.installed\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
 

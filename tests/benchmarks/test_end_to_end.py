@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from colvi_edge.bundle import Bundle
-from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, load_checkpoint
+from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 from colvi_edge.patches import network_input
 from colvi_edge.simulate import simulate_projection, write_imagej
 

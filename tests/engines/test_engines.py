@@ -153,7 +153,7 @@ def test_the_demo_network_in_the_engine_is_the_trained_one(
     engine: str, demo_bundle: Bundle, noise: Noise
 ) -> None:
     """The shipped ONNX file and the shipped checkpoint are one network."""
-    from colvi_edge.export.checkpoint import DEMO_CHECKPOINT, load_checkpoint
+    from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 
     checkpoint = load_checkpoint(DEMO_CHECKPOINT)
     planes = noise((1, 2, 128, 128), mean=800)
@@ -230,6 +230,33 @@ def test_nothing_is_told_to_anybody(tmp_path: Path, engine: str) -> None:
     )
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_the_host_keeps_its_telemetry(tmp_path: Path, used: bool) -> None:
+    """Whoever else lives in the process has the package as before: as it was used, or still to import."""
+    (tmp_path / "openvino_telemetry").mkdir()
+    (tmp_path / "openvino_telemetry/__init__.py").write_text("its = 'own'\n")
+    script = (
+        "import sys\n"
+        f"before = __import__('openvino_telemetry') if {used} else None\n"
+        "import colvi_edge.engines\n"
+        f"assert ('openvino_telemetry' in sys.modules) == {used}\n"
+        "import colvi_edge.engines.openvino\n"
+        "assert sys.modules.get('openvino_telemetry') is before\n"
+        "import openvino.tools.ovc.telemetry_stub\n"  # which it falls back on
+        "import openvino_telemetry\n"
+        "print(openvino_telemetry.its)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+
+    assert done.stdout == "own\n"
 
 
 @pytest.mark.parametrize(

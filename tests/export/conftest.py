@@ -6,7 +6,8 @@ import pytest
 
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release
-from colvi_edge.simulate import LABELS, simulate_projection, write_imagej
+from colvi_edge.simulate import simulate_projection, write_imagej
+from colvi_edge.simulate.images import LABELS
 
 WITHOUT_KERNELS = """
 import colvi_edge.kernels.compile as kernels

@@ -25,17 +25,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from colvi_edge.bundle import (
-    Bundle,
-    Config,
-    KernelFile,
-    NormalisationConfig,
-    Precision,
-    PrecisionFile,
-    Verification,
-    open_bundle,
-)
-from colvi_edge.kernels.choose import variant_for
+from colvi_edge.bundle import Bundle, Config, Precision, open_bundle
+from colvi_edge.bundle.opening import KernelFile, NormalisationConfig, PrecisionFile, Verification
+from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.kernels.variant import Variant
 
 HERE = Path(__file__).parent
@@ -255,7 +247,7 @@ def make_gpu_bundle(compile_kernels: Callable[[Variant], bytes], tmp_path: Path)
         faulty: bool = False,
         **normalisation: Any,
     ) -> Bundle:
-        from colvi_edge.export.manifest import Description, npy, write_bundle
+        from colvi_edge.export.converting.manifest import Description, npy, write_bundle
 
         networks = {"fp32": network(len(channels), np.float32), "fp16": network(len(channels), np.float16)}
         precisions: dict[Precision, PrecisionFile] = {

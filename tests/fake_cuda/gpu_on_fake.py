@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.bundle import Bundle, KernelFile
+from colvi_edge.bundle import Bundle
+from colvi_edge.bundle.opening import KernelFile
+from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.kernels import nvrtc
-from colvi_edge.kernels.choose import variant_for
 
 HERE = Path(__file__).parent
 SMALLER = {
@@ -31,7 +32,7 @@ SMALLER = {
 sys.path.insert(0, str(HERE))
 importlib.import_module("tensorrt_double").install("tensorrt")
 compiler = importlib.import_module("kernels_for_cpu")
-tensorrt_steps = importlib.import_module("colvi_edge.engines.tensorrt_steps")
+tensorrt_steps = importlib.import_module("colvi_edge.engines.tensorrt.inference")
 ctypes.CDLL("libcuda.so.1").fake_reset()
 
 

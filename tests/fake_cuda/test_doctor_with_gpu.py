@@ -82,7 +82,7 @@ def test_what_a_gpu_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Named with its remedy, the GPU is not used for it, and nothing is tried that cannot work."""
-    monkeypatch.delitem(sys.modules, "colvi_edge.engines.cuda_thread", raising=False)
+    monkeypatch.delitem(sys.modules, "colvi_edge.engines.cuda.thread", raising=False)
     for module in modules:
         monkeypatch.setitem(sys.modules, module, None)
     found = findings()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from colvi_edge.bundle import Bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.engines.base import Engine
-from colvi_edge.engines.verify import verify
+from colvi_edge.engines.verification import verify
 from colvi_edge.errors import (
     ColviEdgeError,
     EngineLostError,
@@ -44,7 +44,7 @@ SHAPE = (1, 2, 128, 192)
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty state directory; and warm up with 2 x 2 patches, which takes less time here."""
-    from colvi_edge.engines import tensorrt_steps
+    from colvi_edge.engines.tensorrt import inference as tensorrt_steps
 
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.setattr(tensorrt_steps, "_WARM_UP_PATCHES", 2)
@@ -387,7 +387,7 @@ def test_every_call_may_fail(cuda: Any, make_gpu_bundle: MakeBundle, noise: Nois
     """
     from pycuda import driver
 
-    from colvi_edge.engines.cuda_graph import CudaGraphError
+    from colvi_edge.engines.cuda.graph import CudaGraphError
 
     bundle, planes = make_gpu_bundle(), noise((1, 2, 64, 64))
     right = expected(bundle, planes)

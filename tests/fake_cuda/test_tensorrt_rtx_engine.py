@@ -28,7 +28,7 @@ Noise = Callable[..., NDArray[Any]]
 @pytest.fixture(autouse=True)
 def engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder that engines are kept in."""
-    from colvi_edge.engines import tensorrt_steps
+    from colvi_edge.engines.tensorrt import inference as tensorrt_steps
 
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     monkeypatch.setattr(tensorrt_steps, "_WARM_UP_PATCHES", 2)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.engines import open_engine
-from colvi_edge.engines.tensorrt_runtime import load
+from colvi_edge.engines.tensorrt.installed import load
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.patches import network_input
 from colvi_edge.simulate import simulate_projection

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from colvi_edge.bundle import Bundle
-from colvi_edge.kernels.choose import variant_for
+from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.kernels.compile import Binary, as_table, compile_kernels, compile_source
 from colvi_edge.kernels.nvrtc import RELEASES
 from colvi_edge.kernels.variant import OutputType, Variant, entry_name

@@ -15,12 +15,12 @@ from torch import nn
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.errors import ModelError
-from colvi_edge.export.checkpoint import Checkpoint
-from colvi_edge.export.manifest import Description
-from colvi_edge.export.networks import NETWORKS, Activation, Probabilities, Turned, build_network
-from colvi_edge.export.onnx import to_onnx
-from colvi_edge.export.package import Settings, package
-from colvi_edge.export.quantise import Target, quantise
+from colvi_edge.export.converting.manifest import Description
+from colvi_edge.export.converting.onnx import to_onnx
+from colvi_edge.export.converting.package import Settings, package
+from colvi_edge.export.converting.quantise import Target, quantise
+from colvi_edge.export.networks.patch_cnn import NETWORKS, Activation, Probabilities, Turned, build_network
+from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.onnx import check_network
 from colvi_edge.onnx.arrays import Array
 from colvi_edge.onnx.network import RULES, follow

@@ -10,15 +10,7 @@ import pytest
 from numpy.typing import ArrayLike
 
 from colvi_edge.diagnosis import BANDS, VOTES, diagnose
-from colvi_edge.outputs.sidecar import (
-    EngineRecord,
-    Image,
-    Model,
-    Patches,
-    Sidecar,
-    Software,
-    Votes,
-)
+from colvi_edge.outputs.sidecar import EngineRecord, Image, Model, Patches, Sidecar, Software, Votes
 
 PATCH_PX = 64
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colvi_edge.errors import OutputError
-from colvi_edge.outputs.folder import open_results
+from colvi_edge.errors import BlockedOutputError, OutputError
+from colvi_edge.outputs.folder import check_writable, open_results, write_file
 from colvi_edge.outputs.intact import intact_sidecar
 from colvi_edge.outputs.result import write_result
 from colvi_edge.outputs.sidecar import Sidecar
@@ -197,3 +197,16 @@ def test_a_rename_that_fails_removes_nothing(
         write(tmp_path, make_sidecar(BANDS, result_id="2" * 32))
 
     assert contents(tmp_path) == old
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """Only results are called results: no checkpoint, no record of bench, no page, whatever is in the way."""
+    with file_size_limit(3), pytest.raises(OutputError, match=r"^cannot write m\.pt into .*: File too large"):
+        write_file(tmp_path / "m.pt", b"many")
+    (tmp_path / "bench.json").mkdir()
+    in_the_way = r"^cannot write bench\.json into .*a folder named bench\.json is in the way"
+    with pytest.raises(BlockedOutputError, match=in_the_way):
+        write_file(tmp_path / "bench.json", b"{}")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"^cannot write page\.html into .*: (File exists|Not a directory)"):
+        check_writable(tmp_path / "file" / "page.html")

@@ -12,7 +12,7 @@ from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.intact import index_entry, intact_result
 from colvi_edge.outputs.result import write_error, write_index, write_result
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
-from colvi_edge.records import error_record, index_record
+from colvi_edge.pipeline.records import error_record, index_record
 
 MakeSidecar = Callable[..., Sidecar]
 RAW = "day.lif"

@@ -14,8 +14,8 @@ from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.errors import UnsafeFileError
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import Image, Model, QualityFlag, Sidecar, as_plain, to_json
+from colvi_edge.pipeline.records import error_record
 from colvi_edge.printable import printable_name
-from colvi_edge.records import error_record
 
 MakeSidecar = Callable[..., Sidecar]
 Run = Callable[..., tuple[int, str, str]]

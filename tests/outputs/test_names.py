@@ -7,8 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.acquisition import is_raw_name
-from colvi_edge.outputs.atomic import open_folder, write_atomically
 from colvi_edge.outputs.names import (
     OutputKind,
     explanation_name,
@@ -18,6 +16,8 @@ from colvi_edge.outputs.names import (
     output_name,
     series_name,
 )
+from colvi_edge.raw_files import is_raw_name
+from colvi_edge.system.atomic import open_folder, write_atomically
 
 RAW_NAMES = (
     st.binary(min_size=1, max_size=255)

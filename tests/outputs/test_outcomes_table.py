@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
+from colvi_edge.cli.show.outcomes import print_outcomes, print_places
 from colvi_edge.errors import ColviEdgeError, IncompleteFileError
-from colvi_edge.jobs import Job
 from colvi_edge.outputs.sidecar import Model, QualityFlag, Sidecar
 from colvi_edge.pipeline import Kept, Outcome
+from colvi_edge.pipeline.jobs import Job
 from colvi_edge.printable import unambiguous_name
-from colvi_edge.terminal_console import PrintableConsole
-from colvi_edge.terminal_outcomes import print_outcomes, print_places
-from colvi_edge.terminal_tables import print_name
+from colvi_edge.terminal.console import PrintableConsole
+from colvi_edge.terminal.tables import print_name
 from tests.tools.terminal import Screen
 
 MakeSidecar = Callable[..., Sidecar]

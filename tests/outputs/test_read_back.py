@@ -35,7 +35,7 @@ from colvi_edge.outputs.sidecar import (
 from colvi_edge.report.entries import entry
 from colvi_edge.report.page import render
 from colvi_edge.report.samples import NamePattern
-from colvi_edge.watch.worker import verdict
+from colvi_edge.watch.worker.process import verdict
 from tests.tools.hostile import every, some, spoilt
 
 MakeSidecar = Callable[..., Sidecar]

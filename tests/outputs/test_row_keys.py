@@ -20,16 +20,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from colvi_edge.jobs import Job, find_jobs
+from colvi_edge.cli.show.results import show
 from colvi_edge.outputs import table
 from colvi_edge.outputs.folder import write_table
 from colvi_edge.outputs.names import OutputKind, output_name, record_label
 from colvi_edge.outputs.sidecar import Sidecar, to_json
 from colvi_edge.pipeline import Outcome
+from colvi_edge.pipeline.jobs import Job, find_jobs
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.gather import Gatherer
 from colvi_edge.report.samples import NamePattern
-from colvi_edge.terminal import show
 
 MakeSidecar = Callable[..., Sidecar]
 

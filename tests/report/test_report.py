@@ -27,9 +27,9 @@ from colvi_edge.diagnosis import BANDS, diagnose
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
-from colvi_edge.report import report as report_module
+from colvi_edge.report import page_of_folder as report_module
 from colvi_edge.report.entries import DEMO_MODEL, entry, link
-from colvi_edge.report.report import Contents, Report
+from colvi_edge.report.page_of_folder import Contents, Report
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.report.thumbnails import SIDE_PX
 
@@ -431,7 +431,7 @@ def test_a_page_takes_no_other_files_place(judged: Path, tmp_path: Path) -> None
     with pytest.raises(UsageError, match="cannot be listed: No such file or directory; give a folder"):
         Report(tmp_path / "nowhere", tmp_path / "r.html").write()
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write results into"):
+    with pytest.raises(OutputError, match=r"cannot write r\.html into"):
         Report(judged, tmp_path / "file" / "r.html").write()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.report.report import Report
+from colvi_edge.report.page_of_folder import Report
 
 pytestmark = pytest.mark.chromium
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from colvi_edge.outputs.atomic import open_folder
 from colvi_edge.report.entries import Overlay
 from colvi_edge.report.thumbnails import Thumbnail, Thumbnails
+from colvi_edge.system.atomic import open_folder
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 Made = Callable[[bytes], Thumbnail]

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from colvi_edge.simulate import simulate_planes
-from tests.acquisition.test_tiff_hostile import (
+from tests.acquisition.tiff.test_hostile import (
     DIRECTORIES,
     LAYOUTS,
     PICTURE,

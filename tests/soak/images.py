@@ -8,7 +8,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from colvi_edge.simulate import LABELS, image_seed, simulate_projection
+from colvi_edge.simulate import image_seed, simulate_projection
+from colvi_edge.simulate.images import LABELS
 
 DRAWN = 4
 

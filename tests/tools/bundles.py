@@ -9,7 +9,7 @@ import onnxruntime
 import yaml
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import MANIFEST, SUMS
+from colvi_edge.bundle.opening import MANIFEST, SUMS
 from colvi_edge.patches import Normalisation, normalise
 
 

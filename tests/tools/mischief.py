@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from colvi_edge.confinement import time_limit
 from colvi_edge.errors import OutputError
+from colvi_edge.system.confinement import time_limit
 
 
 def _refused(act: Callable[[], object]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from colvi_edge.bundle import demo_path
-from colvi_edge.watch.install import plan_installation
+from colvi_edge.watch.service.install import plan_installation
 
 COMMAND = "/opt/colvi-edge/bin/colvi-edge"
 INTERPRETER = "/opt/colvi-edge/bin/python"

@@ -1,7 +1,7 @@
 """Write down which names each TensorRT has in Python, from its published bindings alone.
 
     pip download --no-deps --only-binary :all: -d wheels tensorrt-cu12-bindings==10.3.0   # and so on
-    python tests/tools/tensorrt_names.py wheels/*.whl > tests/engines/tensorrt_names.json
+    python tests/tools/tensorrt_names.py wheels/*.whl > tests/engines/tensorrt/tensorrt_names.json
 
 The wheels hold the bindings without the libraries (gigabytes, and a GPU to start them). They
 import all the same where the libraries' few entry points exist, so empty ones are compiled here.

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.simulate import simulate_projection, write_imagej
 from colvi_edge.watch import state_folder
-from colvi_edge.watch.desk import Desk, Last
-from colvi_edge.watch.ledger import Ledger, LedgerReader
-from colvi_edge.watch.messages import Mount, Ready, Signature, Started, decode, encode
-from colvi_edge.watch.metrics import Metrics
-from colvi_edge.watch.retry import retry
+from colvi_edge.watch.ipc.messages import Mount, Ready, Signature, Started, decode, encode
+from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
+from colvi_edge.watch.service.retry import retry
+from colvi_edge.watch.service.status import Status, Waiting, read_status, show_status, write_status
 from colvi_edge.watch.state_folder import Lock, StateFolder
-from colvi_edge.watch.states import State, States
-from colvi_edge.watch.status import Status, Waiting, read_status, show_status, write_status
+from colvi_edge.watch.supervisor.conditions import State, States
+from colvi_edge.watch.supervisor.dispatcher import Desk, Last
+from colvi_edge.watch.supervisor.telling.metrics import Metrics
 from tests.tools.hostile import every, some
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]

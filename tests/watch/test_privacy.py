@@ -21,7 +21,7 @@ import pytest
 import tifffile
 
 from colvi_edge.simulate import simulate_planes, simulate_projection
-from colvi_edge.watch.journal import shown
+from colvi_edge.watch.supervisor.telling.journal import shown
 from tests.tools.leica import Series, container
 from tests.tools.terminal import read_terminal
 
@@ -78,7 +78,7 @@ WORKER = (
 from colvi_edge.acquisition import tiff
 from colvi_edge.outputs import folder
 from colvi_edge.watch import worker
-from colvi_edge.watch.root import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedRoot
 read_tiff, open_raw, publish = tiff.read_tiff, PinnedRoot.open_raw, folder.Drafts.publish
 SAYS = {"acces": errno.EACCES, "stale": errno.ESTALE, "busy": errno.EBUSY, "hostdown": errno.EHOSTDOWN}
 def read(data, name, *more):
@@ -109,7 +109,7 @@ SCANNER = (
     LOUD
     + """
 from colvi_edge.watch import scan, scanner
-from colvi_edge.watch.root import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedRoot
 note, open_folder = scan.Scan._note_folder, PinnedRoot.open_folder
 def noted(self, path, name, folders):
     if first_time("crash"):
@@ -127,7 +127,7 @@ scanner.main()
 
 PUBLISHER = """
 from colvi_edge.errors import OutputError
-from colvi_edge.report.report import Report
+from colvi_edge.report.page_of_folder import Report
 from colvi_edge.watch import publisher
 from pathlib import Path
 asked = Path(__file__ + ".asked")

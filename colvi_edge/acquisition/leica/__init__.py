@@ -1,0 +1,1 @@
+"""Leica containers (.lif): walked, described, read image by image."""

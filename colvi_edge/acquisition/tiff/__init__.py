@@ -1,0 +1,1 @@
+"""TIFF files: walked, gated, described, read."""

@@ -1,0 +1,85 @@
+"""Do the engines that are timed also decide as the trained network does, here and now?"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.bench.record import Check
+from colvi_edge.bundle import Bundle
+from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.engines import Engine, open_engine
+from colvi_edge.engines.verification import Comparison, Tolerance, compare
+from colvi_edge.errors import EngineUnavailableError
+from colvi_edge.patches import paste
+from colvi_edge.simulate import image_seed, simulate_projection
+from colvi_edge.simulate.images import CHANNELS, LABELS
+
+SIMULATED_IMAGES = 6
+
+_SEED = 60
+_DOES = Tolerance()
+
+
+def check_engines(
+    bundle: Bundle, engines: Mapping[str, Engine], images: Sequence[NDArray[Any]], what: str
+) -> list[Check]:
+    """Compare every engine with torch on the bundle's verification patches, and with FP32 on images.
+
+    Args:
+        bundle: that the engines hold.
+        engines: by name.
+        images: planes (Z, C, H, W) in the bundle's channel layout.
+        what: the images, in words.
+    """
+    with closing(_fp32(bundle)) as reference:
+        expected = [reference.probabilities(planes) for planes in images]
+        against = f"{reference.info.runtime} fp32"
+    checks = []
+    for name, engine in engines.items():
+        if verification := bundle.verification_set():
+            patches, trained = verification
+            found = engine.probabilities(paste(patches, 1, len(patches))[np.newaxis])
+            compared = compare([trained[np.newaxis]], [found], _DOES)
+            checks.append(_row(name, "verification patches", "torch fp32", compared))
+        compared = compare(expected, [engine.probabilities(planes) for planes in images], _DOES)
+        checks.append(_row(name, what, against, compared))
+    return checks
+
+
+def simulated_images(channels: Sequence[str]) -> list[NDArray[np.uint16]]:
+    """Return planes (1, C, 1024, 1024) of simulated cultures, half of each class, in a bundle's layout."""
+    images = []
+    for number in range(SIMULATED_IMAGES):
+        drawn = simulate_projection(LABELS[number % 2], image_seed(_SEED, number))
+        planes = np.zeros((1, len(channels), *drawn.shape[1:]), np.uint16)
+        for slot, role in enumerate(channels):
+            if role != "empty":
+                planes[0, slot] = drawn[CHANNELS.index(role)]
+        images.append(planes)
+    return images
+
+
+def _fp32(bundle: Bundle) -> Engine:
+    """Open the network in FP32 on the CPU."""
+    try:
+        return open_engine(bundle, EngineName.OPENVINO, PrecisionChoice.FP32)
+    except EngineUnavailableError:
+        return open_engine(bundle, EngineName.ONNXRUNTIME, PrecisionChoice.FP32)
+
+
+def _row(engine: str, images: str, reference: str, compared: Comparison) -> Check:
+    return Check(
+        engine=engine,
+        images=images,
+        reference=reference,
+        patches=compared.patches,
+        agreement=compared.agreement,
+        band_flips=compared.band_flips,
+        diagnosis_flips=compared.diagnosis_flips,
+        largest_dp=compared.largest_dp,
+        largest_dscore=compared.largest_dscore,
+        faults=tuple(compared.faults(_DOES)),
+    )

@@ -1,0 +1,1 @@
+"""What else runs the network, for a comparison in the same run."""

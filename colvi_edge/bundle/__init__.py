@@ -1,0 +1,6 @@
+"""The bundle on disk: its manifest, its arrays, and how it is opened."""
+
+from colvi_edge.bundle.manifest import Config, Precision
+from colvi_edge.bundle.opening import DEMO, Bundle, demo_path, open_bundle
+
+__all__ = ["DEMO", "Bundle", "Config", "Precision", "demo_path", "open_bundle"]

@@ -1,0 +1,1 @@
+"""Commands on models of others, in a child process that can change one folder and nothing else."""

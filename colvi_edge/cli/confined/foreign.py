@@ -1,0 +1,76 @@
+"""Commands on models of others: graphs run in a confined child, and what comes of it is put in place."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from colvi_edge.cli.confined.parent import gather, run_confined
+from colvi_edge.export.reading.kinds import is_foreign
+from colvi_edge.printable import printable_name
+
+__all__ = ["evaluate", "explain", "export", "is_foreign"]
+
+
+def export(model: Path, bundle: Path, **options: Any) -> int:
+    """Export a model; the options are those of `export_command.export_model`."""
+    with _drafts() as (draft, out):
+        made = out / (bundle.name or "bundle")
+        code = run_confined(
+            "colvi_edge.export.commands.export:export_model",
+            model,
+            draft,
+            **{"model": model, "bundle": made, "place": bundle, **options},
+        )
+        from colvi_edge.export.converting.bundle_folder import replace_bundle
+
+        replace_bundle(bundle, gather(made))
+    return code
+
+
+def evaluate(model: str, dataset: Path, *, html: Path | None, **options: Any) -> int:
+    """Evaluate a model; the options are those of `evaluate_command.evaluate_model`."""
+    from colvi_edge.outputs.folder import check_writable, write_file
+
+    if html:
+        check_writable(html)
+    with _drafts() as (draft, out):
+        page = out / "page.html"
+        code = run_confined(
+            "colvi_edge.export.commands.evaluate:evaluate_model",
+            model,
+            draft,
+            **{"model": model, "dataset": dataset, "html": html and page, **options},
+        )
+        if html:
+            write_file(html, gather(out)[page.name])
+    return code
+
+
+def explain(image: Path, model: Path, *, output_dir: Path | None, **options: Any) -> None:
+    """Explain a model; the options are those of `explanation.explain`."""
+    folder = output_dir or image.parent
+    with _drafts() as (draft, out):
+        run_confined(
+            "colvi_edge.export.explanation.explain:explain",
+            model,
+            draft,
+            **{"image": image, "model": model, "output_dir": out, **options},
+        )
+        from colvi_edge.outputs.folder import write_file
+
+        for name, picture in gather(out).items():
+            write_file(folder / name, picture)
+            typer.echo(printable_name(str(folder / name)))
+
+
+@contextmanager
+def _drafts() -> Iterator[tuple[Path, Path]]:
+    """Give an empty folder for a child, and where in it results shall be; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="colvi-edge-") as folder:
+        draft = Path(folder).resolve()
+        (draft / "out").mkdir()
+        yield draft, draft / "out"

@@ -1,0 +1,1 @@
+"""The command line itself: options, variables, help, and what is wrong with a line."""

@@ -1,0 +1,329 @@
+"""Options that several commands share, and how their words are read."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
+from colvi_edge.errors import EngineUnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from colvi_edge.bundle import Bundle
+    from colvi_edge.engines import Engine
+    from colvi_edge.outputs.named import Named
+
+Chosen = TypeVar("Chosen", EngineName, PrecisionChoice)
+
+
+def option(*names: str, of: str = "", **settings: Any) -> Any:
+    """Return an option that a variable can set as well: COLVI_EDGE_CHANNELS for --channels.
+
+    What means another thing in one command has its own variable there: the export's channels are
+    the network's, not a file's.
+    """
+    words = ["COLVI_EDGE", of, names[0].removeprefix("--")]
+    variable = "_".join(word for word in words if word).upper().replace("-", "_")
+    return typer.Option(*names, envvar=variable, **{"metavar": _put_in(names[0], settings), **settings})
+
+
+def consent(*names: str, help: str) -> Any:  # as typer calls it
+    """Return an option that agrees to a loss; it has no variable, as that may be a forgotten one."""
+    return typer.Option(*names, help=help)
+
+
+def _put_in(name: str, settings: dict[str, Any]) -> str:
+    """Return what the help calls that which is put in: FILE, FOLDER, NUMBER, or as the option is called."""
+    if not settings.get("dir_okay", True):
+        return "FILE"
+    if not settings.get("file_okay", True):
+        return "FOLDER"
+    return "NUMBER" if "min" in settings else name.removeprefix("--").upper()
+
+
+def html_option(command: str) -> Any:
+    """Return --html of a command that evaluates."""
+    return option(
+        "--html", of=command, dir_okay=False, callback=_is_for_page, help="Also write a page with plots."
+    )
+
+
+def _is_for_page(html: Path | None) -> Path | None:
+    from colvi_edge.outputs.named import Named
+
+    refuse_place("--html", Named.PAGE, html)
+    return html
+
+
+def network_option(command: str) -> Any:
+    """Return --network of a command that reads a model file."""
+    return option(
+        "--network", of=command, metavar="NAME", help="paper or published: whose weights a state_dict holds."
+    )
+
+
+def classes_option(command: str) -> Any:
+    """Return --classes of a command that reads a model file."""
+    return option(
+        "--classes",
+        of=command,
+        metavar="CLASS,CLASS",
+        help="Which class each output is: control,patient or patient,control.",
+    )
+
+
+def outputs_option(command: str) -> Any:
+    """Return --outputs of a command that reads a model file."""
+    words = "; ".join(f"{outputs.value}: {outputs.words}" for outputs in Outputs)
+    return option("--outputs", of=command, metavar="KIND", help=f"What the outputs are. {words}.")
+
+
+def activation_option(command: str) -> Any:
+    """Return --activation of a command that reads a model file."""
+    return option(
+        "--activation",
+        of=command,
+        metavar="KIND",
+        help="The old name of --outputs: none, softmax or sigmoid.",
+    )
+
+
+def normalisation_option(command: str) -> Any:
+    """Return --normalisation of a command that reads a model file."""
+    return option(
+        "--normalisation",
+        of=command,
+        metavar="HOW",
+        help="How patches were made the network's input: patch (zero mean, unit variance; the default), "
+        "patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE.",
+    )
+
+
+FolderArgument = Annotated[
+    Path, typer.Argument(help="The folder that the microscope saves into.", file_okay=False)
+]
+BundleOption = Annotated[
+    str,
+    option(
+        "--bundle",
+        metavar="PATH|demo",
+        help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
+        "synthetic demo model.",
+    ),
+]
+EngineOption = Annotated[
+    EngineName,
+    option(
+        "--engine",
+        help="What runs the network: auto, openvino, onnxruntime or tensorrt; auto says which and why.",
+    ),
+]
+PrecisionOption = Annotated[
+    PrecisionChoice,
+    option(
+        "--precision",
+        help="auto, fp32, fp16 or int8; auto is int8 where it decides as fp32 does here, else fp32.",
+    ),
+]
+ChannelsOption = Annotated[
+    str | None,
+    option(
+        "--channels",
+        metavar="ROLE,ROLE",
+        help="Role of each channel of the files: collagen, nuclei, or other. Without it the file is asked; "
+        "two channels without names are nuclei,collagen.",
+    ),
+]
+PixelSizeOption = Annotated[
+    float | None,
+    option(
+        "--pixel-size-um",
+        metavar="UM",
+        min=0.001,
+        max=1000,
+        help="Edge of a pixel in micrometres, where the files do not say it; where one says another, this "
+        "counts, and the result tells both.",
+    ),
+]
+OutputDirOption = Annotated[
+    Path | None,
+    option(
+        "--output-dir",
+        file_okay=False,
+        help="Put the results here, folders mirrored, instead of beside the raw files.",
+    ),
+]
+OverlayOption = Annotated[
+    OverlayChoice,
+    option(
+        "--overlay",
+        help="png, or ome-tiff, which also writes the overlay as data: raw channels, frames as ROIs.",
+    ),
+]
+SampleOption = Annotated[
+    str | None,
+    option(
+        "--sample",
+        metavar="PATTERN",
+        help=r"Regular expression that finds sample and date in names, such as "
+        r"'(?P<sample>[^_]+)_(?P<date>\d{8})'; without it the sample is what stands before 2026-11-20 or "
+        r"20261120.",
+    ),
+]
+LimitOption = Annotated[
+    list[str] | None,
+    option(
+        "--limit",
+        metavar="NAME=NUMBER",
+        help="Let a raw file ask for more, or less: file_bytes, pixels, decoded_bytes, expansion, pages, "
+        "container_bytes or images. May be given several times.",
+    ),
+]
+StaleOption = Annotated[
+    bool,
+    option(
+        "--stale",
+        help="Leave what this model judged, also to go on after Ctrl-C; judge what another one judged, what "
+        "failed and what is new.",
+    ),
+]
+AgainOption = Annotated[
+    bool,
+    option("--again", help="Judge everything anew, whichever model judged it."),
+]
+DryRunOption = Annotated[
+    bool,
+    option("--dry-run", help="Tell what would be done, and do nothing: nothing is written or removed."),
+]
+JsonOption = Annotated[
+    bool,
+    option("--json", help="Print JSON, one record a line, instead of a table."),
+]
+DatasetArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder with control/ and patient/, or with training/, validation/ and test/ that hold "
+        "them; or a CSV with the columns path,label and, if known, subject and split.",
+        exists=True,
+    ),
+]
+ImagesOption = Annotated[
+    int,
+    option("--images", min=1, help="Projections in all, half of each class."),
+]
+DifficultyOption = Annotated[
+    float,
+    option("--difficulty", min=0, max=1, help="How alike the classes look, from 0 to 1."),
+]
+SeverityOption = Annotated[
+    float | None,
+    option(
+        "--severity",
+        min=0,
+        max=1,
+        help="How ill the patients are, up to 1: collagen nearly absent. Without it each patient differs.",
+    ),
+]
+SeedOption = Annotated[int, option("--seed", min=0, help="Same seed, same images.")]
+
+
+def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -> "Engine":
+    """Open an engine, with a progress bar where it may have to be built first."""
+    from colvi_edge.engines import open_engine
+    from colvi_edge.engines.cuda.gpu import NO_GPU, find_gpu
+    from colvi_edge.terminal.progress import progress_share
+
+    if engine is not EngineName.TENSORRT:
+        return open_engine(bundle, engine, precision)
+    if find_gpu() is None:
+        raise EngineUnavailableError(f"--engine tensorrt: {NO_GPU}")
+    with progress_share("Building") as tell:  # it may have to be built first, which takes minutes on a Jetson
+        return open_engine(bundle, engine, precision, tell)
+
+
+def refuse_place(option: str, kind: "Named", path: Path | None) -> None:
+    """Refuse a file to be written that is called like a raw file or a result, or would replace another's."""
+    if path is None:
+        return
+    from colvi_edge.outputs.named import refuse_other
+    from colvi_edge.outputs.names import is_output_name
+    from colvi_edge.raw_files import is_raw_name
+
+    if is_raw_name(path.name) or is_output_name(path.name):
+        raise UsageError(f"{option} {path}: is called like a raw file or a result; choose another name")
+    refuse_other(kind, path)
+
+
+def roles_of(channels: str | None) -> list[str] | None:
+    """Return the roles that --channels gives to the channels of files."""
+    if channels is None:
+        return None
+    roles = words_of(channels) or []
+    if sorted(set(roles) - {"other"}) != ["collagen", "nuclei"] or len(roles) - roles.count("other") != 2:
+        raise UsageError(
+            f"--channels {channels}: expected collagen and nuclei once each, 'other' for any more, "
+            "in the order of the file, such as nuclei,collagen"
+        )
+    return roles
+
+
+def replace_of(stale: bool, again: bool) -> Replace:
+    """Return what --stale and --again say of results that stand."""
+    if stale and again:
+        raise UsageError("--stale and --again: expected one of them; --again judges what --stale does, too")
+    return Replace.ALL if again else Replace.STALE if stale else Replace.OWN
+
+
+def activation_of(outputs: str | None, activation: str | None) -> str | None:
+    """Return what makes probabilities of a network's outputs: softmax, sigmoid, none; None if nobody says.
+
+    Args:
+        outputs: --outputs.
+        activation: --activation, its old name.
+    """
+    if outputs is not None and activation is not None:
+        raise UsageError(
+            "--activation is the old name of --outputs, and both are given; leave --activation out"
+        )
+    known = {one.activation: one for one in Outputs}
+    if activation is not None and activation not in known:
+        raise UsageError(f"--activation {activation}: expected {', '.join(known)}; its new name is --outputs")
+    if outputs is not None and outputs not in [one.value for one in Outputs]:
+        kinds = "; ".join(f"{one.value} ({one.words})" for one in Outputs)
+        raise UsageError(f"--outputs {outputs}: expected one of {kinds}")
+    return activation if outputs is None else Outputs(outputs).activation
+
+
+def words_of(given: str | None) -> list[str] | None:
+    """Return the words of a list such as nuclei,collagen; None for an option that is not given."""
+    return None if given is None else [word.strip().lower() for word in given.split(",")]
+
+
+def several_of(choices: type[Chosen], option: str, given: str) -> list[Chosen]:
+    """Return the choices of a list such as openvino,tensorrt."""
+    try:
+        return [choices(word) for word in words_of(given) or []]
+    except ValueError:
+        names = ", ".join(choice.value for choice in choices)
+        raise UsageError(f"{option} {given}: expected one or more of {names}, separated by commas") from None
+
+
+def numbers_of(settings: list[str] | None) -> dict[str, int]:
+    """Return the numbers of settings such as pages=1000."""
+    numbers = {}
+    for setting in settings or []:
+        name, _, number = setting.partition("=")
+        if not number.isdecimal():
+            raise UsageError(f"--limit {setting}: expected a name, '=', a whole number, such as pages=1000")
+        numbers[name] = int(number)
+    return numbers
+
+
+def place_of(given: str | None) -> tuple[int, int] | None:
+    """Return row and column of a place such as 3,12."""
+    if given is None:
+        return None
+    row, comma, col = given.partition(",")
+    if not (comma and row.strip().isdecimal() and col.strip().isdecimal()):
+        raise UsageError(f"--patch {given}: expected row and column, counted from 0, such as 3,12")
+    return int(row), int(col)

@@ -1,0 +1,212 @@
+"""What became of images, for people: a table, what was remarked, what went wrong, where the results are.
+
+A row keeps what is its own. What is said of many images is said once below, with their number.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.text import Text
+
+from colvi_edge.cli.line.sources import FromVariable
+from colvi_edge.outputs.names import image_label
+from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.pipeline import Kept, Outcome
+from colvi_edge.pipeline.jobs import Job
+from colvi_edge.printable import counted, printable_name, unambiguous_name
+from colvi_edge.terminal.console import PrintableConsole, shown
+from colvi_edge.terminal.tables import common_folder, print_command, print_name, print_named, print_words
+
+OUTCOMES = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "error": "red"}
+"""What becomes of an image, in the order in which it is counted, and the colour of the word."""
+_HEADS = ("image", "diagnosis", "score (100\n= control)", "control\nvotes", "patient\nvotes", "tie")
+_NUMBERS = (2, 3, 4, 5)
+_INDENT = 4
+_REPORTS = 3  # commands to copy; of more nobody copies each
+_SWAPPED = "channels_swapped"
+_MOST_COMMANDS = 5
+
+_Said = dict[str, list[str]]
+"""Names of the images of which the same words are said."""
+
+
+class Asked(NamedTuple):
+    """How a command was given, which what is advised goes by.
+
+    Attributes:
+        options: to be typed again where one image is judged once more.
+        variables: options that came from variables.
+    """
+
+    options: Sequence[str] = ()
+    variables: Sequence[FromVariable] = ()
+
+
+class _Row(NamedTuple):
+    """An image.
+
+    Attributes:
+        word: its diagnosis, "rejected" or "error".
+        cells: score and votes.
+        remarks: what is said of it, by title.
+        error: why it has no result.
+        command: that judges it alone, with its channels in the other order, if they look swapped.
+    """
+
+    name: str
+    word: str
+    cells: list[str]
+    remarks: dict[str, str]
+    error: str = ""
+    command: Sequence[str] = ()
+
+
+def print_outcomes(
+    console: PrintableConsole, outcomes: Sequence[Outcome[Job]], asked: Asked | None = None
+) -> None:
+    """Print a row for each image, below it what is said of them, and how many there are of each kind."""
+    rows = [_row(outcome, asked or Asked()) for outcome in outcomes]
+    remarks: dict[str, _Said] = {}
+    errors: _Said = {}
+    for row in rows:
+        for title, words in row.remarks.items():
+            remarks.setdefault(title, {}).setdefault(words, []).append(row.name)
+        if row.error:
+            errors.setdefault(row.error, []).append(row.name)
+    if rows:
+        _print_table(console, rows, list(remarks))
+    for number, (title, said) in enumerate(remarks.items(), 1):
+        _print_remark(console, "" if console.is_piped else f"{number}", title, said)
+        if title == _SWAPPED.replace("_", " "):
+            _print_commands(console, [row.command for row in rows if row.command])
+    for words, names in errors.items():
+        _print_error(console, words, names)
+    found = Counter(row.word for row in rows)
+    counts = ", ".join(_of_kind(found[word], word) for word in OUTCOMES if found[word])
+    console.print(f"\n{counted(len(rows), 'image')}{': ' if counts else ''}{counts}")
+
+
+def print_places(
+    console: PrintableConsole, outcomes: Sequence[Outcome[Job]], folders: Sequence[Path], *, with_report: bool
+) -> None:
+    """Print where the results are that were written, and how to see all on one page.
+
+    Args:
+        console: to print on.
+        outcomes: of all images.
+        folders: in and below which results lie, as they were named.
+        with_report: say how to see them on one page.
+    """
+    jobs = [outcome.job for outcome in outcomes if isinstance(outcome.result, Sidecar)]
+    if not jobs:
+        return
+    beside = all(job.folder == job.raw.parent for job in jobs)
+    files = "the raw file" if len(set(jobs)) == 1 else "the raw files"
+    words = [counted(len(jobs), "result"), *([f"beside {files}"] if beside else [])]
+    if len(folders) == 1:  # of several the common folder may be one that nobody named, such as /
+        words.append(f"in {shown(common_folder(job.folder for job in jobs))}")
+    console.print(" ".join(words), soft_wrap=True)
+    if with_report and 0 < len(folders) <= _REPORTS:
+        one = "the folder" if len(folders) == 1 else "each folder"
+        console.print(f"All results of {one} on one page, with the score of each sample over time:")
+        for folder in folders:
+            print_command(console, ["colvi-edge", "report", str(folder)])
+
+
+def _row(outcome: Outcome[Job], asked: Asked) -> _Row:
+    name = unambiguous_name(image_label(outcome.job.path, outcome.image_key))
+    result = outcome.result.sidecar if isinstance(outcome.result, Kept) else outcome.result
+    if not isinstance(result, Sidecar):
+        label = image_label(printable_name(outcome.job.raw.name), outcome.image_key)
+        words = printable_name(str(result)).removeprefix(f"{label}: ")
+        words = FromVariable.named(words, asked.variables)
+        return _Row(name, "error", [""] * len(_NUMBERS), {}, words)
+    remarks = {
+        flag.name.replace("_", " "): FromVariable.named(printable_name(flag.words), asked.variables)
+        for flag in result.quality
+    }
+    command = _again(outcome, result, asked) if any(flag.name == _SWAPPED for flag in result.quality) else ()
+    if isinstance(outcome.result, Kept):
+        model = printable_name(f"{result.model.name} {result.model.version}")
+        words = (
+            f"As {model} judged it before."
+            if outcome.result.is_other_model
+            else "This model judged it before."
+        )
+        remarks = {"kept": words, **remarks}
+    if result.votes is None:
+        return _Row(name, "rejected", [""] * len(_NUMBERS), remarks, command=command)
+    votes = [str(n) for n in (result.votes.control, result.votes.patient, result.votes.tie)]
+    return _Row(name, str(result.diagnosis), [f"{result.score:.1f}", *votes], remarks)
+
+
+def _again(outcome: Outcome[Job], result: Sidecar, asked: Asked) -> list[str]:
+    """Return the command that judges one file alone, with collagen and nuclei in each other's place."""
+    job = outcome.job
+    other = {"nuclei": "collagen", "collagen": "nuclei"}
+    order = ",".join(other.get(role, role) for role in result.image.channels or [])
+    place = [] if job.folder == job.raw.parent else ["--output-dir", str(job.folder)]
+    anew = ["--again"] if isinstance(outcome.result, Kept) else []
+    return ["colvi-edge", "run", str(job.raw), *place, *asked.options, "--channels", order, *anew]
+
+
+def _print_commands(console: PrintableConsole, commands: Sequence[Sequence[str]]) -> None:
+    for command in commands[:_MOST_COMMANDS]:
+        print_command(console, command)
+    if (left := len(commands) - _MOST_COMMANDS) > 0:
+        print_words(console, Text(f"and so on for {counted(left, 'image')} more"), _INDENT)
+
+
+def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequence[str]) -> None:
+    """Print the rows; the last column leads to the remarks, by number or, in a pipe, by title."""
+    marks = {title: title if console.is_piped else str(number) for number, title in enumerate(titles, 1)}
+    cells = [
+        [
+            Text(row.name),
+            Text(row.word, OUTCOMES[row.word]),
+            *map(Text, row.cells),
+            Text(", ".join(marks[title] for title in row.remarks)),
+        ]
+        for row in rows
+    ]
+    if titles or console.is_piped:
+        print_named(console, [*_HEADS, "remarks"], cells, right=_NUMBERS)
+    else:
+        print_named(console, _HEADS, [row[:-1] for row in cells], right=_NUMBERS)
+
+
+def _print_remark(console: PrintableConsole, mark: str, title: str, said: _Said) -> None:
+    head = f"{title}: {counted(sum(map(len, said.values())), 'image')}"
+    console.print()
+    if len(said) == 1:
+        (words,) = said
+        words = words.removeprefix(f"{title.capitalize()}: ")  # some sentences begin as they are called
+        print_words(console, Text(f"{head}. {words[:1].upper()}{words[1:]}"), _INDENT, Text(mark))
+        return
+    print_words(console, Text(head), _INDENT, Text(mark))
+    for words, names in said.items():
+        _print_named_words(console, names, words, _INDENT)
+
+
+def _print_error(console: PrintableConsole, words: str, names: Sequence[str]) -> None:
+    console.print()
+    _print_named_words(console, names, words, 0, "error: ")
+
+
+def _print_named_words(
+    console: PrintableConsole, names: Sequence[str], words: str, indent: int, before: str = ""
+) -> None:
+    """Print names, each in its line, and then what is said of them; in a pipe a line for each."""
+    for name in names:
+        if console.is_piped:
+            console.print(Text(f"{before}{name}: {words}"))
+        else:
+            print_name(console, name, Text(" " * indent).append(before, "red"))
+    if not console.is_piped:
+        print_words(console, Text(words), indent + _INDENT)
+
+
+def _of_kind(count: int, word: str) -> str:
+    return counted(count, word) if word == "error" else f"{count} {word}"

@@ -1,0 +1,71 @@
+"""What `run --dry-run` prints."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.text import Text
+
+from colvi_edge.cli.show.results import error_console, print_json, shown, wide_console
+from colvi_edge.outputs.names import image_label
+from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.rehearsal import Planned, closed_folders
+from colvi_edge.printable import counted, printable_name, unambiguous_name
+from colvi_edge.terminal.console import PrintableConsole
+from colvi_edge.terminal.progress import progress
+from colvi_edge.terminal.tables import print_named, print_words
+
+_COLOUR = {"judge": "green", "keep": "default", "refuse": "red"}
+_WOULD = {"judge": "judged", "keep": "kept", "refuse": "refused"}
+
+
+def show_rehearsal(
+    planned: Iterable[Planned], jobs: list[Job], output_dir: Path | None, *, as_json: bool
+) -> None:
+    """Print what would become of each image, in counts, and where its results would go."""
+    counts = Counter[str]()
+    rows: list[tuple[str, str, str]] = []
+    begun: set[Path] = set()
+    with progress("Looking", len(jobs)) as advance:
+        for job, key, does, why in planned:
+            if job.raw not in begun:
+                begun.add(job.raw)
+                advance()
+            counts[does] += 1
+            label = image_label(job.path, key)
+            if as_json:
+                print_json(_line(job, key, does, why))
+            words = why.removeprefix(f"{image_label(printable_name(job.name), key)}: ")
+            rows.append((unambiguous_name(label), does, printable_name(words)))
+    if not as_json:
+        console = wide_console()
+        _print_rows(console, rows)
+        total = ", ".join(f"{counts[does]:,} {_WOULD[does]}" for does in _WOULD if counts[does])
+        console.print(f"\n{counted(counts.total(), 'image')} would be: {total}")
+        place = f"below {output_dir}" if output_dir else "beside the raw files"
+        console.print(shown(f"Results would go {place}. Nothing was judged or written: --dry-run."))
+    if closed := closed_folders(jobs):
+        words = f"{counted(len(closed), 'folder')} for results cannot be written to ({closed[0]})"
+        error_console().print(shown(words), soft_wrap=True)
+
+
+def _print_rows(console: PrintableConsole, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Print a row for each image; the reasons stand once below, with the number of their images."""
+    images = Counter(why for _, _, why in rows)
+    marks = {why: why if console.is_piped else str(number) for number, why in enumerate(images, 1)}
+    cells = [[Text(name), Text(_WOULD[does], _COLOUR[does]), Text(marks[why])] for name, does, why in rows]
+    print_named(console, ["image", "would be", "why"], cells, right=[])
+    if not console.is_piped:
+        console.print()
+        for why, count in images.items():
+            print_words(console, Text(f"{counted(count, 'image')}: {why}"), 4, Text(marks[why]))
+
+
+def _line(job: Job, key: str, does: str, why: str) -> dict[str, str]:
+    return {
+        "path": unambiguous_name(job.path),
+        "image_key": printable_name(key),
+        "would_be": _WOULD[does],
+        "why": printable_name(why),
+        "results": printable_name(str(job.folder)),
+    }

@@ -1,0 +1,1 @@
+"""The engine on TensorRT: built on this machine, kept, and run."""

@@ -1,0 +1,84 @@
+"""TensorRT engines for this machine, built from the bundle alone and kept in the state directory.
+
+Imported only where TensorRT was asked for: importing it without TensorRT is the error that says
+what to install.
+"""
+
+import hashlib
+import platform
+from pathlib import Path
+
+from colvi_edge.bundle import Bundle, Precision
+from colvi_edge.engines.base import Progress
+from colvi_edge.engines.cuda.gpu import find_gpu
+from colvi_edge.engines.precisions import check_held
+from colvi_edge.engines.tensorrt.builder import MAX_BATCH, build_engine
+from colvi_edge.engines.tensorrt.engine_cache import BuiltEngine, EngineKey, cached_engine, is_cached
+from colvi_edge.engines.tensorrt.logger import RUNTIME, VERSION
+from colvi_edge.system.state_directory import state_directory
+
+
+def build_for_this_machine(bundle: Bundle, precision: Precision, progress: Progress) -> Path:
+    """Return the engine file of a precision for this machine, built if it is not there yet.
+
+    Why it is built, and why it has to be built again, is the first thing that progress is told.
+
+    Args:
+        bundle: whose network it is.
+        precision: one that the bundle holds: fp32, fp16 or int8-trt.
+        progress: see `tensorrt_build.build_engine`; not called where the engine is there.
+
+    Raises:
+        UsageError: the bundle does not hold the precision.
+        EngineUnavailableError: there is no GPU, driver or memory to build with.
+        BundleError: TensorRT does not understand the network.
+        OutputError: the state directory cannot be written, or is no local one.
+    """
+    check_held(precision, bundle.config.precisions, bundle.path)
+
+    def build() -> BuiltEngine:
+        return build_engine(bundle.network(precision), max_batch=MAX_BATCH, progress=progress)
+
+    return cached_engine(
+        _folder(), key_for_this_machine(bundle, precision), build, lambda words: progress(words, 0.0)
+    )
+
+
+def is_built(bundle: Bundle, precision: Precision) -> bool:
+    """Tell whether the engine of a precision for this machine is there.
+
+    Raises:
+        OutputError: the state directory is no local one.
+    """
+    return is_cached(_folder(), key_for_this_machine(bundle, precision))
+
+
+def jit_file(bundle: Bundle, precision: Precision) -> Path:
+    """Return where TensorRT-RTX keeps what it compiles for an engine on this machine."""
+    key = key_for_this_machine(bundle, precision)
+    return _folder() / f"{hashlib.sha256(key.model_dump_json().encode()).hexdigest()[:32]}.jit"
+
+
+def key_for_this_machine(bundle: Bundle, precision: Precision) -> EngineKey:
+    """Return what an engine of a precision depends on here.
+
+    Without a GPU, where only TensorRT-RTX builds, the engine is for its default targets and the key says so.
+    """
+    gpu = find_gpu()
+    return EngineKey(
+        model_sha256=bundle.sha256,
+        precision=precision,
+        max_batch=MAX_BATCH,
+        runtime=RUNTIME,
+        runtime_version=VERSION,
+        gpu=gpu.name if gpu else "none",
+        compute_capability=gpu.compute_capability if gpu else "default",
+        cuda_version=gpu.cuda_version if gpu else "none",
+        driver=gpu.driver if gpu else "none",
+        os=platform.system(),
+        architecture=platform.machine(),
+    )
+
+
+def _folder() -> Path:
+    return state_directory() / "engines"

@@ -1,0 +1,1 @@
+"""The overlay as a picture."""

@@ -1,0 +1,1 @@
+"""Helpers for pages of HTML that load nothing: their shell, their style, their pieces."""

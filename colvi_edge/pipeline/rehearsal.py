@@ -1,0 +1,127 @@
+"""What `run` would do: every file is read as it would be, no engine is opened, and nothing is written."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from colvi_edge.acquisition import Acquisition, Refused
+from colvi_edge.bundle import Bundle
+from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
+from colvi_edge.outputs.folder import explained, read_sidecar
+from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.read_back import read_record
+from colvi_edge.outputs.sidecar import ErrorRecord, Index, Model
+from colvi_edge.pipeline.diagnoser import Diagnoser, images_of
+from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.raw_file import End, Kept
+from colvi_edge.pipeline.standing import Content, stands
+from colvi_edge.system.atomic import open_folder
+
+
+class Planned(NamedTuple):
+    """What would become of an image.
+
+    Attributes:
+        job: of its raw file.
+        image_key: which image of a file that holds several; else "".
+        does: judge it; keep the result that stands; or refuse it, so that there is an error.
+        why: in words.
+    """
+
+    job: Job
+    image_key: str
+    does: Literal["judge", "keep", "refuse"]
+    why: str
+
+
+def rehearse(diagnoser: Diagnoser, bundle: Bundle, jobs: Iterable[Job]) -> Iterator[Planned]:
+    """Yield what would become of every image of every job, in order.
+
+    Only the gate and the reader are asked: what they let through may still be rejected for its quality.
+
+    Args:
+        diagnoser: with the options of the run; needs no engine.
+        bundle: that it has.
+        jobs: the raw files.
+    """
+    for job, found in images_of(diagnoser, (_Looked(job.raw, job.folder, job.place) for job in jobs)):
+        if isinstance(found, Kept):
+            key = found.sidecar.image.key
+            model = _called(found.sidecar.model) if found.is_other_model else "this model"
+            yield Planned(job, key, "keep", f"the result of {model} stands")
+        elif isinstance(found, Acquisition):
+            yield _of_image(diagnoser, bundle, job, found)
+        elif isinstance(found, Refused):
+            yield _refused(job, found.image_key, found.error, found.provenance.sha256)
+        elif isinstance(found, ColviEdgeError):
+            yield _refused(job, "", found, None)
+        else:
+            _: Index | End = found  # its images were told of
+        del found  # or it would be held while the next one is read
+
+
+def closed_folders(jobs: Iterable[Job]) -> list[Path]:
+    """Return the folders for results that cannot be written to, or not be made."""
+    return [folder for folder in dict.fromkeys(job.folder for job in jobs) if not _is_open(folder)]
+
+
+@dataclass(frozen=True)
+class _Looked(Job):
+    """A raw file whose folder of results is not made."""
+
+    def results(self) -> AbstractContextManager[int]:
+        return _existing(self.folder)
+
+
+@contextmanager
+def _existing(folder: Path) -> Iterator[int]:
+    with explained(str(folder)), open_folder(folder) as folder_fd:
+        yield folder_fd
+
+
+def _of_image(diagnoser: Diagnoser, bundle: Bundle, job: Job, image: Acquisition) -> Planned:
+    try:
+        diagnoser.laid_out(image)
+    except AcquisitionError as error:
+        return _refused(job, image.image_key, error, image.provenance.sha256)
+    why = _why_judged(job, image.image_key, image.provenance.sha256, bundle)
+    return Planned(job, image.image_key, "judge", why)
+
+
+def _why_judged(job: Job, key: str, raw_sha256: str, bundle: Bundle) -> str:
+    try:
+        with job.results() as folder_fd:
+            sidecar = read_sidecar(output_name(job.name, OutputKind.SIDECAR, key), folder_fd)
+            error = read_record(ErrorRecord, output_name(job.name, OutputKind.ERROR, key), folder_fd)
+    except OutputError:  # there is no folder yet
+        sidecar = error = None
+    if sidecar is not None and sidecar.image.sha256 != raw_sha256:
+        return "again: the file has changed since its result"
+    if sidecar is not None and sidecar.model.sha256 == bundle.sha256:
+        return "again: the result of this model gives way"
+    if sidecar is not None:
+        return f"anew: the result of {_called(sidecar.model)} gives way"
+    return "again: it failed before" if error is not None else "for the first time"
+
+
+def _refused(job: Job, key: str, error: ColviEdgeError, raw_sha256: str | None) -> Planned:
+    try:
+        with job.results() as folder_fd:
+            result = stands(folder_fd, job.name, key, Content(job, raw_sha256))
+    except OutputError:
+        result = None
+    return Planned(job, key, "refuse", f"{error}{'; its result stays' if result else ''}")
+
+
+def _called(model: Model) -> str:
+    return f"{model.name} {model.version}"
+
+
+def _is_open(folder: Path) -> bool:
+    place = Path(os.path.abspath(folder))  # noqa: PTH100 - links are followed by the system
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return os.access(place, os.W_OK | os.X_OK)

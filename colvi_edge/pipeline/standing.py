@@ -1,0 +1,144 @@
+"""What stands beside a raw file when its turn comes, and whether it may give way.
+
+A result is of the same content if the SHA-256 of the raw file says so. The length, and what else is known
+without reading, can tell that it is not. Where nothing can be read, a result is not taken for another's.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+
+from colvi_edge.choices import Replace
+from colvi_edge.errors import ColviEdgeError, OutputError
+from colvi_edge.outputs.folder import read_sidecar
+from colvi_edge.outputs.intact import is_intact, read_result
+from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.sidecar import Image, Index, Sidecar
+from colvi_edge.pipeline.raw_file import RawFile
+
+_CHUNK = 1 << 20
+
+IsKept = Callable[[Sidecar], bool]
+"""Says of a result of the same content whether it is kept, or judged anew."""
+
+
+class Content:
+    """The content of a raw file, which is read at most once, and only where nothing less can tell."""
+
+    def __init__(self, job: RawFile, sha256: str | None = None) -> None:
+        """Take the file, and its hash if somebody has read it."""
+        self._job = job
+        self._sha256 = sha256
+
+    def is_of(self, image: Image) -> bool:
+        """Return whether it is known to be that of a record."""
+        return self._may_be(image) and self._hash() == image.sha256
+
+    def may_be_of(self, image: Image) -> bool:
+        """Return whether it is not known to be another than that of a record."""
+        return self._may_be(image) and self._hash() in ("", image.sha256)
+
+    def _may_be(self, image: Image) -> bool:
+        return bool(self._sha256) or self._job.may_be(image)
+
+    def _hash(self) -> str:
+        """Return the hash of the whole file; "" if it cannot be read."""
+        if self._sha256 is None:
+            digest = hashlib.sha256()
+            try:
+                with os.fdopen(self._job.open(), "rb") as file:
+                    while block := file.read(_CHUNK):
+                        digest.update(block)
+                self._sha256 = digest.hexdigest()
+            except (ColviEdgeError, OSError):
+                self._sha256 = ""
+        return self._sha256
+
+
+def keeps(replace: Replace, model_sha256: str) -> IsKept:
+    """Return what is kept for a choice, where this model judges."""
+
+    def is_kept(sidecar: Sidecar) -> bool:
+        is_own = sidecar.model.sha256 == model_sha256
+        return is_own if replace is Replace.STALE else not is_own and replace is Replace.OWN
+
+    return is_kept
+
+
+def kept_result(job: RawFile, is_kept: IsKept, *, failed_too: bool) -> Sidecar | Index | None:
+    """Return the intact result of a raw file if it is of the same content and all of it is kept.
+
+    The file is read only where nothing else speaks against that.
+
+    Args:
+        job: the raw file.
+        is_kept: asked of each of its images' sidecars.
+        failed_too: an index that tells of failed images counts as well.
+    """
+    try:
+        with job.results() as folder_fd:
+            result = read_result(folder_fd, job.name)
+            if result is None or not _all_kept(folder_fd, job.name, result, is_kept, failed_too):
+                return None
+            if not is_intact(folder_fd, job.name, result):
+                return None
+    except ColviEdgeError:
+        return None  # what stands in the way will be met, and told, on the usual way
+    return result if Content(job).is_of(result.image) else None
+
+
+def _all_kept(
+    folder_fd: int, raw_name: str, result: Sidecar | Index, is_kept: IsKept, failed_too: bool
+) -> bool:
+    if isinstance(result, Sidecar):
+        return is_kept(result)
+    if result.status == "error" or not (
+        failed_too or all(entry.status != "error" for entry in result.images)
+    ):
+        return False
+    keys = (entry.key for entry in result.images if entry.status != "error")
+    names = (output_name(raw_name, OutputKind.SIDECAR, key) for key in keys)
+    return all((sidecar := read_sidecar(name, folder_fd)) is not None and is_kept(sidecar) for name in names)
+
+
+def sidecars(job: RawFile, index: Index) -> Iterator[Sidecar]:
+    """Yield the sidecars of the images that an index lists, but for the failed ones.
+
+    Raises:
+        OutputError: one of them went away meanwhile.
+    """
+    for entry in index.images:
+        if entry.status != "error":
+            with job.results() as folder_fd:
+                sidecar = read_sidecar(output_name(job.name, OutputKind.SIDECAR, entry.key), folder_fd)
+            if sidecar is None:
+                raise OutputError(f"{job.name}: the result of {entry.key} went away; diagnose it again")
+            yield sidecar
+
+
+def kept_image(job: RawFile, key: str, raw_sha256: str, is_kept: IsKept) -> Sidecar | None:
+    """Return the intact result of one image of a file that was read, if it is of this content and kept."""
+    try:
+        with job.results() as folder_fd:
+            sidecar = read_sidecar(output_name(job.name, OutputKind.SIDECAR, key), folder_fd)
+            if sidecar is None or sidecar.image.sha256 != raw_sha256 or not is_kept(sidecar):
+                return None
+            return sidecar if is_intact(folder_fd, job.name, sidecar) else None
+    except ColviEdgeError:
+        return None
+
+
+def stands(folder_fd: int, raw_name: str, key: str, content: Content) -> Sidecar | Index | None:
+    """Return the result that an error must not touch: ok or rejected, and not known to be of other content.
+
+    It counts also where one of its files is missing: what was found out is in its record.
+    """
+    if key:
+        result: Sidecar | Index | None = read_sidecar(
+            output_name(raw_name, OutputKind.SIDECAR, key), folder_fd
+        )
+    else:
+        result = read_result(folder_fd, raw_name)
+    if result is None or result.status == "error" or not content.may_be_of(result.image):
+        return None
+    return result

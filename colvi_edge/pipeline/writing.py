@@ -1,0 +1,250 @@
+"""The last step: writes what became of each image, and the index of a file that holds several.
+
+An error that ends here is recorded beside the raw file only where no result of the same content stands: what
+was found out once is not lost to a wrong option, a full disk or a share that went away.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple
+
+from colvi_edge.acquisition import Provenance, Refused
+from colvi_edge.choices import OverlayChoice
+from colvi_edge.errors import BlockedOutputError, BlockedRecordError, ColviEdgeError, OutputError
+from colvi_edge.outputs import result
+from colvi_edge.outputs.intact import index_entry, read_result, standing_entry
+from colvi_edge.outputs.names import record_name
+from colvi_edge.outputs.read_back import read_record
+from colvi_edge.outputs.sidecar import ErrorRecord, Image, Index, IndexEntry, Sidecar, to_json
+from colvi_edge.pipeline.raw_file import Done, End, File, Judged, Kept, Outcome, RawFile
+from colvi_edge.pipeline.records import error_record, index_record
+from colvi_edge.pipeline.standing import Content, stands
+
+
+def write_result(judged: Judged, job: RawFile, overlay: OverlayChoice) -> result.Written:
+    """Write the files of a result, the sidecar last.
+
+    Raises:
+        BlockedOutputError: a folder has the name of one of them; nothing was touched.
+        OutputError: a file cannot be written; the older ones are as they were.
+    """
+    with job.results() as folder_fd:
+        return result.write_result(
+            folder_fd,
+            job.name,
+            judged.sidecar,
+            judged.collagen,
+            judged.nuclei,
+            job.confirm,
+            overlay,
+            judged.pixel_height_um,
+            job.note,
+        )
+
+
+class Recorded(NamedTuple):
+    """What stands after an error.
+
+    Attributes:
+        record: of the error; or the result of the same content, of which no file was touched.
+        gone: how many results of other content stood there.
+    """
+
+    record: Sidecar | Index | ErrorRecord
+    gone: int = 0
+
+
+def write_error(
+    error: ColviEdgeError, job: RawFile, key: str = "", source: Provenance | Image | None = None
+) -> Recorded:
+    """Write why a raw file, or one image of it, has no result, unless one of the same content stands.
+
+    Args:
+        error: what went wrong.
+        job: the raw file.
+        key: of the image; "" for the file itself.
+        source: the raw file as it was read; None where it was not.
+
+    Raises:
+        BlockedRecordError: a folder has the name of the record.
+        OutputError: the record cannot be written.
+    """
+    job.confirm()
+    content = Content(job, source.sha256 if source else None)
+    with job.results() as folder_fd:
+        left = stands(folder_fd, job.name, key, content)
+        if left is not None:
+            return Recorded(left)
+        record = error_record(job.name, error, key, source)
+        told = read_record(ErrorRecord, record_name(job.name, record.status, key), folder_fd)
+    if key and told is not None and (told.error, told.image) == (record.error, record.image):
+        return Recorded(told)  # so that the index above it stays, too
+    gone = _record(record, job, lambda image: image.status != "error" and content.may_be_of(image.image))
+    return Recorded(record, gone)
+
+
+def _record(record: ErrorRecord, job: RawFile, stays: Callable[[Sidecar | ErrorRecord], bool]) -> int:
+    try:
+        with job.results() as folder_fd:
+            return result.write_error(folder_fd, job.name, record, job.confirm, stays)
+    except BlockedOutputError as error:
+        raise BlockedRecordError(str(error)) from error
+
+
+class Writing(Generic[File]):
+    """Writes one image after the other; and of a file that holds several their index."""
+
+    def __init__(self, overlay: OverlayChoice) -> None:
+        """Begin with nothing written.
+
+        Args:
+            overlay: how it is written.
+        """
+        self._overlay = overlay
+        self._begin()
+
+    def _begin(self) -> None:
+        self._entries: dict[str, IndexEntry | None] = {}  # None where the record that stands counts
+        self._trouble: ColviEdgeError | None = None
+        self._before: Index | None = None  # of the same content, when the first image's turn came
+
+    def __call__(self, job: File, done: Done) -> Outcome[File]:
+        """Write what became of an image, or of a whole file; return it."""
+        key, source = _image_of(done)
+        if key:
+            if not self._entries:
+                self._before = _index_of(job, source)
+            self._entries[key] = None
+        try:
+            if isinstance(done, Judged):
+                return self._judged(job, done)
+            if isinstance(done, Kept):
+                return Outcome(job, done, key)
+            if isinstance(done, Refused):
+                if key or job.is_final(done.error):
+                    return self._failed(job, done.error, key, done.provenance)
+                return Outcome(job, done.error)
+            if isinstance(done, End):
+                return self._index(job, done.source)
+            if isinstance(done, Index) or not job.is_final(done):
+                return Outcome(job, done)
+            return self._rebuilt(job, done) or self._failed(job, done, "", None)
+        finally:
+            if not key:
+                self._begin()
+
+    def _judged(self, job: File, judged: Judged) -> Outcome[File]:
+        image = judged.sidecar.image
+        try:
+            written = write_result(judged, job, self._overlay)
+        except BlockedOutputError as error:
+            outcome = self._failed(job, error, image.key, image)
+            self._trouble = self._trouble or error
+            return outcome
+        except ColviEdgeError as error:
+            self._trouble = error
+            left = _what_stands(job, image.key, image) if isinstance(error, OutputError) else None
+            return Outcome(job, error, image.key, stands=left)
+        if image.key:
+            sidecar = written.sidecar
+            self._entries[image.key] = index_entry(job.name, sidecar, to_json(sidecar))
+        return Outcome(job, written.sidecar, image.key, replaced=written.replaced)
+
+    def _failed(
+        self, job: File, error: ColviEdgeError, key: str, source: Provenance | Image | None
+    ) -> Outcome[File]:
+        try:
+            left, gone = write_error(error, job, key, source)
+        except ColviEdgeError as worse:
+            self._trouble = worse
+            return Outcome(job, worse, key)
+        stands = None if isinstance(left, ErrorRecord) else left
+        return Outcome(job, error, key, stands=stands, gone=gone)
+
+    def _index(self, job: File, source: Provenance | Image) -> Outcome[File]:
+        """Write the index of a file all of whose images were seen, if it can be true."""
+        trouble = self._trouble
+        try:
+            entries = self._complete(job, list(self._entries), source.sha256 or "")
+            if entries and (trouble is None or self._before is not None):
+                try:
+                    index = _write_index(job, source, entries)
+                except BlockedOutputError as error:
+                    trouble = trouble or error
+                else:
+                    return Outcome(job, trouble or index, stands=index if trouble else None)
+            if trouble is None:
+                trouble = OutputError(f"{job.name}: a result of it went away meanwhile; diagnose it again")
+            if isinstance(trouble, BlockedOutputError) and not isinstance(trouble, BlockedRecordError):
+                record = error_record(job.name, trouble, "", source)
+                _record(record, job, lambda image: image.image.key in self._entries)
+        except ColviEdgeError as error:
+            return Outcome(job, error)
+        return Outcome(job, trouble)
+
+    def _rebuilt(self, job: File, error: ColviEdgeError) -> Outcome[File] | None:
+        """Write the index anew that went when the first image was written, if the file failed after that.
+
+        Returns:
+            None where there was none, or it is of other content.
+        """
+        before = self._before
+        if before is None or before.status == "error" or _index_of(job, before.image) is not None:
+            return None
+        if not Content(job).may_be_of(before.image):
+            return None
+        keys = dict.fromkeys([*(entry.key for entry in before.images), *self._entries])
+        try:
+            job.confirm()
+            entries = self._complete(job, list(keys), before.image.sha256 or "")
+            if not entries:
+                return None
+            return Outcome(job, error, stands=_write_index(job, before.image, entries))
+        except ColviEdgeError as worse:
+            return Outcome(job, worse)
+
+    def _complete(self, job: File, keys: Sequence[str], raw_sha256: str) -> list[IndexEntry]:
+        """Return the line of each image, of what was written or stands; none at all if one has neither."""
+        with job.results() as folder_fd:
+            found = [
+                self._entries.get(key) or standing_entry(folder_fd, job.name, key, raw_sha256) for key in keys
+            ]
+        entries = [entry for entry in found if entry is not None]
+        return entries if len(entries) == len(keys) else []
+
+
+def _image_of(done: Done) -> tuple[str, Provenance | Image | None]:
+    """Return the key of the image that this is about, and the file as it was read; nothing of a whole one."""
+    if isinstance(done, Judged | Kept):
+        return done.sidecar.image.key, done.sidecar.image
+    return (done.image_key, done.provenance) if isinstance(done, Refused) else ("", None)
+
+
+def _index_of(job: RawFile, source: Provenance | Image | None) -> Index | None:
+    """Return the index that stands above an image, if it is of the same content."""
+    try:
+        with job.results() as folder_fd:
+            index = read_result(folder_fd, job.name)
+    except ColviEdgeError:
+        return None
+    if not isinstance(index, Index) or source is None or index.image.sha256 != source.sha256:
+        return None
+    return index
+
+
+def _what_stands(job: RawFile, key: str, image: Image) -> Sidecar | Index | None:
+    try:
+        with job.results() as folder_fd:
+            return stands(folder_fd, job.name, key, Content(job, image.sha256))
+    except ColviEdgeError:
+        return None
+
+
+def _write_index(job: RawFile, source: Provenance | Image, entries: Sequence[IndexEntry]) -> Index:
+    """Write an index, unless it stands there already."""
+    index = index_record(job.name, source, entries)
+    with job.results() as folder_fd:
+        before = read_result(folder_fd, job.name)
+        if isinstance(before, Index) and (before.images, before.image) == (index.images, index.image):
+            return before
+        result.write_index(folder_fd, job.name, index, job.confirm)
+    return index

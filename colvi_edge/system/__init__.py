@@ -1,0 +1,1 @@
+"""What is asked of Linux: mounts, whole files, bounded reading, rights given up."""

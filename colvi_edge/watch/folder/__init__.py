@@ -1,0 +1,1 @@
+"""The watched folder and that of its results: how all processes reach them, whatever is swapped or away."""

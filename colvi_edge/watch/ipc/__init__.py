@@ -1,0 +1,1 @@
+"""What the processes of the daemon say to each other, and how it travels."""

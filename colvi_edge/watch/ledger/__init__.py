@@ -1,0 +1,1 @@
+"""What is done, over restarts and power cuts."""

@@ -1,0 +1,98 @@
+"""The publisher: writes the report's page each time that the supervisor asks for it.
+
+    python -m colvi_edge.watch.publisher DESCRIPTOR SUPERVISOR_PID
+
+It lives as long as the supervisor, so that what it read and the pictures that it made small are at hand for
+the next page. Results are read, and a page that lies among them is written, through descriptors of the
+pinned folders.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+from colvi_edge.errors import ColviEdgeError
+from colvi_edge.outputs.folder import explained, open_results
+from colvi_edge.outputs.named import Named, refuse_other
+from colvi_edge.report.page_of_folder import Report
+from colvi_edge.system.atomic import write_atomically
+from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
+from colvi_edge.watch.ipc.messages import Line, Message, Publish, Published, PublisherSettings, as_words
+from colvi_edge.watch.worker.watched_file import Places
+
+_LEAST_URGENT = 19
+_WHAT = "the report"  # and no name, as the words go into the log
+
+
+class Publisher:
+    """Writes one page, again and again."""
+
+    def __init__(self, line: Line, settings: PublisherSettings) -> None:
+        """Take the line over; nothing is opened yet."""
+        self._line = line
+        self._page = Path(settings.page)
+        self._root = Path(settings.root)
+        self._results = Path(settings.output_dir or settings.root)
+        self._report = Report(self._results, self._page, sample=settings.sample, refresh_s=settings.refresh_s)
+        self._places: Places | None = None
+        self._settings = settings
+
+    def run(self, messages: Iterable[Message]) -> None:
+        """Work until the supervisor ends."""
+        for message in messages:
+            if isinstance(message, Publish):
+                begin = time.monotonic()
+                why = self._publish(message)
+                self._line.send(Published(as_words(why), round(time.monotonic() - begin, 3)))
+
+    def _publish(self, wanted: Publish) -> str:
+        """Write the page; return why that was not possible, or ""."""
+        try:
+            if self._places is None:
+                self._places = Places(self._settings.root, self._settings.output_dir)
+            with self._places.results(wanted) as results:
+                page, _ = self._report.render(results.fileno())
+            with self._parent(self._places, wanted) as parent:
+                refuse_other(Named.REPORT, self._page.name, parent)
+                write_atomically(parent, self._page.name, page, _confirm)
+        except ColviEdgeError as error:
+            return str(error)
+        except OSError as error:
+            return f"{self._results} cannot be listed: {error.strerror}"
+        return ""
+
+    @contextmanager
+    def _parent(self, places: Places, wanted: Publish) -> Iterator[int]:
+        """Hold the folder of the page open, made if need be."""
+        results, root = partial(places.results, wanted), partial(places.root, wanted.mount)
+        for folder, pinned in ((self._results, results), (self._root, root)):
+            if self._page.is_relative_to(folder):
+                below = "/".join(self._page.parent.relative_to(folder).parts)
+                with explained(str(self._page.parent), _WHAT), pinned() as top:
+                    parent = top.open_folder(below, create=True)
+                    try:
+                        yield parent
+                    finally:
+                        os.close(parent)
+                return
+        with open_results(self._page.parent, _WHAT) as parent:
+            yield parent
+
+
+def _confirm() -> None:
+    if not supervisor_lives():
+        raise SystemExit
+
+
+def main() -> None:
+    """Run as the supervisor's child."""
+    os.nice(_LEAST_URGENT)
+    line = join_supervisor()
+    messages = iter(line)  # the same throughout: the first page is asked for in one breath with the settings
+    settings = next(messages)
+    assert isinstance(settings, PublisherSettings)  # noqa: S101 - the supervisor's first word
+    with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we
+        Publisher(line, settings).run(messages)

@@ -1,0 +1,1 @@
+"""Looks at the watched folder and says which raw files are finished."""

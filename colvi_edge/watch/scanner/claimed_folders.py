@@ -1,0 +1,147 @@
+"""Where the scanner works while it may: the root and the folder of the results, there, mounted and locked."""
+
+import errno
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from colvi_edge.printable import printable_name
+from colvi_edge.watch.folder.away import AwayError, away, claiming, is_of_share
+from colvi_edge.watch.folder.mounts import is_away
+from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.share_lock import FolderLock, FolderTakenError
+from colvi_edge.watch.ipc.messages import Mount
+
+# Made by the file system or by Windows, and closed to all but the administrator.
+_SYSTEM_FOLDERS = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}
+
+
+class Place:
+    """Both folders, pinned. Without an output folder they are one.
+
+    Attributes:
+        root: the watched folder.
+        mount: its mount.
+        results: where the results go, folders mirrored.
+        results_mount: its mount.
+        apart: they do not go beside the raw files.
+        unlocked: why the folder of the results has no lock; "" if it has.
+    """
+
+    def __init__(
+        self, root: str, output_dir: str | None, mount: Mount | None, results_mount: Mount | None
+    ) -> None:
+        """Open and lock both.
+
+        Args:
+            root: path of the watched folder.
+            output_dir: path of the folder of the results; None if it is the watched one.
+            mount: the root's when it was last seen; None before that.
+            results_mount: the same of the folder of the results.
+
+        Raises:
+            AwayError: one of them is not there, not mounted, stale, or its server does not answer.
+            FolderTakenError: another daemon holds the lock.
+        """
+        self._opened = ExitStack()
+        self._lock: FolderLock | None = None
+        self.unlocked = ""
+        try:
+            pinned = self._pin(root, mount)
+            self.root, self.mount, status = pinned
+            self.results, self.results_mount, results_status = (
+                pinned if output_dir is None else self._pin(output_dir, results_mount)
+            )
+            self._keep_lock()
+        except BaseException:
+            self.close()
+            raise
+        self.apart = not os.path.samestat(status, results_status)
+        self._results_within = _within(self.root, self.results) if self.apart else None
+
+    def is_walked(self, folder: str) -> bool:
+        """Return whether raw files are looked for in a folder, given relative to the root.
+
+        They are not in hidden folders, those of the system, and those of the results.
+        """
+        if any(name.startswith(".") or name in _SYSTEM_FOLDERS for name in folder.split("/")):
+            return False
+        return self._results_within is None or not f"{folder}/".startswith(f"{self._results_within}/")
+
+    def is_ours(self) -> bool:
+        """Return whether both still are there and ours; a lock that was lost is taken again if it can be.
+
+        Raises:
+            AwayError: the server of one of them does not answer.
+        """
+        for folder in (self.root, self.results) if self.apart else (self.root,):
+            with claiming(str(folder.path)):
+                if not folder.is_current():
+                    return False
+        try:
+            self._keep_lock()
+        except FolderTakenError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of both."""
+        if self._lock:
+            self._lock.close()
+        self._opened.close()
+
+    def _pin(self, path: str, remembered: Mount | None) -> tuple[PinnedRoot, Mount, os.stat_result]:
+        with claiming(path):
+            folder = self._opened.enter_context(PinnedRoot(Path(path)))
+            mount, status = folder.mount(), os.fstat(folder.fileno())
+            if not folder.is_current():  # a share may open a folder that it calls stale when asked for it
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        if remembered and is_away(mount, remembered):
+            source, point = printable_name(remembered.source), printable_name(remembered.point)
+            raise AwayError(f"{source} is not mounted on {point} any more; mount it again")
+        return folder, mount, status
+
+    def _keep_lock(self) -> None:
+        with claiming(str(self.results.path)):
+            if self._lock and not self._lock.is_held():
+                self._lock.close()
+                self._lock = None
+        if self._lock is None:
+            began = time.monotonic()
+            try:
+                self._lock = FolderLock(self.results)
+                self.unlocked = ""
+            except OSError as error:
+                if is_of_share(error):
+                    raise away(str(self.results.path), error, time.monotonic() - began) from error
+                self.unlocked = (
+                    f"the folder of the results cannot be locked: {error.strerror}; give the daemon's "
+                    "user the right to write to it (chown or setfacl), mount it writable, or put the results "
+                    "elsewhere: --output-dir"
+                )
+
+
+def make_results(folder: Path, remembered: Mount | None) -> None:
+    """Make the folder of the results if it is missing, but never in the place of a share that is away.
+
+    Args:
+        folder: to be made.
+        remembered: its mount when it was last seen; None before that.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if there == folder:
+        return
+    with PinnedRoot(there) as above:
+        if remembered and is_away(above.mount(), remembered):
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _within(root: PinnedRoot, folder: PinnedRoot) -> str | None:
+    """Return a folder's path relative to a root that it lies in; None if it does not."""
+    top, below = root.real_path(), folder.real_path()
+    return os.path.relpath(below, top) if below.startswith(f"{top.rstrip('/')}/") else None

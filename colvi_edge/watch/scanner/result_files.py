@@ -1,0 +1,105 @@
+"""How many files of a result are there, by the names in its folder alone: nothing is opened for that."""
+
+from collections import Counter
+from collections.abc import Iterable, Set
+
+from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.raw_files import CONTAINER_SUFFIXES, is_container_name
+
+_KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)
+_SUFFIXES = tuple(kind.value for kind in _KINDS)
+_USUAL = tuple(
+    kind.value
+    for kind in (
+        OutputKind.SIDECAR,
+        OutputKind.OVERLAY,
+        OutputKind.TABLE,
+        OutputKind.GEOJSON,
+        OutputKind.ROIS,
+    )
+)
+_WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
+"""Files that a result may consist of: of one that was rejected, of any other, and with an OME-TIFF."""
+
+_NEVER_CUT = 50
+"""Characters, of at most four bytes: with a suffix, such a name is short enough for every disk."""
+
+
+class ResultFiles:
+    """The files of the results in one folder.
+
+    To ask of each of 10,000 files whether it has all five made a scan of 0.13 s one of 0.15 s.
+    """
+
+    def __init__(self, names: Set[str], raws: Iterable[str], ome_tiff: bool = False) -> None:
+        """Take what was listed.
+
+        Args:
+            names: in the folder of the results.
+            raws: names of the raw files that they are of.
+            ome_tiff: one belongs to each result.
+        """
+        self._names = names
+        self._raws = raws
+        self._usual = (*_USUAL, OutputKind.OME_TIFF.value) if ome_tiff else _USUAL
+        self._of_containers: Counter[str] | None = None  # counted when the first of them is asked for
+
+    def is_whole(self, raw: str) -> bool:
+        """Return whether a raw file has all files of a result, which then is one of one image."""
+        names = self._names
+        for suffix in self._usual:  # by far the most have all, under the raw file's name and a suffix
+            if raw + suffix not in names:
+                return False
+        return not is_container_name(raw)
+
+    def count(self, raw: str) -> int:
+        """Return how many files of its result, or its error record, a raw file has.
+
+        Of one that holds several images these are the index, and each image's record and what that lists.
+        """
+        if is_container_name(raw):
+            if self._of_containers is None:
+                raws = set(filter(is_container_name, self._raws))
+                named = filter(None, (_container_of(name, raws) for name in self._names))
+                self._of_containers = Counter(named)
+            return self._of_containers[raw]
+        count, names = 0, self._names
+        if len(raw) > _NEVER_CUT:
+            return sum(name in names for name in result_names(raw))
+        for suffix in _SUFFIXES:
+            if raw + suffix in names:
+                count += 1
+        return count
+
+
+def result_names(raw: str) -> list[str]:
+    """Return how the files of a raw file of one image may be called."""
+    return [output_name(raw, kind) for kind in _KINDS]
+
+
+def lacks_files(count: int, of: int, raw: str, *, failed: bool) -> bool:
+    """Return whether a result lacks files.
+
+    Args:
+        count: of those that are there.
+        of: of how many it consists; 0 if that is not known, as for results of earlier versions.
+        raw: name of the raw file.
+        failed: it has an error record, or a result that was kept.
+    """
+    if of or failed or is_container_name(raw):
+        return count < max(of, 1)
+    return count not in _WHOLE
+
+
+def _container_of(name: str, raws: Set[str]) -> str:
+    """Return whose output a name is: `X.lif` of `X.lif.0003-Series004.colvi.png`; "" if nobody's."""
+    if not name.endswith(_SUFFIXES):
+        return ""
+    lower = name.lower()
+    for suffix in CONTAINER_SUFFIXES:  # not by a pattern, which takes half as long again
+        end = 0
+        while end := lower.find(f"{suffix}.", end) + 1:
+            raw = name[: end - 1 + len(suffix)]
+            if raw in raws:
+                return raw
+    return ""

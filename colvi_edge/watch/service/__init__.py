@@ -1,0 +1,1 @@
+"""What the administrator calls: install, uninstall, status, retry."""

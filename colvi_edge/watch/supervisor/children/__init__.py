@@ -1,0 +1,1 @@
+"""The processes that a supervisor keeps: started, listened to, watched and ended."""

@@ -1,0 +1,1 @@
+"""What the outside hears of the daemon: the journal, systemd, Prometheus."""

@@ -1,0 +1,1 @@
+"""Diagnoses what the supervisor gives it, one file after the other."""

@@ -1,0 +1,273 @@
+"""The worker: diagnoses what the supervisor gives it, one file after the other, and says what became of each.
+
+    python -m colvi_edge.watch.worker DESCRIPTOR SUPERVISOR_PID
+
+Everything below the watched root is reached through descriptors that were opened without following a
+link, and nothing is written that is not true any more: before each rename the raw file must be in the
+state that was read, the root on its mount, and the supervisor alive.
+"""
+
+import errno
+import gc
+import os
+import select
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from colvi_edge.acquisition import Limits
+from colvi_edge.choices import OverlayChoice, Replace
+from colvi_edge.engines import blank_planes, open_engine
+from colvi_edge.errors import (
+    AcquisitionError,
+    BlockedOutputError,
+    BlockedRecordError,
+    ColviEdgeError,
+    EngineLostError,
+    IncompleteFileError,
+    OutputError,
+)
+from colvi_edge.outputs.sidecar import Index, Sidecar
+from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
+from colvi_edge.pipeline.standing import keeps, kept_result
+from colvi_edge.pipeline.writing import write_error
+from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
+from colvi_edge.watch.ipc.messages import (
+    NOT_WRITABLE,
+    Alive,
+    Condemn,
+    Finish,
+    Finished,
+    Line,
+    Model,
+    Refused,
+    Result,
+    Started,
+    Work,
+    WorkerSettings,
+    as_words,
+)
+from colvi_edge.watch.worker.kept_bundles import kept_bundle
+from colvi_edge.watch.worker.watched_file import (
+    GONE,
+    MAY_BE_HELD,
+    PERMANENT,
+    ChangedFileError,
+    CondemnedError,
+    Places,
+    ShareAwayError,
+    WatchedFile,
+    error_number,
+)
+from colvi_edge.watch.worker.whose import NOTHING, Whose
+
+ALIVE_EVERY_S = 2.0
+REPLACED = "the result before it is now .colvi.prev.json"
+NOTHING_JUDGED = "nothing_judged"
+"""Kind of error of a container none of whose images could be judged."""
+
+_FOLDER_WIDE = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full", errno.EROFS: "read-only"}
+
+
+class Worker:
+    """Takes work from the line, and answers each piece of it once."""
+
+    def __init__(self, line: Line, settings: WorkerSettings) -> None:
+        """Take the line over; nothing is opened yet."""
+        self._line = line
+        self._settings = settings
+        self._begun: dict[int, WatchedFile] = {}
+        self._model = ""  # SHA-256 of what judges
+        # What an image failed for whose earlier result stands.
+        self._outlasted: dict[int, ColviEdgeError] = {}
+
+    def run(self) -> None:
+        """Work until told to finish, or the supervisor ends."""
+        settings = self._settings
+        try:
+            bundle, not_kept = kept_bundle(settings.bundle, settings.keep)
+            self._model = bundle.sha256
+            engine = open_engine(bundle, settings.engine, settings.precision)
+            limits = Limits.named(settings.limits)
+            places = Places(settings.root, settings.output_dir)
+            overlay = OverlayChoice(settings.overlay)
+            diagnoser = Diagnoser(
+                bundle, engine, settings.channels, limits, overlay, Replace.ALL, settings.pixel_size_um
+            )
+            # So that the first real image is not the slow one.
+            engine.probabilities(blank_planes(bundle.config))
+        except ColviEdgeError as error:
+            self._line.send(Refused(error.exit_code, error.kind, as_words(error)))
+            return
+        info = engine.info
+        self._line.send(
+            Started(
+                bundle=str(bundle.path),
+                model=bundle.name,
+                model_sha256=bundle.sha256,
+                runtime=f"{info.runtime} {info.version}",
+                precision=info.precision,
+                device=info.device,
+                reason=info.reason,
+                not_kept=not_kept,
+                model_version=Model.of(bundle.name, bundle.version, bundle.sha256).version,
+            )
+        )
+        gc.freeze()  # see `pipeline.process`; this process has no other task
+        try:
+            for outcome in process(diagnoser, self._files(places)):
+                self._answer(outcome)
+        except EngineLostError as error:
+            # The engine's fault, not the files': their attempts must not count against them.
+            for number in list(self._begun):
+                self._say(number, "again", words=str(error), kind=error.kind)
+            raise
+        engine.close()
+
+    def _files(self, places: Places) -> Iterator[WatchedFile]:
+        for work in self._given():
+            file = self._begun[work.number] = WatchedFile(work, places)
+            if isinstance(work, Condemn):
+                self._condemn(file, work)
+            elif result := self._kept_result(file, Replace(work.anew)):
+                self._say(work.number, "same", result)
+            else:
+                yield file
+
+    def _given(self) -> Iterator[Work | Condemn]:
+        while True:
+            if not select.select([self._line], [], [], ALIVE_EVERY_S)[0]:
+                self._line.send(Alive())
+                continue
+            messages = self._line.receive()
+            if messages is None:
+                return
+            for message in messages:
+                if isinstance(message, Finish):
+                    return
+                if isinstance(message, Work | Condemn):
+                    yield message
+
+    def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
+        """Return the intact result of exactly this content: nothing is judged twice that need not be."""
+        if anew is Replace.ALL:
+            return None
+        is_kept = keeps(anew, self._model) if anew is Replace.STALE else _any_model
+        return kept_result(file, is_kept, failed_too=True)
+
+    def _condemn(self, file: WatchedFile, work: Condemn) -> None:
+        try:
+            write_error(CondemnedError(work.message), file)
+        except ColviEdgeError as trouble:
+            self._answer(Outcome(file, trouble))
+        else:
+            self._say(work.number, "error", words=work.message, kind=CondemnedError.kind)
+
+    def _answer(self, outcome: Outcome[WatchedFile]) -> None:
+        file, result = outcome.job, outcome.result
+        number = file.work.number
+        if outcome.replaced:
+            file.note(REPLACED)
+        if outcome.image_key:  # the file's own answer follows
+            if outcome.stands is not None and isinstance(result, ColviEdgeError):
+                self._outlasted[number] = result
+            return
+        outlasted, stands = self._outlasted.pop(number, None), outcome.stands
+        if outlasted is not None and isinstance(result, Index):
+            stands = result
+            result = outlasted
+        if isinstance(result, Sidecar | Index):
+            self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
+            return
+        if isinstance(result, Kept):
+            self._say(number, "same", result.sidecar)
+            return
+        code = error_number(result)
+        if isinstance(result, ChangedFileError) or (_is_of_file(result) and code in GONE):
+            self._say(number, "changed", words=str(result), kind=result.kind)
+        elif isinstance(result, BlockedOutputError):
+            neither = isinstance(result, BlockedRecordError)
+            self._say(number, "again" if neither else "error", None, str(result), result.kind, stands)
+        elif isinstance(result, OutputError):
+            done: Result = "error" if code in PERMANENT else "again"
+            self._say(number, done, None, str(result), output_kind(result), stands)
+        elif file.is_final(result):
+            self._say(number, "error", None, str(result), result.kind, stands)
+        else:
+            kind = IncompleteFileError.kind if code in MAY_BE_HELD else result.kind
+            self._say(number, "again", words=str(result), kind=kind)
+
+    def _say(
+        self,
+        number: int,
+        outcome: Result,
+        result: Sidecar | Index | None = None,
+        words: str = "",
+        kind: str = "",
+        stands: Sidecar | Index | None = None,
+    ) -> None:
+        file = self._begun.pop(number)
+        took_ms = round(1000 * (time.monotonic() - file.began), 1)
+        sha256, revision = "", 0
+        if result is not None:
+            sha256 = result.image.sha256 or ""
+            words = ", ".join([verdict(result), *dict.fromkeys(file.notes)])
+        if isinstance(result, Sidecar):
+            revision = result.revision
+        model, files = self._stands_at(file, result or stands)
+        self._line.send(
+            Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
+        )
+
+    def _stands_at(self, file: WatchedFile, result: Sidecar | Index | None) -> Whose:
+        """Return what a result is that stands beside a raw file, whether it was just written or kept."""
+        if not isinstance(result, Index):
+            return Whose.of(result) if result else NOTHING
+        try:
+            with file.results() as folder:
+                return Whose.of_index(result, folder, file.name, self._model)
+        except ColviEdgeError:  # the folder went away since
+            return NOTHING
+
+
+def output_kind(error: OutputError) -> str:
+    """Return the kind of an error of writing: what suffers from it, if more than the one file does."""
+    cause = error.__cause__
+    # A rename is also refused where somebody has the older result open.
+    if isinstance(cause, PermissionError) and cause.filename2 is None:
+        return NOT_WRITABLE
+    return _FOLDER_WIDE.get(error_number(error) or 0, error.kind)
+
+
+def _any_model(_: Sidecar) -> bool:
+    """Return True: what was judged once is not judged again, whichever model it was."""
+    return True
+
+
+def _is_of_file(error: ColviEdgeError) -> bool:
+    """Return whether an error is about the raw file itself, and not about the folder that it lies in."""
+    return isinstance(error, AcquisitionError) and not isinstance(error, ShareAwayError)
+
+
+def verdict(result: Sidecar | Index) -> str:
+    """Return a result in the few words that a log has room for."""
+    if isinstance(result, Index):
+        counts = Counter(entry.status for entry in result.images)
+        words = [f"{counts[status]} {status}" for status in ("ok", "rejected", "error") if counts[status]]
+        return f"images: {', '.join(words)}"
+    return "rejected" if result.score is None else f"{result.diagnosis}, score {result.score:.1f}"
+
+
+def main() -> None:
+    """Run a worker on the line whose descriptor the command line names."""
+    line = join_supervisor()
+    settings = line.first()
+    if not isinstance(settings, WorkerSettings):
+        raise TypeError(f"the first message to a worker is its settings, not {settings}")
+    try:
+        Worker(line, settings).run()
+    except BaseException:  # noqa: BLE001 - printed, and the end
+        if supervisor_lives():
+            sys.excepthook(*sys.exc_info())
+        os._exit(1)  # the reading thread waits for work, and an ordinary exit would wait for it

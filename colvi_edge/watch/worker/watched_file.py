@@ -1,0 +1,188 @@
+"""A raw file below the watched root: reached without trusting its path, written only while that is right."""
+
+import errno
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from colvi_edge.errors import (
+    AcquisitionError,
+    ColviEdgeError,
+    IncompleteFileError,
+    LastPlaneBlackError,
+    NotAnImageError,
+)
+from colvi_edge.outputs.folder import explained
+from colvi_edge.outputs.sidecar import Image
+from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.ipc.child import supervisor_lives
+from colvi_edge.watch.ipc.messages import Condemn, Mount, Publish, Signature, Work
+
+PERMANENT = {
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EXDEV,
+    errno.ELOOP,
+    errno.EISDIR,
+    errno.ENXIO,
+    errno.ENODEV,
+}
+GONE = {errno.ENOENT, errno.ENOTDIR}
+_NO_FILE = {errno.ELOOP, errno.EINVAL}
+"""What `PinnedRoot.open_raw` says of links, pipes, devices and folders."""
+MAY_BE_HELD = {errno.EACCES, errno.EPERM}
+"""What a share answers while another program holds the file: as for an unfinished file, patience ends."""
+
+
+class ChangedFileError(IncompleteFileError):
+    """The file is not in the state that was announced; the scanner will announce it again."""
+
+    kind = "changed"
+
+
+class CondemnedError(AcquisitionError):
+    """The file ended several workers that read it."""
+
+    kind = "killed"
+
+
+class ShareAwayError(AcquisitionError):
+    """The root, or the folder of the results, is not where it was."""
+
+    kind = "share away"
+
+
+class WatchedFile:
+    """A raw file below the watched root, as the pipeline takes it."""
+
+    def __init__(self, work: Work | Condemn, places: "Places") -> None:
+        """Remember the work; nothing is opened yet."""
+        self.work = work
+        self._folder, _, self.name = work.path.rpartition("/")
+        self.began = time.monotonic()
+        self.notes: list[str] = []
+        self._places = places
+
+    def open(self) -> int:
+        """Return a descriptor of the raw file in the state that was announced."""
+        if isinstance(self.work, Condemn):
+            raise CondemnedError(self.work.message)
+        with self._places.root(self.work.mount) as root:
+            try:
+                raw = root.open_raw(self.work.path)
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
+                words = (error.strerror or "").removesuffix(", expected a file")
+                raise NotAnImageError(f"{words}; expected an image file") from error
+        if isinstance(self.work, Work) and Signature.of(os.fstat(raw)) != self.work.signature:
+            os.close(raw)
+            raise ChangedFileError("changed since it was found at rest; it will be looked at again")
+        return raw
+
+    def may_be(self, image: Image) -> bool:
+        """Return whether the announced file has the length of what a record is of.
+
+        Of a file that must not be read the time counts, too: nobody will hash it.
+        """
+        if isinstance(self.work, Work):
+            return image.bytes in (None, self.work.signature.bytes)
+        try:
+            state = self._state()
+        except (ColviEdgeError, OSError):
+            return True
+        return image.bytes in (None, state.bytes) and image.mtime_ns in (None, state.mtime_ns)
+
+    @contextmanager
+    def results(self) -> Iterator[int]:
+        """Hold the folder of the results open."""
+        with explained("the folder of the results", names=False), self._places.results(self.work) as top:
+            folder = top.open_folder(self._folder, create=self._places.apart)
+            try:
+                yield folder
+            finally:
+                os.close(folder)
+
+    def confirm(self) -> None:
+        """Raise if the raw file is not any more what was read, or this worker was given up."""
+        if not supervisor_lives():
+            raise SystemExit
+        try:
+            state = self._state()
+        except OSError as error:
+            raise ChangedFileError(f"{self.name} went away while it was judged") from error
+        if isinstance(self.work, Work) and state != self.work.signature:
+            raise ChangedFileError(f"{self.name} changed while it was judged; it will be looked at again")
+
+    def is_final(self, error: ColviEdgeError) -> bool:
+        """Return whether no later try can help."""
+        if isinstance(error, ChangedFileError | ShareAwayError):
+            return False
+        code = error_number(error)
+        if isinstance(error, IncompleteFileError) or code in MAY_BE_HELD:
+            if not isinstance(self.work, Work):
+                return False
+            seen = isinstance(error, LastPlaneBlackError) and self.work.kind == error.kind
+            return seen or self.work.last
+        return code is None or code in PERMANENT
+
+    def note(self, words: str) -> None:
+        """Keep what is to be told with the answer."""
+        self.notes.append(words)
+
+    def _state(self) -> Signature:
+        with self._places.root(self.work.mount) as root:
+            try:
+                raw = root.open_raw(self.work.path)
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
+                return Signature.of(root.status(self.work.path))
+        try:
+            return Signature.of(os.fstat(raw))
+        finally:
+            os.close(raw)
+
+
+class Places:
+    """The root, and where the results go; each is opened anew for every use, and only on its mount."""
+
+    def __init__(self, root: str, output_dir: str | None) -> None:
+        """Remember both. The scanner makes the folder of the results, who alone knows on which mount."""
+        self._root = Path(root)
+        self.apart = output_dir is not None
+        self._results = Path(output_dir or root)
+
+    def root(self, mount: Mount) -> AbstractContextManager[PinnedRoot]:
+        """Hold the root open, on the mount on which the file was found."""
+        return pinned(self._root, mount)
+
+    def results(self, work: Work | Condemn | Publish) -> AbstractContextManager[PinnedRoot]:
+        """Hold the top folder of the results open, on the mount on which the scanner has it."""
+        if not self.apart:
+            return pinned(self._results, work.mount)
+        if work.results_mount is None:
+            raise ShareAwayError(f"{self._results} is not known to be mounted; it will be tried again")
+        return pinned(self._results, work.results_mount)
+
+
+@contextmanager
+def pinned(path: Path, mount: Mount) -> Iterator[PinnedRoot]:
+    """Hold a folder open; raise ShareAwayError if it is not there, or on another mount than it was."""
+    try:
+        root = PinnedRoot(path)
+    except OSError as error:
+        raise ShareAwayError(f"{path} is not there: {error.strerror}; mount it again") from error
+    try:
+        if root.mount() != mount:
+            raise ShareAwayError(f"{path} is not on {mount.source} any more; mount it again")
+        yield root
+    finally:
+        root.close()
+
+
+def error_number(error: BaseException) -> int | None:
+    """Return the errno of what the file system said, where that is an error's cause."""
+    return error.__cause__.errno if isinstance(error.__cause__, OSError) else None

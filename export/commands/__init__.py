@@ -1,0 +1,1 @@
+"""`colvi-edge export`, `train` and `evaluate`, from their options to what comes of them."""

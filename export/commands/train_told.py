@@ -1,0 +1,196 @@
+"""What `train` says while it works: a line a stage into a pipe, a bar on a terminal, with the same facts."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from shlex import quote
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from colvi_edge.export.data.dataset import SUBJECT, Image
+from colvi_edge.export.data.division import VALIDATION, Division
+from colvi_edge.export.training.folds import Finished
+from colvi_edge.export.training.loop import Epoch, Resumed, Step, kept
+from colvi_edge.printable import counted, printable_name
+from colvi_edge.simulate.images import LABELS
+
+from .evaluate import FEW
+
+PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test": "to test on"}
+"""What the parts of a division are for."""
+
+Told = Finished | Resumed | Step | Epoch
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it, such as "40 s", "12 min" or "2 h 5 min"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def division_told(images: Sequence[Image], division: Division) -> Iterator[str]:
+    """Yield which images are for what: how many, of how many subjects, and their names where they are few."""
+    nobodys = sum(not image.group.startswith(SUBJECT) for image in images)
+    known = not nobodys
+    parts: list[str] = []
+    names = []
+    for part, words in PARTS.items():
+        chosen = [images[k] for k in getattr(division, part)]
+        subjects = f" ({counted(len({image.group for image in chosen}), 'subject')})" if known else ""
+        parts.append(f"{len(chosen) if parts else counted(len(chosen), 'image')}{subjects} {words}")
+        if len(chosen) <= FEW:
+            names.append(f"{words}: {', '.join(image.name for image in chosen)}")
+    yield f"{', '.join(parts)}; no {'subject' if known else 'file'} is in two parts"
+    if nobodys:
+        yield (
+            f"The subject of {counted(nobodys, 'image')} is not known, so one subject may be in two parts: "
+            "where a subject gave several images, name it in a table with the columns path,label,subject"
+        )
+    if not any(image.split for image in images) and _few(images, division):
+        one = "subject" if known else "file"
+        yield f"Each part gets at least one {one} of each class: of so few the parts are not 72 : 8 : 20"
+    yield from names
+
+
+def _few(images: Sequence[Image], division: Division) -> bool:
+    """Tell whether a tenth of what is learnt from would be less than one subject or file of each class."""
+    learnt = [images[k] for k in (*division.training, *division.validation)]
+    groups = {(image.label, image.group) for image in learnt}
+    return any(sum(of == label for of, _ in groups) < VALIDATION for label in range(len(LABELS)))
+
+
+def next_step(output: Path, epochs: int, *, doubtful: bool) -> Iterator[str]:
+    """Yield what to do with a network, and on a line of its own the command to copy.
+
+    Args:
+        output: its checkpoint.
+        epochs: that it had at most.
+        doubtful: whether its test does not show it to be better than chance.
+    """
+    if doubtful:
+        yield (
+            "Next: let it learn more first, as its test does not show it to be better than chance: from more "
+            f"images, or for more epochs (--epochs, {epochs} so far). Even so a bundle can be made, "
+            "with other images as DIR, from which INT8 takes its ranges:"
+        )
+    else:
+        yield "Next: make a bundle of it, with other images as DIR, from which INT8 takes its ranges:"
+    yield f"colvi-edge export {quote(str(output))} -o my.colvi --calibration DIR"
+
+
+class Teller:
+    """Tells of the networks of all folds, and how long the rest takes at most.
+
+    Attributes:
+        console: on standard error.
+        was_trained: whether each network so far was finished before.
+    """
+
+    def __init__(self, console: Console, epochs: int, folds: int) -> None:
+        """Begin; `epochs` are of each of the folds, at most."""
+        self.console = console
+        self.was_trained = True
+        self._epochs, self._folds = epochs, folds
+        self._began = time.monotonic()
+        self._watched_s: list[float] = []
+        self._beside_s: list[float] = []
+
+    @property
+    def took(self) -> str:
+        """Time since the beginning."""
+        return duration(time.monotonic() - self._began)
+
+    def say(self, sentence: str) -> None:
+        """Print a line."""
+        self.console.print(printable_name(sentence), markup=False, soft_wrap=True)
+
+    @contextmanager
+    def stage(self, words: str, *, each_fold: bool = False) -> Iterator[None]:
+        """Tell of a stage without parts, as long as it lasts on a terminal, else in a line.
+
+        Args:
+            words: what is done.
+            each_fold: whether the next fold has it again.
+        """
+        spinning: AbstractContextManager[object] = nullcontext()
+        if self.console.is_terminal:
+            spinning = self.console.status(words)
+        else:
+            self.say(words)
+        began = time.monotonic()
+        with spinning:
+            yield
+        if each_fold:
+            self._beside_s.append(time.monotonic() - began)
+
+    @contextmanager
+    def fold(self, number: int, path: Path) -> Iterator[Callable[[Told], None]]:
+        """Tell of the training of a fold's network, which is to lie at a path; what is given back is told."""
+        which = f"fold {number} of {self._folds}, " if self._folds > 1 else ""
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(10), TimeRemainingColumn())
+        with Progress(
+            *columns, console=self.console, transient=True, disable=not self.console.is_terminal
+        ) as bar:
+            task = bar.add_task(f"Training, {which}epoch 1 of {self._epochs}", total=self._epochs)
+            began, resumed, validated = time.monotonic(), 0, ""
+            done: list[Epoch] = []
+
+            def watch(told: Told) -> None:
+                nonlocal began, resumed, validated
+                if isinstance(told, Step):
+                    words = f"{which}epoch {told.epoch}/{self._epochs}: loss {told.loss:.3f}, "
+                    words += f"{100 * told.accuracy:.0f} % right{validated}"
+                    passed = told.epoch - 1 + told.share
+                    # Of few images an epoch may end before the bar, drawn ten times a second, shows it.
+                    bar.update(task, description=words, completed=passed, refresh=told.share == 1)
+                elif isinstance(told, Epoch):
+                    done.append(told)
+                    validated = f"; validation {100 * told.validation_accuracy:.0f} %"
+                    if told.number > resumed:
+                        self._watched_s.append(time.monotonic() - began)
+                        began = time.monotonic()
+                    self.say(which + self._line(number, told))
+                elif isinstance(told, Resumed):
+                    resumed = told.epochs
+                    following = min(resumed + 1, self._epochs)
+                    self.say(f"{which}goes on from epoch {following} of {self._epochs}; so far:")
+                else:
+                    self._finished(which, told, path)
+
+            try:
+                yield watch
+            except KeyboardInterrupt:
+                again = "goes on after the last epoch that is done"
+                if not done:
+                    again = f"begins {which.strip(', ') or 'the training'} anew, as no epoch of it is done"
+                self.say(f"Interrupted; the same command {again}.")
+                raise
+        if done:
+            best = kept(done)
+            self.say(f"{which}kept: epoch {best.number}, {_validated(best)}")
+        self.was_trained &= not self._watched_s
+
+    def _line(self, fold: int, epoch: Epoch) -> str:
+        left = ""
+        if self._watched_s:
+            each = sum(self._watched_s) / len(self._watched_s)
+            beside = sum(self._beside_s) / fold * (self._folds - fold)
+            epochs = self._epochs - epoch.number + self._epochs * (self._folds - fold)
+            left = f"; at most {duration(each * epochs + beside)} left" if epochs else ""
+        learnt = f"epoch {epoch.number} of {self._epochs}: loss {epoch.training_loss:.3f}"
+        return f"{learnt}, {_validated(epoch)}{left}"
+
+    def _finished(self, which: str, told: Finished, path: Path) -> None:
+        training = told.checkpoint.training
+        self.say(
+            f"{which}already trained: {path}, {counted(len(training['epochs']), 'epoch')} on "
+            f"{counted(training['images'], 'image')}; to train anew, name another -o or remove the file"
+        )
+
+
+def _validated(epoch: Epoch) -> str:
+    return f"validation {epoch.validation_loss:.3f} and {100 * epoch.validation_accuracy:.1f} % right"

@@ -1,0 +1,1 @@
+"""Labelled images: where they are, which of them train and test, and their patches."""

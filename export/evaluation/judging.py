@@ -1,0 +1,119 @@
+"""Whatever can judge an image, for its evaluation: a checkpoint in torch, or a bundle on an engine."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.engines import open_engine
+from colvi_edge.errors import PixelTypeError, UsageError
+from colvi_edge.patches import Normalisation
+
+from .record import Model
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What judges.
+
+    Attributes:
+        model: for the record.
+        layout: channels that it takes.
+        patch_px: edge of its patches.
+        seen: digests of the pictures that it learnt from, as far as it says.
+        probabilities: (Z, C, H, W) planes -> (rows, cols, 2) float32; a PixelTypeError for those of another
+            dtype than it was made for.
+    """
+
+    model: Model
+    layout: tuple[str, ...]
+    patch_px: int
+    seen: Collection[str]
+    probabilities: Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+@contextmanager
+def open_judge(
+    model: str,
+    engine: EngineName,
+    precision: PrecisionChoice,
+    *,
+    network: str | None = None,
+    classes: Sequence[str] | None = None,
+    activation: str | None = None,
+    normalisation: Normalisation | None = None,
+) -> Iterator[Judge]:
+    """Open a model.
+
+    Args:
+        model: a bundle, the word "demo", or a model file that `read_model` reads.
+        engine: of a bundle.
+        precision: of a bundle.
+        network: as for `read_model`, of a file that does not tell it.
+        classes: the same.
+        activation: the same.
+        normalisation: the same.
+
+    Raises:
+        ColviEdgeError: it cannot be opened, or a file is given an engine.
+    """
+    path = Path(model)
+    if model == DEMO or path.is_dir():
+        if network or classes or activation or normalisation:
+            raise UsageError(
+                f"{model} is a bundle, which says itself what its network is; leave --network, --classes, "
+                "--outputs and --normalisation out"
+            )
+        bundle = open_bundle(model)
+        with closing(open_engine(bundle, engine, precision)) as running:
+            info = running.info
+            runtime = f"{info.runtime} {info.version} on {info.device}"
+            yield Judge(
+                Model(name=bundle.name, sha256=bundle.sha256, runtime=runtime, precision=info.precision),
+                bundle.config.channels,
+                bundle.config.patch_px,
+                bundle.config.seen,
+                running.probabilities,
+            )
+        return
+    if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
+        raise UsageError(
+            f"{model} is no bundle, and torch judges it in fp32; leave --engine and --precision out, or "
+            "evaluate the bundle that was exported from it"
+        )
+    import torch
+
+    from colvi_edge.export.converting.parity import reference
+    from colvi_edge.export.networks.patch_cnn import PATCH_PX
+    from colvi_edge.export.reading.model_file import read_model
+    from colvi_edge.export.reading.questions import asked_without_channels
+
+    with asked_without_channels(path):
+        checkpoint = read_model(
+            path, network=network, classes=classes, activation=activation, normalisation=normalisation
+        )
+
+    def probabilities(planes: NDArray[Any]) -> NDArray[np.float32]:
+        if why := checkpoint.unfit(planes.dtype):
+            raise PixelTypeError(why)
+        return reference(checkpoint, [planes])[0]
+
+    yield Judge(
+        Model(
+            name=path.stem,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            runtime=f"torch {torch.__version__} on the CPU",
+            precision="fp32",
+        ),
+        checkpoint.channels,
+        PATCH_PX,
+        checkpoint.training.get("seen", ()),
+        probabilities,
+    )

@@ -1,0 +1,1 @@
+"""Pages of HTML about an evaluation and a comparison."""

@@ -1,0 +1,195 @@
+"""Pieces of HTML that the pages of an evaluation and of a comparison share."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+
+from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.export.evaluation.intervals import LEVEL, NO_INTERVAL
+from colvi_edge.export.evaluation.record import (
+    Bin,
+    Counts,
+    Curve,
+    Header,
+    ImageJudged,
+    Level,
+    Pooled,
+    Reading,
+    Roc,
+    between,
+    figure,
+)
+from colvi_edge.pages.elements import row, section
+from colvi_edge.printable import counted
+
+from . import plots
+
+FEWEST_FOR_CURVE = 10
+"""With fewer images of a class than this an ROC curve of images has but a few steps, which luck draws."""
+FEWEST_BINS = 3
+"""With fewer, a reliability plot is a dot or two in an empty square."""
+
+SIMULATED = "Simulated images: how a network does on real cultures, these figures do not say."
+CALIBRATION = (
+    "The overlay's colours are thresholds of probability: of the patches judged with a confidence of 0.8, "
+    "80 % should be right."
+)
+SCORES = (
+    "Each dot is one image at its score (100 = control), the share of control votes in percent. Controls "
+    "belong to the right of the middle, patients to the left; rings are judged wrong."
+)
+
+
+def page(record: Header, title: str, body: Iterable[str]) -> str:
+    """Return a page that loads nothing and runs nothing; `body` is HTML."""
+    style = "".join(
+        files(package).joinpath(name).read_text(encoding="utf-8")
+        for package, name in (("colvi_edge.pages", "bench.css"), ("colvi_edge.pages", "evaluation.css"))
+    )
+    notes = [SIMULATED] if record.dataset.is_simulated else []
+    notices = "".join(
+        f'<p class="notice">{escape(words)}</p>' for words in (*notes, *record.chance, *record.notes)
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}, {record.created:%Y-%m-%d}</title>\n"
+        f"<style>\n{style}</style>\n</head>\n<body>\n"
+        f'<header><h1>{escape(title)}</h1><p class="use">{RESEARCH_USE_ONLY}</p></header>\n{notices}'
+        + "\n".join(piece for piece in body if piece)
+        + f'\n<footer><p class="use">{RESEARCH_USE_ONLY}</p></footer>\n</body>\n</html>\n'
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], style: str = "") -> str:
+    """Return a table that scrolls by itself where it is too wide; cells are HTML, the first names the row."""
+    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        for name, *cells in rows
+    )
+    return (
+        f'<div class="scroll"><table class="{style}"><thead><tr>{top}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def side_by_side(*pieces: tuple[str, str]) -> str:
+    """Return pieces, (heading, HTML), in columns; below each other on a phone."""
+    shown = "".join(f"<div><h3>{escape(heading)}</h3>{piece}</div>" for heading, piece in pieces)
+    return f'<div class="pair">{shown}</div>'
+
+
+def confusion(counts: Counts, what: str) -> str:
+    """Return the confusion matrix as a coloured table; `what` was judged, in the plural."""
+    head = ("truth", "judged control", "judged patient", "all")
+    rows = []
+    for truth, right, wrong in (("control", counts.tn, counts.fp), ("patient", counts.tp, counts.fn)):
+        cells = [_cell(right, right + wrong, "hit"), _cell(wrong, right + wrong, "miss")]
+        rows.append([truth, *(cells if truth == "control" else cells[::-1]), f"{right + wrong:,}"])
+    one = what.removesuffix("es") if what == "patches" else what.removesuffix("s")
+    ties = f"{counts.undecided:,} {what} undecided by a tie count as wrong." if counts.undecided else ""
+    if counts.undecided == 1:
+        ties = f"1 {one} undecided by a tie counts as wrong."
+    return table(head, rows, "confusion") + (f'<p class="quiet">{ties}</p>' if ties else "")
+
+
+def curves(
+    named: Mapping[str, Roc],
+    auc: Mapping[str, tuple[float | None, float | None]],
+    words: str,
+    images: Counts,
+) -> str:
+    """Return the ROC curves of patches and of images, each with the area below it.
+
+    Args:
+        named: curves, by what they are of.
+        auc: area at patch and at image level, by the same names.
+        words: how to read them.
+        images: that they are of; below a curve of few that is said.
+    """
+    controls, patients = images.tn + images.fp, images.tp + images.fn
+    of_few = ""
+    if min(controls, patients) < FEWEST_FOR_CURVE:
+        of_few = (
+            f'<p class="quiet">Of {counted(images.n, "image")}, {counted(controls, "control")} and '
+            f"{counted(patients, 'patient')}: says little, even with a perfect corner.</p>"
+        )
+    pieces = []
+    for place, (heading, level) in enumerate((("Patches", "patch"), ("Images", "image"))):
+        drawn: list[Curve | None] = [getattr(one, level) for one in named.values()]
+        areas = [f"{name}, AUC {figure(auc[name][place])}" for name in named]
+        legend = "".join(
+            f"<li>{plots.swatch(number)}{escape(area)}</li>" for number, area in enumerate(areas)
+        )
+        picture = plots.roc(drawn, f"ROC curves of {heading.lower()}: {'; '.join(areas)}")
+        few = of_few if level == "image" else ""
+        pieces.append((heading, f'{picture}<ul class="legend">{legend}</ul>{few}'))
+    return section("ROC curves", words, side_by_side(*pieces))
+
+
+def calibration(bins: Sequence[Bin]) -> str:
+    """Return the reliability plot beside its numbers, or these alone where they are too few for one."""
+    rows = [
+        [f"{one.low:g} to {one.high:g}", f"{one.n:,}", figure(one.confidence), figure(one.accuracy)]
+        for one in bins
+    ]
+    numbers = table(["confidence", "patches", "mean", "right"], rows)
+    if len(bins) < FEWEST_BINS:
+        return (
+            f'{numbers}<p class="quiet">No plot: all confidences lie in {counted(len(bins), "bin")} of ten, '
+            f"and one needs {FEWEST_BINS}.</p>"
+        )
+    return side_by_side(
+        ("Reliability", plots.reliability(bins, "Reliability; the figures are in the table beside it")),
+        ("In numbers", numbers),
+    )
+
+
+def scores(images: Sequence[ImageJudged]) -> str:
+    """Return the images' scores, by class."""
+    body = ""
+    for truth in ("control", "patient"):
+        group = [image for image in images if image.truth == truth]
+        right = sum(image.right for image in group)
+        words = f"Scores of {counted(len(group), 'image')} of class {truth}, {right} judged right"
+        body += row(f"{truth}s", plots.strip(group, words), f"<b>{right}</b> of {len(group)} right")
+    return body + row("", plots.score_axis(), "")
+
+
+def how_sure(patches: Level | Pooled) -> str:
+    """Return what the small figures are, and why those of patches are not there."""
+    words = (
+        f"Small: the {100 * LEVEL:.0f} % interval, which does not take images of one subject, or patches of "
+        "one image, for independent."
+    )
+    return words if patches.interval else f"{words} {NO_INTERVAL}"
+
+
+def with_interval(reading: Reading) -> str:
+    """Return a figure with its spread and its interval, as far as it has them, as HTML."""
+    value, sd, interval = reading
+    spread = "" if sd is None else f" <small>± {figure(sd)}</small>"
+    return figure(value) + spread + (f" <small>{between(interval)}</small>" if interval else "")
+
+
+def facts(record: Header, images: Counts, **more: str) -> str:
+    """Return a section of what was evaluated; `more` are other facts by their names."""
+    dataset = record.dataset
+    subjects = f" of {counted(dataset.subjects, 'subject')}" if dataset.subjects is not None else ""
+    classes = f"{counted(images.tn + images.fp, 'control')}, {counted(images.tp + images.fn, 'patient')}"
+    named = {
+        **more,
+        "Dataset": dataset.name,
+        "Images": f"{images.n}{subjects}: {classes}",
+        "Evaluated": f"{record.created:%Y-%m-%d %H:%M} UTC",
+        "Software": f"{record.software.name} {record.software.version}",
+    }
+    shown = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in named.items())
+    return section("What was evaluated", "", f'<dl class="facts">{shown}</dl>')
+
+
+def _cell(count: int, whole: int, style: str) -> str:
+    share = 100 * count / whole if whole else 0.0
+    return f'<div class="{style}" style="--share:{share:.1f}%">{count:,} <small>{share:.1f} %</small></div>'

@@ -1,0 +1,1 @@
+"""ONNX files of others: read with bounds, made a network of torch, and tried against ONNX Runtime."""

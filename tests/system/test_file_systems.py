@@ -1,0 +1,60 @@
+"""One table says of each kind of file system whether it is polled, and whether state may lie there."""
+
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from colvi_edge.system.file_systems import promises
+from colvi_edge.watch.ipc.messages import ScannerSettings
+from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
+from colvi_edge.watch.scanner.claimed_folders import Place
+from colvi_edge.watch.scanner.session import Watching
+
+NETWORK = [
+    *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "curlftpfs", "davfs", "gcsfuse"),
+    *("glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "rclone"),
+    *("s3fs", "smb3", "smbfs", "sshfs"),
+]
+OF_A_HOST = ["prl_fs", "vboxsf", "virtiofs", "vmhgfs", "fuse.vmhgfs-fuse"]
+
+
+@pytest.mark.parametrize("kind", [*NETWORK, *(f"fuse.{kind}" for kind in NETWORK), *OF_A_HOST])
+def test_of_other_machines(kind: str) -> None:
+    """Others write there unseen by this kernel, and a lock is what the server makes of it."""
+    assert promises(kind) == (False, False)
+
+
+@pytest.mark.parametrize("kind", ["fuse", "fuseblk", "fuse.fuse-overlayfs", "fuse.ntfs-3g"])
+def test_of_a_program_of_this_machine(kind: str) -> None:
+    """Writers unseen as likely as not, but a disk in this machine."""
+    assert promises(kind) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs", "vfat", "exfat", "ntfs3", "f2fs", ""]
+)
+def test_local_disks(kind: str) -> None:
+    """Whoever writes there does it through this kernel, which tells."""
+    assert promises(kind) == (True, True)
+
+
+@pytest.mark.parametrize(("kind", "listens"), [("ext4", True), ("davfs", False), ("vboxsf", False)])
+def test_the_scanner_listens_where_others_are_heard(kind: str, listens: bool, tmp_path: Path) -> None:
+    """Events come in a thread of their own; where there are none worth having, there is no such thread."""
+    Ledger(tmp_path / "ledger.sqlite").close()
+    root = tmp_path / "scope"
+    root.mkdir()
+    place = Place(str(root), None, None, None)
+    place.mount = replace(place.mount, kind=kind)
+    settings = ScannerSettings(
+        str(root), None, str(tmp_path / "ledger.sqlite"), None, poll=False, interval_s=None, marker=None
+    )
+    with closing(place), closing(LedgerReader(tmp_path / "ledger.sqlite")) as ledger:
+        threads = threading.active_count()
+        watching = Watching(place, settings, {}, ledger, lambda message: None, lambda: None)
+        with closing(watching):
+            watching.step()
+            assert (threading.active_count() > threads) == listens

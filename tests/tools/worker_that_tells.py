@@ -1,0 +1,29 @@
+"""A worker that notes of each file that it reads whether its engine is frozen.
+
+worker_that_tells.py NOTES DESCRIPTOR SUPERVISOR_PID
+"""
+
+import gc
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from colvi_edge.acquisition import Acquisition, Refused
+from colvi_edge.pipeline import Diagnoser
+from colvi_edge.pipeline.diagnoser import RawFile
+from colvi_edge.watch.worker.process import main
+
+told = Path(sys.argv.pop(1))
+read = Diagnoser.read
+
+
+def noted(self: Diagnoser, job: RawFile) -> Iterator[Acquisition | Refused]:
+    """Read as ever."""
+    frozen = not any(one is self._engine for one in gc.get_objects())
+    with told.open("a") as file:
+        file.write(f"{frozen}\n")
+    return read(self, job)
+
+
+Diagnoser.read = noted  # type: ignore[method-assign]
+main()
