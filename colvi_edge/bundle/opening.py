@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ __all__ = [
     "Precision",
     "PrecisionFile",
     "Verification",
+    "VerificationSet",
     "demo_path",
     "listed_files",
     "open_bundle",
@@ -86,6 +87,18 @@ _MOST_KERNEL_BYTES = 2**24
 _MOST_PATCHES = 4096
 _LARGEST_PIXEL = 1e12
 _SUMS_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_][A-Za-z0-9._-]{0,99})\n")
+
+
+class VerificationSet(NamedTuple):
+    """Patches with known answers, to try engines with.
+
+    Attributes:
+        patches: (N, C, P, P) raw counts.
+        probabilities: (N, 2) float32 that the FP32 network in torch gave for them.
+    """
+
+    patches: NDArray[Any]
+    probabilities: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -127,8 +140,8 @@ class Bundle:
             raise _damaged(self.path, kernel.file, f"is no kernel of at most {_MOST_KERNEL_BYTES >> 20} MiB")
         return code
 
-    def verification_set(self) -> tuple[NDArray[Any], NDArray[np.float32]] | None:
-        """Return (N, C, P, P) raw patches and the (N, 2) probabilities that torch gave; None without them.
+    def verification_set(self) -> VerificationSet | None:
+        """Return the patches with which engines are tried; None without them.
 
         Raises:
             BundleError: a file is not the one that was exported.
@@ -141,7 +154,7 @@ class Bundle:
         if len(patches) != len(probabilities):
             why = f"holds {len(patches)} patches, and there are {len(probabilities)} probabilities"
             raise _damaged(self.path, names.patches, why)
-        return patches, probabilities
+        return VerificationSet(patches, probabilities)
 
     def references(self) -> NDArray[np.float32] | None:
         """Return what `config.familiarity` refers to, (M, STRUCTURE); None without it.
