@@ -9,9 +9,7 @@ it: networks operator by operator (`colvi_edge.onnx`), arrays, the manifest; all
 
 import errno
 import hashlib
-import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -23,52 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import manifest
-from colvi_edge.bundle.manifest import (
-    ChannelSlot,
-    Config,
-    Evaluation,
-    Expected,
-    Familiarity,
-    FamiliarityLimits,
-    KernelFile,
-    MeasureName,
-    NormalisationConfig,
-    Parity,
-    Part,
-    Precision,
-    PrecisionFile,
-    Verification,
-)
+from colvi_edge.bundle.manifest import Config, Familiarity, KernelFile, Precision
 from colvi_edge.bundle.npy import ArrayError, read_npy
 from colvi_edge.errors import BundleError
 from colvi_edge.onnx import NetworkError, check_network
 from colvi_edge.printable import printable_name
-
-__all__ = [
-    "DEMO",
-    "MANIFEST",
-    "STRUCTURE",
-    "SUMS",
-    "Bundle",
-    "ChannelSlot",
-    "Config",
-    "Evaluation",
-    "Expected",
-    "Familiarity",
-    "FamiliarityLimits",
-    "KernelFile",
-    "MeasureName",
-    "NormalisationConfig",
-    "Parity",
-    "Part",
-    "Precision",
-    "PrecisionFile",
-    "Verification",
-    "VerificationSet",
-    "demo_path",
-    "listed_files",
-    "open_bundle",
-]
+from colvi_edge.system.bounded import read_bounded
 
 MANIFEST = "bioimageio.yaml"
 SUMS = "SHA256SUMS"
@@ -336,18 +294,11 @@ def _read_verified(path: Path, name: str, expected: str, most_bytes: int = _MOST
 def _read_bounded(file: Path, most_bytes: int) -> bytes:
     """Return the content of a plain file; a link is not followed, a pipe not waited for."""
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            found = os.fstat(handle)
-            if stat.S_ISREG(found.st_mode) and found.st_size <= most_bytes:
-                with os.fdopen(handle, "rb", closefd=False) as opened:
-                    return opened.read(most_bytes)
-        finally:
-            os.close(handle)
+        return read_bounded(file, most_bytes)
     except FileNotFoundError:
         raise
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in (errno.ELOOP, errno.EINVAL, errno.EFBIG):
             raise BundleError(
                 f"{_shown(file)} cannot be read ({error.strerror}); see who may read it, or copy it again"
             ) from error

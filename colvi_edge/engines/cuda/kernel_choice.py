@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from colvi_edge.bundle import Config
-from colvi_edge.bundle.opening import KernelFile
+from colvi_edge.bundle.manifest import KernelFile
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.variant import Variant
 

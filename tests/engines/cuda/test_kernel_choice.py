@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colvi_edge.bundle import Config
-from colvi_edge.bundle.opening import KernelFile, NormalisationConfig, PrecisionFile
+from colvi_edge.bundle.manifest import KernelFile, NormalisationConfig, PrecisionFile
 from colvi_edge.engines.cuda.kernel_choice import choose, variant_for
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.nvrtc import RELEASES
