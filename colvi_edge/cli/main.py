@@ -19,8 +19,8 @@ from colvi_edge.cli.model import build, evaluate, explain, export, train
 from colvi_edge.cli.service import install_service, uninstall_service
 from colvi_edge.cli.synthetic import demo, simulate
 from colvi_edge.errors import ColviEdgeError
-from colvi_edge.printable import PrintableStream, printable_name, printable_traceback
-from colvi_edge.terminal.streams import ForgivingStream
+from colvi_edge.printable import printable_name, printable_traceback
+from colvi_edge.terminal.streams import ForgivingStream, PrintableStream
 
 __all__ = ["app", "main"]
 
