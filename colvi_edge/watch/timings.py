@@ -21,6 +21,7 @@ class Timings:
         longest_backoff_s: between two tries of what fails again and again.
         incomplete_s: how long an incomplete file may stay as it is before it gets its error record.
         once_patience_s: `--once` with files that keep changing; the longest quiet time is 60 s.
+        once_look_s: between two looks of `--once` at a queue that is being worked off.
         once_rescan_s: between two scans that `--once` asks for, at least.
     """
 
@@ -37,4 +38,5 @@ class Timings:
     longest_backoff_s: float = 60.0
     incomplete_s: float = 3600.0
     once_patience_s: float = 120.0
+    once_look_s: float = 0.1
     once_rescan_s: float = 1.0
