@@ -303,22 +303,23 @@ def test_nothing_is_asked_while_the_share_is_away(bench: Callable[..., Bench]) -
 
 
 @pytest.mark.parametrize(
-    ("behave", "memory_bytes", "why"),
+    ("behave", "limit_s", "memory_bytes", "why"),
     [
-        ("time.sleep(99)", 2 << 30, "the time limit of 5 s ran out"),
-        ("time.sleep(99)", 1, "the memory limit of 0 GiB was passed"),
-        ("sys.exit(3)", 2 << 30, "it exited with code 3"),
+        ("time.sleep(99)", 5.0, 2 << 30, "the time limit of 5 s ran out"),
+        ("time.sleep(99)", 120.0, 1, "the memory limit of 0 GiB was passed"),
+        ("sys.exit(3)", 120.0, 2 << 30, "it exited with code 3"),
     ],
 )
 def test_a_publisher_that_fails_is_ended_told_once_and_followed(
     bench: Callable[..., Bench],
     monkeypatch: pytest.MonkeyPatch,
     behave: str,
+    limit_s: float,
     memory_bytes: int,
     why: str,
 ) -> None:
     """After a pause; until then nothing waits for it."""
-    one = bench(behave, publisher_limit_s=5.0)
+    one = bench(behave, publisher_limit_s=limit_s)
     monkeypatch.setattr(publishers, "MEMORY_LIMIT_BYTES", memory_bytes)
     now = time.monotonic()
     one.part.tick(1, MOUNT, now)
