@@ -18,7 +18,7 @@ import tifffile
 
 from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_projection
-from colvi_edge.watch.ipc.messages import Started
+from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.service.status import Status, Waiting, write_status
 from colvi_edge.watch.state_folder import StateFolder
@@ -142,7 +142,7 @@ def test_a_status_of_hostile_words(run: Run, tmp_path: Path, monkeypatch: pytest
     folder.lock.touch()
     Ledger(folder.ledger).close()
     every = "".join(HOSTILE.values())
-    started = Started("b", every, "ab" * 32, every, every, every, every)
+    started = WorkerReady("b", every, "ab" * 32, every, every, every, every)
     said = "2026-01-01T00:00:00+00:00"
     state = State("degraded", every, said)
     waiting = [Waiting(every, every, every)]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.simulate import simulate_projection, write_imagej
 from colvi_edge.watch import state_folder
-from colvi_edge.watch.ipc.messages import Mount, Ready, Signature, Started, decode, encode
+from colvi_edge.watch.ipc.messages import FileReady, Mount, Signature, WorkerReady, decode, encode
 from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
 from colvi_edge.watch.service.retry import retry
 from colvi_edge.watch.service.status import Status, Waiting, read_status, show_status, write_status
@@ -42,7 +42,7 @@ STATUS = Status(
     settling=1,
     waiting=[Waiting("cut.tif", "incomplete", "cut off")],
     last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9),
-    model=Started("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
+    model=WorkerReady("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
     not_read={".nd2": 3},
 )
 SAID = asdict(STATUS)
@@ -152,7 +152,7 @@ def use(path: Path) -> int:
         desk = Desk(ledger, Metrics("scope", 0.0), States(), now=0.0)
         for entry in (ledger.entry(name) for name in ("a.tif", "b.tif", "c.tif", "d.tif")):
             if entry is not None:
-                ready = Ready(entry.path, entry.signature, 0.0, False, 0.0)
+                ready = FileReady(entry.path, entry.signature, 0.0, False, 0.0)
                 assert decode(encode(ready)) == ready
                 desk.offer(ready, 0.0)
         desk.retry(0.0)

@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from colvi_edge.errors import AcquisitionError
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.ipc.messages import Mount
+from colvi_edge.watch.ipc.words import Trouble
 
 
 class ShareAwayError(AcquisitionError):
     """The watched folder, or that of the results, is not where it was."""
 
-    kind = "share away"
+    kind: ClassVar[Trouble] = "share away"
 
 
 class Folders:

@@ -1,8 +1,8 @@
 """What supervisor, scanner, worker and publisher say to each other, and how it travels.
 
-Each message is one line of JSON on a socket pair, `{"say": "Ready", ...}`. Paths are relative to the watched
-root and decoded with `os.fsdecode`; JSON's escapes carry undecodable bytes. Times are CLOCK_MONOTONIC,
-which all processes of a machine share.
+Each message is one line of JSON on a socket pair, `{"say": "FileReady", ...}`. Paths are relative to the
+watched root and decoded with `os.fsdecode`; JSON's escapes carry undecodable bytes. Times are
+CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from colvi_edge.printable import printable_name
 from colvi_edge.system.bounded import json_of
 from colvi_edge.watch.ipc.typed import WrongTypeError, made
+from colvi_edge.watch.ipc.words import WorkOutcome
 from colvi_edge.watch.timings import Timings
 
 LINE_BYTES = 1 << 20
@@ -133,7 +134,7 @@ class Rescan:
 
 
 @dataclass(frozen=True)
-class Ready:
+class FileReady:
     """A raw file is finished, as far as can be told from outside, and the ledger has not this state of it.
 
     Attributes:
@@ -183,7 +184,7 @@ class Settles:
 
 
 @dataclass(frozen=True)
-class Root:
+class RootState:
     """What became of the root; said at the start and whenever it changes.
 
     Attributes:
@@ -267,7 +268,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Condemn:
+class RecordFailure:
     """Write the error record of a file that must not be read again; the mounts are as in `Work`."""
 
     number: int
@@ -286,14 +287,8 @@ class Finish:
 # --- worker -> supervisor
 
 
-Result = Literal["ok", "rejected", "same", "error", "again", "changed"]
-
-NOT_WRITABLE = "folder not writable"
-"""Kind of an answer "again": the folder of this file's results is closed to the daemon."""
-
-
 @dataclass(frozen=True)
-class Started:
+class WorkerReady:
     """The bundle is open and its engine gave the trained network's votes.
 
     Attributes:
@@ -320,7 +315,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Refused:
+class StartRefused:
     """The worker cannot start, for a reason that the operator can put right."""
 
     exit_code: Annotated[int, range(1, 256)]
@@ -329,26 +324,24 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Finished:
+class WorkDone:
     """What became of a piece of work.
 
     Attributes:
         number: of the work.
-        outcome: "ok", "rejected": judged and written. "same": its content has its result already. "error":
-            it has an error record. "again": nothing was written and it may succeed later. "changed": it is
-            not as it was announced, or is gone, and the scanner will say when it is at rest.
+        outcome: see `words.OUTCOMES`.
         sha256: of the raw file; "" where it was not read.
         revision: of the sidecar.
         words: the diagnosis and score, or the sentence of what went wrong.
-        kind: of an error, as in `errors`; "disk full", "share away" or "read-only" for what the whole
-            folder suffers from, `NOT_WRITABLE` for what its own does.
+        kind: of an error, as in `errors`; of an answer "again" also a `Trouble`: one that is `FOLDER_WIDE`,
+            or `NOT_WRITABLE`.
         took_ms: from reading to the renamed sidecar.
         model: whose result stands beside the raw file now; None if none does.
         files: of which that consists, the sidecar and what it lists.
     """
 
     number: int
-    outcome: Result
+    outcome: WorkOutcome
     sha256: Sha256
     revision: Annotated[int, range(2**63)]
     words: str
@@ -414,18 +407,18 @@ class Alive:
 Message = (
     ScannerSettings
     | Rescan
-    | Ready
+    | FileReady
     | Scanned
     | Settles
-    | Root
+    | RootState
     | Degraded
     | WorkerSettings
     | Work
-    | Condemn
+    | RecordFailure
     | Finish
-    | Started
-    | Refused
-    | Finished
+    | WorkerReady
+    | StartRefused
+    | WorkDone
     | PublisherSettings
     | Publish
     | Published
@@ -465,7 +458,7 @@ def as_words(text: object) -> str:
     return printable_name(str(text))[:LONGEST_WORDS]
 
 
-class Line:
+class Channel:
     """One end of a socket pair that carries messages. Sending is safe from several threads."""
 
     def __init__(self, end: socket.socket) -> None:

@@ -249,7 +249,7 @@ class Ledger(LedgerReader):
         Args:
             path: of the raw file.
             state: what is written.
-            kind: as in `Finished`, like the next ones.
+            kind: as in `WorkDone`, like the next ones.
             words: without the file's name.
             sha256: of the raw file.
             revision: of the sidecar.

@@ -15,7 +15,7 @@ from pathlib import Path
 from colvi_edge.watch.folder.away import AwayError
 from colvi_edge.watch.folder.share_lock import FolderTakenError
 from colvi_edge.watch.ipc.child import join_supervisor
-from colvi_edge.watch.ipc.messages import Alive, Degraded, Line, Rescan, Root, ScannerSettings
+from colvi_edge.watch.ipc.messages import Alive, Channel, Degraded, Rescan, RootState, ScannerSettings
 from colvi_edge.watch.ledger.ledger import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders, make_results
 from colvi_edge.watch.scanner.session import FolderSession
@@ -24,9 +24,9 @@ from colvi_edge.watch.scanner.session import FolderSession
 class Scanner:
     """Holds a session on the watched folder whenever that is there."""
 
-    def __init__(self, line: Line, settings: ScannerSettings) -> None:
+    def __init__(self, channel: Channel, settings: ScannerSettings) -> None:
         """Prepare; nothing of the folder is touched yet."""
-        self._line = line
+        self._channel = channel
         self._settings = settings
         self._ledger = LedgerReader(Path(settings.ledger))
         self._known = dict(self._ledger.judged())
@@ -35,7 +35,7 @@ class Scanner:
         self._folders: ClaimedFolders | None = None
         self._claimed_once = False
         self._session: FolderSession | None = None
-        self._root = Root("share away", "", None)
+        self._root = RootState("share away", "", None)
         self._degraded = ""
         self._alive_at = self._check_at = -math.inf
         self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -43,7 +43,7 @@ class Scanner:
     def run(self) -> None:
         """Work until the supervisor ends."""
         selector = selectors.DefaultSelector()
-        selector.register(self._line, selectors.EVENT_READ)
+        selector.register(self._channel, selectors.EVENT_READ)
         selector.register(self._wakeup, selectors.EVENT_READ)
         while True:
             for act in (self._check_claim, self._step):
@@ -51,7 +51,7 @@ class Scanner:
                 try:
                     act()
                 except AwayError as error:
-                    self._send_root(Root("share away", str(error), None))
+                    self._send_root(RootState("share away", str(error), None))
                     self._release()  # only now: to release a lock asks the server, too
             self._send_degraded()
             wake_at = min(self._alive_at, self._check_at)
@@ -65,7 +65,7 @@ class Scanner:
 
     def _receive(self) -> bool:
         """Receive the supervisor's messages; return whether it still is there."""
-        messages = self._line.receive()
+        messages = self._channel.receive()
         if messages is None:
             return False
         if self._session and any(isinstance(message, Rescan) for message in messages):
@@ -82,9 +82,9 @@ class Scanner:
             if not self._folders:
                 self._claim()
             apart = self._results_mount if self._settings.output_dir else None
-            self._send_root(Root("here", "", self._mount, apart))
+            self._send_root(RootState("here", "", self._mount, apart))
         except FolderTakenError as error:
-            self._send_root(Root("taken", str(error), None))
+            self._send_root(RootState("taken", str(error), None))
         finally:
             self._check_at = time.monotonic() + self._settings.timings.claim_check_s
 
@@ -102,7 +102,7 @@ class Scanner:
         self._mount, self._results_mount = self._folders.mount, self._folders.results_mount
         self._claimed_once = True
         self._session = FolderSession(
-            self._folders, settings, self._known, self._ledger, self._line.send, self._wake
+            self._folders, settings, self._known, self._ledger, self._channel.send, self._wake
         )
 
     def _release(self) -> None:
@@ -118,27 +118,27 @@ class Scanner:
     def _send_alive(self) -> None:
         now = time.monotonic()
         if now >= self._alive_at:
-            self._line.send(Alive())
+            self._channel.send(Alive())
             self._alive_at = now + self._settings.timings.scanner_alive_s
 
-    def _send_root(self, root: Root) -> None:
+    def _send_root(self, root: RootState) -> None:
         if root != self._root:
             self._root = root
-            self._line.send(root)
+            self._channel.send(root)
 
     def _send_degraded(self) -> None:
         why = "; ".join(self._session.degraded) if self._session else ""
         if why != self._degraded:
             self._degraded = why
-            self._line.send(Degraded(why))
+            self._channel.send(Degraded(why))
 
 
 def main() -> None:
     """Run as the supervisor's child."""
     # Of no consequence, but it would write the names of folders into the log.
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-    line = join_supervisor()
-    settings = line.first()
+    channel = join_supervisor()
+    settings = channel.first()
     assert isinstance(settings, ScannerSettings)  # noqa: S101 - the supervisor's first word
     with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we
-        Scanner(line, settings).run()
+        Scanner(channel, settings).run()

@@ -19,7 +19,7 @@ from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import dataclass
 
-from colvi_edge.watch.ipc.messages import Ready, Signature
+from colvi_edge.watch.ipc.messages import FileReady, Signature
 from colvi_edge.watch.timings import Timings
 
 
@@ -121,7 +121,7 @@ class Settling:
         """Return when the next look is due; infinity if nothing is settling."""
         return self._agenda[0][0] if self._agenda else math.inf
 
-    def looked(self, candidate: Candidate, signature: Signature | None, now: float) -> Ready | None:
+    def looked(self, candidate: Candidate, signature: Signature | None, now: float) -> FileReady | None:
         """Note what a look showed; return the file if that makes it ready.
 
         Args:
@@ -164,8 +164,8 @@ class Settling:
         steps = min(max(candidate.looks, 1), self._looks - 1)
         return max(candidate.since + steps * step_s, now + self._early_s)
 
-    def _ready(self, candidate: Candidate, signature: Signature) -> Ready:
+    def _ready(self, candidate: Candidate, signature: Signature) -> FileReady:
         self.drop(candidate)
         if candidate.early:
             self._keep_from_early(candidate.path, candidate.since + candidate.quiet_s)
-        return Ready(candidate.path, signature, candidate.since, candidate.early, candidate.quiet_s)
+        return FileReady(candidate.path, signature, candidate.since, candidate.early, candidate.quiet_s)

@@ -17,7 +17,7 @@ from colvi_edge.printable import counted, printable_json, printable_name, unambi
 from colvi_edge.raw_files import unread_words
 from colvi_edge.system.atomic import open_folder, write_atomically
 from colvi_edge.system.bounded import json_of, read_bounded
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Started
+from colvi_edge.watch.ipc.messages import UNKNOWN, Model, WorkerReady
 from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.ledger.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger.ledger import State as LedgerState
@@ -96,7 +96,7 @@ class Status:
     settling: int
     waiting: list[Waiting]
     last: Last | None
-    model: Started | None
+    model: WorkerReady | None
     not_read: dict[str, int] = field(default_factory=dict)
     once: bool = False
     judged: int = 0

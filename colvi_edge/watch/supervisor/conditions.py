@@ -4,32 +4,11 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Literal, get_args
 
+from colvi_edge.watch.ipc.words import Trouble
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown_to_systemd, told
 
-StateName = Literal[
-    "share away",
-    "taken",
-    "stuck",
-    "disk full",
-    "read-only",
-    "folder not readable",
-    "folder not writable",
-    "blocked output",
-    "ledger",
-    "reload failed",
-    "degraded",
-]
-STATES: tuple[StateName, ...] = get_args(StateName)
-"""share away: the folder, or its mount, is gone. taken: another machine's daemon has the folder. stuck: what
-was asked of the share does not come back. disk full, read-only: results cannot be written. folder not
-readable, folder not writable: one folder is closed to the daemon, the others go on. blocked output: folders
-have the names of a file's result and error record. ledger: the state folder cannot be written. reload failed:
-the bundle that SIGHUP asked for was refused; the old one goes on. degraded: it works, less well than it
-should."""
-
-_REMEDIES: dict[StateName, str] = {
+_REMEDIES: dict[Trouble, str] = {
     "folder not readable": "let that user list and enter it",
     "folder not writable": "let that user write to it",
 }
@@ -49,7 +28,7 @@ class State:
             them. It is not logged.
     """
 
-    name: StateName
+    name: Trouble
     why: str
     since: str
     folder: str = ""
@@ -67,7 +46,7 @@ class States:
         """Yield what is wrong."""
         return iter(self._held.values())
 
-    def hold(self, holder: str, name: StateName, why: str, *, of_files: bool = False) -> None:
+    def hold(self, holder: str, name: Trouble, why: str, *, of_files: bool = False) -> None:
         """Say that something is wrong; a holder has one thing at a time.
 
         Args:
@@ -87,7 +66,7 @@ class States:
             words = told(why) if of_files else why
             log.warning("%s: %s", name, words, extra={"COLVI_EVENT": "state", "COLVI_STATE": name})
 
-    def hold_barred(self, name: StateName, folders: Iterable[str]) -> None:
+    def hold_barred(self, name: Trouble, folders: Iterable[str]) -> None:
         """Say which folders are closed to the daemon, each a state; of those before, the others are over.
 
         Args:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from colvi_edge.choices import Replace
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.watch.ipc.messages import UNKNOWN, Condemn, Finished, Model, Mount, Ready, Work
+from colvi_edge.watch.ipc.messages import UNKNOWN, FileReady, Model, Mount, RecordFailure, Work, WorkDone
 from colvi_edge.watch.ledger.ledger import Entry, Ledger
 from colvi_edge.watch.rollout import again_words, others_of, stay_words
 from colvi_edge.watch.supervisor.conditions import States
@@ -39,7 +39,7 @@ class Last:
 
     Attributes:
         path: of the raw file.
-        outcome, words, took_ms: as in `Finished`, the words without the file's name; of an earlier daemon's
+        outcome, words, took_ms: as in `WorkDone`, the words without the file's name; of an earlier daemon's
             answer the time is not known.
         latency_ms: since the file came to rest; None likewise.
         at: seconds since 1970.
@@ -92,10 +92,10 @@ class Desk:
         self._anew = anew
         self._model = UNKNOWN  # what judges; none before the first worker has started
         for entry in ledger.unchecked():
-            ready = Ready(entry.path, entry.signature, now, False, entry.recheck_s or 0.0)
+            ready = FileReady(entry.path, entry.signature, now, False, entry.recheck_s or 0.0)
             self.schedule.check(ready, attempts=entry.attempts)
         for entry in ledger.wanted():
-            self._offer_known(Ready(entry.path, entry.signature, now, False, 0.0), entry, now)
+            self._offer_known(FileReady(entry.path, entry.signature, now, False, 0.0), entry, now)
 
     @property
     def awaits_model(self) -> bool:
@@ -137,7 +137,7 @@ class Desk:
             [*([f"{done:,} done"] if done else []), *([counted(errors, "error")] if errors else [])]
         )
 
-    def offer(self, ready: Ready, now: float) -> None:
+    def offer(self, ready: FileReady, now: float) -> None:
         """Take a file that the scanner found ready."""
         self.moves += 1
         entry: Entry | None = None
@@ -149,7 +149,7 @@ class Desk:
         else:
             self._offer_known(ready, entry, now)
 
-    def _offer_known(self, ready: Ready, entry: Entry, now: float) -> None:
+    def _offer_known(self, ready: FileReady, entry: Entry, now: float) -> None:
         """Offer a file that the ledger knows in this very state."""
         if entry.state == "quarantined":
             self.schedule.offer(ready, now, sentence=entry.words, answered=True)
@@ -165,7 +165,7 @@ class Desk:
         """Let files be judged though a result of them stands; return how many."""
         entries = self._ledger.want(anew, self._model.sha256)
         for entry in entries:
-            self._offer_known(Ready(entry.path, entry.signature, now, False, 0.0), entry, now)
+            self._offer_known(FileReady(entry.path, entry.signature, now, False, 0.0), entry, now)
         return len(entries)
 
     def remember(self, mount: Mount, output_dir: str | None = None, results: Mount | None = None) -> None:
@@ -190,7 +190,9 @@ class Desk:
         """
         entries = self._ledger.retry()
         for entry in entries:
-            self.schedule.offer(Ready(entry.path, entry.signature, now, False, 0.0), now, anew=Replace.ALL)
+            self.schedule.offer(
+                FileReady(entry.path, entry.signature, now, False, 0.0), now, anew=Replace.ALL
+            )
         count = len(entries)
         if anew is not Replace.OWN:
             count = self._want(anew, now)
@@ -198,7 +200,9 @@ class Desk:
         words = counted(count, "file is", "files are")
         log.info("retry: %s offered again", words, extra={"COLVI_EVENT": "retry"})
 
-    def take(self, mount: Mount, now: float, results_mount: Mount | None = None) -> Work | Condemn | None:
+    def take(
+        self, mount: Mount, now: float, results_mount: Mount | None = None
+    ) -> Work | RecordFailure | None:
         """Return what a worker is to be given now; None if there is nothing, or it has enough.
 
         Args:
@@ -210,7 +214,7 @@ class Desk:
         if piece is None:
             return None
         if piece.sentence:
-            return Condemn(piece.number, piece.path, mount, "killed", piece.sentence, results_mount)
+            return RecordFailure(piece.number, piece.path, mount, "killed", piece.sentence, results_mount)
         attempts = piece.attempts + 1  # where the ledger cannot be written, the count lasts as long as this
         with self._writing():
             attempts = self._ledger.begin(piece.path, piece.signature)
@@ -230,7 +234,7 @@ class Desk:
             results_mount,
         )
 
-    def finished(self, answer: Finished, now: float) -> None:
+    def finished(self, answer: WorkDone, now: float) -> None:
         """Take an answer."""
         piece = self.schedule.given.get(answer.number)
         if piece is None:  # of a worker that was given up
@@ -306,7 +310,7 @@ class Desk:
         self.schedule.again(piece, now, kind, words)
         self._metrics.count("again")
 
-    def _final(self, piece: Piece, answer: Finished, words: str, now: float) -> None:
+    def _final(self, piece: Piece, answer: WorkDone, words: str, now: float) -> None:
         self.moves += 1
         latency_s = now - piece.closed_at
         news = True
@@ -339,14 +343,14 @@ class Desk:
         else:
             self._states.end("blocked")
 
-    def _is_known(self, path: str, answer: Finished, words: str) -> bool:
+    def _is_known(self, path: str, answer: WorkDone, words: str) -> bool:
         """Return whether a check found what was found before; an error record has no content to compare."""
         if answer.outcome == "same":
             return True
         entry = self._ledger.entry(path)
         return entry is not None and (entry.state, entry.kind, entry.words) == ("failed", answer.kind, words)
 
-    def _tell(self, piece: Piece, answer: Finished, words: str, latency_s: float) -> None:
+    def _tell(self, piece: Piece, answer: WorkDone, words: str, latency_s: float) -> None:
         self.answers += 1
         self.judged += answer.outcome in ("ok", "rejected")
         self.errors += answer.outcome == "error"

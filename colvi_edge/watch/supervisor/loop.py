@@ -1,8 +1,8 @@
 """The supervisor: starts and watches scanner and worker, carries work between them, and tells how things are.
 
-    scanner ──Ready──▶ desk ──Work──▶ worker
-                        ▲  └─ ledger     │
-                        └────Finished────┘
+    scanner ──FileReady──▶ desk ──Work──▶ worker
+                            ▲  └─ ledger     │
+                            └────WorkDone────┘
 
 One loop, no threads. Nothing under the watched folder is opened here and no image library is loaded, so that
 the loop comes round whatever a share or a file does to the children.
@@ -28,27 +28,28 @@ from colvi_edge.printable import counted
 from colvi_edge.watch.ipc.child import leave_no_core
 from colvi_edge.watch.ipc.messages import (
     Degraded,
+    FileReady,
     Finish,
-    Finished,
     Message,
     Published,
     PublisherSettings,
-    Ready,
-    Refused,
-    Root,
+    RootState,
     Scanned,
     ScannerSettings,
     Settles,
-    Started,
+    StartRefused,
+    WorkDone,
+    WorkerReady,
     WorkerSettings,
 )
+from colvi_edge.watch.ipc.words import Trouble
 from colvi_edge.watch.service.status import Status, note_refusal, read_status
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.publisher import Publishing
 from colvi_edge.watch.supervisor.children.scanner import Lookout
 from colvi_edge.watch.supervisor.children.workers import Workers
-from colvi_edge.watch.supervisor.conditions import StateName, States
+from colvi_edge.watch.supervisor.conditions import States
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.heartbeat import Reporter
 from colvi_edge.watch.supervisor.held_state import HeldState
@@ -342,19 +343,19 @@ class Supervisor:
             self._desk.worker_died(child.end, now)
 
     def _scanner_said(self, message: Message, now: float) -> None:
-        if isinstance(message, Ready):
+        if isinstance(message, FileReady):
             self._desk.offer(message, now)
         elif isinstance(message, Settles):
             self._lookout.settles(message)
-        elif isinstance(message, Root | Scanned | Degraded):
+        elif isinstance(message, RootState | Scanned | Degraded):
             if self._lookout.said(message, now):
                 self._desk.schedule.hurry(now)
-            if isinstance(message, Root):
+            if isinstance(message, RootState):
                 self._note_root(message)
             elif isinstance(message, Scanned):
                 self._states.end("rebuilding")
 
-    def _note_root(self, root: Root) -> None:
+    def _note_root(self, root: RootState) -> None:
         if root.mount:
             self._desk.remember(root.mount, self._output_dir, root.results_mount)
             self._mount, self._results_mount = root.mount, root.results_mount
@@ -362,9 +363,9 @@ class Supervisor:
             self._late_root |= self._lookout.scanned is None
 
     def _worker_said(self, child: Child, message: Message, now: float) -> None:
-        if isinstance(message, Started | Refused):
+        if isinstance(message, WorkerReady | StartRefused):
             self._workers.said(child, message, now)
-        elif isinstance(message, Finished):
+        elif isinstance(message, WorkDone):
             self._desk.finished(message, now)
             self._workers.answered(now)
             if message.kind == "read-only" and self._late_root and "NOTIFY_SOCKET" in os.environ:
@@ -406,7 +407,7 @@ class Supervisor:
     def _name_trouble(self) -> None:
         trouble = self._desk.schedule.trouble
         if trouble and not (trouble.kind in OUTAGES and self._lookout.tells_outage):
-            self._states.hold("folder", cast(StateName, trouble.kind), trouble.words, of_files=True)
+            self._states.hold("folder", cast(Trouble, trouble.kind), trouble.words, of_files=True)
         else:
             self._states.end("folder")
         self._states.hold_barred("folder not writable", self._desk.schedule.barred)

@@ -35,20 +35,19 @@ from colvi_edge.pipeline.writing import write_error
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.ipc.messages import (
-    NOT_WRITABLE,
     Alive,
-    Condemn,
+    Channel,
     Finish,
-    Finished,
-    Line,
     Model,
-    Refused,
-    Result,
-    Started,
+    RecordFailure,
+    StartRefused,
     Work,
+    WorkDone,
+    WorkerReady,
     WorkerSettings,
     as_words,
 )
+from colvi_edge.watch.ipc.words import NOT_WRITABLE, Trouble, WorkOutcome
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from colvi_edge.watch.worker.watched_file import (
     GONE,
@@ -65,15 +64,19 @@ REPLACED = "the result before it is now .colvi.prev.json"
 NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
 
-_FOLDER_WIDE = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full", errno.EROFS: "read-only"}
+_FULL_OR_CLOSED: dict[int, Trouble] = {
+    errno.ENOSPC: "disk full",
+    errno.EDQUOT: "disk full",
+    errno.EROFS: "read-only",
+}
 
 
 class Worker:
-    """Takes work from the line, and answers each piece of it once."""
+    """Takes work from the channel, and answers each piece of it once."""
 
-    def __init__(self, line: Line, settings: WorkerSettings) -> None:
-        """Take the line over; nothing is opened yet."""
-        self._line = line
+    def __init__(self, channel: Channel, settings: WorkerSettings) -> None:
+        """Take the channel over; nothing is opened yet."""
+        self._channel = channel
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
         self._model = ""  # SHA-256 of what judges
@@ -96,11 +99,11 @@ class Worker:
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
         except ColviEdgeError as error:
-            self._line.send(Refused(error.exit_code, error.kind, as_words(error)))
+            self._channel.send(StartRefused(error.exit_code, error.kind, as_words(error)))
             return
         info = engine.info
-        self._line.send(
-            Started(
+        self._channel.send(
+            WorkerReady(
                 bundle=str(bundle.path),
                 model=bundle.name,
                 model_sha256=bundle.sha256,
@@ -126,25 +129,25 @@ class Worker:
     def _files(self, folders: Folders) -> Iterator[WatchedFile]:
         for work in self._given():
             file = self._begun[work.number] = WatchedFile(work, folders)
-            if isinstance(work, Condemn):
+            if isinstance(work, RecordFailure):
                 self._condemn(file, work)
             elif result := self._kept_result(file, Replace(work.anew)):
                 self._say(work.number, "same", result)
             else:
                 yield file
 
-    def _given(self) -> Iterator[Work | Condemn]:
+    def _given(self) -> Iterator[Work | RecordFailure]:
         while True:
-            if not select.select([self._line], [], [], self._settings.timings.worker_alive_s)[0]:
-                self._line.send(Alive())
+            if not select.select([self._channel], [], [], self._settings.timings.worker_alive_s)[0]:
+                self._channel.send(Alive())
                 continue
-            messages = self._line.receive()
+            messages = self._channel.receive()
             if messages is None:
                 return
             for message in messages:
                 if isinstance(message, Finish):
                     return
-                if isinstance(message, Work | Condemn):
+                if isinstance(message, Work | RecordFailure):
                     yield message
 
     def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
@@ -154,7 +157,7 @@ class Worker:
         is_kept = keeps(anew, self._model) if anew is Replace.STALE else _any_model
         return kept_result(file, is_kept, failed_too=True)
 
-    def _condemn(self, file: WatchedFile, work: Condemn) -> None:
+    def _condemn(self, file: WatchedFile, work: RecordFailure) -> None:
         try:
             write_error(CondemnedError(work.message), file)
         except ColviEdgeError as trouble:
@@ -188,7 +191,7 @@ class Worker:
             neither = isinstance(result, BlockedRecordError)
             self._say(number, "again" if neither else "error", None, str(result), result.kind, stands)
         elif isinstance(result, OutputError):
-            done: Result = "error" if code in PERMANENT else "again"
+            done: WorkOutcome = "error" if code in PERMANENT else "again"
             self._say(number, done, None, str(result), output_kind(result), stands)
         elif file.is_final(result):
             self._say(number, "error", None, str(result), result.kind, stands)
@@ -199,7 +202,7 @@ class Worker:
     def _say(
         self,
         number: int,
-        outcome: Result,
+        outcome: WorkOutcome,
         result: Sidecar | Index | None = None,
         words: str = "",
         kind: str = "",
@@ -214,8 +217,8 @@ class Worker:
         if isinstance(result, Sidecar):
             revision = result.revision
         model, files = self._stands_at(file, result or stands)
-        self._line.send(
-            Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
+        self._channel.send(
+            WorkDone(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
         )
 
     def _stands_at(self, file: WatchedFile, result: Sidecar | Index | None) -> Whose:
@@ -235,7 +238,7 @@ def output_kind(error: OutputError) -> str:
     # A rename is also refused where somebody has the older result open.
     if isinstance(cause, PermissionError) and cause.filename2 is None:
         return NOT_WRITABLE
-    return _FOLDER_WIDE.get(error_number(error) or 0, error.kind)
+    return _FULL_OR_CLOSED.get(error_number(error) or 0, error.kind)
 
 
 def _any_model(_: Sidecar) -> bool:
@@ -258,13 +261,13 @@ def verdict(result: Sidecar | Index) -> str:
 
 
 def main() -> None:
-    """Run a worker on the line whose descriptor the command line names."""
-    line = join_supervisor()
-    settings = line.first()
+    """Run a worker on the channel whose descriptor the command line names."""
+    channel = join_supervisor()
+    settings = channel.first()
     if not isinstance(settings, WorkerSettings):
         raise TypeError(f"the first message to a worker is its settings, not {settings}")
     try:
-        Worker(line, settings).run()
+        Worker(channel, settings).run()
     except BaseException:  # noqa: BLE001 - printed, and the end
         if supervisor_lives():
             sys.excepthook(*sys.exc_info())

@@ -18,7 +18,7 @@ from colvi_edge.outputs.sidecar import Image
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
 from colvi_edge.watch.folder.pinned import NO_FILE
 from colvi_edge.watch.ipc.child import supervisor_lives
-from colvi_edge.watch.ipc.messages import Condemn, Signature, Work
+from colvi_edge.watch.ipc.messages import RecordFailure, Signature, Work
 
 PERMANENT = {
     errno.ENAMETOOLONG,
@@ -49,7 +49,7 @@ class CondemnedError(AcquisitionError):
 class WatchedFile:
     """A raw file below the watched root, as the pipeline takes it."""
 
-    def __init__(self, work: Work | Condemn, folders: Folders) -> None:
+    def __init__(self, work: Work | RecordFailure, folders: Folders) -> None:
         """Remember the work; nothing is opened yet."""
         self.work = work
         self._folder, _, self.name = work.path.rpartition("/")
@@ -59,7 +59,7 @@ class WatchedFile:
 
     def open(self) -> int:
         """Return a descriptor of the raw file in the state that was announced."""
-        if isinstance(self.work, Condemn):
+        if isinstance(self.work, RecordFailure):
             raise CondemnedError(self.work.message)
         with self._folders.root(self.work.mount) as root:
             try:

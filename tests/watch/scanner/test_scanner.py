@@ -19,13 +19,13 @@ import pytest
 from colvi_edge.watch.folder.share_lock import LOCK_NAME
 from colvi_edge.watch.ipc.messages import (
     Alive,
+    Channel,
     Degraded,
-    Line,
+    FileReady,
     Message,
     Mount,
-    Ready,
     Rescan,
-    Root,
+    RootState,
     Scanned,
     ScannerSettings,
     Settles,
@@ -76,7 +76,7 @@ class Supervisor:
         command = [*prefix, sys.executable, *program, str(theirs.fileno()), str(os.getpid()), *fails]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
-        self._line = Line(ours)
+        self._line = Channel(ours)
         self.say(ScannerSettings(root=str(root), ledger=str(state), **(given | settings)))
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -98,9 +98,9 @@ class Supervisor:
                 [m for m in self.said if not isinstance(m, Alive)],
             )
 
-    def ready(self) -> dict[str, Ready]:
+    def ready(self) -> dict[str, FileReady]:
         """Return what was said to be ready, the last of each path."""
-        return {message.path: message for message in self.said if isinstance(message, Ready)}
+        return {message.path: message for message in self.said if isinstance(message, FileReady)}
 
     def wait_ready(self, *paths: str) -> None:
         """Wait for these paths."""
@@ -114,10 +114,10 @@ class Supervisor:
         """Wait until the last message of its kind is this one."""
         self.wait(lambda: self.last(type(message)) == message, f"{message}")
 
-    def wait_root(self, state: str) -> Root:
+    def wait_root(self, state: str) -> RootState:
         """Wait until this is said of the root."""
-        self.wait(lambda: (said := self.last(Root)) is not None and said.state == state, f"root {state}")
-        root: Root = self.last(Root)
+        self.wait(lambda: (said := self.last(RootState)) is not None and said.state == state, f"root {state}")
+        root: RootState = self.last(RootState)
         return root
 
     def rescan(self) -> Scanned:
@@ -234,7 +234,7 @@ def test_what_was_there_before(root: Path, state: Path, start: Callable[..., Sup
     scanned = scanner.rescan()
     assert (scanned.files, scanned.missed) == (8, 0)
     scanner.settle()
-    assert sum(isinstance(message, Ready) for message in scanner.said) == len(expected)
+    assert sum(isinstance(message, FileReady) for message in scanner.said) == len(expected)
 
 
 def test_a_lost_result_is_made_again(root: Path, state: Path, start: Callable[..., Supervisor]) -> None:
@@ -327,7 +327,7 @@ def test_a_file_that_never_comes_is_asked_for_once(
             picture.unlink()
         for _ in range(4):
             scanner.settle()
-        return sum(isinstance(message, Ready) for message in scanner.said)
+        return sum(isinstance(message, FileReady) for message in scanner.said)
 
     assert asked(gone=True) == 1
     judged(ledger, raw, files=2)  # an answer that mends nothing
@@ -440,14 +440,14 @@ def test_results_apart(root: Path, tmp_path: Path, start: Callable[..., Supervis
     assert str(results) in scanner.wait_root("share away").why
     results.mkdir()
     scanner.wait_root("here")
-    seen = scanner.last(Root)
+    seen = scanner.last(RootState)
     assert seen.results_mount is not None
 
     scanner.process.kill()
     scanner.process.wait()
     shutil.rmtree(results)
     again = start(output_dir=str(results), mount=seen.mount, results_mount=seen.results_mount)
-    assert again.last(Root) == seen
+    assert again.last(RootState) == seen
 
 
 def test_a_stale_temporary_file_is_removed(root: Path, start: Callable[..., Supervisor]) -> None:
@@ -496,7 +496,7 @@ def test_a_folder_that_is_swapped_at_once(
     scanner.wait_ready("c.tif")
 
     assert set(scanner.ready()) == {"a.tif", "c.tif"}
-    assert {message.state for message in scanner.said if isinstance(message, Root)} == {"here"}
+    assert {message.state for message in scanner.said if isinstance(message, RootState)} == {"here"}
 
 
 @pytest.fixture
@@ -590,7 +590,7 @@ def test_a_server_that_stops_to_answer_is_told_at_the_first_error(
     fault.write_text(f"{number} {late_s}")
 
     def away() -> list[str]:  # also if it is over again: later errors come at once, and may be a file's own
-        return [message.why for message in scanner.said if isinstance(message, Root) and message.why]
+        return [message.why for message in scanner.said if isinstance(message, RootState) and message.why]
 
     scanner.wait(lambda: bool(away()), "share away")
     assert "the server, or the disk, does not answer" in away()[0]
@@ -613,7 +613,7 @@ def test_a_file_that_cannot_be_looked_at_is_not_the_shares_fault(
     fault.unlink()
     scanner.wait_ready("bad.tif")
 
-    assert {message.state for message in scanner.said if isinstance(message, Root)} == {"here"}
+    assert {message.state for message in scanner.said if isinstance(message, RootState)} == {"here"}
 
 
 def test_two_daemons(root: Path, start: Callable[..., Supervisor]) -> None:
@@ -640,7 +640,7 @@ def test_a_lost_lock_is_taken_again(root: Path, start: Callable[..., Supervisor]
         time.sleep(0.05)
     start(wait=False).wait_root("taken")
 
-    assert [message.state for message in scanner.said if isinstance(message, Root)] == ["here"]
+    assert [message.state for message in scanner.said if isinstance(message, RootState)] == ["here"]
 
 
 def test_what_cannot_be_looked_at_is_told(root: Path, start: Callable[..., Supervisor]) -> None:
@@ -728,7 +728,7 @@ def test_a_share_that_goes_and_comes(
     sh(enter, f"mkdir {point}; mount -t tmpfs scope {point}; mkdir {point}/day; echo x > {point}/day/a.tif")
     scanner = start(*enter, path=point / "day")
     scanner.wait_ready("a.tif")
-    mount = scanner.last(Root).mount
+    mount = scanner.last(RootState).mount
     assert mount == Mount(str(point), "tmpfs", "scope", "/")
 
     sh(enter, f"umount --lazy {point}")
@@ -737,10 +737,12 @@ def test_a_share_that_goes_and_comes(
         in scanner.wait_root("share away").why
     )
     sh(enter, f"mkdir {point}/day; echo x > {point}/day/bare.tif")
-    scanner.wait_last(Root("share away", f"scope is not mounted on {point} any more; mount it again", None))
+    scanner.wait_last(
+        RootState("share away", f"scope is not mounted on {point} any more; mount it again", None)
+    )
     scanner.go_round()
     sh(enter, f"mount -t tmpfs scope {point}; mkdir {point}/day; echo x > {point}/day/b.tif")
-    scanner.wait_last(Root("here", "", mount))
+    scanner.wait_last(RootState("here", "", mount))
     scanner.wait_ready("b.tif")
     sh(enter, f"echo x > {point}/day/c.tif")
     scanner.wait_ready("c.tif")
@@ -760,7 +762,9 @@ def test_results_on_a_share_that_goes(
     sh(enter, f"mount -t tmpfs nas {results}")
     scanner = start(*enter, output_dir=str(results))
     sh(enter, f"umount --lazy {results}")
-    scanner.wait_last(Root("share away", f"nas is not mounted on {results} any more; mount it again", None))
+    scanner.wait_last(
+        RootState("share away", f"nas is not mounted on {results} any more; mount it again", None)
+    )
     assert not list(results.iterdir())
     sh(enter, f"mount -t tmpfs nas {results}")
     scanner.wait_root("here")
@@ -801,10 +805,10 @@ def test_a_share_of_the_results_that_comes_is_used_at_once(
     scanner = start(*enter, output_dir=str(results))
     bare = scanner.wait_root("here").results_mount
     sh(enter, f"mount -t tmpfs nas {results}")
-    scanner.wait(lambda: scanner.last(Root).results_mount != bare, "the share's mount")
+    scanner.wait(lambda: scanner.last(RootState).results_mount != bare, "the share's mount")
 
-    assert scanner.last(Root).state == "here"
-    assert scanner.last(Root).results_mount == Mount(str(results), "tmpfs", "nas", "/")
+    assert scanner.last(RootState).state == "here"
+    assert scanner.last(RootState).results_mount == Mount(str(results), "tmpfs", "nas", "/")
     sh(enter, f"test -e {results}/{LOCK_NAME}")
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.watch.ipc.messages import Ready, Signature
+from colvi_edge.watch.ipc.messages import FileReady, Signature
 from colvi_edge.watch.scanner.settling import Settling
 from colvi_edge.watch.timings import Timings
 
@@ -33,7 +33,7 @@ class Still:
 
 def run(
     settling: Settling, look: Callable[[float], Signature | None], until: float = 100.0
-) -> list[tuple[float, Ready]]:
+) -> list[tuple[float, FileReady]]:
     """Look whenever a look is due; return what became ready, and when."""
     ready = []
     now = 0.0
@@ -49,7 +49,7 @@ def test_a_closed_file_is_taken_early() -> None:
     settling = Settling(Timings(), share=False)
     settling.closed("a.tif", 3.0)
 
-    assert run(settling, lambda now: state(1)) == [(3.02, Ready("a.tif", state(1), 3.0, True, 2.0))]
+    assert run(settling, lambda now: state(1)) == [(3.02, FileReady("a.tif", state(1), 3.0, True, 2.0))]
     assert len(settling) == 0
 
 
@@ -61,7 +61,7 @@ def test_a_closed_file_that_changes_waits(changes_at: float) -> None:
     (when, ready), *rest = run(settling, lambda now: state(1 + (now > changes_at)))
 
     assert not rest
-    assert ready == Ready("a.tif", state(2), 3.02, False, 2.0)
+    assert ready == FileReady("a.tif", state(2), 3.02, False, 2.0)
     assert when == 5.02
 
 
@@ -70,7 +70,7 @@ def test_an_empty_file_waits() -> None:
     settling = Settling(Timings(), share=False)
     settling.closed("a.tif", 0.0)
 
-    assert run(settling, lambda now: state(1, 0)) == [(2.0, Ready("a.tif", state(1, 0), 0.0, False, 2.0))]
+    assert run(settling, lambda now: state(1, 0)) == [(2.0, FileReady("a.tif", state(1, 0), 0.0, False, 2.0))]
 
 
 def test_a_file_that_only_appeared_waits_longer() -> None:
@@ -78,7 +78,7 @@ def test_a_file_that_only_appeared_waits_longer() -> None:
     settling = Settling(Timings(), share=False)
     settling.created("a.tif", 0.0)
 
-    assert run(settling, lambda now: state(1)) == [(5.0, Ready("a.tif", state(1), 0.0, False, 5.0))]
+    assert run(settling, lambda now: state(1)) == [(5.0, FileReady("a.tif", state(1), 0.0, False, 5.0))]
 
 
 def test_a_found_file_has_been_looked_at_once() -> None:
@@ -86,7 +86,7 @@ def test_a_found_file_has_been_looked_at_once() -> None:
     settling = Settling(Timings(), share=False)
     settling.found("a.tif", state(1), 1.0)
 
-    assert run(settling, lambda now: state(1)) == [(6.0, Ready("a.tif", state(1), 1.0, False, 5.0))]
+    assert run(settling, lambda now: state(1)) == [(6.0, FileReady("a.tif", state(1), 1.0, False, 5.0))]
 
 
 def test_a_share_is_looked_at_three_times_over_ten_seconds() -> None:
@@ -95,7 +95,7 @@ def test_a_share_is_looked_at_three_times_over_ten_seconds() -> None:
     settling = Settling(Timings(), share=True)
     settling.found("a.tif", state(1), 0.0)
 
-    assert run(settling, file.look) == [(10.0, Ready("a.tif", state(1), 0.0, False, 10.0))]
+    assert run(settling, file.look) == [(10.0, FileReady("a.tif", state(1), 0.0, False, 10.0))]
     assert file.looks == [5.0, 10.0]
 
 
@@ -116,14 +116,14 @@ def test_a_marker_ends_the_wait_on_a_share_too() -> None:
     settling = Settling(Timings(), share=True)
     settling.closed("a.tif", 0.0)
 
-    assert run(settling, lambda now: state(1)) == [(0.02, Ready("a.tif", state(1), 0.0, True, 10.0))]
+    assert run(settling, lambda now: state(1)) == [(0.02, FileReady("a.tif", state(1), 0.0, True, 10.0))]
 
 
 def test_a_file_that_is_opened_again_for_each_plane_is_taken_early_once() -> None:
     """Its first close may be its last; after that it must be quiet."""
     settling = Settling(Timings(), share=False)
     closes = [0.5 * number for number in range(20)]
-    taken: list[tuple[float, Ready]] = []
+    taken: list[tuple[float, FileReady]] = []
     for number, at in enumerate(closes):
         settling.closed("a.tif", at)
         following = closes[number + 1] if number + 1 < len(closes) else math.inf
@@ -140,7 +140,7 @@ def test_an_event_makes_a_found_file_quick() -> None:
     settling.found("a.tif", state(1), 0.0, announced=False)
     settling.closed("a.tif", 1.0)
 
-    assert run(settling, lambda now: state(2)) == [(1.02, Ready("a.tif", state(2), 1.0, True, 2.0))]
+    assert run(settling, lambda now: state(2)) == [(1.02, FileReady("a.tif", state(2), 1.0, True, 2.0))]
 
 
 def test_what_is_announced_late_is_announced() -> None:
@@ -204,13 +204,13 @@ class Writer:
         return [value for when, value in self.states if when <= now][-1]
 
 
-def play(writer: Writer, *, share: bool, interval_s: float) -> list[tuple[float, Ready]]:
+def play(writer: Writer, *, share: bool, interval_s: float) -> list[tuple[float, FileReady]]:
     """Let a scanner live beside a writer for 200 s."""
     settling = Settling(Timings(), share=share)
     happenings = [] if share else [(when, what) for when, what in writer.events]
     happenings += [(number * interval_s + 0.001, "scan") for number in range(int(200 / interval_s))]
     known: Signature | None = None
-    taken: list[tuple[float, Ready]] = []
+    taken: list[tuple[float, FileReady]] = []
     for number, (now, what) in enumerate(sorted(happenings)):
         if what == "closed":
             settling.closed("a.tif", now)

@@ -20,7 +20,7 @@ from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.watch import state_folder
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.share_lock import ShareLock
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Signature, Started
+from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Signature, WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.service.retry import retry
 from colvi_edge.watch.service.service import Service
@@ -50,7 +50,7 @@ STATUS = Status(
     settling=1,
     waiting=[Waiting("cut.tif", "incomplete", "cut off")],
     last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9, heard=True),
-    model=Started("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
+    model=WorkerReady("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
 )
 
 

@@ -27,20 +27,20 @@ from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.system.atomic import write_atomically
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.ipc.messages import (
-    NOT_WRITABLE,
-    Condemn,
+    Channel,
     Finish,
-    Finished,
-    Line,
     Message,
     Model,
     Mount,
-    Refused,
+    RecordFailure,
     Signature,
-    Started,
+    StartRefused,
     Work,
+    WorkDone,
+    WorkerReady,
     WorkerSettings,
 )
+from colvi_edge.watch.ipc.words import NOT_WRITABLE
 from colvi_edge.watch.worker.process import output_kind
 from colvi_edge.watch.worker.watched_file import ChangedFileError, Folders, WatchedFile
 from tests.tools.bundles import rename, reseal
@@ -61,7 +61,7 @@ class Supervised:
                 pass_fds=[theirs.fileno()],
             )
         ours.settimeout(60)
-        self.line = Line(ours)
+        self.line = Channel(ours)
         self.line.send(settings)
         self._numbers = iter(range(1, 1000))
 
@@ -81,19 +81,19 @@ class Supervised:
         anew: Literal["own", "stale", "all"] = "own",
         kind: str = "",
         results_mount: Mount | None = None,
-    ) -> Finished:
+    ) -> WorkDone:
         """Give a file as it is now, and return the answer."""
         state, number = signature(root / path), next(self._numbers)
         return self.do(Work(number, path, state, mount(root), last, anew, kind, results_mount))
 
-    def condemned(self, root: Path, path: str) -> Finished:
+    def condemned(self, root: Path, path: str) -> WorkDone:
         """Give a file that must not be read, and return the answer."""
-        return self.do(Condemn(next(self._numbers), path, mount(root), "killed", "ended three workers"))
+        return self.do(RecordFailure(next(self._numbers), path, mount(root), "killed", "ended three workers"))
 
-    def do(self, work: Work | Condemn) -> Finished:
+    def do(self, work: Work | RecordFailure) -> WorkDone:
         """Return the answer to a piece of work."""
         self.line.send(work)
-        finished: Finished = self.answer(Finished)
+        finished: WorkDone = self.answer(WorkDone)
         assert finished.number == work.number
         return finished
 
@@ -146,7 +146,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def worker(root: Path) -> Iterator[Supervised]:
     """Return a worker on that folder that has started."""
     with Supervised(settings_for(root)) as supervised:
-        assert supervised.answer(Started).runtime.startswith("openvino ")
+        assert supervised.answer(WorkerReady).runtime.startswith("openvino ")
         yield supervised
 
 
@@ -196,7 +196,7 @@ def test_an_answer_tells_what_stands(
     answers = {}
     for step in ("first", "renamed"):
         with Supervised(settings_for(tmp_path, bundle=str(bundle), overlay="ome-tiff")) as worker:
-            assert worker.answer(Started).judge.sha256 == open_bundle(bundle).sha256
+            assert worker.answer(WorkerReady).judge.sha256 == open_bundle(bundle).sha256
             for name in ("good.tif", "bad.tif"):
                 for anew in ("own", "stale") if step == "renamed" else ("own",):
                     answers[name, step, anew] = worker.work(tmp_path, name, anew=anew)
@@ -361,7 +361,9 @@ def test_a_condemned_file_gets_its_record_unread(worker: Supervised, root: Path)
     """What killed three workers is not opened a fourth time for reading, and is still accounted for."""
     (root / "killer.tif").write_bytes(b"II*\0")
 
-    finished = worker.do(Condemn(980, "killer.tif", mount(root), "killed", "killer.tif: ended three workers"))
+    finished = worker.do(
+        RecordFailure(980, "killer.tif", mount(root), "killed", "killer.tif: ended three workers")
+    )
 
     assert finished.outcome == "error"
     record = json.loads((root / "killer.tif.colvi.error.json").read_bytes())
@@ -409,7 +411,7 @@ def test_results_go_to_their_own_tree(tmp_path: Path, culture: NDArray[np.uint16
 
     results = tmp_path / "results"
     with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
-        supervised.answer(Started)
+        supervised.answer(WorkerReady)
         results.mkdir()
         assert supervised.work(raw, "a/b/x.tif", results_mount=mount(results)).outcome == "ok"
         supervised.line.send(Finish())
@@ -426,7 +428,7 @@ def test_results_go_to_the_mount_on_which_the_scanner_has_their_folder(
     raw, results = tmp_path / "raw", tmp_path / "results"
     write_imagej(raw / "x.tif", culture)
     with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
-        supervised.answer(Started)
+        supervised.answer(WorkerReady)
         share = Mount("/mnt/results", "cifs", "//server/results", "/")
         for results_mount in (None, share):
             answer = supervised.work(raw, "x.tif", results_mount=results_mount)
@@ -444,13 +446,13 @@ def test_the_bundle_is_kept(tmp_path: Path, copied_bundle: Path) -> None:
     root.mkdir()
     keep.mkdir()
     with Supervised(settings_for(root, bundle=str(copied_bundle), keep=str(keep))) as first:
-        kept = first.answer(Started).bundle
+        kept = first.answer(WorkerReady).bundle
     (copied_bundle / "fp32.onnx").write_bytes(b"spoilt")
 
     with Supervised(settings_for(root, bundle=kept)) as later:
-        assert later.answer(Started).bundle == kept
+        assert later.answer(WorkerReady).bundle == kept
     with Supervised(settings_for(root, bundle=str(copied_bundle), keep=str(keep))) as refused:
-        assert refused.answer(Refused).exit_code == 4
+        assert refused.answer(StartRefused).exit_code == 4
 
 
 def test_a_bundle_whose_training_cannot_be_read_is_refused(tmp_path: Path, copied_bundle: Path) -> None:
@@ -459,7 +461,7 @@ def test_a_bundle_whose_training_cannot_be_read_is_refused(tmp_path: Path, copie
     reseal(copied_bundle)
 
     with Supervised(settings_for(tmp_path, bundle=str(copied_bundle))) as refused:
-        answer = refused.answer(Refused)
+        answer = refused.answer(StartRefused)
 
     assert answer.exit_code == 4
     assert "familiarity.npy is no .npy; export again" in answer.message

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from colvi_edge.watch.ipc.child import NAMES
-from colvi_edge.watch.ipc.messages import BadMessageError, Line, Message
+from colvi_edge.watch.ipc.messages import BadMessageError, Channel, Message
 from colvi_edge.watch.supervisor.telling.journal import names_are_logged
 
 STUCK_AFTER_S = 2.0  # without ending, once killed
@@ -45,7 +45,7 @@ class Child:
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self._line = Line(ours)
+        self._line = Channel(ours)
         with theirs, ExitStack() as on_failure:
             on_failure.callback(self._line.close)
             # In the watched folder a file named numpy.py would be imported, and it could not be unmounted.

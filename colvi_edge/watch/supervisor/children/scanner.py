@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from colvi_edge.raw_files import unread_words
-from colvi_edge.watch.ipc.messages import Degraded, Mount, Rescan, Root, Scanned, Settles
+from colvi_edge.watch.ipc.messages import Degraded, Mount, Rescan, RootState, Scanned, Settles
 from colvi_edge.watch.supervisor.backoff import MOST_PATIENCE, backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.conditions import States
@@ -38,7 +38,7 @@ class Lookout:
             states: is told what goes wrong.
         """
         self.scanner: Child | None = None
-        self.root: Root | None = None
+        self.root: RootState | None = None
         self.scanned: Scanned | None = None
         self.scanned_at = 0.0
         self.failures = 0
@@ -98,11 +98,11 @@ class Lookout:
         if not self._stuck and self.failures < 2:  # one that ends again and again is told until a whole scan
             self._states.end("scanner")
 
-    def said(self, message: Root | Scanned | Degraded, now: float) -> bool:
+    def said(self, message: RootState | Scanned | Degraded, now: float) -> bool:
         """Take what the scanner says of the folder; return whether that is back, moved, or answers again."""
         was_here = self.root is not None and self.root.state == "here" and not self._stuck
-        moved = isinstance(message, Root) and message != self.root
-        if isinstance(message, Root):
+        moved = isinstance(message, RootState) and message != self.root
+        if isinstance(message, RootState):
             self.root = message
             self._away = message.state != "here"
             if message.state == "here":

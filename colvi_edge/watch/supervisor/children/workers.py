@@ -1,8 +1,8 @@
 """The worker that has the work, the one that shall follow on it, and those that finish.
 
-    nobody ──start──▶ next ──Started──▶ current ──Finish──▶ leaving
-                       ▲                   │
-                       └─── reload, recycle, death
+    nobody ──start──▶ next ──WorkerReady──▶ current ──Finish──▶ leaving
+                       ▲                       │
+                       └──── reload, recycle, death
 
 A follower starts beside the current worker, so that a reload or a recycling costs no time, and takes its
 place when that has no work outstanding. A bundle that is refused changes nothing.
@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from colvi_edge.errors import BundleError, ColviEdgeError
-from colvi_edge.watch.ipc.messages import Finish, Refused, Started
+from colvi_edge.watch.ipc.messages import Finish, StartRefused, WorkerReady
 from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.conditions import States
@@ -34,7 +34,7 @@ log = logging.getLogger(LOGGER)
 class WorkerRefusedError(ColviEdgeError):
     """The first worker could not start: the bundle is no good, or an engine is missing."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: StartRefused) -> None:
         super().__init__(refused.message)
         self.exit_code = refused.exit_code  # type: ignore[misc] # of the error that the worker met
         self.kind = refused.kind  # type: ignore[misc]
@@ -60,7 +60,7 @@ class Workers:
             states: is told what goes wrong.
         """
         self.current: Child | None = None
-        self.started: Started | None = None
+        self.started: WorkerReady | None = None
         self.moved_at = 0.0
         self.held_up = False
         self.failures = 0
@@ -69,7 +69,7 @@ class Workers:
         self._bundle = bundle  # from the first start on, the copy of it that is in use
         self._states = states
         self._next: Child | None = None
-        self._next_started: Started | None = None
+        self._next_started: WorkerReady | None = None
         self._reloading = False
         self._leaving: dict[Child, float] = {}  # and when their time is up
         self._answers = 0
@@ -147,7 +147,7 @@ class Workers:
         self._answers += 1
         self.failures = 0
 
-    def said(self, child: Child, message: Started | Refused, now: float) -> None:
+    def said(self, child: Child, message: WorkerReady | StartRefused, now: float) -> None:
         """Take what a follower says of its start.
 
         Raises:
@@ -155,7 +155,7 @@ class Workers:
         """
         if child is not self._next:
             return
-        if isinstance(message, Started):
+        if isinstance(message, WorkerReady):
             self._next_started = message
         elif self.started is None:
             raise WorkerRefusedError(message)
