@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from colvi_edge.errors import AcquisitionError
+from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.messages import Mount
 from colvi_edge.watch.ipc.words import Trouble
 
 

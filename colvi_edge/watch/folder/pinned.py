@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 
 from colvi_edge.watch.folder.away import is_unanswered
-from colvi_edge.watch.folder.mounts import mount_of
-from colvi_edge.watch.ipc.messages import Mount, Signature
+from colvi_edge.watch.folder.mounts import Mount, mount_of
+from colvi_edge.watch.folder.signature import Signature
 
 NO_FILE = {errno.ELOOP, errno.EINVAL}
 """What `PinnedFolder.open_raw` says of links, pipes, devices and folders."""

@@ -20,8 +20,14 @@ from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.system.atomic import write_atomically
 from colvi_edge.watch.folder.folders import Folders
+from colvi_edge.watch.ipc.channel import Channel, as_words
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.ipc.messages import Channel, Message, Publish, Published, PublisherSettings, as_words
+from colvi_edge.watch.ipc.messages import (
+    Message,
+    Publish,
+    Published,
+    PublisherSettings,
+)
 
 _LEAST_URGENT = 19
 _WHAT = "the report"  # and no name, as the words go into the log
@@ -89,7 +95,8 @@ def main() -> None:
     """Run as the supervisor's child."""
     os.nice(_LEAST_URGENT)
     channel = join_supervisor()
-    messages = iter(channel)  # the same throughout: the first page is asked for in one breath with the settings
+    # The same throughout: the first page is asked for in one breath with the settings.
+    messages = iter(channel)
     settings = next(messages)
     assert isinstance(settings, PublisherSettings)  # noqa: S101 - the supervisor's first word
     with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we

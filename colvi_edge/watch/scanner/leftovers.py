@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 
 
 class Leftovers:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from colvi_edge.watch.folder.away import AwayError
 from colvi_edge.watch.folder.share_lock import FolderTakenError
+from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.child import join_supervisor
-from colvi_edge.watch.ipc.messages import Alive, Channel, Degraded, Rescan, RootState, ScannerSettings
+from colvi_edge.watch.ipc.messages import Alive, Degraded, Rescan, RootState, ScannerSettings
 from colvi_edge.watch.ledger.ledger import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders, make_results
 from colvi_edge.watch.scanner.session import FolderSession

@@ -15,7 +15,7 @@ from itertools import islice
 from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.raw_files import is_raw_name, unread_suffix
 from colvi_edge.watch.folder.away import away, is_unanswered
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.result_files import ResultFiles
 

@@ -17,10 +17,12 @@ from pathlib import Path, PurePath
 from colvi_edge.choices import Replace
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.watch.ipc.messages import UNKNOWN, FileReady, Model, Mount, RecordFailure, Work, WorkDone
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.ledger import Entry, Ledger
 from colvi_edge.watch.rollout import again_words, others_of, stay_words
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.queue import Piece, Schedule
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown, told
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
@@ -69,14 +71,19 @@ class Desk:
     """
 
     def __init__(
-        self, ledger: Ledger, metrics: Metrics, states: States, now: float, anew: Replace = Replace.OWN
+        self,
+        ledger: Ledger,
+        metrics: Metrics,
+        conditions: Conditions,
+        now: float,
+        anew: Replace = Replace.OWN,
     ) -> None:
         """Take up what the previous daemon left unchecked, or was to judge again and did not.
 
         Args:
             ledger: what is known of each file.
             metrics: where is counted.
-            states: is told what goes wrong.
+            conditions: where it is raised what goes wrong.
             now: of the monotonic clock.
             anew: results that everything is judged in spite of.
         """
@@ -88,7 +95,7 @@ class Desk:
         self._is_unwritten = False  # the ledger could not be written, or read, and was not written since
         self._ledger = ledger
         self._metrics = metrics
-        self._states = states
+        self._conditions = conditions
         self._anew = anew
         self._model = UNKNOWN  # what judges; none before the first worker has started
         for entry in ledger.unchecked():
@@ -214,7 +221,7 @@ class Desk:
         if piece is None:
             return None
         if piece.sentence:
-            return RecordFailure(piece.number, piece.path, mount, "killed", piece.sentence, results_mount)
+            return RecordFailure(piece.number, piece.path, mount, piece.sentence, results_mount)
         attempts = piece.attempts + 1  # where the ledger cannot be written, the count lasts as long as this
         with self._writing():
             attempts = self._ledger.begin(piece.path, piece.signature)
@@ -293,7 +300,7 @@ class Desk:
         self._is_unwritten = True
         if type(error) is sqlite3.DatabaseError:  # "malformed", "not a database"; what may end is of others
             self.damage = f"the ledger is damaged: {error}"
-        self._states.hold("ledger", "ledger", _ledger_words(error))
+        self._conditions.raise_("ledger", "ledger", _ledger_words(error))
 
     def _again(self, piece: Piece, kind: str, words: str, now: float) -> None:
         if not piece.sentence:
@@ -339,9 +346,9 @@ class Desk:
         if count:
             files = f"{count} files have" if count > 1 else "1 file has"
             why = f"{files} neither result nor error record: folders have their names; rename or remove these"
-            self._states.hold("blocked", "blocked output", why)
+            self._conditions.raise_("blocked", "blocked output", why)
         else:
-            self._states.end("blocked")
+            self._conditions.clear("blocked")
 
     def _is_known(self, path: str, answer: WorkDone, words: str) -> bool:
         """Return whether a check found what was found before; an error record has no content to compare."""
@@ -410,7 +417,7 @@ class Desk:
             self.note(error)
         else:
             self._is_unwritten = False
-            self._states.end("ledger")
+            self._conditions.clear("ledger")
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -14,7 +14,8 @@ from enum import IntEnum
 from itertools import islice
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import FileReady, Signature
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
 from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE, Trouble
 from colvi_edge.watch.supervisor.backoff import backoff_s
 

@@ -33,20 +33,19 @@ from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
 from colvi_edge.pipeline.standing import keeps, kept_result
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
+from colvi_edge.watch.ipc.channel import Channel, as_words
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.ipc.messages import (
     Alive,
-    Channel,
     Finish,
-    Model,
     RecordFailure,
     StartRefused,
     Work,
     WorkDone,
     WorkerReady,
     WorkerSettings,
-    as_words,
 )
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.words import NOT_WRITABLE, Trouble, WorkOutcome
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from colvi_edge.watch.worker.watched_file import (

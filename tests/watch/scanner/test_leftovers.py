@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.leftovers import Leftovers
 
 STALE_S = 30.0

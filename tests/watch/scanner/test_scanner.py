@@ -16,20 +16,20 @@ from typing import Any
 
 import pytest
 
+from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.share_lock import LOCK_NAME
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.messages import (
     Alive,
-    Channel,
     Degraded,
     FileReady,
     Message,
-    Mount,
     Rescan,
     RootState,
     Scanned,
     ScannerSettings,
     Settles,
-    Signature,
 )
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.ledger.ledger import State as LedgerState
@@ -729,7 +729,7 @@ def test_a_share_that_goes_and_comes(
     scanner = start(*enter, path=point / "day")
     scanner.wait_ready("a.tif")
     mount = scanner.last(RootState).mount
-    assert mount == Mount(str(point), "tmpfs", "scope", "/")
+    assert mount == Mount(point=str(point), kind="tmpfs", source="scope", inside="/")
 
     sh(enter, f"umount --lazy {point}")
     assert (
@@ -780,7 +780,7 @@ def test_a_start_without_the_share_of_the_results(
     point.mkdir()
     results = point / "lab" / "results"
     (root / "a.tif").write_text("pixels")
-    share = Mount(str(point), "tmpfs", "nas", "/")
+    share = Mount(point=str(point), kind="tmpfs", source="nas", inside="/")
     scanner = start(*enter, wait=False, output_dir=str(results), results_mount=share)
     scanner.wait_root("share away")
     scanner.go_round()
@@ -808,7 +808,9 @@ def test_a_share_of_the_results_that_comes_is_used_at_once(
     scanner.wait(lambda: scanner.last(RootState).results_mount != bare, "the share's mount")
 
     assert scanner.last(RootState).state == "here"
-    assert scanner.last(RootState).results_mount == Mount(str(results), "tmpfs", "nas", "/")
+    assert scanner.last(RootState).results_mount == Mount(
+        point=str(results), kind="tmpfs", source="nas", inside="/"
+    )
     sh(enter, f"test -e {results}/{LOCK_NAME}")
 
 
@@ -820,7 +822,9 @@ def test_a_start_without_the_share(
     enter = inside()
     (root / "bare.tif").write_text("pixels")
     sh(enter, f"mount --bind {root} {root}")
-    scanner = start(*enter, wait=False, mount=Mount(str(root), "cifs", "//pc/images", "/"))
+    scanner = start(
+        *enter, wait=False, mount=Mount(point=str(root), kind="cifs", source="//pc/images", inside="/")
+    )
     scanner.wait_root("share away")
     scanner.go_round()
 

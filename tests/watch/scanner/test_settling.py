@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.watch.ipc.messages import FileReady, Signature
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
 from colvi_edge.watch.scanner.settling import Settling
 from colvi_edge.watch.timings import Timings
 

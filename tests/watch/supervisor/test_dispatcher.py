@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import FileReady, Model, Mount, RecordFailure, Signature, Work, WorkDone
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.words import WorkOutcome
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import QUARANTINE_AFTER, UNSEEN_DEATHS, Desk
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 
-MOUNT = Mount("/data", "ext4", "/dev/sda1", "/")
+MOUNT = Mount(point="/data", kind="ext4", source="/dev/sda1", inside="/")
 QUIET_S = 2.0
 OLD, NEW = Model("demo", "1.0", "ab" * 32), Model("my", "2.0", "cd" * 32)
 
@@ -31,10 +34,10 @@ class Office:
 
     def open(self, anew: Replace = Replace.OWN) -> None:
         """Begin as a daemon does."""
-        self.states = States()
+        self.conditions = Conditions()
         self.ledger = Ledger(self.path)
         self.metrics = Metrics("/data")
-        self.desk = Desk(self.ledger, self.metrics, self.states, self.now, anew)
+        self.desk = Desk(self.ledger, self.metrics, self.conditions, self.now, anew)
 
     def kill(self, anew: Replace = Replace.OWN) -> None:
         """End without a word, and begin again."""
@@ -145,7 +148,7 @@ def test_quarantine_comes_with_the_third_death(office: Office) -> None:
     (condemned,) = office.take()
 
     assert isinstance(condemned, RecordFailure)
-    assert (condemned.kind, condemned.mount) == ("killed", MOUNT)
+    assert condemned.mount == MOUNT
     assert "3 attempts" in condemned.message
     assert "memory limit of 4 GiB" in condemned.message
     assert "colvi-edge retry" in condemned.message
@@ -193,7 +196,7 @@ def test_attempts_outlive_the_daemon(office: Office) -> None:
     office.ready("bomb.tif")
     office.ready("good.tif")
     assert [work.path for work in office.take()] == ["good.tif"]
-    office.answer(RecordFailure(next(iter(office.desk.schedule.given)), "", MOUNT, "", ""), "ok")
+    office.answer(RecordFailure(next(iter(office.desk.schedule.given)), "", MOUNT, ""), "ok")
     assert [work.path for work in office.take()] == ["bomb.tif"]
     office.desk.worker_died("it died of SIGSEGV", office.now)
 
@@ -515,7 +518,7 @@ def test_a_full_state_disk_is_told_and_stops_no_work(office: Office) -> None:
     while works:
         for work in works:
             office.answer(work, "ok", "words " * 100)
-            told |= {(state.name, state.why) for state in office.states}
+            told |= {(state.name, state.why) for state in office.conditions}
         works = office.take()
     assert office.desk.answers == 50
     ((name, why),) = told
@@ -530,13 +533,13 @@ def test_a_ledger_that_is_read_only_is_told_until_it_is_written(office: Office) 
     (work,) = office.take()
     office.answer(work, "ok")
     for _ in range(2):
-        assert [state.name for state in office.states] == ["ledger"]
+        assert [state.name for state in office.conditions] == ["ledger"]
         office.ready("more.tif")
         office.desk.try_to_write()
 
     office.ledger._connection.execute("PRAGMA query_only = OFF")
     office.desk.try_to_write()
-    assert list(office.states) == []
+    assert list(office.conditions) == []
     assert office.desk.damage == ""
 
 
@@ -552,7 +555,7 @@ def test_attempts_count_where_the_ledger_cannot_be_written(office: Office) -> No
 
     assert isinstance(sentence, RecordFailure)
     assert sentence.message.startswith("3 attempts to read it")
-    assert [state.name for state in office.states] == ["ledger"]
+    assert [state.name for state in office.conditions] == ["ledger"]
 
 
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1, 10**30])

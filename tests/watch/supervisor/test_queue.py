@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import FileReady, Signature
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
 from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE
 from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.queue import BARRED_TOLD, Piece, Schedule

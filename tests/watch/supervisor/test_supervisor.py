@@ -61,6 +61,7 @@ CHILD = """
 import json, os, select, signal, sys, time
 here = sys.argv.pop(1)
 from colvi_edge.watch.ipc.child import join_supervisor
+from colvi_edge.watch.ipc.channel import *
 from colvi_edge.watch.ipc.messages import *
 line = join_supervisor()
 me = os.path.basename(sys.argv[0])[:-3]
@@ -127,7 +128,7 @@ def judge(work):
     name = os.path.basename(work.path).partition(".")[0].rstrip("0123456789")
     log(say=type(work).__name__, path=work.path, kind=getattr(work, "kind", ""))
     if isinstance(work, RecordFailure):
-        answer(work, "error", work.message, work.kind)
+        answer(work, "error", work.message, "killed")
     elif name == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif name == "late":

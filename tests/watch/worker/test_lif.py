@@ -17,10 +17,13 @@ import pytest
 from colvi_edge.bundle import open_bundle
 from colvi_edge.simulate import simulate_planes
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.messages import Channel, Finish, Model, Signature, Work, WorkDone, WorkerSettings
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import Channel
+from colvi_edge.watch.ipc.messages import Finish, Work, WorkDone, WorkerSettings
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.workers import WORK_LIMIT_S, Workers
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from tests.tools.leica import Series, container
 
 DYES = ("Leica/DAPI", "Leica/FITC")
@@ -165,7 +168,7 @@ def test_what_cannot_be_written_is_said_once(give: Give, root: Path, day: bytes)
 def test_a_long_container_has_more_time() -> None:
     """The time limit grows with the file: hundreds of images are one piece of work."""
     child = Child("worker", ["sleep", "60"], Finish())
-    workers = Workers(lambda _: child, "demo", States())
+    workers = Workers(lambda _: child, "demo", Conditions())
     workers.current, workers.moved_at = child, 100.0
 
     killed = []

@@ -16,7 +16,7 @@ from colvi_edge.errors import BundleError, ColviEdgeError
 from colvi_edge.watch.ipc.messages import Finish, StartRefused, WorkerReady
 from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 
 WORK_LIMIT_S = 30.0  # from the last answer, or from the begin of what is first in turn, to the next answer
@@ -51,13 +51,13 @@ class Workers:
         failures: workers in a row that gave no answer.
     """
 
-    def __init__(self, start: Callable[[str], Child], bundle: str, states: States) -> None:
+    def __init__(self, start: Callable[[str], Child], bundle: str, conditions: Conditions) -> None:
         """Prepare to start workers.
 
         Args:
             start: starts a worker on the bundle at a path.
             bundle: what the operator named.
-            states: is told what goes wrong.
+            conditions: where it is raised what goes wrong.
         """
         self.current: Child | None = None
         self.started: WorkerReady | None = None
@@ -67,7 +67,7 @@ class Workers:
         self._start = start
         self._named = bundle
         self._bundle = bundle  # from the first start on, the copy of it that is in use
-        self._states = states
+        self._conditions = conditions
         self._next: Child | None = None
         self._next_started: WorkerReady | None = None
         self._reloading = False
@@ -200,13 +200,13 @@ class Workers:
         self._answers = 0
         self._keep_again_at = now + KEEP_AGAIN_S if self.started.not_kept else math.inf
         if self.started.not_kept:
-            self._states.hold("bundle", "degraded", self.started.not_kept)
+            self._conditions.raise_("bundle", "degraded", self.started.not_kept)
         else:
-            self._states.end("bundle")
+            self._conditions.clear("bundle")
         if self._reloading:
             self._reloading = False
-            self._states.end("reload")
-        self._states.end("worker")
+            self._conditions.clear("reload")
+        self._conditions.clear("worker")
         log.info(
             "judging with %s on %s %s, %s",
             self.started.model,
@@ -230,12 +230,12 @@ class Workers:
             self._back_off(f"no worker can be started: {why}", now)
 
     def _refuse(self, why: str) -> None:
-        self._states.hold("reload", "reload failed", f"the bundle before it stays in use; {why}")
+        self._conditions.raise_("reload", "reload failed", f"the bundle before it stays in use; {why}")
 
     def _back_off(self, why: str, now: float) -> None:
         self.failures += 1
         self._start_at = now + backoff_s(self.failures)
-        self._states.hold("worker", "degraded", why)
+        self._conditions.raise_("worker", "degraded", why)
 
     def _is_old(self, now: float) -> bool:
         return self._answers >= RECYCLE_AFTER or now >= self._keep_again_at
