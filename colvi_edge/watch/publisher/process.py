@@ -22,12 +22,7 @@ from colvi_edge.system.atomic import write_atomically
 from colvi_edge.watch.folder.folders import Folders
 from colvi_edge.watch.ipc.channel import Channel, as_words
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.ipc.messages import (
-    Message,
-    Publish,
-    Published,
-    PublisherSettings,
-)
+from colvi_edge.watch.ipc.messages import Message, Publish, Published, PublisherSettings
 
 _LEAST_URGENT = 19
 _WHAT = "the report"  # and no name, as the words go into the log
@@ -36,9 +31,9 @@ _WHAT = "the report"  # and no name, as the words go into the log
 class Publisher:
     """Writes one page, again and again."""
 
-    def __init__(self, channel: Channel, settings: PublisherSettings) -> None:
-        """Take the channel over; nothing is opened yet."""
-        self._channel = channel
+    def __init__(self, line: Channel, settings: PublisherSettings) -> None:
+        """Take the line over; nothing is opened yet."""
+        self._line = line
         self._page = Path(settings.page)
         self._root = Path(settings.root)
         self._results = Path(settings.output_dir or settings.root)
@@ -51,7 +46,7 @@ class Publisher:
             if isinstance(message, Publish):
                 begin = time.monotonic()
                 why = self._publish(message)
-                self._channel.send(Published(as_words(why), round(time.monotonic() - begin, 3)))
+                self._line.send(Published(as_words(why), round(time.monotonic() - begin, 3)))
 
     def _publish(self, wanted: Publish) -> str:
         """Write the page; return why that was not possible, or ""."""
@@ -94,10 +89,9 @@ def _confirm() -> None:
 def main() -> None:
     """Run as the supervisor's child."""
     os.nice(_LEAST_URGENT)
-    channel = join_supervisor()
-    # The same throughout: the first page is asked for in one breath with the settings.
-    messages = iter(channel)
+    line = join_supervisor()
+    messages = iter(line)  # the same throughout: the first page is asked for in one breath with the settings
     settings = next(messages)
     assert isinstance(settings, PublisherSettings)  # noqa: S101 - the supervisor's first word
     with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we
-        Publisher(channel, settings).run(messages)
+        Publisher(line, settings).run(messages)

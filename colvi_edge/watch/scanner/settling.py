@@ -20,9 +20,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from colvi_edge.watch.folder.signature import Signature
-from colvi_edge.watch.ipc.messages import (
-    FileReady,
-)
+from colvi_edge.watch.ipc.messages import FileReady
 from colvi_edge.watch.timings import Timings
 
 

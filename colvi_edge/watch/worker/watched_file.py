@@ -19,10 +19,7 @@ from colvi_edge.watch.folder.folders import Folders, ShareAwayError
 from colvi_edge.watch.folder.pinned import NO_FILE
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.child import supervisor_lives
-from colvi_edge.watch.ipc.messages import (
-    RecordFailure,
-    Work,
-)
+from colvi_edge.watch.ipc.messages import RecordFailure, Work
 
 PERMANENT = {
     errno.ENAMETOOLONG,
