@@ -63,7 +63,7 @@ here = sys.argv.pop(1)
 from colvi_edge.watch.ipc.child import join_supervisor
 from colvi_edge.watch.ipc.channel import *
 from colvi_edge.watch.ipc.messages import *
-line = join_supervisor()
+line = join_supervisor().channel
 me = os.path.basename(sys.argv[0])[:-3]
 def log(**what):
     with open(f"{here}/{me}.log", "a") as file:
