@@ -24,8 +24,8 @@ from colvi_edge.watch.ledger.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger.ledger import State as LedgerState
 from colvi_edge.watch.rollout import asked_line, model_lines, others_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
+from colvi_edge.watch.supervisor.answers import Last
 from colvi_edge.watch.supervisor.conditions import Condition
-from colvi_edge.watch.supervisor.dispatcher import Last
 
 if TYPE_CHECKING:
     from rich.console import Console
