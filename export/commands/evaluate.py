@@ -16,9 +16,9 @@ from colvi_edge.export.evaluation.figures import Judged, evaluate, evaluation_re
 from colvi_edge.export.evaluation.judging import Judge, open_judge
 from colvi_edge.export.evaluation.record import Dataset
 from colvi_edge.export.reading.questions import parse_normalisation
-from colvi_edge.outputs.folder import check_writable
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.simulate.images import is_simulated
+from colvi_edge.system.writing import check_writable
 from colvi_edge.terminal.progress import progress
 
 from .publish import publish

@@ -9,8 +9,8 @@ from colvi_edge.export.evaluation.intervals import NO_INTERVAL
 from colvi_edge.export.evaluation.record import ComparisonRecord, EvaluationRecord, figure, to_json
 from colvi_edge.export.pages import comparison as comparison_page
 from colvi_edge.export.pages import evaluation as page
-from colvi_edge.outputs.folder import write_file
 from colvi_edge.printable import printable_json, printable_name
+from colvi_edge.system.writing import write_file
 
 from .table import as_table
 

@@ -23,10 +23,10 @@ from colvi_edge.export.reading.checkpoint import Checkpoint, save_checkpoint
 from colvi_edge.export.training.folds import Projections, checkpoint_of, existing, gather, trained
 from colvi_edge.export.training.loop import Settings, computes_bfloat16
 from colvi_edge.export.training.prediction import predict_logits
-from colvi_edge.outputs.folder import check_writable
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.quality.fibroblast import PIXEL_SIZE_FACTOR
 from colvi_edge.simulate.images import LABELS
+from colvi_edge.system.writing import check_writable
 from colvi_edge.terminal.progress import progress
 
 from .evaluate import Said, facts

@@ -23,8 +23,8 @@ from typing import cast
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import ColviEdgeError, OutputError
-from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.printable import counted
+from colvi_edge.system.atomic import is_temporary_name
 from colvi_edge.watch.ipc.child import leave_no_core
 from colvi_edge.watch.ipc.messages import (
     Degraded,

@@ -14,8 +14,9 @@ from colvi_edge.errors import (
     LastPlaneBlackError,
     NotAnImageError,
 )
-from colvi_edge.outputs.folder import explained
+from colvi_edge.outputs.folder import kind_of_name
 from colvi_edge.outputs.sidecar import Image
+from colvi_edge.system.writing import explained
 from colvi_edge.watch.folder.pinned import PinnedRoot
 from colvi_edge.watch.ipc.child import supervisor_lives
 from colvi_edge.watch.ipc.messages import Condemn, Mount, Publish, Signature, Work
@@ -98,7 +99,10 @@ class WatchedFile:
     @contextmanager
     def results(self) -> Iterator[int]:
         """Hold the folder of the results open."""
-        with explained("the folder of the results", names=False), self._places.results(self.work) as top:
+        with (
+            explained("the folder of the results", "results", kind_of_name),
+            self._places.results(self.work) as top,
+        ):
             folder = top.open_folder(self._folder, create=self._places.apart)
             try:
                 yield folder
