@@ -9,12 +9,12 @@ from shlex import quote
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.export.data.dataset import SUBJECT, Image
 from colvi_edge.export.data.division import VALIDATION, Division
 from colvi_edge.export.training.folds import Finished
 from colvi_edge.export.training.loop import Epoch, Resumed, Step, kept
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.simulate.images import LABELS
 
 from .evaluate import FEW
 
@@ -60,7 +60,7 @@ def _few(images: Sequence[Image], division: Division) -> bool:
     """Tell whether a tenth of what is learnt from would be less than one subject or file of each class."""
     learnt = [images[k] for k in (*division.training, *division.validation)]
     groups = {(image.label, image.group) for image in learnt}
-    return any(sum(of == label for of, _ in groups) < VALIDATION for label in range(len(LABELS)))
+    return any(sum(of == label for of, _ in groups) < VALIDATION for label in range(len(CLASSES)))
 
 
 def next_step(output: Path, epochs: int, *, doubtful: bool) -> Iterator[str]:

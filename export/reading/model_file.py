@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from colvi_edge.choices import Outputs
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import ModelError, UsageError
-from colvi_edge.export.data.patch_set import CLASSES
 from colvi_edge.export.networks.patch_cnn import (
     NETWORKS,
     PATCH_PX,
