@@ -17,13 +17,14 @@ from colvi_edge.printable import counted, printable_json, printable_name, unambi
 from colvi_edge.raw_files import unread_words
 from colvi_edge.system.atomic import open_folder, write_atomically
 from colvi_edge.system.bounded import json_of, read_bounded
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Started
+from colvi_edge.watch.ipc.messages import WorkerReady
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.ledger.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger.ledger import State as LedgerState
 from colvi_edge.watch.rollout import asked_line, model_lines, others_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
-from colvi_edge.watch.supervisor.conditions import State
+from colvi_edge.watch.supervisor.conditions import Condition
 from colvi_edge.watch.supervisor.dispatcher import Last
 
 if TYPE_CHECKING:
@@ -91,12 +92,12 @@ class Status:
     said: str
     said_s: float
     ready: bool
-    states: list[State]
+    states: list[Condition]
     pending: int
     settling: int
     waiting: list[Waiting]
     last: Last | None
-    model: Started | None
+    model: WorkerReady | None
     not_read: dict[str, int] = field(default_factory=dict)
     once: bool = False
     judged: int = 0
@@ -211,7 +212,7 @@ def _did_all(status: Status | None) -> bool:
     return status.looked and not status.pending + status.settling
 
 
-def _disk_trouble(path: Path) -> State | None:
+def _disk_trouble(path: Path) -> Condition | None:
     """Return what keeps a daemon from saying it itself: the disk of its state takes nothing."""
     disk = os.statvfs(path)
     if disk.f_flag & os.ST_RDONLY:
@@ -221,7 +222,7 @@ def _disk_trouble(path: Path) -> State | None:
     else:
         return None
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return State("ledger", f"the disk of the state folder is {words}", now)
+    return Condition("ledger", f"the disk of the state folder is {words}", now)
 
 
 class _NoLedger:
