@@ -167,10 +167,11 @@ def _open(bundle: Bundle, request: BenchRequest, stack: ExitStack) -> dict[str, 
 
 def _fitting(inputs: Inputs, bundle: Bundle) -> NDArray[Any]:
     """Return the planes in the bundle's layout; raise if it was made for another dtype."""
-    planes, wanted = inputs.acquisition.laid_out(bundle.config.channels), bundle.config.normalisation.dtype
-    if wanted not in ("", planes.dtype.name):
+    planes, normalisation = inputs.acquisition.laid_out(bundle.config.channels), bundle.config.normalisation
+    if not normalisation.build().takes(planes.dtype):
         raise UsageError(
-            f"the image is {planes.dtype}, and the bundle was made for {wanted}; give one of that"
+            f"the image is {planes.dtype}, and the bundle was made for {normalisation.dtype}; give one of "
+            "that"
         )
     return planes
 
