@@ -20,8 +20,8 @@ from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.watch.ipc.messages import Started
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.service.status import Status, Waiting, write_status
 from colvi_edge.watch.state_folder import StateFolder
+from colvi_edge.watch.status_file import Status, Waiting, write_status
 from colvi_edge.watch.supervisor.conditions import State
 from tests.tools.terminal import read_terminal
 

@@ -10,7 +10,8 @@ from colvi_edge.raw_files import is_container_name
 from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.ipc.messages import Message, Scanned, ScannerSettings, Settles, Signature
-from colvi_edge.watch.ledger.ledger import Entry, LedgerReader
+from colvi_edge.watch.ledger.entries import Entry
+from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import Place
 from colvi_edge.watch.scanner.events import Observation, Trust
 from colvi_edge.watch.scanner.leftovers import STALE_S, Sweep

@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
 
@@ -18,8 +17,10 @@ from colvi_edge.choices import Replace
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.watch.ipc.messages import UNKNOWN, Condemn, Finished, Model, Mount, Ready, Work
-from colvi_edge.watch.ledger.ledger import Entry, Ledger
+from colvi_edge.watch.ledger.entries import Entry
+from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.rollout import again_words, others_of, stay_words
+from colvi_edge.watch.status_file import Last
 from colvi_edge.watch.supervisor.conditions import States
 from colvi_edge.watch.supervisor.queue import Piece, Schedule
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown, told
@@ -31,28 +32,6 @@ UNSEEN_DEATHS = 6
 updates do that, too."""
 
 log = logging.getLogger(LOGGER)
-
-
-@dataclass(frozen=True)
-class Last:
-    """The last final answer.
-
-    Attributes:
-        path: of the raw file.
-        outcome, words, took_ms: as in `Finished`, the words without the file's name; of an earlier daemon's
-            answer the time is not known.
-        latency_ms: since the file came to rest; None likewise.
-        at: seconds since 1970.
-        heard: it was seen being closed; else it was found by a scan, or is judged again.
-    """
-
-    path: str
-    outcome: str
-    words: str
-    took_ms: float | None
-    latency_ms: float | None
-    at: float
-    heard: bool = False
 
 
 class Desk:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.service.status import (
+from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.status_file import (
     WAITING_SHOWN,
     End,
     RefusedStart,
@@ -21,7 +22,6 @@ from colvi_edge.watch.service.status import (
     in_work,
     write_status,
 )
-from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children.scanner import Lookout
 from colvi_edge.watch.supervisor.children.workers import Workers
 from colvi_edge.watch.supervisor.conditions import States

@@ -42,8 +42,8 @@ from colvi_edge.watch.ipc.messages import (
     Started,
     WorkerSettings,
 )
-from colvi_edge.watch.service.status import Status, note_refusal, read_status
 from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.status_file import Status, note_refusal, read_status
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.publisher import Publishing
 from colvi_edge.watch.supervisor.children.scanner import Lookout

@@ -227,7 +227,7 @@ def test_whatever_is_taken_ends_no_desk(data: st.DataObject, steps: list[str]) -
             if step == "death":
                 desk.worker_died("it sent what is no message", 3.0)
         metrics.text(desk.schedule.pending, [], {})
-        ledger.judged()
+        ledger.finished()
         assert list(states) == []
 
 
