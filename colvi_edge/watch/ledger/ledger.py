@@ -148,7 +148,7 @@ class Ledger(LedgerReader):
         return self.wanted()
 
     def wanted(self) -> list[Entry]:
-        """Return the files that are to be judged though a result of them stands; unsound ones were dropped."""
+        """Return the files that are to be judged though a result of them stands."""
         rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries WHERE wanted != ''")  # noqa: S608 - ours
         return list(filter(None, map(sound_entry_of, rows.fetchall())))
 
