@@ -83,7 +83,7 @@ class Diagnoser:
             AcquisitionError: the file cannot be read as an image of the assay.
         """
         for image in acquire_opened(
-            job.open, job.name, channels=self._channels, limits=self._limits, may_lack=job.is_final
+            job.open, job.name, channels=self._channels, limits=self._limits, is_final=job.is_final
         ):
             if self._pixel_size_um is not None and isinstance(image, Acquisition):
                 yield image.with_pixel_size(self._pixel_size_um)

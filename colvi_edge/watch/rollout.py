@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.watch.ipc.messages import Model
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ledger.entries import ModelResults
 
 

@@ -12,9 +12,9 @@ from colvi_edge.errors import OutputError
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.system.atomic import open_folder, write_atomically
 from colvi_edge.system.bounded import json_of, read_bounded
-from colvi_edge.watch.ipc.messages import Started
+from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ipc.typed import made
-from colvi_edge.watch.supervisor.conditions import State
+from colvi_edge.watch.supervisor.conditions import Condition
 
 WAITING_SHOWN = 100  # of the files that have to wait; there may be 10^5
 _MAX_BYTES = 2**23  # a hundred of the longest paths and sentences take some five million
@@ -37,7 +37,7 @@ class Last:
 
     Attributes:
         path: of the raw file.
-        outcome, words, took_ms: as in `Finished`, the words without the file's name; of an earlier daemon's
+        outcome, words, took_ms: as in `WorkDone`, the words without the file's name; of an earlier daemon's
             answer the time is not known.
         latency_ms: since the file came to rest; None likewise.
         at: seconds since 1970.
@@ -94,12 +94,12 @@ class Status:
     said: str
     said_s: float
     ready: bool
-    states: list[State]
+    states: list[Condition]
     pending: int
     settling: int
     waiting: list[Waiting]
     last: Last | None
-    model: Started | None
+    model: WorkerReady | None
     not_read: dict[str, int] = field(default_factory=dict)
     once: bool = False
     judged: int = 0

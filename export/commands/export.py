@@ -6,7 +6,7 @@ from pathlib import Path
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import Precision
-from colvi_edge.bundle.opening import Evaluation, Expected
+from colvi_edge.bundle.manifest import Evaluation, Expected
 from colvi_edge.cli.show.results import error_console, wide_console
 from colvi_edge.errors import ParityError, UsageError
 from colvi_edge.export.converting.bundle_folder import refuse_foreign

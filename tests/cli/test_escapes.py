@@ -18,11 +18,11 @@ import tifffile
 
 from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_projection
-from colvi_edge.watch.ipc.messages import Started
+from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.state_folder import StateFolder
 from colvi_edge.watch.status_file import Status, Waiting, write_status
-from colvi_edge.watch.supervisor.conditions import State
+from colvi_edge.watch.supervisor.conditions import Condition
 from tests.tools.terminal import read_terminal
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
@@ -142,9 +142,9 @@ def test_a_status_of_hostile_words(run: Run, tmp_path: Path, monkeypatch: pytest
     folder.lock.touch()
     Ledger(folder.ledger).close()
     every = "".join(HOSTILE.values())
-    started = Started("b", every, "ab" * 32, every, every, every, every)
+    started = WorkerReady("b", every, "ab" * 32, every, every, every, every)
     said = "2026-01-01T00:00:00+00:00"
-    state = State("degraded", every, said)
+    state = Condition("degraded", every, said)
     waiting = [Waiting(every, every, every)]
     status = Status("x", said, said, 0.0, True, [state], 0, 0, waiting, None, started, {".nd2": 1})
     for changed in (status, replace(status, said=every, states=[replace(state, since=every)])):

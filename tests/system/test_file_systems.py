@@ -11,8 +11,8 @@ from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.ipc.messages import ScannerSettings
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.ledger.reader import LedgerReader
-from colvi_edge.watch.scanner.claimed_folders import Place
-from colvi_edge.watch.scanner.session import Watching
+from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
+from colvi_edge.watch.scanner.session import FolderSession
 
 NETWORK = [
     *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "curlftpfs", "davfs", "gcsfuse"),
@@ -48,14 +48,14 @@ def test_the_scanner_listens_where_others_are_heard(kind: str, listens: bool, tm
     Ledger(tmp_path / "ledger.sqlite").close()
     root = tmp_path / "scope"
     root.mkdir()
-    place = Place(str(root), None, None, None)
-    place.mount = replace(place.mount, kind=kind)
+    folders = ClaimedFolders(str(root), None, None, None)
+    folders.mount = replace(folders.mount, kind=kind)
     settings = ScannerSettings(
         str(root), None, str(tmp_path / "ledger.sqlite"), None, poll=False, interval_s=None, marker=None
     )
-    with closing(place), closing(LedgerReader(tmp_path / "ledger.sqlite")) as ledger:
+    with closing(folders), closing(LedgerReader(tmp_path / "ledger.sqlite")) as ledger:
         threads = threading.active_count()
-        watching = Watching(place, settings, {}, ledger, lambda message: None, lambda: None)
-        with closing(watching):
-            watching.step()
+        session = FolderSession(folders, settings, {}, ledger, lambda message: None, lambda: None)
+        with closing(session):
+            session.step()
             assert (threading.active_count() > threads) == listens

@@ -18,12 +18,15 @@ from hypothesis import strategies as st
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.simulate import simulate_projection, write_imagej
 from colvi_edge.watch import state_folder
-from colvi_edge.watch.ipc.messages import Mount, Ready, Signature, Started, decode, encode
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import decode, encode
+from colvi_edge.watch.ipc.messages import FileReady, WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.state_folder import DaemonLock, StateFolder
 from colvi_edge.watch.status_file import Last, Status, Waiting, read_status, write_status
-from colvi_edge.watch.supervisor.conditions import State, States
+from colvi_edge.watch.supervisor.conditions import Condition, Conditions
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 from tests.tools.asking import tell_retry, tell_status
@@ -31,19 +34,19 @@ from tests.tools.hostile import every, some
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
 SIGNATURE = Signature(2**64 - 1, 4_196_534, -1, 1_763_700_000_000_000_000)
-MOUNT = Mount("/mnt/scope", "cifs", "//pc/scope", "/")
+MOUNT = Mount(point="/mnt/scope", kind="cifs", source="//pc/scope", inside="/")
 STATUS = Status(
     folder="/data/scope",
     started="2026-11-21T08:00:00+00:00",
     said="2026-11-21T09:00:00+00:00",
     said_s=0.0,
     ready=True,
-    states=[State("degraded", "slow", "2026-11-21T08:30:00+00:00")],
+    states=[Condition("degraded", "slow", "2026-11-21T08:30:00+00:00")],
     pending=3,
     settling=1,
     waiting=[Waiting("cut.tif", "incomplete", "cut off")],
     last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9),
-    model=Started("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
+    model=WorkerReady("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
     not_read={".nd2": 3},
 )
 SAID = asdict(STATUS)
@@ -150,10 +153,10 @@ def use(path: Path) -> int:
     with closing(Ledger(path)) as ledger:
         ledger.last_done_at().encode("ascii")
         assert not ledger.mount or isinstance(ledger.mount, Mount)
-        desk = Desk(ledger, Metrics("scope", 0.0), States(), now=0.0)
+        desk = Desk(ledger, Metrics("scope", 0.0), Conditions(), now=0.0)
         for entry in (ledger.entry(name) for name in ("a.tif", "b.tif", "c.tif", "d.tif")):
             if entry is not None:
-                ready = Ready(entry.path, entry.signature, 0.0, False, 0.0)
+                ready = FileReady(entry.path, entry.signature, 0.0, False, 0.0)
                 assert decode(encode(ready)) == ready
                 desk.offer(ready, 0.0)
         desk.retry(0.0)

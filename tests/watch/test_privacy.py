@@ -78,8 +78,8 @@ WORKER = (
 from colvi_edge.acquisition import tiff
 from colvi_edge.outputs import folder
 from colvi_edge.watch import worker
-from colvi_edge.watch.folder.pinned import PinnedRoot
-read_tiff, open_raw, publish = tiff.read_tiff, PinnedRoot.open_raw, folder.Drafts.publish
+from colvi_edge.watch.folder.pinned import PinnedFolder
+read_tiff, open_raw, publish = tiff.read_tiff, PinnedFolder.open_raw, folder.Drafts.publish
 SAYS = {"acces": errno.EACCES, "stale": errno.ESTALE, "busy": errno.EBUSY, "hostdown": errno.EHOSTDOWN}
 def read(data, name, *more):
     if "segv" in name:
@@ -100,7 +100,7 @@ def published(self, names, *more):
     if "full" in names[0] and first_time("full"):
         raise OSError(errno.ENOSPC, "No space left on device", names[0])
     return publish(self, names, *more)
-tiff.read_tiff, PinnedRoot.open_raw, folder.Drafts.publish = read, opened, published
+tiff.read_tiff, PinnedFolder.open_raw, folder.Drafts.publish = read, opened, published
 worker.main()
 """
 )
@@ -108,9 +108,9 @@ worker.main()
 SCANNER = (
     LOUD
     + """
-from colvi_edge.watch import scan, scanner
-from colvi_edge.watch.folder.pinned import PinnedRoot
-note, open_folder = scan.Scan._note_folder, PinnedRoot.open_folder
+from colvi_edge.watch.scanner import process, walk
+from colvi_edge.watch.folder.pinned import PinnedFolder
+note, open_folder = walk.TreeWalk._note_folder, PinnedFolder.open_folder
 def noted(self, path, name, folders):
     if first_time("crash"):
         loud(name)
@@ -120,8 +120,8 @@ def opened(self, relative, *more):
     if "closed" in relative:
         raise PermissionError(errno.EACCES, "Permission denied", relative)
     return open_folder(self, relative, *more)
-scan.Scan._note_folder, PinnedRoot.open_folder = noted, opened
-scanner.main()
+walk.TreeWalk._note_folder, PinnedFolder.open_folder = noted, opened
+process.main()
 """
 )
 

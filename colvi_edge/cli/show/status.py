@@ -14,7 +14,7 @@ from colvi_edge.choices import Replace
 from colvi_edge.printable import counted, printable_json, printable_name, unambiguous_name
 from colvi_edge.raw_files import unread_words
 from colvi_edge.terminal.console import PrintableConsole, shown, wide_console
-from colvi_edge.watch.ipc.messages import UNKNOWN
+from colvi_edge.watch.ipc.model import UNKNOWN
 from colvi_edge.watch.ledger.entries import Entry, ModelResults
 from colvi_edge.watch.rollout import others_of, retry_command, told_apart
 from colvi_edge.watch.service.retry import Retried

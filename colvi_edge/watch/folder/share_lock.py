@@ -20,7 +20,7 @@ from pathlib import Path
 
 from colvi_edge.system.machine import machine_mark
 from colvi_edge.watch.folder.away import is_unanswered
-from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.pinned import PinnedFolder
 
 LOCK_NAME = ".colvi-edge.lock"
 
@@ -32,10 +32,10 @@ class FolderTakenError(Exception):
     """Another daemon holds the folder; the words say which."""
 
 
-class FolderLock:
+class ShareLock:
     """The lock file of a folder of results, which is made and left there; no raw file is ever locked."""
 
-    def __init__(self, results: PinnedRoot) -> None:
+    def __init__(self, results: PinnedFolder) -> None:
         """Take the lock, which lasts until `close` or the end of the process.
 
         Raises:
@@ -109,7 +109,7 @@ def hold_off(folder: Path) -> int | None:
     return file
 
 
-def _open(results: PinnedRoot) -> int:
+def _open(results: PinnedFolder) -> int:
     flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         return os.open(LOCK_NAME, os.O_RDWR | os.O_CREAT | flags, 0o644, dir_fd=results.fileno())

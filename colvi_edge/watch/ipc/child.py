@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from colvi_edge.printable import printable_traceback
-from colvi_edge.watch.ipc.messages import Line
+from colvi_edge.watch.ipc.channel import Channel
 
 NAMES = "--log-names"
 """A child's last argument where the names of files may stand in the log."""
@@ -21,7 +21,7 @@ NAMES = "--log-names"
 _PR_SET_PDEATHSIG = 1
 
 
-def join_supervisor() -> Line:
+def join_supervisor() -> Channel:
     """Return the line to the process that started this one, whose end will be this one's end too.
 
     To be called first in a child: `python -m colvi_edge.watch.worker DESCRIPTOR SUPERVISOR_PID`.
@@ -37,7 +37,7 @@ def join_supervisor() -> Line:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Where memory ends, the kernel shall take this process and not the supervisor.
     Path("/proc/self/oom_score_adj").write_text("500")
-    return Line(socket.socket(fileno=descriptor))
+    return Channel(socket.socket(fileno=descriptor))
 
 
 def supervisor_lives() -> bool:

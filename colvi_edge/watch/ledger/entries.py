@@ -5,7 +5,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Signature
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ipc.typed import WrongTypeError, made
 from colvi_edge.watch.ledger.bounds import unpacked
 

@@ -14,7 +14,9 @@ from pathlib import Path
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.system.bounded import json_of
-from colvi_edge.watch.ipc.messages import Model, Mount, Signature
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.ledger.bounds import IS_SOUND, packed
 from colvi_edge.watch.ledger.entries import COLUMNS, Entry, FileState, sound_entry_of
@@ -85,7 +87,7 @@ class Ledger(LedgerReader):
         Args:
             path: of the raw file.
             state: what is written.
-            kind: as in `Finished`, like the next ones.
+            kind: as in `WorkDone`, like the next ones.
             words: without the file's name.
             sha256: of the raw file.
             revision: of the sidecar.

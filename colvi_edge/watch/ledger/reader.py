@@ -10,7 +10,7 @@ from typing import get_args
 from urllib.parse import quote
 
 from colvi_edge.errors import OutputError
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ledger.bounds import UTC_PATTERN, unpacked
 from colvi_edge.watch.ledger.entries import (
     COLUMNS,

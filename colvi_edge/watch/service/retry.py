@@ -9,7 +9,7 @@ from pathlib import Path
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.entries import ModelResults
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.service.lookup import find_state_folder

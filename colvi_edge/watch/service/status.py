@@ -9,14 +9,14 @@ from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.entries import Entry, ModelResults
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.rollout import others_of
 from colvi_edge.watch.service.lookup import find_state_folder
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.status_file import Status, in_work, read_status
-from colvi_edge.watch.supervisor.conditions import State
+from colvi_edge.watch.supervisor.conditions import Condition
 
 SILENT_AFTER_S = 30.0
 
@@ -146,7 +146,7 @@ def _asked(state: StateFolder) -> Replace:
     return Replace.OWN
 
 
-def _disk_trouble(path: Path) -> State | None:
+def _disk_trouble(path: Path) -> Condition | None:
     """Return what keeps a daemon from saying it itself: the disk of its state takes nothing."""
     disk = os.statvfs(path)
     if disk.f_flag & os.ST_RDONLY:
@@ -156,7 +156,7 @@ def _disk_trouble(path: Path) -> State | None:
     else:
         return None
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return State("ledger", f"the disk of the state folder is {words}", now)
+    return Condition("ledger", f"the disk of the state folder is {words}", now)
 
 
 def _silent_s(said: Status | None, is_running: bool) -> float | None:

@@ -1,35 +1,14 @@
-"""What ails the daemon right now, said in the log when it begins and ends."""
+"""The conditions of the daemon: what is wrong right now, logged when it begins and when it is over."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Literal, get_args
 
+from colvi_edge.watch.ipc.words import Trouble
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown_to_systemd, told
 
-StateName = Literal[
-    "share away",
-    "taken",
-    "stuck",
-    "disk full",
-    "read-only",
-    "folder not readable",
-    "folder not writable",
-    "blocked output",
-    "ledger",
-    "reload failed",
-    "degraded",
-]
-STATES: tuple[StateName, ...] = get_args(StateName)
-"""share away: the folder, or its mount, is gone. taken: another machine's daemon has the folder. stuck: what
-was asked of the share does not come back. disk full, read-only: results cannot be written. folder not
-readable, folder not writable: one folder is closed to the daemon, the others go on. blocked output: folders
-have the names of a file's result and error record. ledger: the state folder cannot be written. reload failed:
-the bundle that SIGHUP asked for was refused; the old one goes on. degraded: it works, less well than it
-should."""
-
-_REMEDIES: dict[StateName, str] = {
+_REMEDIES: dict[Trouble, str] = {
     "folder not readable": "let that user list and enter it",
     "folder not writable": "let that user write to it",
 }
@@ -38,82 +17,82 @@ log = logging.getLogger(LOGGER)
 
 
 @dataclass(frozen=True)
-class State:
+class Condition:
     """One thing that is wrong.
 
     Attributes:
-        name: what kind of thing.
-        why: in words, with the remedy where there is one.
+        name: its type.
+        why: the reason, with the remedy where there is one.
         since: UTC.
         folder: the one below the watched one that it is about, "." for that itself; "" if it is about all of
             them. It is not logged.
     """
 
-    name: StateName
+    name: Trouble
     why: str
     since: str
     folder: str = ""
 
 
-class States:
-    """The things that are wrong, each held by the part of the daemon that knows when it ends."""
+class Conditions:
+    """What is wrong, each condition raised and cleared by the part of the daemon that knows of it."""
 
     def __init__(self) -> None:
         """Begin with nothing wrong."""
-        self._held: dict[str, State] = {}
-        self._of_files: set[str] = set()  # holders whose words may name files
+        self._raised: dict[str, Condition] = {}  # by source
+        self._of_files: set[str] = set()  # sources whose words may name files
 
-    def __iter__(self) -> Iterator[State]:
+    def __iter__(self) -> Iterator[Condition]:
         """Yield what is wrong."""
-        return iter(self._held.values())
+        return iter(self._raised.values())
 
-    def hold(self, holder: str, name: StateName, why: str, *, of_files: bool = False) -> None:
-        """Say that something is wrong; a holder has one thing at a time.
+    def raise_(self, source: str, name: Trouble, why: str, *, of_files: bool = False) -> None:
+        """Raise a condition; a source has one at a time, and raises it again as often as it likes.
 
         Args:
-            holder: who says so.
-            name: of the state.
-            why: in words.
+            source: what raises it, and will clear it.
+            name: its type.
+            why: the reason, with the remedy where there is one.
             of_files: the words were made of files, and may name them.
         """
-        (self._of_files.add if of_files else self._of_files.discard)(holder)
-        held = self._held.get(holder)
-        if held and (held.name, held.why) == (name, why):
+        (self._of_files.add if of_files else self._of_files.discard)(source)
+        before = self._raised.get(source)
+        if before and (before.name, before.why) == (name, why):
             return
-        same = held is not None and held.name == name
-        since = held.since if held and same else datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self._held[holder] = State(name, why, since)
+        same = before is not None and before.name == name
+        since = before.since if before and same else datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._raised[source] = Condition(name, why, since)
         if not same:
             words = told(why) if of_files else why
             log.warning("%s: %s", name, words, extra={"COLVI_EVENT": "state", "COLVI_STATE": name})
 
-    def hold_barred(self, name: StateName, folders: Iterable[str]) -> None:
-        """Say which folders are closed to the daemon, each a state; of those before, the others are over.
+    def raise_barred(self, name: Trouble, folders: Iterable[str]) -> None:
+        """Raise a condition for each folder that is closed to the daemon, and clear those of all others.
 
         Args:
-            name: in what way.
+            name: type of the condition.
             folders: relative to the watched one, which is "".
         """
         closed = {f"{name} {folder}": folder or "." for folder in folders}
-        for holder in [holder for holder in self._held if holder.startswith(f"{name} ")]:
-            if holder not in closed:
-                self.end(holder)
-        for holder, folder in closed.items():
+        for source in [source for source in self._raised if source.startswith(f"{name} ")]:
+            if source not in closed:
+                self.clear(source)
+        for source, folder in closed.items():
             why = f"{_named(folder)} is closed to the user of this daemon; {_REMEDIES[name]}"
-            self.hold(holder, name, why)
-            self._held[holder] = replace(self._held[holder], folder=folder)
+            self.raise_(source, name, why)
+            self._raised[source] = replace(self._raised[source], folder=folder)
 
-    def end(self, holder: str) -> None:
-        """Say that what a holder had said is over."""
-        if held := self._held.pop(holder, None):
-            what = f"{held.name}: {_named(held.folder)}" if held.folder else held.name
-            log.info("over: %s", what, extra={"COLVI_EVENT": "state over", "COLVI_STATE": held.name})
+    def clear(self, source: str) -> None:
+        """Clear the condition of a source, if it has one."""
+        if over := self._raised.pop(source, None):
+            what = f"{over.name}: {_named(over.folder)}" if over.folder else over.name
+            log.info("over: %s", what, extra={"COLVI_EVENT": "state over", "COLVI_STATE": over.name})
 
     def words(self, told: Callable[[str], str]) -> list[str]:
         """Return what is wrong, where `told` says what may be told of words that were made of files."""
         return [
-            f"{state.name}: {told(state.why) if holder in self._of_files else state.why}"
-            for holder, state in self._held.items()
+            f"{condition.name}: {told(condition.why) if source in self._of_files else condition.why}"
+            for source, condition in self._raised.items()
         ]
 
 

@@ -16,12 +16,14 @@ from pathlib import Path, PurePath
 from colvi_edge.choices import Replace
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.watch.ipc.messages import UNKNOWN, Condemn, Finished, Model, Mount, Ready, Work
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.entries import Entry
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.rollout import again_words, others_of, stay_words
 from colvi_edge.watch.status_file import Last
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.queue import Piece, Schedule
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown, told
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
@@ -48,14 +50,19 @@ class Desk:
     """
 
     def __init__(
-        self, ledger: Ledger, metrics: Metrics, states: States, now: float, anew: Replace = Replace.OWN
+        self,
+        ledger: Ledger,
+        metrics: Metrics,
+        conditions: Conditions,
+        now: float,
+        anew: Replace = Replace.OWN,
     ) -> None:
         """Take up what the previous daemon left unchecked, or was to judge again and did not.
 
         Args:
             ledger: what is known of each file.
             metrics: where is counted.
-            states: is told what goes wrong.
+            conditions: where it is raised what goes wrong.
             now: of the monotonic clock.
             anew: results that everything is judged in spite of.
         """
@@ -67,14 +74,14 @@ class Desk:
         self._is_unwritten = False  # the ledger could not be written, or read, and was not written since
         self._ledger = ledger
         self._metrics = metrics
-        self._states = states
+        self._conditions = conditions
         self._anew = anew
         self._model = UNKNOWN  # what judges; none before the first worker has started
         for entry in ledger.unchecked():
-            ready = Ready(entry.path, entry.signature, now, False, entry.recheck_s or 0.0)
+            ready = FileReady(entry.path, entry.signature, now, False, entry.recheck_s or 0.0)
             self.schedule.check(ready, attempts=entry.attempts)
         for entry in ledger.wanted():
-            self._offer_known(Ready(entry.path, entry.signature, now, False, 0.0), entry, now)
+            self._offer_known(FileReady(entry.path, entry.signature, now, False, 0.0), entry, now)
 
     @property
     def awaits_model(self) -> bool:
@@ -116,7 +123,7 @@ class Desk:
             [*([f"{done:,} done"] if done else []), *([counted(errors, "error")] if errors else [])]
         )
 
-    def offer(self, ready: Ready, now: float) -> None:
+    def offer(self, ready: FileReady, now: float) -> None:
         """Take a file that the scanner found ready."""
         self.moves += 1
         entry: Entry | None = None
@@ -128,7 +135,7 @@ class Desk:
         else:
             self._offer_known(ready, entry, now)
 
-    def _offer_known(self, ready: Ready, entry: Entry, now: float) -> None:
+    def _offer_known(self, ready: FileReady, entry: Entry, now: float) -> None:
         """Offer a file that the ledger knows in this very state."""
         if entry.state == "quarantined":
             self.schedule.offer(ready, now, sentence=entry.words, answered=True)
@@ -144,7 +151,7 @@ class Desk:
         """Let files be judged though a result of them stands; return how many."""
         entries = self._ledger.want(anew, self._model.sha256)
         for entry in entries:
-            self._offer_known(Ready(entry.path, entry.signature, now, False, 0.0), entry, now)
+            self._offer_known(FileReady(entry.path, entry.signature, now, False, 0.0), entry, now)
         return len(entries)
 
     def remember(self, mount: Mount, output_dir: str | None = None, results: Mount | None = None) -> None:
@@ -169,7 +176,9 @@ class Desk:
         """
         entries = self._ledger.retry()
         for entry in entries:
-            self.schedule.offer(Ready(entry.path, entry.signature, now, False, 0.0), now, anew=Replace.ALL)
+            self.schedule.offer(
+                FileReady(entry.path, entry.signature, now, False, 0.0), now, anew=Replace.ALL
+            )
         count = len(entries)
         if anew is not Replace.OWN:
             count = self._want(anew, now)
@@ -177,7 +186,9 @@ class Desk:
         words = counted(count, "file is", "files are")
         log.info("retry: %s offered again", words, extra={"COLVI_EVENT": "retry"})
 
-    def take(self, mount: Mount, now: float, results_mount: Mount | None = None) -> Work | Condemn | None:
+    def take(
+        self, mount: Mount, now: float, results_mount: Mount | None = None
+    ) -> Work | RecordFailure | None:
         """Return what a worker is to be given now; None if there is nothing, or it has enough.
 
         Args:
@@ -189,7 +200,7 @@ class Desk:
         if piece is None:
             return None
         if piece.sentence:
-            return Condemn(piece.number, piece.path, mount, "killed", piece.sentence, results_mount)
+            return RecordFailure(piece.number, piece.path, mount, piece.sentence, results_mount)
         attempts = piece.attempts + 1  # where the ledger cannot be written, the count lasts as long as this
         with self._writing():
             attempts = self._ledger.begin(piece.path, piece.signature)
@@ -209,7 +220,7 @@ class Desk:
             results_mount,
         )
 
-    def finished(self, answer: Finished, now: float) -> None:
+    def finished(self, answer: WorkDone, now: float) -> None:
         """Take an answer."""
         piece = self.schedule.given.get(answer.number)
         if piece is None:  # of a worker that was given up
@@ -268,7 +279,7 @@ class Desk:
         self._is_unwritten = True
         if type(error) is sqlite3.DatabaseError:  # "malformed", "not a database"; what may end is of others
             self.damage = f"the ledger is damaged: {error}"
-        self._states.hold("ledger", "ledger", _ledger_words(error))
+        self._conditions.raise_("ledger", "ledger", _ledger_words(error))
 
     def _again(self, piece: Piece, kind: str, words: str, now: float) -> None:
         if not piece.sentence:
@@ -285,7 +296,7 @@ class Desk:
         self.schedule.again(piece, now, kind, words)
         self._metrics.count("again")
 
-    def _final(self, piece: Piece, answer: Finished, words: str, now: float) -> None:
+    def _final(self, piece: Piece, answer: WorkDone, words: str, now: float) -> None:
         self.moves += 1
         latency_s = now - piece.closed_at
         news = True
@@ -314,18 +325,18 @@ class Desk:
         if count:
             files = f"{count} files have" if count > 1 else "1 file has"
             why = f"{files} neither result nor error record: folders have their names; rename or remove these"
-            self._states.hold("blocked", "blocked output", why)
+            self._conditions.raise_("blocked", "blocked output", why)
         else:
-            self._states.end("blocked")
+            self._conditions.clear("blocked")
 
-    def _is_known(self, path: str, answer: Finished, words: str) -> bool:
+    def _is_known(self, path: str, answer: WorkDone, words: str) -> bool:
         """Return whether a check found what was found before; an error record has no content to compare."""
         if answer.outcome == "same":
             return True
         entry = self._ledger.entry(path)
         return entry is not None and (entry.state, entry.kind, entry.words) == ("failed", answer.kind, words)
 
-    def _tell(self, piece: Piece, answer: Finished, words: str, latency_s: float) -> None:
+    def _tell(self, piece: Piece, answer: WorkDone, words: str, latency_s: float) -> None:
         self.answers += 1
         self.judged += answer.outcome in ("ok", "rejected")
         self.errors += answer.outcome == "error"
@@ -385,7 +396,7 @@ class Desk:
             self.note(error)
         else:
             self._is_unwritten = False
-            self._states.end("ledger")
+            self._conditions.clear("ledger")
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -24,7 +24,7 @@ from colvi_edge.watch.status_file import (
 )
 from colvi_edge.watch.supervisor.children.scanner import Lookout
 from colvi_edge.watch.supervisor.children.workers import Workers
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, told_to_systemd
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
@@ -49,7 +49,7 @@ class Reporter:
         self,
         settings: WatchSettings,
         status: Path,
-        parts: tuple[States, Ledger, Metrics, Desk, Lookout, Workers],
+        parts: tuple[Conditions, Ledger, Metrics, Desk, Lookout, Workers],
         refused: RefusedStart | None = None,
     ) -> None:
         """Remember whom to ask, and where to write.
@@ -66,7 +66,7 @@ class Reporter:
         self._once = settings.once
         self._status = status
         self._metrics_file = settings.metrics
-        self._states, self._ledger, self._metrics, self._desk, self._lookout, self._workers = parts
+        self._conditions, self._ledger, self._metrics, self._desk, self._lookout, self._workers = parts
         self._refused = refused
         self._started = _utc()
         self._look_at = self._say_at = self._ping_at = 0.0
@@ -97,16 +97,16 @@ class Reporter:
         notify(STATUS=self._words(status))
         try:
             write_status(self._status, status)
-            self._states.end("status")
+            self._conditions.clear("status")
         except OSError as error:
-            self._states.hold("status", "ledger", f"{self._status} cannot be written: {error.strerror}")
+            self._conditions.raise_("status", "ledger", f"{self._status} cannot be written: {error.strerror}")
         if self._metrics_file:
             try:
                 states = {state.name for state in status.states}
                 self._metrics.write(self._metrics_file, status.pending, states, status.not_read)
-                self._states.end("metrics")
+                self._conditions.clear("metrics")
             except OSError as error:
-                self._states.hold(
+                self._conditions.raise_(
                     "metrics", "degraded", f"{self._metrics_file} cannot be written: {error.strerror}"
                 )
 
@@ -131,7 +131,7 @@ class Reporter:
             said=_utc(),
             said_s=time.monotonic(),
             ready=self.ready,
-            states=list(self._states),
+            states=list(self._conditions),
             pending=schedule.pending,
             settling=scanned.settling if scanned else 0,
             waiting=list(islice(waiting, WAITING_SHOWN)),
@@ -167,7 +167,7 @@ class Reporter:
         if status.last:
             words, failed = status.last.words, status.last.outcome == "error"
             last = [f"last: {told_to_systemd(words) if failed else words}"]
-        states = self._states.words(told_to_systemd)
+        states = self._conditions.words(told_to_systemd)
         return "; ".join([*states, f"{what}: {counts}", *last])
 
 

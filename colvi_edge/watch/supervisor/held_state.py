@@ -20,7 +20,7 @@ from colvi_edge.printable import printable_name
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.state_folder import DaemonLock, StateFolder, one_at_a_time, watched_around
-from colvi_edge.watch.supervisor.queue import backoff_s
+from colvi_edge.watch.supervisor.backoff import backoff_s
 from colvi_edge.watch.supervisor.signals import Signals
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 from colvi_edge.watch.supervisor.telling.systemd import notify

@@ -1,8 +1,8 @@
 """The supervisor: starts and watches scanner and worker, carries work between them, and tells how things are.
 
-    scanner ──Ready──▶ desk ──Work──▶ worker
-                        ▲  └─ ledger     │
-                        └────Finished────┘
+    scanner ──FileReady──▶ desk ──Work──▶ worker
+                            ▲  └─ ledger     │
+                            └────WorkDone────┘
 
 One loop, no threads. Nothing under the watched folder is opened here and no image library is loaded, so that
 the loop comes round whatever a share or a file does to the children.
@@ -28,27 +28,28 @@ from colvi_edge.printable import counted
 from colvi_edge.watch.ipc.child import leave_no_core
 from colvi_edge.watch.ipc.messages import (
     Degraded,
+    FileReady,
     Finish,
-    Finished,
     Message,
     Published,
     PublisherSettings,
-    Ready,
-    Refused,
-    Root,
+    RootState,
     Scanned,
     ScannerSettings,
     Settles,
-    Started,
+    StartRefused,
+    WorkDone,
+    WorkerReady,
     WorkerSettings,
 )
+from colvi_edge.watch.ipc.words import Trouble
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.status_file import Status, note_refusal, read_status
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.publisher import Publishing
 from colvi_edge.watch.supervisor.children.scanner import Lookout
 from colvi_edge.watch.supervisor.children.workers import Workers
-from colvi_edge.watch.supervisor.conditions import StateName, States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.heartbeat import Reporter
 from colvi_edge.watch.supervisor.held_state import HeldState
@@ -143,17 +144,17 @@ class Supervisor:
         self._folder = folder
         self._signals = signals
         self._commands = commands
-        self._states = States()
+        self._conditions = Conditions()
         metrics = Metrics(str(settings.root), _seconds(ledger.last_done_at()))
-        self._desk = Desk(ledger, metrics, self._states, now, settings.anew)
-        self._lookout = Lookout(self._start_scanner, self._states)
-        self._workers = Workers(self._start_worker, settings.bundle, self._states)
-        self._publishing = Publishing(self._start_publisher if settings.report else None, self._states)
-        parts = (self._states, ledger, metrics, self._desk, self._lookout, self._workers)
+        self._desk = Desk(ledger, metrics, self._conditions, now, settings.anew)
+        self._lookout = Lookout(self._start_scanner, self._conditions)
+        self._workers = Workers(self._start_worker, settings.bundle, self._conditions)
+        self._publishing = Publishing(self._start_publisher if settings.report else None, self._conditions)
+        parts = (self._conditions, ledger, metrics, self._desk, self._lookout, self._workers)
         self._before = before
         self._reporter = Reporter(settings, folder.status, parts, before.refused if before else None)
         self._drain = (
-            Drain(self._desk, self._lookout, self._workers, self._states, now) if settings.once else None
+            Drain(self._desk, self._lookout, self._workers, self._conditions, now) if settings.once else None
         )
         self._selector = selectors.DefaultSelector()
         self._selector.register(signals, selectors.EVENT_READ)
@@ -166,14 +167,14 @@ class Supervisor:
         self._round_at = now
         if ledger.set_aside:
             why = f"the ledger was damaged, is now {ledger.set_aside}, and is made anew from what is found"
-            self._states.hold("rebuilding", "degraded", why)
+            self._conditions.raise_("rebuilding", "degraded", why)
         elif ledger.dropped:
             why = f"{ledger.dropped} entries of the ledger were damaged, and are made anew from what is found"
-            self._states.hold("rebuilding", "degraded", why)
+            self._conditions.raise_("rebuilding", "degraded", why)
         self._state_at = 0.0
         self._told_until = now + TOLD_S
         if state.lost:
-            self._states.hold("state", "degraded", f"{state.lost}; all is made anew from what is found")
+            self._conditions.raise_("state", "degraded", f"{state.lost}; all is made anew from what is found")
 
     def run(self) -> int:
         """Go round until a signal comes, a folder is drained or the state is lost; return the exit code."""
@@ -256,15 +257,15 @@ class Supervisor:
         lost = self._state.loss() or self._desk.damage
         if not lost:
             if now >= self._told_until:  # who looks every half minute has seen it by then
-                self._states.end("state")
+                self._conditions.clear("state")
             return
-        self._states.hold("state", "ledger", lost)
+        self._conditions.raise_("state", "ledger", lost)
         if now < self._state.renew_at:
             return
         try:
             self._state.renew()
         except OutputError as error:
-            self._states.hold("state", "ledger", f"{lost}, and cannot be made again: {error}")
+            self._conditions.raise_("state", "ledger", f"{lost}, and cannot be made again: {error}")
             if self._state.is_for_systemd():
                 self._exit_code = _RESTART
         else:
@@ -342,19 +343,19 @@ class Supervisor:
             self._desk.worker_died(child.end, now)
 
     def _scanner_said(self, message: Message, now: float) -> None:
-        if isinstance(message, Ready):
+        if isinstance(message, FileReady):
             self._desk.offer(message, now)
         elif isinstance(message, Settles):
             self._lookout.settles(message)
-        elif isinstance(message, Root | Scanned | Degraded):
+        elif isinstance(message, RootState | Scanned | Degraded):
             if self._lookout.said(message, now):
                 self._desk.schedule.hurry(now)
-            if isinstance(message, Root):
+            if isinstance(message, RootState):
                 self._note_root(message)
             elif isinstance(message, Scanned):
-                self._states.end("rebuilding")
+                self._conditions.clear("rebuilding")
 
-    def _note_root(self, root: Root) -> None:
+    def _note_root(self, root: RootState) -> None:
         if root.mount:
             self._desk.remember(root.mount, self._output_dir, root.results_mount)
             self._mount, self._results_mount = root.mount, root.results_mount
@@ -362,9 +363,9 @@ class Supervisor:
             self._late_root |= self._lookout.scanned is None
 
     def _worker_said(self, child: Child, message: Message, now: float) -> None:
-        if isinstance(message, Started | Refused):
+        if isinstance(message, WorkerReady | StartRefused):
             self._workers.said(child, message, now)
-        elif isinstance(message, Finished):
+        elif isinstance(message, WorkDone):
             self._desk.finished(message, now)
             self._workers.answered(now)
             if message.kind == "read-only" and self._late_root and "NOTIFY_SOCKET" in os.environ:
@@ -399,22 +400,24 @@ class Supervisor:
             self._desk.retry(now, wanted)
             self._folder.retry.unlink()
         except (sqlite3.Error, OSError) as error:
-            self._states.hold("retry", "ledger", f"the state folder cannot be written: {error}")
+            self._conditions.raise_("retry", "ledger", f"the state folder cannot be written: {error}")
         else:
-            self._states.end("retry")
+            self._conditions.clear("retry")
 
     def _name_trouble(self) -> None:
         trouble = self._desk.schedule.trouble
         if trouble and not (trouble.kind in OUTAGES and self._lookout.tells_outage):
-            self._states.hold("folder", cast(StateName, trouble.kind), trouble.words, of_files=True)
+            self._conditions.raise_("folder", cast(Trouble, trouble.kind), trouble.words, of_files=True)
         else:
-            self._states.end("folder")
-        self._states.hold_barred("folder not writable", self._desk.schedule.barred)
+            self._conditions.clear("folder")
+        self._conditions.raise_barred("folder not writable", self._desk.schedule.barred)
         stuck = [child.role for child in self._children() if child.is_stuck]
         if stuck:
-            self._states.hold("stuck", "stuck", f"the {stuck[0]} hangs in the share and cannot be ended")
+            self._conditions.raise_(
+                "stuck", "stuck", f"the {stuck[0]} hangs in the share and cannot be ended"
+            )
         else:
-            self._states.end("stuck")
+            self._conditions.clear("stuck")
 
     # --- the end
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from colvi_edge.printable import counted
 from colvi_edge.watch.supervisor.children.scanner import Lookout
 from colvi_edge.watch.supervisor.children.workers import Workers
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, told
 
@@ -26,13 +26,15 @@ class Drain:
         bar: to be entered for as long as the bar is to be seen.
     """
 
-    def __init__(self, desk: Desk, lookout: Lookout, workers: Workers, states: States, now: float) -> None:
+    def __init__(
+        self, desk: Desk, lookout: Lookout, workers: Workers, conditions: Conditions, now: float
+    ) -> None:
         """Remember whom to ask."""
         self.bar = ExitStack()
         self._desk = desk
         self._lookout = lookout
         self._workers = workers
-        self._states = states
+        self._conditions = conditions
         self._moves = self._shown = 0
         self._moved_at = self._asked_at = now
         self._advance: Callable[[], None] | None = None
@@ -84,7 +86,7 @@ class Drain:
             "%s; %d left%s",
             answered,
             self.left,
-            "".join(f"; {words}" for words in self._states.words(told)),
+            "".join(f"; {words}" for words in self._conditions.words(told)),
             extra={"COLVI_EVENT": "drained"},
         )
         if sys.stderr.isatty() and self._desk.other_models:  # the bar stood where this was said

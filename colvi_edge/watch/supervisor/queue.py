@@ -8,39 +8,23 @@ Times are seconds of one monotonic clock, which the caller reads.
 """
 
 import heapq
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from itertools import islice
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import NOT_WRITABLE, Ready, Signature
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
+from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE, Trouble
+from colvi_edge.watch.supervisor.backoff import backoff_s
 
 OUTSTANDING = 2  # so that the next file is read while this one is judged
-LONGEST_BACKOFF_S = 60.0
 BARRED_TOLD = 20  # of the folders that are closed to the daemon; there may be thousands
-MOST_PATIENCE = 4
 INCOMPLETE_S = 3600.0  # how long an incomplete file may stay as it is before it gets its error record
-TROUBLES = ("share away", "disk full", "read-only", "stuck")
-"""What a whole folder suffers from: while one lasts, a single file at a time tries whether it has ended."""
-OUTAGES = ("share away", "stuck")
-"""Those of them that end when the folder is seen to be back."""
-_ENDED_BY_WRITING = ("disk full", "read-only")
-
-
-def backoff_s(failures: int) -> float:
-    """Return how long to wait after so many failures in a row: 1, 2, 4 ... 60 s, a fifth more or less."""
-    wait_s = min(2.0 ** min(failures - 1, 6), LONGEST_BACKOFF_S)
-    return wait_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads retries, keeps no secret
-
-
-def patience_s(limit_s: float, failures: int) -> float:
-    """Return how long a process may take that was too slow so many times: doubled each time, to the 16-fold.
-
-    On a slow machine a fixed limit would end each next one, too.
-    """
-    return limit_s * 2.0 ** min(failures, MOST_PATIENCE)
+OUTAGES: tuple[Trouble, ...] = ("share away", "stuck")
+"""What ends when the folder is seen to be back."""
+_ENDED_BY_WRITING: tuple[Trouble, ...] = ("disk full", "read-only")
 
 
 class Turn(IntEnum):
@@ -61,7 +45,7 @@ class Piece:
     """A raw file that is to be worked on.
 
     Attributes:
-        path, signature, closed_at, early, quiet_s: as in `Ready`.
+        path, signature, closed_at, early, quiet_s: as in `FileReady`.
         attempts: on this state of the file, without an answer.
         anew: results that it is judged in spite of.
         check: it has its result, and is only looked at once more.
@@ -91,12 +75,12 @@ class Piece:
     due: float = 0.0
     number: int = 0
     alone: bool = False
-    newer: Ready | None = None
+    newer: FileReady | None = None
     heard: bool = False
     answered: bool = False
 
     @classmethod
-    def of(cls, ready: Ready) -> "Piece":
+    def of(cls, ready: FileReady) -> "Piece":
         """Return what a scanner announced, as a piece that waits."""
         piece = cls(ready.path, ready.signature, ready.closed_at, ready.early, ready.quiet_s)
         piece.heard = ready.early
@@ -174,7 +158,7 @@ class Schedule:
 
     def offer(
         self,
-        ready: Ready,
+        ready: FileReady,
         now: float,
         *,
         attempts: int = 0,
@@ -201,7 +185,7 @@ class Schedule:
             piece.answered = answered
             self._wait(piece)
 
-    def check(self, ready: Ready, *, attempts: int = 0) -> None:
+    def check(self, ready: FileReady, *, attempts: int = 0) -> None:
         """Take a file that has its result; its content is looked at once more after the quiet time."""
         due = ready.closed_at + ready.quiet_s
         self._wait(replace(Piece.of(ready), attempts=attempts, check=True, due=due))
@@ -247,7 +231,7 @@ class Schedule:
         """Take the answer that nothing could be done yet; `attempts` remain without one."""
         failures = piece.failures + 1
         due = now + backoff_s(failures)
-        if kind in TROUBLES:
+        if kind in FOLDER_WIDE:  # while one lasts, a single file at a time tries whether it has ended
             self._suffering[piece.path] = None
             self._probes += 1
             self._probe_at = now + backoff_s(self._probes)

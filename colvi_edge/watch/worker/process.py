@@ -32,22 +32,21 @@ from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
 from colvi_edge.pipeline.standing import keeps, kept_result
 from colvi_edge.pipeline.writing import write_error
+from colvi_edge.watch.folder.folders import Folders, ShareAwayError
+from colvi_edge.watch.ipc.channel import Channel, as_words
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.ipc.messages import (
-    NOT_WRITABLE,
     Alive,
-    Condemn,
     Finish,
-    Finished,
-    Line,
-    Model,
-    Refused,
-    Result,
-    Started,
+    RecordFailure,
+    StartRefused,
     Work,
+    WorkDone,
+    WorkerReady,
     WorkerSettings,
-    as_words,
 )
+from colvi_edge.watch.ipc.model import Model
+from colvi_edge.watch.ipc.words import NOT_WRITABLE, Trouble, WorkOutcome
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from colvi_edge.watch.worker.watched_file import (
     GONE,
@@ -55,25 +54,26 @@ from colvi_edge.watch.worker.watched_file import (
     PERMANENT,
     ChangedFileError,
     CondemnedError,
-    Places,
-    ShareAwayError,
     WatchedFile,
     error_number,
 )
 from colvi_edge.watch.worker.whose import NOTHING, Whose
 
-ALIVE_EVERY_S = 2.0
 REPLACED = "the result before it is now .colvi.prev.json"
 NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
 
-_FOLDER_WIDE = {errno.ENOSPC: "disk full", errno.EDQUOT: "disk full", errno.EROFS: "read-only"}
+_FULL_OR_CLOSED: dict[int, Trouble] = {
+    errno.ENOSPC: "disk full",
+    errno.EDQUOT: "disk full",
+    errno.EROFS: "read-only",
+}
 
 
 class Worker:
     """Takes work from the line, and answers each piece of it once."""
 
-    def __init__(self, line: Line, settings: WorkerSettings) -> None:
+    def __init__(self, line: Channel, settings: WorkerSettings) -> None:
         """Take the line over; nothing is opened yet."""
         self._line = line
         self._settings = settings
@@ -90,7 +90,7 @@ class Worker:
             self._model = bundle.sha256
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
-            places = Places(settings.root, settings.output_dir)
+            folders = Folders(settings.root, settings.output_dir)
             overlay = OverlayChoice(settings.overlay)
             diagnoser = Diagnoser(
                 bundle, engine, settings.channels, limits, overlay, Replace.ALL, settings.pixel_size_um
@@ -98,11 +98,11 @@ class Worker:
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
         except ColviEdgeError as error:
-            self._line.send(Refused(error.exit_code, error.kind, as_words(error)))
+            self._line.send(StartRefused(error.exit_code, error.kind, as_words(error)))
             return
         info = engine.info
         self._line.send(
-            Started(
+            WorkerReady(
                 bundle=str(bundle.path),
                 model=bundle.name,
                 model_sha256=bundle.sha256,
@@ -116,7 +116,7 @@ class Worker:
         )
         gc.freeze()  # see `pipeline.process`; this process has no other task
         try:
-            for outcome in process(diagnoser, self._files(places)):
+            for outcome in process(diagnoser, self._files(folders)):
                 self._answer(outcome)
         except EngineLostError as error:
             # The engine's fault, not the files': their attempts must not count against them.
@@ -125,19 +125,19 @@ class Worker:
             raise
         engine.close()
 
-    def _files(self, places: Places) -> Iterator[WatchedFile]:
+    def _files(self, folders: Folders) -> Iterator[WatchedFile]:
         for work in self._given():
-            file = self._begun[work.number] = WatchedFile(work, places)
-            if isinstance(work, Condemn):
+            file = self._begun[work.number] = WatchedFile(work, folders)
+            if isinstance(work, RecordFailure):
                 self._condemn(file, work)
             elif result := self._kept_result(file, Replace(work.anew)):
                 self._say(work.number, "same", result)
             else:
                 yield file
 
-    def _given(self) -> Iterator[Work | Condemn]:
+    def _given(self) -> Iterator[Work | RecordFailure]:
         while True:
-            if not select.select([self._line], [], [], ALIVE_EVERY_S)[0]:
+            if not select.select([self._line], [], [], self._settings.timings.worker_alive_s)[0]:
                 self._line.send(Alive())
                 continue
             messages = self._line.receive()
@@ -146,7 +146,7 @@ class Worker:
             for message in messages:
                 if isinstance(message, Finish):
                     return
-                if isinstance(message, Work | Condemn):
+                if isinstance(message, Work | RecordFailure):
                     yield message
 
     def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
@@ -156,7 +156,7 @@ class Worker:
         is_kept = keeps(anew, self._model) if anew is Replace.STALE else _any_model
         return kept_result(file, is_kept, failed_too=True)
 
-    def _condemn(self, file: WatchedFile, work: Condemn) -> None:
+    def _condemn(self, file: WatchedFile, work: RecordFailure) -> None:
         try:
             write_error(CondemnedError(work.message), file)
         except ColviEdgeError as trouble:
@@ -190,7 +190,7 @@ class Worker:
             neither = isinstance(result, BlockedRecordError)
             self._say(number, "again" if neither else "error", None, str(result), result.kind, stands)
         elif isinstance(result, OutputError):
-            done: Result = "error" if code in PERMANENT else "again"
+            done: WorkOutcome = "error" if code in PERMANENT else "again"
             self._say(number, done, None, str(result), output_kind(result), stands)
         elif file.is_final(result):
             self._say(number, "error", None, str(result), result.kind, stands)
@@ -201,7 +201,7 @@ class Worker:
     def _say(
         self,
         number: int,
-        outcome: Result,
+        outcome: WorkOutcome,
         result: Sidecar | Index | None = None,
         words: str = "",
         kind: str = "",
@@ -217,7 +217,7 @@ class Worker:
             revision = result.revision
         model, files = self._stands_at(file, result or stands)
         self._line.send(
-            Finished(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
+            WorkDone(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
         )
 
     def _stands_at(self, file: WatchedFile, result: Sidecar | Index | None) -> Whose:
@@ -237,7 +237,7 @@ def output_kind(error: OutputError) -> str:
     # A rename is also refused where somebody has the older result open.
     if isinstance(cause, PermissionError) and cause.filename2 is None:
         return NOT_WRITABLE
-    return _FOLDER_WIDE.get(error_number(error) or 0, error.kind)
+    return _FULL_OR_CLOSED.get(error_number(error) or 0, error.kind)
 
 
 def _any_model(_: Sidecar) -> bool:

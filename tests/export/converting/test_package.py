@@ -438,6 +438,7 @@ def test_outputs_that_leave_0_to_1_on_real_images_are_refused(
         package(checkpoint, tmp_path / "n.colvi", ABOUT, Settings(("fp32",)), small)
 
 
+@pytest.mark.usefixtures("without_kernels")
 @pytest.mark.parametrize(
     ("normalisation", "dtype"),
     [

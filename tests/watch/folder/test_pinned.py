@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.watch.folder import away
-from colvi_edge.watch.folder.pinned import PinnedRoot, open_below
+from colvi_edge.watch.folder.pinned import PinnedFolder, open_below
+from tests.tools.late_answers import answers_after
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def read(descriptor: int) -> str:
 
 def refusal(root: Path, path: str) -> int | None:
     """Return the errno with which a raw file is refused."""
-    with PinnedRoot(root) as pinned, pytest.raises(OSError, match=r".") as refused:
+    with PinnedFolder(root) as pinned, pytest.raises(OSError, match=r".") as refused:
         pinned.open_raw(path)
     return refused.value.errno
 
@@ -41,7 +41,7 @@ def test_a_raw_file_is_opened_for_reading_only(root: Path) -> None:
     """Without waiting, without following, and not inherited by other programs."""
     import fcntl
 
-    with PinnedRoot(root) as pinned:
+    with PinnedFolder(root) as pinned:
         raw = pinned.open_raw("a/b/c.tif")
         flags = fcntl.fcntl(raw, fcntl.F_GETFL)
 
@@ -68,7 +68,7 @@ def test_links_are_not_followed(root: Path) -> None:
 
     assert refusal(root, "link.tif") == refusal(root, "inside.tif") == errno.ELOOP
     assert refusal(root, "up/secret.tif") == refusal(root, "here/b/c.tif") == errno.ENOTDIR
-    with PinnedRoot(root) as pinned, pytest.raises(NotADirectoryError):
+    with PinnedFolder(root) as pinned, pytest.raises(NotADirectoryError):
         pinned.open_folder("up")
 
 
@@ -94,7 +94,7 @@ def test_a_path_through_which_one_may_only_pass(root: Path) -> None:
     """A folder on the way need not be readable; whoever is root is not asked."""
     (root / "a").chmod(0o111)
     try:
-        with PinnedRoot(root) as pinned:
+        with PinnedFolder(root) as pinned:
             assert read(pinned.open_raw("a/b/c.tif")) == "pixels"
     finally:
         (root / "a").chmod(0o755)
@@ -115,7 +115,7 @@ def test_a_folder_that_is_swapped_for_a_link_leads_nowhere(root: Path) -> None:
     command = [sys.executable, "-c", script, str(there), str(root / "aside"), str(outside)]
     seen = set()
     with subprocess.Popen(command) as swapper:
-        with PinnedRoot(root) as pinned:
+        with PinnedFolder(root) as pinned:
             tries = 0
             while tries < 1000 or ("pixels" not in seen and tries < 1_000_000):
                 tries += 1
@@ -131,7 +131,7 @@ def test_a_folder_that_is_swapped_for_a_link_leads_nowhere(root: Path) -> None:
 
 def test_nothing_stays_open(root: Path) -> None:
     """Not after success, not after any refusal."""
-    with PinnedRoot(root) as pinned:
+    with PinnedFolder(root) as pinned:
         before = len(list(Path("/proc/self/fd").iterdir()))
         os.close(pinned.open_raw("a/b/c.tif"))
         os.close(pinned.open_folder("a/b"))
@@ -147,7 +147,7 @@ def test_nothing_stays_open(root: Path) -> None:
 def test_folders_are_made_below_the_root_only(root: Path) -> None:
     """Those that are there are taken, links are not."""
     (root / "up").symlink_to("..")
-    with PinnedRoot(root) as pinned:
+    with PinnedFolder(root) as pinned:
         for path in ("x/y/z", "a/new"):
             made = pinned.open_folder(path, create=True)
             assert os.path.samestat(os.fstat(made), (root / path).stat())
@@ -161,7 +161,7 @@ def test_folders_are_made_below_the_root_only(root: Path) -> None:
 
 def test_the_root_itself(root: Path) -> None:
     """An empty path is the root, each time with a position of its own."""
-    with PinnedRoot(root) as pinned:
+    with PinnedFolder(root) as pinned:
         for create in (False, True):
             folder = pinned.open_folder("", create=create)
             assert os.path.samestat(os.fstat(folder), root.stat())
@@ -175,7 +175,7 @@ def test_a_root_behind_a_link(root: Path) -> None:
     """The operator's own path may hold links; it is known where it really is."""
     link = root.parent / "link"
     link.symlink_to(root)
-    with PinnedRoot(link) as pinned:
+    with PinnedFolder(link) as pinned:
         assert pinned.is_current()
         assert pinned.real_path() == str(root.resolve())
         assert pinned.exists("a/b/c.tif")
@@ -184,7 +184,7 @@ def test_a_root_behind_a_link(root: Path) -> None:
 
 def test_a_root_made_anew_is_another(root: Path) -> None:
     """The descriptor still is the old one, and says so; the path leads to the new one."""
-    with PinnedRoot(root) as pinned:
+    with PinnedFolder(root) as pinned:
         assert pinned.is_current()
         root.rename(root.parent / "old")
         assert not pinned.is_current()
@@ -197,7 +197,7 @@ def test_names_that_are_no_text(root: Path) -> None:
     """As `os.fsdecode` gives them."""
     name = os.fsdecode(b"\xff\n\x1b[2J.tif")
     (root / name).write_text("pixels")
-    with PinnedRoot(root) as pinned:
+    with PinnedFolder(root) as pinned:
         assert read(pinned.open_raw(name)) == "pixels"
 
 
@@ -206,18 +206,18 @@ def test_a_server_that_does_not_answer_leaves_open_what_is_current(
     root: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Only what it says at once of the folder tells that this is another one now."""
-    with PinnedRoot(root) as pinned:
+    with PinnedFolder(root) as pinned:
 
         def refuse(_: Path) -> os.stat_result:
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(Path, "stat", refuse)
-        monkeypatch.setattr(away, "_LATE_S", 0.0)
+        answers_after(monkeypatch, 15.0)
         if number == errno.ENOENT:
             assert not pinned.is_current()
             return
         with pytest.raises(OSError, match=os.strerror(number)):
             pinned.is_current()
-        monkeypatch.setattr(away, "_LATE_S", 3600.0)
+        answers_after(monkeypatch, 0.01)
         if number == errno.ESTALE:
             assert not pinned.is_current()

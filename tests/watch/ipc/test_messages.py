@@ -13,59 +13,56 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import BadMessageError, as_words, decode, encode
 from colvi_edge.watch.ipc.messages import (
     Alive,
-    BadMessageError,
-    Condemn,
     Degraded,
+    FileReady,
     Finish,
-    Finished,
     Message,
-    Model,
-    Mount,
     Publish,
     Published,
     PublisherSettings,
-    Ready,
-    Refused,
+    RecordFailure,
     Rescan,
-    Root,
+    RootState,
     Scanned,
     ScannerSettings,
     Settles,
-    Signature,
-    Started,
+    StartRefused,
     Work,
+    WorkDone,
+    WorkerReady,
     WorkerSettings,
-    as_words,
-    decode,
-    encode,
 )
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.typed import LONGEST_TEXT
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.queue import OUTSTANDING
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 
-MOUNT = Mount("/data", "cifs", "//server/share", "/")
+MOUNT = Mount(point="/data", kind="cifs", source="//server/share", inside="/")
 SIGNATURE = Signature(2**64 - 1, 1, -1, 1)
 SOUND: list[Message] = [
     ScannerSettings("/data", None, "/state/ledger.sqlite", MOUNT, False, 1.5, None),
     Rescan(),
-    Ready("M\udcfcller.tif", SIGNATURE, 1.0, True, 2.0),
+    FileReady("M\udcfcller.tif", SIGNATURE, 1.0, True, 2.0),
     Scanned(1, 2, 0.5, 0, {".nd2": 3}),
     Settles(2, 1),
-    Root("share away", "gone", None),
-    Root("here", "", MOUNT, Mount("/results", "nfs4", "nas:/results", "/day")),
+    RootState("share away", "gone", None),
+    RootState("here", "", MOUNT, Mount(point="/results", kind="nfs4", source="nas:/results", inside="/day")),
     Degraded("deaf"),
     WorkerSettings("/data", "/out", "demo", "", "auto", "auto", ["nuclei"], {"pixels": 1}, "png", 0.3),
     Work(1, "a.tif", SIGNATURE, MOUNT, True, "own", "incomplete"),
-    Condemn(1, "a.tif", MOUNT, "killed", "three times"),
+    RecordFailure(1, "a.tif", MOUNT, "three times"),
     Finish(),
-    Started("/bundle", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked", "no room", "1.0"),
-    Refused(4, "bundle_invalid", "SHA256SUMS is missing"),
-    Finished(1, "ok", "cd" * 32, 2**63 - 1, "control, score 90.0", "", 1.5, Model("demo", "1", "ab" * 32), 5),
+    WorkerReady("/bundle", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked", "no room", "1.0"),
+    StartRefused(4, "bundle_invalid", "SHA256SUMS is missing"),
+    WorkDone(1, "ok", "cd" * 32, 2**63 - 1, "control, score 90.0", "", 1.5, Model("demo", "1", "ab" * 32), 5),
     PublisherSettings("/data", None, "/data/report.html", None, 30.0),
     Publish(MOUNT),
     Published("", 0.1),
@@ -149,7 +146,7 @@ def test_no_field_may_be_missing(message: Message) -> None:
             "ome_tiff",
             "pixel_size_um",
         }
-        of_some = {"kind": Work, "model": Finished, "files": Finished, "settled_before": Scanned}
+        of_some = {"kind": Work, "model": WorkDone, "files": WorkDone, "settled_before": Scanned}
         if name in optional or isinstance(message, of_some.get(name, ())):
             decode(line)
         else:
@@ -171,7 +168,7 @@ BOUNDS: list[tuple[str, list[Any], list[Any]]] = [
 @pytest.mark.parametrize(("name", "within", "beyond"), BOUNDS, ids=[name for name, *_ in BOUNDS])
 def test_bounds(name: str, within: list[Any], beyond: list[Any]) -> None:
     """Of an answer, which goes to ledger, log and status."""
-    answer = next(message for message in SOUND if isinstance(message, Finished))
+    answer = next(message for message in SOUND if isinstance(message, WorkDone))
     for value in within:
         assert getattr(decode(line_of(answer, (name,), value)), name) == value
     for value in beyond:
@@ -194,7 +191,7 @@ def test_depth_is_bounded(depth: int) -> None:
 def test_words_of_an_error_always_fit() -> None:
     """Whatever an error quotes: half characters, line breaks, megabytes."""
     for text in ("\ud83d\n\x1b[31m", "x" * (1 << 21), "\udcff" * 100_000):
-        answer = Finished(1, "error", "", 0, as_words(ValueError(text)), "axes", 1.0)
+        answer = WorkDone(1, "error", "", 0, as_words(ValueError(text)), "axes", 1.0)
         line = encode(answer)
         assert len(line) < 30_000
         assert decode(line) == answer
@@ -204,7 +201,7 @@ accepted_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) 
 whole = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([2**63 - 1, -(2**63), 0])
 signatures = st.builds(Signature, st.integers(0, 2**64 - 1), whole, whole, whole)
 times = st.floats(-1e15, 1e15)
-readies = st.builds(Ready, accepted_texts, signatures, times, st.booleans(), times)
+readies = st.builds(FileReady, accepted_texts, signatures, times, st.booleans(), times)
 outcomes = st.sampled_from(["ok", "rejected", "same", "error", "again", "changed"])
 kinds = st.sampled_from(["", "incomplete", "disk full", "share away", "ledger", "stuck", "x-_ 9"])
 hashes = st.sampled_from(["", "ab" * 32])
@@ -214,7 +211,7 @@ hashes = st.sampled_from(["", "ab" * 32])
 @given(data=st.data(), steps=st.lists(st.sampled_from(["ready", "answer", "death"]), max_size=12))
 def test_whatever_is_taken_ends_no_desk(data: st.DataObject, steps: list[str]) -> None:
     """Values at every bound go through queue, ledger, log and numbers, and are read back from the ledger."""
-    states, metrics = States(), Metrics("/data")
+    states, metrics = Conditions(), Metrics("/data")
     with TemporaryDirectory() as folder, closing(Ledger(Path(folder) / "ledger.sqlite")) as ledger:
         desk = Desk(ledger, metrics, states, 0.0)
         for step in steps:
@@ -231,10 +228,10 @@ def test_whatever_is_taken_ends_no_desk(data: st.DataObject, steps: list[str]) -
         assert list(states) == []
 
 
-def finished(number: int) -> st.SearchStrategy[Finished]:
+def finished(number: int) -> st.SearchStrategy[WorkDone]:
     """Return answers to a piece of work."""
     revisions = st.integers(0, 2**63 - 1) | st.just(2**63 - 1)
-    return st.builds(Finished, st.just(number), outcomes, hashes, revisions, accepted_texts, kinds, times)
+    return st.builds(WorkDone, st.just(number), outcomes, hashes, revisions, accepted_texts, kinds, times)
 
 
 def _carried(message: Any) -> Any:

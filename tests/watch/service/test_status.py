@@ -18,9 +18,11 @@ import pytest
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.watch import state_folder
-from colvi_edge.watch.folder.pinned import PinnedRoot
-from colvi_edge.watch.folder.share_lock import FolderLock
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Signature, Started
+from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.share_lock import ShareLock
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import WorkerReady
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.service.lookup import find_state_folder
 from colvi_edge.watch.service.paths import Service
@@ -35,7 +37,7 @@ from colvi_edge.watch.status_file import (
     read_status,
     write_status,
 )
-from colvi_edge.watch.supervisor.conditions import State
+from colvi_edge.watch.supervisor.conditions import Condition
 from tests.tools.asking import tell_retry, tell_status
 
 SIGNATURE = Signature(1, 1, 1, 1)
@@ -50,7 +52,7 @@ STATUS = Status(
     settling=1,
     waiting=[Waiting("cut.tif", "incomplete", "cut off")],
     last=Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, 1.7e9, heard=True),
-    model=Started("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
+    model=WorkerReady("/copy", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked"),
 )
 
 
@@ -164,7 +166,7 @@ def test_files_of_other_formats_are_told(
 
 def test_what_ails_it_is_shown(shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place) -> None:
     """Each state with its reason and since when; exit code 7, for scripts."""
-    place.say(states=[State("share away", "//pc/scope is not mounted", "2026-11-21T08:30:00+00:00")])
+    place.say(states=[Condition("share away", "//pc/scope is not mounted", "2026-11-21T08:30:00+00:00")])
     code, text, plain = shown()
 
     assert code == 7
@@ -178,7 +180,7 @@ def test_a_folder_that_a_state_is_about_is_shown(
     """By its path, which the words of the state do not have; and as it can be printed."""
     since = "2026-11-21T08:30:00+00:00"
     words = "folder 3f2a is closed to the user of this daemon"
-    place.say(states=[State("folder not readable", words, since, "day\x1b[2J 1")])
+    place.say(states=[Condition("folder not readable", words, since, "day\x1b[2J 1")])
     code, text, plain = shown()
 
     assert code == 7
@@ -265,8 +267,8 @@ def test_a_daemon_whose_state_was_removed_runs_all_the_same(place: Place, tmp_pa
     shutil.rmtree(place.state.path)
     with pytest.raises(UsageError, match="was never watched"):
         find_state_folder(place.root)
-    with PinnedRoot(place.root) as pinned:
-        lock = FolderLock(pinned)
+    with PinnedFolder(place.root) as pinned:
+        lock = ShareLock(pinned)
         with pytest.raises(
             OutputError, match=r"^a daemon watches .*scope, but what it keeps is not in .*state"
         ):
@@ -283,7 +285,7 @@ def test_a_ledger_that_is_made_anew_hides_nothing_else(
     place.state.ledger.unlink()
     with pytest.raises(OutputError, match="cannot be read"):
         tell_status(place.root, as_json=False)
-    place.say(states=[State("ledger", "ledger.sqlite is gone", "2026-11-20T12:00:00+00:00")])
+    place.say(states=[Condition("ledger", "ledger.sqlite is gone", "2026-11-20T12:00:00+00:00")])
 
     code, text, plain = shown()
     assert code == 7
@@ -399,7 +401,7 @@ def test_a_folder_that_is_not_there(place: Place, tmp_path: Path) -> None:
         ({"end": "finished", "errors": 2}, 0, "09:00:00 UTC, 2 errors\n"),
         ({"end": "finished"}, 0, "finished at 2026-11-21 09:00:00 UTC, nothing was to be judged\n"),
         ({"end": "finished", "judged": 2, "pending": 1}, 7, "09:00:00 UTC, judged 2 files, 1 left\n"),
-        ({"end": "finished", "states": [State("share away", "gone", "")]}, 7, "share away"),
+        ({"end": "finished", "states": [Condition("share away", "gone", "")]}, 7, "share away"),
         (
             {"end": "finished", "looked": False},
             7,

@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import Condemn, Finished, Model, Mount, Ready, Result, Signature, Work
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
+from colvi_edge.watch.ipc.model import Model
+from colvi_edge.watch.ipc.words import WorkOutcome
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import QUARANTINE_AFTER, UNSEEN_DEATHS, Desk
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 
-MOUNT = Mount("/data", "ext4", "/dev/sda1", "/")
+MOUNT = Mount(point="/data", kind="ext4", source="/dev/sda1", inside="/")
 QUIET_S = 2.0
 OLD, NEW = Model("demo", "1.0", "ab" * 32), Model("my", "2.0", "cd" * 32)
 
@@ -30,10 +34,10 @@ class Office:
 
     def open(self, anew: Replace = Replace.OWN) -> None:
         """Begin as a daemon does."""
-        self.states = States()
+        self.conditions = Conditions()
         self.ledger = Ledger(self.path)
         self.metrics = Metrics("/data")
-        self.desk = Desk(self.ledger, self.metrics, self.states, self.now, anew)
+        self.desk = Desk(self.ledger, self.metrics, self.conditions, self.now, anew)
 
     def kill(self, anew: Replace = Replace.OWN) -> None:
         """End without a word, and begin again."""
@@ -42,9 +46,9 @@ class Office:
 
     def ready(self, path: str, version: int = 1, early: bool = False) -> None:
         """Let the scanner find a file."""
-        self.desk.offer(Ready(path, signature(version), self.now, early, QUIET_S), self.now)
+        self.desk.offer(FileReady(path, signature(version), self.now, early, QUIET_S), self.now)
 
-    def take(self) -> "list[Work | Condemn]":
+    def take(self) -> "list[Work | RecordFailure]":
         """Return all that a worker is given now."""
         taken = []
         while (work := self.desk.take(MOUNT, self.now)) is not None:
@@ -53,15 +57,15 @@ class Office:
 
     def answer(
         self,
-        work: "Work | Condemn",
-        outcome: Result,
+        work: "Work | RecordFailure",
+        outcome: WorkOutcome,
         words: str = "",
         kind: str = "",
         model: Model | None = None,
     ) -> None:
         """Let the worker answer."""
         files = 5 if model else 0
-        answer = Finished(work.number, outcome, "ab" * 32, 1, words, kind, 12.5, model, files)
+        answer = WorkDone(work.number, outcome, "ab" * 32, 1, words, kind, 12.5, model, files)
         self.desk.finished(answer, self.now)
 
     def judge(self, model: Model, *paths: str) -> None:
@@ -82,7 +86,7 @@ class Office:
             for work in works:
                 assert isinstance(work, Work)
                 given[work.path] = work.anew
-                self.desk.finished(Finished(work.number, "again", "", 0, "", "incomplete", 1.0), self.now)
+                self.desk.finished(WorkDone(work.number, "again", "", 0, "", "incomplete", 1.0), self.now)
         return given
 
     def row(self, path: str) -> dict[str, object]:
@@ -120,7 +124,7 @@ def test_an_attempt_is_written_before_the_work_is_given(office: Office) -> None:
 @pytest.mark.parametrize(
     ("outcome", "state"), [("ok", "done"), ("rejected", "done"), ("same", "done"), ("error", "failed")]
 )
-def test_a_final_answer_is_kept(office: Office, outcome: Result, state: str) -> None:
+def test_a_final_answer_is_kept(office: Office, outcome: WorkOutcome, state: str) -> None:
     """With its words, and without the file's name in them, which the log must not show."""
     office.ready("folder/M\u00fcller.tif")
     (work,) = office.take()
@@ -143,8 +147,8 @@ def test_quarantine_comes_with_the_third_death(office: Office) -> None:
         office.desk.worker_died("the memory limit of 4 GiB was passed", office.now)
     (condemned,) = office.take()
 
-    assert isinstance(condemned, Condemn)
-    assert (condemned.kind, condemned.mount) == ("killed", MOUNT)
+    assert isinstance(condemned, RecordFailure)
+    assert condemned.mount == MOUNT
     assert "3 attempts" in condemned.message
     assert "memory limit of 4 GiB" in condemned.message
     assert "colvi-edge retry" in condemned.message
@@ -170,7 +174,7 @@ def test_the_neighbour_of_a_bomb_is_not_blamed(office: Office) -> None:
     for _ in range(4):
         works = office.take()
         for work in works:
-            if isinstance(work, Condemn):
+            if isinstance(work, RecordFailure):
                 condemned.append(work.path)
             elif work.path == "good.tif":
                 assert len(works) == 1
@@ -192,7 +196,7 @@ def test_attempts_outlive_the_daemon(office: Office) -> None:
     office.ready("bomb.tif")
     office.ready("good.tif")
     assert [work.path for work in office.take()] == ["good.tif"]
-    office.answer(Condemn(next(iter(office.desk.schedule.given)), "", MOUNT, "", ""), "ok")
+    office.answer(RecordFailure(next(iter(office.desk.schedule.given)), "", MOUNT, ""), "ok")
     assert [work.path for work in office.take()] == ["bomb.tif"]
     office.desk.worker_died("it died of SIGSEGV", office.now)
 
@@ -209,7 +213,7 @@ def test_a_file_that_ends_whole_daemons_is_quarantined_unread(office: Office) ->
     office.ready("bomb.tif")
     (condemned,) = office.take()
 
-    assert isinstance(condemned, Condemn)
+    assert isinstance(condemned, RecordFailure)
 
 
 def test_a_quarantined_file_gets_its_error_record_again(office: Office) -> None:
@@ -223,7 +227,7 @@ def test_a_quarantined_file_gets_its_error_record_again(office: Office) -> None:
     office.ready("bomb.tif")
     (condemned,) = office.take()
 
-    assert isinstance(condemned, Condemn)
+    assert isinstance(condemned, RecordFailure)
     assert condemned.message == sentence
 
 
@@ -514,7 +518,7 @@ def test_a_full_state_disk_is_told_and_stops_no_work(office: Office) -> None:
     while works:
         for work in works:
             office.answer(work, "ok", "words " * 100)
-            told |= {(state.name, state.why) for state in office.states}
+            told |= {(state.name, state.why) for state in office.conditions}
         works = office.take()
     assert office.desk.answers == 50
     ((name, why),) = told
@@ -529,13 +533,13 @@ def test_a_ledger_that_is_read_only_is_told_until_it_is_written(office: Office) 
     (work,) = office.take()
     office.answer(work, "ok")
     for _ in range(2):
-        assert [state.name for state in office.states] == ["ledger"]
+        assert [state.name for state in office.conditions] == ["ledger"]
         office.ready("more.tif")
         office.desk.try_to_write()
 
     office.ledger._connection.execute("PRAGMA query_only = OFF")
     office.desk.try_to_write()
-    assert list(office.states) == []
+    assert list(office.conditions) == []
     assert office.desk.damage == ""
 
 
@@ -549,9 +553,9 @@ def test_attempts_count_where_the_ledger_cannot_be_written(office: Office) -> No
         office.desk.worker_died(f"attempt {attempt}", office.now)
     (sentence,) = office.take()
 
-    assert isinstance(sentence, Condemn)
+    assert isinstance(sentence, RecordFailure)
     assert sentence.message.startswith("3 attempts to read it")
-    assert [state.name for state in office.states] == ["ledger"]
+    assert [state.name for state in office.conditions] == ["ledger"]
 
 
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1, 10**30])
@@ -559,7 +563,7 @@ def test_no_number_is_too_large_for_the_ledger(office: Office, number: int) -> N
     """Should one come, whoever let it in: SQLite has 63 bits, and would raise what nobody expects."""
     office.ready("a.tif")
     (work,) = office.take()
-    office.desk.finished(Finished(work.number, "ok", "ab" * 32, number, "", "", 1.0), office.now)
+    office.desk.finished(WorkDone(work.number, "ok", "ab" * 32, number, "", "", 1.0), office.now)
 
     assert office.row("a.tif")["revision"] == 2**63 - 1
 
@@ -585,7 +589,7 @@ def test_an_answer_of_a_worker_that_was_given_up_is_nothing(office: Office) -> N
 
 def test_the_last_answer_outlives_the_daemon(office: Office) -> None:
     """By its time, not its name; what an earlier daemon measured is not known any more."""
-    answers: list[tuple[str, Result]] = [("b.tif", "ok"), ("a.tif", "error")]
+    answers: list[tuple[str, WorkOutcome]] = [("b.tif", "ok"), ("a.tif", "error")]
     for path, outcome in answers:
         office.ready(path)
         (work,) = office.take()

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.watch.supervisor.conditions import STATES
-from colvi_edge.watch.supervisor.telling.metrics import BUCKETS_S, OUTCOMES, Metrics
+from colvi_edge.watch.ipc.words import OUTCOMES, TROUBLES
+from colvi_edge.watch.supervisor.telling.metrics import BUCKETS_S, Metrics
+
+COUNTED = (*OUTCOMES, "quarantined")
 
 Sample = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -58,11 +60,11 @@ def test_counts_are_written() -> None:
     folder = ("folder", "/data/scope")
 
     counted = {
-        outcome: samples["colvi_edge_files_total", (folder, ("outcome", outcome))] for outcome in OUTCOMES
+        outcome: samples["colvi_edge_files_total", (folder, ("outcome", outcome))] for outcome in COUNTED
     }
-    assert counted == {**dict.fromkeys(OUTCOMES, 0.0), "ok": 2.0, "error": 1.0}
-    states = {state: samples["colvi_edge_state", (folder, ("state", state))] for state in STATES}
-    assert states == {**dict.fromkeys(STATES, 0.0), "disk full": 1.0}
+    assert counted == {**dict.fromkeys(COUNTED, 0.0), "ok": 2.0, "error": 1.0}
+    states = {state: samples["colvi_edge_state", (folder, ("state", state))] for state in TROUBLES}
+    assert states == {**dict.fromkeys(TROUBLES, 0.0), "disk full": 1.0}
     assert samples["colvi_edge_pending_files", (folder,)] == 7
     assert samples["colvi_edge_last_success_timestamp_seconds", (folder,)] == 1.5e9
 

@@ -8,13 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import NOT_WRITABLE, Ready, Signature
-from colvi_edge.watch.supervisor.queue import BARRED_TOLD, TROUBLES, Piece, Schedule, backoff_s, patience_s
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
+from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE
+from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
+from colvi_edge.watch.supervisor.queue import BARRED_TOLD, Piece, Schedule
 
 
-def ready(path: str, version: int = 0, closed_at: float = 0.0, early: bool = False) -> Ready:
+def ready(path: str, version: int = 0, closed_at: float = 0.0, early: bool = False) -> FileReady:
     """Return a file that a scanner found; early ones have a quiet time of 2 s."""
-    return Ready(path, Signature(1, 1, version, version), closed_at, early, 2.0)
+    return FileReady(path, Signature(1, 1, version, version), closed_at, early, 2.0)
 
 
 def take(schedule: Schedule, now: float) -> list[str]:
@@ -168,7 +171,7 @@ def test_an_incomplete_file_is_waited_for_an_hour(schedule: Schedule) -> None:
     assert piece.is_last(3700.0)
 
 
-@pytest.mark.parametrize("kind", TROUBLES)
+@pytest.mark.parametrize("kind", FOLDER_WIDE)
 def test_one_at_a_time_tries_whether_a_trouble_has_ended(schedule: Schedule, kind: str) -> None:
     """With a full disk, 100 files are not judged for nothing each minute."""
     for number in range(100):

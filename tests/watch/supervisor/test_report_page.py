@@ -16,12 +16,13 @@ import tifffile
 
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection
-from colvi_edge.watch.ipc.messages import Mount, PublisherSettings
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import PublisherSettings
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children import publisher as publishing
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.publisher import Publishing
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from tests.tools.services import install, make_root
 from tests.tools.watching import told, wait_until
 
@@ -45,7 +46,7 @@ really = publisher.write_atomically
 publisher.write_atomically = lambda *what: (time.sleep(1), really(*what))
 publisher.main()
 """
-MOUNT = Mount("/", "ext4", "/dev/sda1", "/")
+MOUNT = Mount(point="/", kind="ext4", source="/dev/sda1", inside="/")
 
 
 @pytest.fixture(scope="module")
@@ -215,8 +216,8 @@ class Bench:
         """Prepare; the first child starts with the first page."""
         self.behave = behave
         self.children: list[Child] = []
-        self.states = States()
-        self.part = Publishing(self.start, self.states)
+        self.conditions = Conditions()
+        self.part = Publishing(self.start, self.conditions)
 
     def start(self) -> Child:
         """Start a child."""
@@ -274,7 +275,7 @@ def test_results_that_come_together_get_one_page(bench: Callable[[str], Bench]) 
     one.part.hurry()
     one.part.tick(50, MOUNT, 123.2)
     one.answer(124.0)
-    assert list(one.states) == []
+    assert list(one.conditions) == []
     assert len(one.children) == 1
 
 
@@ -321,7 +322,7 @@ def test_a_publisher_that_fails_is_ended_told_once_and_followed(
     one.part.tick(1, MOUNT, now)
     one.part.tick(1, MOUNT, now + 5.1)
     one.bury(now + 6)
-    assert [(state.name, state.why) for state in one.states] == [
+    assert [(state.name, state.why) for state in one.conditions] == [
         ("degraded", f"the report is not written: the publisher ended: {why}")
     ]
     one.part.tick(1, MOUNT, now + 6)
@@ -331,7 +332,7 @@ def test_a_publisher_that_fails_is_ended_told_once_and_followed(
     monkeypatch.undo()
     one.part.tick(1, MOUNT, now + 3600)
     one.answer(now + 3601)
-    assert list(one.states) == []
+    assert list(one.conditions) == []
 
 
 def test_a_publisher_that_is_slow_is_given_more_time(
@@ -354,7 +355,7 @@ def test_a_publisher_that_is_slow_is_given_more_time(
 
 def test_no_report_no_process() -> None:
     """Who wants no page gets no publisher."""
-    part = Publishing(None, States())
+    part = Publishing(None, Conditions())
     part.tick(1, MOUNT, 100.0)
 
     assert list(part) == []

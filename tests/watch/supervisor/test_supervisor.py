@@ -61,6 +61,7 @@ CHILD = """
 import json, os, select, signal, sys, time
 here = sys.argv.pop(1)
 from colvi_edge.watch.ipc.child import join_supervisor
+from colvi_edge.watch.ipc.channel import *
 from colvi_edge.watch.ipc.messages import *
 line = join_supervisor()
 me = os.path.basename(sys.argv[0])[:-3]
@@ -112,7 +113,7 @@ WORKER = (
     + """
 what = open(settings.bundle).read()
 if what == "bad":
-    line.send(Refused(4, "bundle_invalid", "SHA256SUMS is missing; export the bundle again"))
+    line.send(StartRefused(4, "bundle_invalid", "SHA256SUMS is missing; export the bundle again"))
     sys.exit()
 if what == "crash":
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -120,14 +121,14 @@ if what == "slow":
     time.sleep(1)
 opened = f"{here}/copy" if what == "copied" else settings.bundle
 not_kept = "no room for a copy" if what == "unkept" else ""
-line.send(Started(opened, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked", not_kept))
+line.send(WorkerReady(opened, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked", not_kept))
 def answer(work, outcome, words="control, score 90.0", kind=""):
-    line.send(Finished(work.number, outcome, "cd" * 32, 1, words, kind, 1.0))
+    line.send(WorkDone(work.number, outcome, "cd" * 32, 1, words, kind, 1.0))
 def judge(work):
     name = os.path.basename(work.path).partition(".")[0].rstrip("0123456789")
     log(say=type(work).__name__, path=work.path, kind=getattr(work, "kind", ""))
-    if isinstance(work, Condemn):
-        answer(work, "error", work.message, work.kind)
+    if isinstance(work, RecordFailure):
+        answer(work, "error", work.message, "killed")
     elif name == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     elif name == "late":
@@ -191,8 +192,8 @@ QUICKER = {
     "supervisor": {"_IDLE_ROUND_S": 0.1},
 }
 MOUNT = {"point": "/data", "kind": "ext4", "source": "/dev/sda1", "inside": "/"}
-HERE = {"say": "Root", "state": "here", "why": "", "mount": MOUNT}
-AWAY = {"say": "Root", "state": "share away", "why": "/data is not mounted", "mount": None}
+HERE = {"say": "RootState", "state": "here", "why": "", "mount": MOUNT}
+AWAY = {"say": "RootState", "state": "share away", "why": "/data is not mounted", "mount": None}
 SCANNED = {"say": "Scanned", "files": 0, "settling": 0, "seconds": 0.01, "missed": 0}
 
 
@@ -259,7 +260,7 @@ class Daemon:
     def ready(self, *paths: str, early: bool = False, then: str = "") -> None:
         """Let the scanner find files, and be told one thing more in the same breath."""
         signature = {"inode": 1, "bytes": 1, "mtime_ns": 1, "ctime_ns": 1}
-        found = {"say": "Ready", "signature": signature, "closed_at": time.monotonic(), "early": early}
+        found = {"say": "FileReady", "signature": signature, "closed_at": time.monotonic(), "early": early}
         files = ({**found, "path": path, "quiet_s": 0.6} for path in paths)
         self.scanner(*files, *filter(None, [then]))
 
@@ -270,7 +271,7 @@ class Daemon:
 
     def given(self, *paths: str) -> list[dict[str, Any]]:
         """Return which of some paths were given to workers, in order."""
-        work = [note for note in self.log("worker") if note["say"] in ("Work", "Condemn")]
+        work = [note for note in self.log("worker") if note["say"] in ("Work", "RecordFailure")]
         return [note for note in work if not paths or note["path"] in paths]
 
     def rows(self) -> dict[str, dict[str, Any]]:
@@ -457,10 +458,10 @@ def test_a_crash_costs_the_file_and_nothing_else(daemon: Daemon) -> None:
     daemon.ready("slow.tif", "crash.tif", "ok1.tif", "ok2.tif", "ok3.tif")
     wait_until(lambda: daemon.in_state("crash.tif", state="quarantined"))
     wait_until(lambda: daemon.in_state("slow.tif", "ok1.tif", "ok2.tif", "ok3.tif"))
-    wait_until(lambda: daemon.given("crash.tif")[-1]["say"] == "Condemn")
+    wait_until(lambda: daemon.given("crash.tif")[-1]["say"] == "RecordFailure")
 
     deaths = daemon.given("crash.tif")
-    assert [note["say"] for note in deaths] == ["Work"] * 3 + ["Condemn"]
+    assert [note["say"] for note in deaths] == ["Work"] * 3 + ["RecordFailure"]
     assert len({note["pid"] for note in deaths[:3]}) == 3
     for death in deaths[1:3]:  # from the second time on, it was the only thing that the worker had
         unanswered = [note["path"] for note in daemon.given() if note["pid"] == death["pid"]]
@@ -498,7 +499,7 @@ LIES: tuple[dict[str, Any], ...] = (
 
 def test_a_worker_may_say_anything(daemon: Daemon) -> None:
     """Whoever sends values of wrong types or beyond all bounds is ended; the supervisor goes on."""
-    answer = {"say": "Finished", "number": 1, "outcome": "ok", "sha256": "", "revision": 1}
+    answer = {"say": "WorkDone", "number": 1, "outcome": "ok", "sha256": "", "revision": 1}
     answer |= {"words": "", "kind": "", "took_ms": 1.0}
     lies = [json.dumps({**answer, **lie}) for lie in LIES] + ["[" * 200_000, '{"say": {}}', "{", "9" * 5000]
     names = [f"lie{number}.tif" for number in range(len(lies))]
@@ -514,7 +515,7 @@ def test_a_worker_may_say_anything(daemon: Daemon) -> None:
 
 def test_a_scanner_may_say_anything(daemon: Daemon) -> None:
     """It is started again each time, and what it finds then is judged."""
-    ready = {"say": "Ready", "path": "a.tif", "closed_at": 1.0, "early": False, "quiet_s": 0.6}
+    ready = {"say": "FileReady", "path": "a.tif", "closed_at": 1.0, "early": False, "quiet_s": 0.6}
     ready["signature"] = {"inode": 1, "bytes": 1, "mtime_ns": 1, "ctime_ns": 1}
     lies = [
         {**ready, "path": None},
@@ -530,7 +531,7 @@ def test_a_scanner_may_say_anything(daemon: Daemon) -> None:
         {**SCANNED, "seconds": "long"},
         {**SCANNED, "not_read": {".nd2": None}},
         {**SCANNED, "not_read": [1]},
-        {"say": "Ready"},
+        {"say": "FileReady"},
     ]
     for number, lie in enumerate(lies):
         daemon.scanner(f"raw {json.dumps(lie)}")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.simulate import simulate_planes, write_imagej
-from colvi_edge.watch.ipc.messages import Finished, Started
+from colvi_edge.watch.ipc.messages import WorkDone, WorkerReady
 from tests.tools.leica import Series, container
 from tests.tools.watching import wait_until
 from tests.watch.supervisor.test_supervisor import HERE, SCANNED, Daemon
@@ -39,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def worker(root: Path) -> Iterator[Supervised]:
     """Return a worker that writes every kind of file."""
     with Supervised(settings_for(root, overlay="ome-tiff")) as supervised:
-        supervised.answer(Started)
+        supervised.answer(WorkerReady)
         yield supervised
 
 
@@ -109,7 +109,7 @@ def test_where_neither_can_be_written_the_file_waits(
     for kind in (OutputKind.TABLE, OutputKind.ERROR):
         outputs[kind].mkdir()
 
-    def answer() -> Finished:
+    def answer() -> WorkDone:
         return worker.condemned(root, name) if raw == "condemned" else worker.work(root, name)
 
     for _ in range(2):
@@ -129,7 +129,7 @@ def test_a_whole_result_of_this_content_outlasts_what_is_in_the_way(
     write_imagej(root / "kept.tif", culture)
     outputs = beside(root, "kept.tif")
     with Supervised(settings_for(root)) as plain:
-        plain.answer(Started)
+        plain.answer(WorkerReady)
         assert plain.work(root, "kept.tif").outcome == "ok"
     before = {kind: outputs[kind].read_bytes() for kind in files(outputs)}
     assert set(before) == RESULT - {OutputKind.OME_TIFF}

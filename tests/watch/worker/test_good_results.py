@@ -15,7 +15,7 @@ from colvi_edge import errors
 from colvi_edge.bundle import demo_path
 from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
 from colvi_edge.simulate import simulate_planes, write_imagej
-from colvi_edge.watch.ipc.messages import Started
+from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.worker import watched_file
 from tests.tools.bundles import rename
 from tests.tools.leica import Series, container
@@ -66,7 +66,7 @@ class Faulty(Supervised):
         program.write_text(FAULTY)
         self._fault = folder / "fault.json"
         super().__init__(settings_for(root, **changes), [str(program)])
-        self.answer(Started)
+        self.answer(WorkerReady)
 
     def __enter__(self) -> "Faulty":
         return self

@@ -13,7 +13,7 @@ import pytest
 
 from colvi_edge.bundle import open_bundle
 from colvi_edge.bundle.opening import SUMS
-from colvi_edge.watch.ipc.messages import Refused, Started
+from colvi_edge.watch.ipc.messages import StartRefused, WorkerReady
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from tests.watch.worker.test_worker import Supervised, settings_for
 
@@ -24,10 +24,10 @@ def keep(tmp_path: Path) -> Path:
     return tmp_path / "state" / "bundle"
 
 
-def started(root: Path, bundle: Path, keep: Path) -> Started:
+def started(root: Path, bundle: Path, keep: Path) -> WorkerReady:
     """Return what a worker says of its start."""
     with Supervised(settings_for(root, bundle=str(bundle), keep=str(keep))) as worker:
-        answer: Started = worker.answer(Started)
+        answer: WorkerReady = worker.answer(WorkerReady)
         return answer
 
 
@@ -221,4 +221,4 @@ def test_a_damaged_original_is_refused_all_the_same(tmp_path: Path, keep: Path, 
     empty_network(copied_bundle)
 
     with Supervised(settings_for(tmp_path, bundle=str(copied_bundle), keep=str(keep))) as worker:
-        assert worker.answer(Refused).kind == "bundle_invalid"
+        assert worker.answer(StartRefused).kind == "bundle_invalid"

@@ -16,16 +16,19 @@ import pytest
 
 from colvi_edge.bundle import open_bundle
 from colvi_edge.simulate import simulate_planes
-from colvi_edge.watch.folder.pinned import PinnedRoot
-from colvi_edge.watch.ipc.messages import Finish, Finished, Line, Model, Signature, Work, WorkerSettings
+from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import Channel
+from colvi_edge.watch.ipc.messages import Finish, Work, WorkDone, WorkerSettings
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.workers import WORK_LIMIT_S, Workers
-from colvi_edge.watch.supervisor.conditions import States
+from colvi_edge.watch.supervisor.conditions import Conditions
 from tests.tools.leica import Series, container
 
 DYES = ("Leica/DAPI", "Leica/FITC")
 OVERVIEW = Series(np.ones((4, 2, 64, 64), "u1"), "MCYX", "Overview")
-Give = Callable[..., Finished]
+Give = Callable[..., WorkDone]
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +56,20 @@ def give(root: Path) -> Iterator[Give]:
             pass_fds=[theirs.fileno()],
         )
     ours.settimeout(60)
-    line = Line(ours)
+    line = Channel(ours)
     line.send(WorkerSettings(str(root), None, "demo", "", "auto", "auto", None, {}, "png"))
-    pinned = PinnedRoot(root)
+    pinned = PinnedFolder(root)
     mount = pinned.mount()
     pinned.close()
     numbers = iter(range(1, 1000))
 
-    def given(name: str, *, last: bool = False, anew: bool = False) -> Finished:
+    def given(name: str, *, last: bool = False, anew: bool = False) -> WorkDone:
         number = next(numbers)
         line.send(
             Work(number, name, Signature.of((root / name).lstat()), mount, last, "all" if anew else "own")
         )
         for message in line:
-            if isinstance(message, Finished):
+            if isinstance(message, WorkDone):
                 assert message.number == number
                 return message
         raise EOFError("the worker ended")
@@ -165,7 +168,7 @@ def test_what_cannot_be_written_is_said_once(give: Give, root: Path, day: bytes)
 def test_a_long_container_has_more_time() -> None:
     """The time limit grows with the file: hundreds of images are one piece of work."""
     child = Child("worker", ["sleep", "60"], Finish())
-    workers = Workers(lambda _: child, "demo", States())
+    workers = Workers(lambda _: child, "demo", Conditions())
     workers.current, workers.moved_at = child, 100.0
 
     killed = []

@@ -10,7 +10,7 @@ import tifffile
 
 from colvi_edge.patches import Normalisation, network_input
 from colvi_edge.simulate import simulate_planes
-from colvi_edge.watch.ipc.messages import Started
+from colvi_edge.watch.ipc.messages import WorkerReady
 from tests.tools.bundles import in_dtype, network_of, renormalise
 from tests.watch.worker.test_worker import Supervised, settings_for
 
@@ -36,7 +36,7 @@ def test_every_normalisation_is_watched(tmp_path: Path, copied_bundle: Path, nam
     tifffile.imwrite(root / "x.tif", culture, imagej=True, metadata={"axes": "ZCYX"})
 
     with Supervised(settings_for(root, bundle=str(copied_bundle), precision="fp32")) as worker:
-        assert worker.answer(Started).precision == "fp32"
+        assert worker.answer(WorkerReady).precision == "fp32"
         assert worker.work(root, "x.tif").outcome == "ok"
 
     in_order = culture[:, ::-1]  # the file has the nuclei first, the bundle the collagen
@@ -55,7 +55,7 @@ def test_another_dtype_than_the_bundle_takes_is_the_files_fault(tmp_path: Path, 
         tifffile.imwrite(tmp_path / f"{name}.tif", pixels, imagej=True, metadata={"axes": "ZCYX"})
 
     with Supervised(settings_for(tmp_path, bundle=str(copied_bundle), precision="fp32")) as worker:
-        worker.answer(Started)
+        worker.answer(WorkerReady)
         refused = worker.work(tmp_path, "deep.tif")
         assert (refused.outcome, refused.kind) == ("error", "pixel_type")
         assert worker.work(tmp_path, "fitting.tif").outcome == "ok"

@@ -25,24 +25,25 @@ from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.system.atomic import write_atomically
-from colvi_edge.watch.folder.pinned import PinnedRoot
+from colvi_edge.watch.folder.folders import Folders
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.messages import (
-    NOT_WRITABLE,
-    Condemn,
     Finish,
-    Finished,
-    Line,
     Message,
-    Model,
-    Mount,
-    Refused,
-    Signature,
-    Started,
+    RecordFailure,
+    StartRefused,
     Work,
+    WorkDone,
+    WorkerReady,
     WorkerSettings,
 )
+from colvi_edge.watch.ipc.model import Model
+from colvi_edge.watch.ipc.words import NOT_WRITABLE
 from colvi_edge.watch.worker.process import output_kind
-from colvi_edge.watch.worker.watched_file import ChangedFileError, Places, WatchedFile
+from colvi_edge.watch.worker.watched_file import ChangedFileError, WatchedFile
 from tests.tools.bundles import rename, reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
@@ -61,7 +62,7 @@ class Supervised:
                 pass_fds=[theirs.fileno()],
             )
         ours.settimeout(60)
-        self.line = Line(ours)
+        self.line = Channel(ours)
         self.line.send(settings)
         self._numbers = iter(range(1, 1000))
 
@@ -81,19 +82,19 @@ class Supervised:
         anew: Literal["own", "stale", "all"] = "own",
         kind: str = "",
         results_mount: Mount | None = None,
-    ) -> Finished:
+    ) -> WorkDone:
         """Give a file as it is now, and return the answer."""
         state, number = signature(root / path), next(self._numbers)
         return self.do(Work(number, path, state, mount(root), last, anew, kind, results_mount))
 
-    def condemned(self, root: Path, path: str) -> Finished:
+    def condemned(self, root: Path, path: str) -> WorkDone:
         """Give a file that must not be read, and return the answer."""
-        return self.do(Condemn(next(self._numbers), path, mount(root), "killed", "ended three workers"))
+        return self.do(RecordFailure(next(self._numbers), path, mount(root), "ended three workers"))
 
-    def do(self, work: Work | Condemn) -> Finished:
+    def do(self, work: Work | RecordFailure) -> WorkDone:
         """Return the answer to a piece of work."""
         self.line.send(work)
-        finished: Finished = self.answer(Finished)
+        finished: WorkDone = self.answer(WorkDone)
         assert finished.number == work.number
         return finished
 
@@ -113,7 +114,7 @@ def signature(path: Path) -> Signature:
 
 def mount(root: Path) -> Mount:
     """Return the mount of a folder."""
-    pinned = PinnedRoot(root)
+    pinned = PinnedFolder(root)
     found = pinned.mount()
     pinned.close()
     return found
@@ -146,7 +147,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def worker(root: Path) -> Iterator[Supervised]:
     """Return a worker on that folder that has started."""
     with Supervised(settings_for(root)) as supervised:
-        assert supervised.answer(Started).runtime.startswith("openvino ")
+        assert supervised.answer(WorkerReady).runtime.startswith("openvino ")
         yield supervised
 
 
@@ -196,7 +197,7 @@ def test_an_answer_tells_what_stands(
     answers = {}
     for step in ("first", "renamed"):
         with Supervised(settings_for(tmp_path, bundle=str(bundle), overlay="ome-tiff")) as worker:
-            assert worker.answer(Started).judge.sha256 == open_bundle(bundle).sha256
+            assert worker.answer(WorkerReady).judge.sha256 == open_bundle(bundle).sha256
             for name in ("good.tif", "bad.tif"):
                 for anew in ("own", "stale") if step == "renamed" else ("own",):
                     answers[name, step, anew] = worker.work(tmp_path, name, anew=anew)
@@ -361,7 +362,7 @@ def test_a_condemned_file_gets_its_record_unread(worker: Supervised, root: Path)
     """What killed three workers is not opened a fourth time for reading, and is still accounted for."""
     (root / "killer.tif").write_bytes(b"II*\0")
 
-    finished = worker.do(Condemn(980, "killer.tif", mount(root), "killed", "killer.tif: ended three workers"))
+    finished = worker.do(RecordFailure(980, "killer.tif", mount(root), "killer.tif: ended three workers"))
 
     assert finished.outcome == "error"
     record = json.loads((root / "killer.tif.colvi.error.json").read_bytes())
@@ -389,13 +390,13 @@ def test_what_may_not_be_written_suffers_by_itself_or_with_its_folder(tmp_path: 
             os.chown(tmp_path / "x.json", 65533, -1)
     tmp_path.chmod(0o1777 if what == "older result" else 0o555)
 
-    def write(root: PinnedRoot) -> None:
+    def write(root: PinnedFolder) -> None:
         with explained("the folder of the results"):
             if what == "mirrored folder":
                 root.open_folder("day", create=True)
             write_atomically(root.fileno(), "x.json", b"{}")
 
-    with PinnedRoot(tmp_path) as root, as_nobody(), pytest.raises(OutputError) as refused:
+    with PinnedFolder(tmp_path) as root, as_nobody(), pytest.raises(OutputError) as refused:
         write(root)
 
     assert output_kind(refused.value) == ("output" if what == "older result" else NOT_WRITABLE)
@@ -409,7 +410,7 @@ def test_results_go_to_their_own_tree(tmp_path: Path, culture: NDArray[np.uint16
 
     results = tmp_path / "results"
     with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
-        supervised.answer(Started)
+        supervised.answer(WorkerReady)
         results.mkdir()
         assert supervised.work(raw, "a/b/x.tif", results_mount=mount(results)).outcome == "ok"
         supervised.line.send(Finish())
@@ -426,8 +427,8 @@ def test_results_go_to_the_mount_on_which_the_scanner_has_their_folder(
     raw, results = tmp_path / "raw", tmp_path / "results"
     write_imagej(raw / "x.tif", culture)
     with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
-        supervised.answer(Started)
-        share = Mount("/mnt/results", "cifs", "//server/results", "/")
+        supervised.answer(WorkerReady)
+        share = Mount(point="/mnt/results", kind="cifs", source="//server/results", inside="/")
         for results_mount in (None, share):
             answer = supervised.work(raw, "x.tif", results_mount=results_mount)
             assert (answer.outcome, answer.kind) == ("again", "share away")
@@ -444,13 +445,13 @@ def test_the_bundle_is_kept(tmp_path: Path, copied_bundle: Path) -> None:
     root.mkdir()
     keep.mkdir()
     with Supervised(settings_for(root, bundle=str(copied_bundle), keep=str(keep))) as first:
-        kept = first.answer(Started).bundle
+        kept = first.answer(WorkerReady).bundle
     (copied_bundle / "fp32.onnx").write_bytes(b"spoilt")
 
     with Supervised(settings_for(root, bundle=kept)) as later:
-        assert later.answer(Started).bundle == kept
+        assert later.answer(WorkerReady).bundle == kept
     with Supervised(settings_for(root, bundle=str(copied_bundle), keep=str(keep))) as refused:
-        assert refused.answer(Refused).exit_code == 4
+        assert refused.answer(StartRefused).exit_code == 4
 
 
 def test_a_bundle_whose_training_cannot_be_read_is_refused(tmp_path: Path, copied_bundle: Path) -> None:
@@ -459,7 +460,7 @@ def test_a_bundle_whose_training_cannot_be_read_is_refused(tmp_path: Path, copie
     reseal(copied_bundle)
 
     with Supervised(settings_for(tmp_path, bundle=str(copied_bundle))) as refused:
-        answer = refused.answer(Refused)
+        answer = refused.answer(StartRefused)
 
     assert answer.exit_code == 4
     assert "familiarity.npy is no .npy; export again" in answer.message
@@ -496,7 +497,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], WatchedFile]
 
     def watched(root: Path, path: str) -> WatchedFile:
         work = Work(1, path, signature(root / path), mount(root), False, "own")
-        return WatchedFile(work, Places(str(root), None))
+        return WatchedFile(work, Folders(str(root), None))
 
     return watched
 

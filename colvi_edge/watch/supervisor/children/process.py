@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from colvi_edge.watch.ipc.channel import BadMessageError, Channel
 from colvi_edge.watch.ipc.child import NAMES
-from colvi_edge.watch.ipc.messages import BadMessageError, Line, Message
+from colvi_edge.watch.ipc.messages import Message
 from colvi_edge.watch.supervisor.telling.journal import names_are_logged
 
 STUCK_AFTER_S = 2.0  # without ending, once killed
@@ -45,7 +46,7 @@ class Child:
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self._line = Line(ours)
+        self._line = Channel(ours)
         with theirs, ExitStack() as on_failure:
             on_failure.callback(self._line.close)
             # In the watched folder a file named numpy.py would be imported, and it could not be unmounted.

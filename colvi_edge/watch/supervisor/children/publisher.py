@@ -6,10 +6,11 @@ of the time at most, and whatever befalls it is told, no more.
 
 from collections.abc import Callable, Iterator
 
-from colvi_edge.watch.ipc.messages import Mount, Publish, Published
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import Publish, Published
+from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
-from colvi_edge.watch.supervisor.conditions import States
-from colvi_edge.watch.supervisor.queue import backoff_s, patience_s
+from colvi_edge.watch.supervisor.conditions import Conditions
 
 PAUSE_S = 3.0  # between two pages, at least
 REST = 10.0  # as many times as long as the page took
@@ -25,16 +26,16 @@ class Publishing:
         is_behind: there are results that the page does not show and soon will.
     """
 
-    def __init__(self, start: Callable[[], Child] | None, states: States) -> None:
+    def __init__(self, start: Callable[[], Child] | None, conditions: Conditions) -> None:
         """Prepare to start publishers.
 
         Args:
             start: starts one; None if no page is wanted.
-            states: is told what goes wrong.
+            conditions: where it is raised what goes wrong.
         """
         self.is_behind = False
         self._start = start
-        self._states = states
+        self._conditions = conditions
         self._child: Child | None = None
         self._answers = -1  # that the last page was asked for with; the first page comes without any
         self._asked_at: float | None = None
@@ -80,7 +81,7 @@ class Publishing:
         self._failures = 0
         self._written_at = now
         self._due_at = now + max(PAUSE_S, REST * message.seconds)
-        self._states.end("report")
+        self._conditions.clear("report")
 
     def ended(self, now: float) -> None:
         """Take note that the publisher ended."""
@@ -112,4 +113,4 @@ class Publishing:
         self._answers = -1
         self._failures += 1
         self._due_at = now + backoff_s(self._failures)
-        self._states.hold("report", "degraded", f"the report is not written: {why}", of_files=of_files)
+        self._conditions.raise_("report", "degraded", f"the report is not written: {why}", of_files=of_files)

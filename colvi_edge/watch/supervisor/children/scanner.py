@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from colvi_edge.raw_files import unread_words
-from colvi_edge.watch.ipc.messages import Degraded, Mount, Rescan, Root, Scanned, Settles
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import Degraded, Rescan, RootState, Scanned, Settles
+from colvi_edge.watch.supervisor.backoff import MOST_PATIENCE, backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
-from colvi_edge.watch.supervisor.conditions import States
-from colvi_edge.watch.supervisor.queue import MOST_PATIENCE, backoff_s, patience_s
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 
 SILENT_AFTER_S = 20.0  # soft mounts answer with an error before that: CIFS after 10 s, NFS after 15
@@ -30,21 +31,21 @@ class Lookout:
             long as the next one has more time.
     """
 
-    def __init__(self, start: Callable[[], Child], states: States) -> None:
+    def __init__(self, start: Callable[[], Child], conditions: Conditions) -> None:
         """Prepare to start scanners.
 
         Args:
             start: starts one.
-            states: is told what goes wrong.
+            conditions: where it is raised what goes wrong.
         """
         self.scanner: Child | None = None
-        self.root: Root | None = None
+        self.root: RootState | None = None
         self.scanned: Scanned | None = None
         self.scanned_at = 0.0
         self.failures = 0
         self._start = start
         self._start_at = 0.0
-        self._states = states
+        self._conditions = conditions
         self._began = False  # the scanner has said a word
         self._late = 0  # scanners that had not when their time was up
         self._stuck = False  # it fell silent, and nothing was reported of the folder since
@@ -79,13 +80,13 @@ class Lookout:
                 self.scanner.kill(f"it did not begin within {limit_s:g} s")
             elif silent_s > SILENT_AFTER_S and not self._stuck:
                 why = "the scanner is slow to begin; nothing is judged before it has"
-                self._states.hold("scanner", "degraded", why)
+                self._conditions.raise_("scanner", "degraded", why)
         elif silent_s > SILENCE_LIMIT_S:
             self.scanner.kill(f"it said nothing for {SILENCE_LIMIT_S:g} s")
         if self._is_silent(now):
             self._stuck = True
             if not self._away:  # else the reason is known and told
-                self._states.hold(
+                self._conditions.raise_(
                     "scanner", "stuck", "the folder does not answer; nothing is judged before it does"
                 )
 
@@ -96,32 +97,32 @@ class Lookout:
         """
         self._began = True
         if not self._stuck and self.failures < 2:  # one that ends again and again is told until a whole scan
-            self._states.end("scanner")
+            self._conditions.clear("scanner")
 
-    def said(self, message: Root | Scanned | Degraded, now: float) -> bool:
+    def said(self, message: RootState | Scanned | Degraded, now: float) -> bool:
         """Take what the scanner says of the folder; return whether that is back, moved, or answers again."""
         was_here = self.root is not None and self.root.state == "here" and not self._stuck
-        moved = isinstance(message, Root) and message != self.root
-        if isinstance(message, Root):
+        moved = isinstance(message, RootState) and message != self.root
+        if isinstance(message, RootState):
             self.root = message
             self._away = message.state != "here"
             if message.state == "here":
-                self._states.end("root")
+                self._conditions.clear("root")
             else:
-                self._states.hold("root", message.state, message.why)
+                self._conditions.raise_("root", message.state, message.why)
             if self._stuck:
                 self._stuck = False
-                self._states.end("scanner")
+                self._conditions.clear("scanner")
         elif isinstance(message, Scanned):
             self.scanned, self.scanned_at, self.failures = message, now, 0
             self._stuck = False
-            self._states.end("scanner")
+            self._conditions.clear("scanner")
             self._tell_unread(message.not_read)
-            self._states.hold_barred("folder not readable", message.barred)
+            self._conditions.raise_barred("folder not readable", message.barred)
         elif message.why:
-            self._states.hold("looking", "degraded", message.why)
+            self._conditions.raise_("looking", "degraded", message.why)
         else:
-            self._states.end("looking")
+            self._conditions.clear("looking")
         return self.mount(now) is not None and (moved or not was_here)
 
     def settles(self, message: Settles) -> None:
@@ -141,7 +142,7 @@ class Lookout:
         assert self.scanner is not None  # noqa: S101 # it did not end otherwise
         log.error("the scanner ended: %s", self.scanner.end, extra={"COLVI_EVENT": "scanner ended"})
         if not self._stuck:  # else that is what is said, until something is reported of the folder
-            self._states.hold("scanner", "degraded", f"the scanner ended: {self.scanner.end}")
+            self._conditions.raise_("scanner", "degraded", f"the scanner ended: {self.scanner.end}")
         if self.scanner.is_killed and not self._began and self._late < MOST_PATIENCE:
             self._late += 1
             self._forget()
@@ -163,7 +164,7 @@ class Lookout:
         try:
             self.scanner = self._start()
         except OSError as error:
-            self._states.hold("scanner", "degraded", f"no scanner can be started: {error.strerror}")
+            self._conditions.raise_("scanner", "degraded", f"no scanner can be started: {error.strerror}")
             self._lose(now)
 
     def _forget(self) -> None:

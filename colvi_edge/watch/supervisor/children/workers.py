@@ -1,8 +1,8 @@
 """The worker that has the work, the one that shall follow on it, and those that finish.
 
-    nobody ──start──▶ next ──Started──▶ current ──Finish──▶ leaving
-                       ▲                   │
-                       └─── reload, recycle, death
+    nobody ──start──▶ next ──WorkerReady──▶ current ──Finish──▶ leaving
+                       ▲                       │
+                       └──── reload, recycle, death
 
 A follower starts beside the current worker, so that a reload or a recycling costs no time, and takes its
 place when that has no work outstanding. A bundle that is refused changes nothing.
@@ -13,10 +13,10 @@ import math
 from collections.abc import Callable, Iterator
 
 from colvi_edge.errors import BundleError, ColviEdgeError
-from colvi_edge.watch.ipc.messages import Finish, Refused, Started
+from colvi_edge.watch.ipc.messages import Finish, StartRefused, WorkerReady
+from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
-from colvi_edge.watch.supervisor.conditions import States
-from colvi_edge.watch.supervisor.queue import backoff_s, patience_s
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 
 WORK_LIMIT_S = 30.0  # from the last answer, or from the begin of what is first in turn, to the next answer
@@ -34,7 +34,7 @@ log = logging.getLogger(LOGGER)
 class WorkerRefusedError(ColviEdgeError):
     """The first worker could not start: the bundle is no good, or an engine is missing."""
 
-    def __init__(self, refused: Refused) -> None:
+    def __init__(self, refused: StartRefused) -> None:
         super().__init__(refused.message)
         self.exit_code = refused.exit_code  # type: ignore[misc] # of the error that the worker met
         self.kind = refused.kind  # type: ignore[misc]
@@ -51,25 +51,25 @@ class Workers:
         failures: workers in a row that gave no answer.
     """
 
-    def __init__(self, start: Callable[[str], Child], bundle: str, states: States) -> None:
+    def __init__(self, start: Callable[[str], Child], bundle: str, conditions: Conditions) -> None:
         """Prepare to start workers.
 
         Args:
             start: starts a worker on the bundle at a path.
             bundle: what the operator named.
-            states: is told what goes wrong.
+            conditions: where it is raised what goes wrong.
         """
         self.current: Child | None = None
-        self.started: Started | None = None
+        self.started: WorkerReady | None = None
         self.moved_at = 0.0
         self.held_up = False
         self.failures = 0
         self._start = start
         self._named = bundle
         self._bundle = bundle  # from the first start on, the copy of it that is in use
-        self._states = states
+        self._conditions = conditions
         self._next: Child | None = None
-        self._next_started: Started | None = None
+        self._next_started: WorkerReady | None = None
         self._reloading = False
         self._leaving: dict[Child, float] = {}  # and when their time is up
         self._answers = 0
@@ -147,7 +147,7 @@ class Workers:
         self._answers += 1
         self.failures = 0
 
-    def said(self, child: Child, message: Started | Refused, now: float) -> None:
+    def said(self, child: Child, message: WorkerReady | StartRefused, now: float) -> None:
         """Take what a follower says of its start.
 
         Raises:
@@ -155,7 +155,7 @@ class Workers:
         """
         if child is not self._next:
             return
-        if isinstance(message, Started):
+        if isinstance(message, WorkerReady):
             self._next_started = message
         elif self.started is None:
             raise WorkerRefusedError(message)
@@ -200,13 +200,13 @@ class Workers:
         self._answers = 0
         self._keep_again_at = now + KEEP_AGAIN_S if self.started.not_kept else math.inf
         if self.started.not_kept:
-            self._states.hold("bundle", "degraded", self.started.not_kept)
+            self._conditions.raise_("bundle", "degraded", self.started.not_kept)
         else:
-            self._states.end("bundle")
+            self._conditions.clear("bundle")
         if self._reloading:
             self._reloading = False
-            self._states.end("reload")
-        self._states.end("worker")
+            self._conditions.clear("reload")
+        self._conditions.clear("worker")
         log.info(
             "judging with %s on %s %s, %s",
             self.started.model,
@@ -230,12 +230,12 @@ class Workers:
             self._back_off(f"no worker can be started: {why}", now)
 
     def _refuse(self, why: str) -> None:
-        self._states.hold("reload", "reload failed", f"the bundle before it stays in use; {why}")
+        self._conditions.raise_("reload", "reload failed", f"the bundle before it stays in use; {why}")
 
     def _back_off(self, why: str, now: float) -> None:
         self.failures += 1
         self._start_at = now + backoff_s(self.failures)
-        self._states.hold("worker", "degraded", why)
+        self._conditions.raise_("worker", "degraded", why)
 
     def _is_old(self, now: float) -> bool:
         return self._answers >= RECYCLE_AFTER or now >= self._keep_again_at

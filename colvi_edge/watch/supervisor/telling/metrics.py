@@ -12,9 +12,9 @@ from types import MappingProxyType
 
 from colvi_edge.printable import printable_name
 from colvi_edge.system.atomic import open_folder, write_atomically
-from colvi_edge.watch.supervisor.conditions import STATES
+from colvi_edge.watch.ipc.words import OUTCOMES, TROUBLES
 
-OUTCOMES = ("ok", "rejected", "same", "error", "again", "changed", "quarantined")
+_COUNTED = (*OUTCOMES, "quarantined")
 BUCKETS_S = (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 
 
@@ -79,7 +79,7 @@ class Metrics:
 
     def _lines(self, pending: int, states: Collection[str], not_read: Mapping[str, int]) -> Iterator[str]:
         yield from _head("files_total", "counter", "What became of raw files.")
-        for outcome in OUTCOMES:
+        for outcome in _COUNTED:
             yield self._line("files_total", self._outcomes[outcome], outcome=outcome)
         yield from _head("latency_seconds", "histogram", "From the close of a raw file to its sidecar.")
         edges = (*BUCKETS_S, float("inf"))
@@ -96,7 +96,7 @@ class Metrics:
         yield from _head("last_success_timestamp_seconds", "gauge", "When the last sidecar was written.")
         yield self._line("last_success_timestamp_seconds", round(self._last_success, 3))
         yield from _head("state", "gauge", "1 while the daemon is in this state.")
-        for state in STATES:
+        for state in TROUBLES:
             yield self._line("state", int(state in states), state=state)
 
     def _line(self, name: str, value: float, **labels: str) -> str:
