@@ -14,12 +14,30 @@ from colvi_edge.system.atomic import open_folder, write_atomically
 from colvi_edge.system.bounded import json_of, read_bounded
 from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ipc.typed import made
-from colvi_edge.watch.supervisor.conditions import Condition
+from colvi_edge.watch.ipc.words import Trouble
 
 WAITING_SHOWN = 100  # of the files that have to wait; there may be 10^5
 _MAX_BYTES = 2**23  # a hundred of the longest paths and sentences take some five million
 End = Literal["", "finished", "stopped"]
 """How a daemon ended: not yet, or without a word; with all done that was there; by a signal."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing that is wrong.
+
+    Attributes:
+        name: its type.
+        why: the reason, with the remedy where there is one.
+        since: UTC.
+        folder: the one below the watched one that it is about, "." for that itself; "" if it is about all of
+            them. It is not logged.
+    """
+
+    name: Trouble
+    why: str
+    since: str
+    folder: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from colvi_edge.watch.ipc.messages import FileReady, WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.state_folder import DaemonLock, StateFolder
-from colvi_edge.watch.status_file import Last, Status, Waiting, read_status, write_status
-from colvi_edge.watch.supervisor.conditions import Condition, Conditions
+from colvi_edge.watch.status_file import Condition, Last, Status, Waiting, read_status, write_status
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import Desk
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 from tests.tools.asking import tell_retry, tell_status

@@ -15,8 +15,7 @@ from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.rollout import others_of
 from colvi_edge.watch.service.lookup import find_state_folder
 from colvi_edge.watch.state_folder import StateFolder, is_held
-from colvi_edge.watch.status_file import Status, in_work, read_status
-from colvi_edge.watch.supervisor.conditions import Condition
+from colvi_edge.watch.status_file import Condition, Status, in_work, read_status
 
 SILENT_AFTER_S = 30.0
 

@@ -28,6 +28,7 @@ from colvi_edge.watch.service.lookup import find_state_folder
 from colvi_edge.watch.service.paths import Service
 from colvi_edge.watch.state_folder import DaemonLock, StateFolder, is_held
 from colvi_edge.watch.status_file import (
+    Condition,
     Last,
     RefusedStart,
     Status,
@@ -37,7 +38,6 @@ from colvi_edge.watch.status_file import (
     read_status,
     write_status,
 )
-from colvi_edge.watch.supervisor.conditions import Condition
 from tests.tools.asking import tell_retry, tell_status
 
 SIGNATURE = Signature(1, 1, 1, 1)
