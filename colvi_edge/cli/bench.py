@@ -9,7 +9,7 @@ from colvi_edge.bench.measuring.measure import Wishes, measure
 from colvi_edge.bench.record import read, to_json
 from colvi_edge.cli.show import bench as table
 from colvi_edge.errors import EXIT_BUDGET, EXIT_DONE, EXIT_PARITY
-from colvi_edge.outputs.folder import write_file
+from colvi_edge.system.writing import write_file
 from colvi_edge.terminal.progress import progress_share
 
 

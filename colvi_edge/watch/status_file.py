@@ -10,11 +10,11 @@ from typing import Literal
 
 from colvi_edge.errors import OutputError
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.system.atomic import open_folder, write_atomically
+from colvi_edge.system.atomic import write_whole
 from colvi_edge.system.bounded import json_of, read_bounded
 from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ipc.typed import made
-from colvi_edge.watch.ipc.words import Trouble
+from colvi_edge.watch.ipc.words import Trouble, WorkOutcome
 
 WAITING_SHOWN = 100  # of the files that have to wait; there may be 10^5
 _MAX_BYTES = 2**23  # a hundred of the longest paths and sentences take some five million
@@ -55,15 +55,16 @@ class Last:
 
     Attributes:
         path: of the raw file.
-        outcome, words, took_ms: as in `WorkDone`, the words without the file's name; of an earlier daemon's
-            answer the time is not known.
-        latency_ms: since the file came to rest; None likewise.
+        outcome: what became of it.
+        words: of the answer, without the file's name.
+        took_ms: from reading to the renamed sidecar; None for an answer of an earlier daemon.
+        latency_ms: since the file came to rest; None for an answer of an earlier daemon.
         at: seconds since 1970.
         heard: it was seen being closed; else it was found by a scan, or is judged again.
     """
 
     path: str
-    outcome: str
+    outcome: WorkOutcome
     words: str
     took_ms: float | None
     latency_ms: float | None
@@ -159,8 +160,7 @@ def write_status(path: Path, status: Status) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with open_folder(path.parent) as folder_fd:
-        write_atomically(folder_fd, path.name, json.dumps(asdict(status), indent=1).encode())
+    write_whole(path, json.dumps(asdict(status), indent=1).encode())
 
 
 def note_refusal(path: Path, before: Status, why: str) -> None:

@@ -14,8 +14,8 @@ from torch import nn
 from colvi_edge.errors import UsageError
 from colvi_edge.export.data.patch_set import CLASSES
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, Probabilities, build_network
-from colvi_edge.outputs.folder import write_file
 from colvi_edge.patches import Normalisation
+from colvi_edge.system.writing import write_file
 
 from .checkpoint_content import parse
 

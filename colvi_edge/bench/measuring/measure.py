@@ -32,9 +32,9 @@ from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.errors import UsageError
-from colvi_edge.outputs.folder import explained
 from colvi_edge.patches import network_input
 from colvi_edge.pipeline import Diagnoser
+from colvi_edge.system.writing import explained
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
-from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
+from colvi_edge.system.atomic import write_whole
 from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.entries import ModelResults
 from colvi_edge.watch.ledger.reader import LedgerReader
@@ -99,15 +99,13 @@ def _replaced(by_model: list[ModelResults], replace: Replace, model: Model) -> l
 def _leave_request(state: StateFolder, replace: Replace) -> None:
     """Write a request that the user of the daemon can read; one that waits there is never weakened."""
     path = state.retry
-    draft = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-retry{TEMPORARY_SUFFIX}")
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with suppress(FileNotFoundError):
             replace = max(replace, state.wanted_again(), key=_STRENGTH.index)
-        draft.write_text(f"{replace.value}\n")
-        draft.chmod(0o644)  # whatever root's umask is; others cannot enter the folder
-        draft.rename(path)
+        # Whatever root's umask is; others cannot enter the folder.
+        write_whole(path, f"{replace.value}\n".encode(), for_all=True)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be made: {error.strerror}; retry as root, or as the user of the service"
