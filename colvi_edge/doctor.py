@@ -19,7 +19,7 @@ from colvi_edge.bundle import DEMO, Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
 from colvi_edge.engines.cuda.gpu import Gpu, find_gpu
-from colvi_edge.engines.cuda.kernel_choice import choose
+from colvi_edge.engines.cuda.kernel_choice import best_kernel
 from colvi_edge.engines.precisions import precision_for
 from colvi_edge.engines.tensorrt.installed import load
 from colvi_edge.errors import BundleError, EngineUnavailableError, OutputError, ParityError
@@ -193,7 +193,7 @@ def _pycuda() -> str:
 
 def _kernels(bundle: Bundle, gpu: Gpu) -> str:
     major, minor = map(int, gpu.compute_capability.split("."))
-    return f"{choose(bundle.config.kernels, (major, minor)).target} of the bundle {bundle.name}"
+    return f"{best_kernel(bundle.config.kernels, (major, minor)).target} of the bundle {bundle.name}"
 
 
 def _built(bundle: Bundle) -> Finding:

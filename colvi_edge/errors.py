@@ -31,16 +31,30 @@ class ColviEdgeError(Exception):
     kind: ClassVar[str] = "error"
     """Stable word for the cause; stands in `error.kind` of an error record."""
 
-    def __init__(self, *words: object, command: Sequence[str] = (), options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *words: object, command: Sequence[str] = (), options: Sequence[str] = (), subject: str = ""
+    ) -> None:
         """Say what is wrong, and what to type, which the command line puts on a line of its own.
 
         Args:
             words: the sentence.
             command: another command that helps, word by word.
             options: words that the very command lacks.
+            subject: the file, or the image of one, that the sentence is about, as lists name it; "" if it
+                names what it is about itself, or that is not known here.
         """
         super().__init__(*words)
         self.command, self.options = tuple(command), tuple(options)
+        self.subject = subject
+
+    @property
+    def words(self) -> str:
+        """The sentence without its subject, for who has named that already."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        """Return the sentence, which begins with its subject."""
+        return f"{self.subject}: {self.words}" if self.subject else self.words
 
 
 class UsageError(ColviEdgeError):

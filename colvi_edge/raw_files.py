@@ -30,9 +30,6 @@ RAW_SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 CONTAINER_SUFFIXES = tuple(suffix for known in FORMATS if known.several_images for suffix in known.suffixes)
 """Suffixes of the formats whose files may hold several images."""
 
-MAGIC_BYTES = max(len(magic) for known in FORMATS for magic in known.magics)
-"""How much of a file's beginning tells its format."""
-
 NOT_READ = frozenset(
     {
         ".nd2", ".czi", ".lsm", ".zvi", ".oir", ".oib", ".oif", ".vsi", ".ims", ".lof", ".xlef",

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Config, demo_path, open_bundle
-from colvi_edge.bundle.opening import NormalisationConfig, PrecisionFile
+from colvi_edge.bundle.manifest import NormalisationConfig, PrecisionFile
 from colvi_edge.cli import main
 from colvi_edge.engines.cuda.gpu import find_gpu
 from tests.tools.bundles import edit_config

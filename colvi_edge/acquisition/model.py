@@ -142,8 +142,9 @@ class Acquisition:
         height, width = self.planes.shape[2:]
         if min(height, width) < patch_px:
             raise ImageTooSmallError(
-                f"{self.name}: is {width} x {height} pixels, smaller than one patch of {patch_px} x "
-                f"{patch_px}; export the whole field of view"
+                f"is {width} x {height} pixels, smaller than one patch of {patch_px} x {patch_px}; "
+                "export the whole field of view",
+                subject=self.name,
             )
 
     def laid_out(self, layout: Sequence[str]) -> NDArray[Any]:
@@ -162,8 +163,9 @@ class Acquisition:
         missing = [role for role in layout if role != "empty" and role not in self.channels]
         if missing:
             raise ChannelError(
-                f"{self.name}: no {' and no '.join(missing)} channel among {len(self.channels)} "
-                f"({listed(self.channels)}); name them with --channels, e.g. --channels nuclei,collagen"
+                f"no {' and no '.join(missing)} channel among {len(self.channels)} "
+                f"({listed(self.channels)}); name them with --channels, e.g. --channels nuclei,collagen",
+                subject=self.name,
             )
         if tuple(layout) == self.channels:
             return self.planes
@@ -183,7 +185,7 @@ class Refused:
 
     Attributes:
         name, image_key: as of an Acquisition.
-        error: why; the sentence begins with the file's name and the key.
+        error: why; its subject is the file's name with the key.
         provenance: of the raw file; axes and shape are empty.
     """
 

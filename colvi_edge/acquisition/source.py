@@ -8,7 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from colvi_edge.errors import AcquisitionError, IncompleteFileError, NotAnImageError
+from colvi_edge.acquisition.bounds import allowing
+from colvi_edge.acquisition.model import Limits
+from colvi_edge.errors import AcquisitionError, ImageTooLargeError, IncompleteFileError, NotAnImageError
+
+OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a raw file is opened. Without O_NONBLOCK a pipe that nobody writes to would be waited for for ever."""
+
+CHANGED = "changed while it was read; try again when it is finished"
 
 AT_REST_S = 10.0
 """A program that is still writing has changed the file since."""
@@ -57,11 +64,11 @@ def held(opened: Callable[[], int]) -> Iterator[int]:
             f"cannot be read: {os.strerror(error.errno or 0)}; check its path and permissions"
         ) from error
     if _state(before) != _state(after):
-        raise IncompleteFileError("changed while it was read; try again when it is finished")
+        raise IncompleteFileError(CHANGED)
 
 
 class Source(io.RawIOBase):
-    """A raw file that is too long to be read whole, as a stream that its owner opens and closes at will.
+    """A raw file: read whole in one go, or, if it is too long for that, as a stream that is opened at will.
 
     A program on the microscope cannot write a file that is open here (seen on SMB), and the images
     of a container take their time: between two of them it is closed. Each time it must be as it was
@@ -91,13 +98,35 @@ class Source(io.RawIOBase):
             status = os.fstat(self._handle)
             found = (status.st_dev, status.st_ino, *_state(status))
             if self._known not in (None, found):
-                raise IncompleteFileError("changed while it was read; try again when it is finished")
+                raise IncompleteFileError(CHANGED)
             if self._known is None:
                 self._known, self.end, self.mtime_ns = found, status.st_size, status.st_mtime_ns
             try:
                 yield status.st_size
             finally:
                 self._handle = -1
+
+    def beginning(self, length: int) -> bytes:
+        """Return the first bytes of the file, so many or all; only while the stream may be read."""
+        return os.pread(self._handle, length, 0)
+
+    def whole(self, limits: Limits) -> bytes:
+        """Return all bytes of the file; only while the stream may be read.
+
+        Raises:
+            ImageTooLargeError: there are more than the limits allow.
+            IncompleteFileError: there are fewer than the file was long when it was opened, or more.
+        """
+        if self.end > limits.file_bytes:
+            raise ImageTooLargeError(
+                f"is {self.end:,} bytes long, but at most {limits.file_bytes:,} are read "
+                f"(limit 'file_bytes'); crop the image or allow it with {allowing(file_bytes=self.end)}"
+            )
+        with os.fdopen(self._handle, "rb", closefd=False) as file:
+            data = file.read(self.end + 1)
+        if len(data) != self.end:
+            raise IncompleteFileError(CHANGED)
+        return data
 
     def is_at_rest(self, begin: int, end: int) -> bool:
         """Return what `is_at_rest` says of these bytes; only while the stream may be read."""

@@ -9,65 +9,24 @@ it: networks operator by operator (`colvi_edge.onnx`), arrays, the manifest; all
 
 import errno
 import hashlib
-import os
 import re
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import manifest
-from colvi_edge.bundle.manifest import (
-    ChannelSlot,
-    Config,
-    Evaluation,
-    Expected,
-    Familiarity,
-    FamiliarityLimits,
-    KernelFile,
-    MeasureName,
-    NormalisationConfig,
-    Parity,
-    Part,
-    Precision,
-    PrecisionFile,
-    Verification,
-)
+from colvi_edge.bundle.manifest import Config, Familiarity, KernelFile, Precision
 from colvi_edge.bundle.npy import ArrayError, read_npy
 from colvi_edge.errors import BundleError
 from colvi_edge.onnx import NetworkError, check_network
 from colvi_edge.printable import printable_name
-
-__all__ = [
-    "DEMO",
-    "MANIFEST",
-    "STRUCTURE",
-    "SUMS",
-    "Bundle",
-    "ChannelSlot",
-    "Config",
-    "Evaluation",
-    "Expected",
-    "Familiarity",
-    "FamiliarityLimits",
-    "KernelFile",
-    "MeasureName",
-    "NormalisationConfig",
-    "Parity",
-    "Part",
-    "Precision",
-    "PrecisionFile",
-    "Verification",
-    "demo_path",
-    "listed_files",
-    "open_bundle",
-]
+from colvi_edge.system.bounded import read_bounded
 
 MANIFEST = "bioimageio.yaml"
 SUMS = "SHA256SUMS"
@@ -86,6 +45,18 @@ _MOST_KERNEL_BYTES = 2**24
 _MOST_PATCHES = 4096
 _LARGEST_PIXEL = 1e12
 _SUMS_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_][A-Za-z0-9._-]{0,99})\n")
+
+
+class VerificationSet(NamedTuple):
+    """Patches with known answers, to try engines with.
+
+    Attributes:
+        patches: (N, C, P, P) raw counts.
+        probabilities: (N, 2) float32 that the FP32 network in torch gave for them.
+    """
+
+    patches: NDArray[Any]
+    probabilities: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -127,8 +98,8 @@ class Bundle:
             raise _damaged(self.path, kernel.file, f"is no kernel of at most {_MOST_KERNEL_BYTES >> 20} MiB")
         return code
 
-    def verification_set(self) -> tuple[NDArray[Any], NDArray[np.float32]] | None:
-        """Return (N, C, P, P) raw patches and the (N, 2) probabilities that torch gave; None without them.
+    def verification_set(self) -> VerificationSet | None:
+        """Return the patches with which engines are tried; None without them.
 
         Raises:
             BundleError: a file is not the one that was exported.
@@ -141,7 +112,7 @@ class Bundle:
         if len(patches) != len(probabilities):
             why = f"holds {len(patches)} patches, and there are {len(probabilities)} probabilities"
             raise _damaged(self.path, names.patches, why)
-        return patches, probabilities
+        return VerificationSet(patches, probabilities)
 
     def references(self) -> NDArray[np.float32] | None:
         """Return what `config.familiarity` refers to, (M, STRUCTURE); None without it.
@@ -323,18 +294,11 @@ def _read_verified(path: Path, name: str, expected: str, most_bytes: int = _MOST
 def _read_bounded(file: Path, most_bytes: int) -> bytes:
     """Return the content of a plain file; a link is not followed, a pipe not waited for."""
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            found = os.fstat(handle)
-            if stat.S_ISREG(found.st_mode) and found.st_size <= most_bytes:
-                with os.fdopen(handle, "rb", closefd=False) as opened:
-                    return opened.read(most_bytes)
-        finally:
-            os.close(handle)
+        return read_bounded(file, most_bytes)
     except FileNotFoundError:
         raise
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in (errno.ELOOP, errno.EINVAL, errno.EFBIG):
             raise BundleError(
                 f"{_shown(file)} cannot be read ({error.strerror}); see who may read it, or copy it again"
             ) from error

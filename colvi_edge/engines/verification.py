@@ -4,7 +4,9 @@ A bundle carries raw patches with the probabilities that the FP32 network in tor
 are run through the engine as an image would be, and compared by what matters: the votes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +102,27 @@ def compare(
     )
 
 
+def compare_with_training(
+    bundle: Bundle, judge: Callable[[NDArray[Any]], NDArray[np.float32]], tolerance: Tolerance
+) -> Comparison | None:
+    """Compare with the trained network on the bundle's verification patches; None where it has none.
+
+    Args:
+        bundle: whose patches and probabilities of the FP32 network in torch these are.
+        judge: returns the (N, 2) probabilities of raw patches (N, C, P, P), such as `as_one_image`.
+        tolerance: tells which images count as undecided; all patches are one.
+    """
+    known = bundle.verification_set()
+    if known is None:
+        return None
+    return compare([known.probabilities[np.newaxis]], [judge(known.patches)[np.newaxis]], tolerance)
+
+
+def as_one_image(engine: Engine) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """Return what gives the probabilities (N, 2) of raw patches (N, C, P, P), side by side in one image."""
+    return lambda patches: engine.probabilities(paste(patches, 1, len(patches))[np.newaxis])[0]
+
+
 def verify(engine: Engine, bundle: Bundle) -> None:
     """Run the bundle's verification patches through an engine, as one image; a blank one where it has none.
 
@@ -107,15 +130,11 @@ def verify(engine: Engine, bundle: Bundle) -> None:
         ParityError: more votes differ from the trained network's than the gate allows. The
             patches were chosen for clear votes, so that rounding alone changes none.
     """
-    verification = bundle.verification_set()
-    if verification is None:
+    tolerance = Tolerance()
+    compared = compare_with_training(bundle, as_one_image(engine), tolerance)
+    if compared is None:
         engine.probabilities(blank_planes(bundle.config, patches=1))
-        return
-    patches, expected = verification
-    rows, cols = 1, len(patches)
-    found = engine.probabilities(paste(patches, rows, cols)[np.newaxis])
-    faults = compare([expected.reshape(rows, cols, 2)], [found], Tolerance()).faults(Tolerance())
-    if faults:
+    elif faults := compared.faults(tolerance):
         raise ParityError(
             f"{engine.info.precision} on {engine.info.runtime} {engine.info.version} does not decide as the "
             f"trained network does: {'; '.join(faults)}; use --precision fp32, or export for this machine"

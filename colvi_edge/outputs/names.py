@@ -35,6 +35,15 @@ class OutputKind(str, Enum):
     """The sidecar of the result before this one; a part of none, so that it stays where others go."""
 
 
+USUAL_KINDS = (
+    OutputKind.SIDECAR,
+    OutputKind.OVERLAY,
+    OutputKind.TABLE,
+    OutputKind.GEOJSON,
+    OutputKind.ROIS,
+)
+"""Files of each result of which an image was judged; an OME-TIFF is added where it is asked for."""
+
 _EXPLANATION = re.compile(r"\.colvi\.(saliency|patch-\d{2,}-\d{2,})\.png\Z", re.ASCII)
 _SUFFIXES = tuple(kind.value for kind in OutputKind)
 _STEM_MAX_BYTES = NAME_MAX_BYTES - max(map(len, _SUFFIXES))

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colvi_edge.acquisition.reading import OPEN_FLAGS
+from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.named import is_named_file

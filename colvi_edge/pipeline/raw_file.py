@@ -20,7 +20,7 @@ class RawFile(Protocol):
         ...
 
     def open(self) -> int:
-        """Return a new descriptor of it, opened with `acquisition.OPEN_FLAGS`."""
+        """Return a new descriptor of it, opened with `acquisition.source.OPEN_FLAGS`."""
         ...
 
     def may_be(self, image: Image) -> bool:

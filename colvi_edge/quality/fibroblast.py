@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition.bounds import listed
 from colvi_edge.acquisition.model import Acquisition, Role
-from colvi_edge.bundle.opening import Expected
+from colvi_edge.bundle.manifest import Expected
 from colvi_edge.patches import grid_shape
 from colvi_edge.quality.copies import copied, is_constant, shares_explained
 from colvi_edge.quality.familiarity import WORDS, Familiar, Measure, Measured, measure, unfamiliar

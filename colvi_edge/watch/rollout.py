@@ -6,7 +6,7 @@ from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.ledger import Judged
 
 

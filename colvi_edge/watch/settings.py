@@ -9,7 +9,8 @@ from colvi_edge.errors import UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.names import is_output_name
 from colvi_edge.report import check_page_name
-from colvi_edge.watch.ipc.messages import Mount, PublisherSettings, ScannerSettings, WorkerSettings
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.state_folder import StateFolder
 
 REFRESH_S = 30.0  # of the report in a browser

@@ -23,6 +23,23 @@ class Timings:
         once_patience_s: `--once` with files that keep changing; the longest quiet time is 60 s.
         once_look_s: between two looks of `--once` at a queue that is being worked off.
         once_rescan_s: between two scans that `--once` asks for, at least.
+        scanner_alive_s: between two signs of life of the scanner, if no server holds it up.
+        worker_alive_s: the same of a worker that has no work.
+        claim_check_s: between two looks whether both folders are there, and ours.
+        local_scan_s: between two scans of a local disk; what events miss is found and told within 30 s.
+        share_scan_s: the same where other machines write, or events fail.
+        settling_told_s: between two messages of how many files settle, at least.
+        early_look_s: between the two looks of the fast path.
+        quiet_after_close_s: how long a file of a local disk stays unchanged after a close or rename.
+        quiet_local_s: the same without such an event.
+        quiet_share_s: the same on a share, whose writers send no events.
+        leftover_s: how long a temporary file stays as it is before it is removed. A worker is given 30 s for
+            a file; the clock of a share says nothing about ours, and a process number in the name nothing
+            about another machine.
+        events_start_s: for the watches on all folders, after which scans no longer wait for them.
+        overflows_within_s: in which three overflows of the kernel's queue may be watchdog's endless loop.
+        events_rest_s: without events after a failure; doubled at each further one.
+        longest_events_rest_s: the longest of these rests.
     """
 
     idle_round_s: float = 1.0
@@ -40,3 +57,18 @@ class Timings:
     once_patience_s: float = 120.0
     once_look_s: float = 0.1
     once_rescan_s: float = 1.0
+    scanner_alive_s: float = 1.0
+    worker_alive_s: float = 2.0
+    claim_check_s: float = 2.0
+    local_scan_s: float = 15.0
+    share_scan_s: float = 5.0
+    settling_told_s: float = 0.5
+    early_look_s: float = 0.020
+    quiet_after_close_s: float = 2.0
+    quiet_local_s: float = 5.0
+    quiet_share_s: float = 10.0
+    leftover_s: float = 30.0
+    events_start_s: float = 30.0
+    overflows_within_s: float = 10.0
+    events_rest_s: float = 60.0
+    longest_events_rest_s: float = 3600.0

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Config, Precision, open_bundle
-from colvi_edge.bundle.opening import (
+from colvi_edge.bundle.manifest import (
     Evaluation,
     Expected,
     KernelFile,

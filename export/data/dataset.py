@@ -23,7 +23,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Refused, acquire_opened
-from colvi_edge.acquisition.reading import OPEN_FLAGS
+from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.outputs.names import image_label

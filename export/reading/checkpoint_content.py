@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, strided
 
-from colvi_edge.bundle.manifest import PixelSize
-from colvi_edge.bundle.opening import STRUCTURE, ChannelSlot, Evaluation, Familiarity, NormalisationConfig
+from colvi_edge.bundle.manifest import ChannelSlot, Evaluation, Familiarity, NormalisationConfig, PixelSize
+from colvi_edge.bundle.opening import STRUCTURE
 from colvi_edge.export.data.patch_set import CLASSES
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, build_network
 from colvi_edge.printable import printable_name

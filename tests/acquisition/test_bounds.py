@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, acquire, bounds
 from colvi_edge.acquisition.channels import assign_roles
-from colvi_edge.acquisition.reading import MAX_SENTENCE, _begun
+from colvi_edge.acquisition.refusals import MAX_SENTENCE, say_of
 from colvi_edge.acquisition.tiff import descriptions as metadata
 from colvi_edge.errors import (
     AcquisitionError,
@@ -261,12 +261,18 @@ def test_planes_without_end_were_not_planned(tmp_path: Path) -> None:
 
 def test_of_a_sentence_without_end_the_middle_goes() -> None:
     """What is wrong stands at its begin, the remedy at its end."""
-    error = _begun("x.tif", NotAnImageError("found this: " + 1000 * "\x00" + "; export it again"))
+    error = NotAnImageError("found this: " + 1000 * "\x00" + "; export it again")
+    say_of("x.tif", error)
 
     assert len(str(error)) <= len("x.tif: ") + MAX_SENTENCE
     assert str(error).startswith(r"x.tif: found this: \x00")
     assert str(error).endswith(r"\x00; export it again")
-    assert str(_begun("x.tif", NotAnImageError("y" * MAX_SENTENCE))) == f"x.tif: {'y' * MAX_SENTENCE}"
+    assert str(error) == f"x.tif: {error.words}"
+    just_so = NotAnImageError("y" * MAX_SENTENCE)
+    say_of("x.tif", just_so)
+    assert str(just_so) == f"x.tif: {'y' * MAX_SENTENCE}"
+    say_of("of another", just_so)
+    assert just_so.subject == "x.tif"
 
 
 def test_operators_are_listed_eight_of_what_they_name() -> None:

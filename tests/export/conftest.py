@@ -30,7 +30,7 @@ def without_kernels(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     site.write_text(WITHOUT_KERNELS)
     missing = Release("no-such-package", "13.", ("sm_120",))
     monkeypatch.setattr("colvi_edge.kernels.compile.RELEASES", (missing,))
-    compile_kernels.cache_clear()
+    monkeypatch.setattr("colvi_edge.export.converting.package.compile_kernels", compile_kernels.__wrapped__)
 
 
 @pytest.fixture(scope="session")

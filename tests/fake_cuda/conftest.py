@@ -26,7 +26,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from colvi_edge.bundle import Bundle, Config, Precision, open_bundle
-from colvi_edge.bundle.opening import KernelFile, NormalisationConfig, PrecisionFile, Verification
+from colvi_edge.bundle.manifest import KernelFile, NormalisationConfig, PrecisionFile, Verification
 from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.kernels.variant import Variant
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.bundle import Bundle
-from colvi_edge.bundle.opening import KernelFile
+from colvi_edge.bundle.manifest import KernelFile
 from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.kernels import nvrtc
 

@@ -187,8 +187,7 @@ def test_nothing_of_what_is_kept_is_decoded(
     def fail(*_: object) -> None:
         raise AssertionError("was read")
 
-    monkeypatch.setattr("colvi_edge.acquisition.reading._read", fail)
-    monkeypatch.setattr("colvi_edge.acquisition.reading._images_of", fail)
+    monkeypatch.setattr("colvi_edge.acquisition.reading._reader_of", fail)
     before = everything(folder)
     code, _, err = run("run", folder, "--bundle", second)
 

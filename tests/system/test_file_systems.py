@@ -47,14 +47,14 @@ def test_the_scanner_listens_where_others_are_heard(kind: str, listens: bool, tm
     Ledger(tmp_path / "ledger.sqlite").close()
     root = tmp_path / "scope"
     root.mkdir()
-    place = ClaimedFolders(str(root), None, None, None)
-    place.mount = replace(place.mount, kind=kind)
+    folders = ClaimedFolders(str(root), None, None, None)
+    folders.mount = replace(folders.mount, kind=kind)
     settings = ScannerSettings(
         str(root), None, str(tmp_path / "ledger.sqlite"), None, poll=False, interval_s=None, marker=None
     )
-    with closing(place), closing(LedgerReader(tmp_path / "ledger.sqlite")) as ledger:
+    with closing(folders), closing(LedgerReader(tmp_path / "ledger.sqlite")) as ledger:
         threads = threading.active_count()
-        watching = FolderSession(place, settings, {}, ledger, lambda message: None, lambda: None)
-        with closing(watching):
-            watching.step()
+        session = FolderSession(folders, settings, {}, ledger, lambda message: None, lambda: None)
+        with closing(session):
+            session.step()
             assert (threading.active_count() > threads) == listens

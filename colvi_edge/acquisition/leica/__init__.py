@@ -1,1 +1,1 @@
-"""Leica containers (.lif): walked, described, read image by image."""
+"""Leica containers: walked, described, read image by image."""

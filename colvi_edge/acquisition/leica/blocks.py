@@ -12,8 +12,8 @@ import struct
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from colvi_edge.acquisition.refusals import DAMAGED
 from colvi_edge.acquisition.source import Source
-from colvi_edge.acquisition.tiff.directories import DAMAGED
 from colvi_edge.errors import ImageTooLargeError, IncompleteFileError, NotAnImageError, UnsafeFileError
 
 MAX_XML_BYTES = 2**26

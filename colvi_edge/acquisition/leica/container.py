@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition.bounds import allowing
 from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.leica.blocks import walk
-from colvi_edge.acquisition.leica.images import Layout, images, layout, uses
+from colvi_edge.acquisition.leica.images import Layout, images, layout_of, uses
 from colvi_edge.acquisition.model import Limits
+from colvi_edge.acquisition.refusals import DAMAGED, refuse_too_large, spared_memory
 from colvi_edge.acquisition.source import Source
-from colvi_edge.acquisition.tiff.directories import DAMAGED
-from colvi_edge.acquisition.tiff.gate import refuse_too_large
 from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
 from colvi_edge.errors import (
     AcquisitionError,
@@ -86,7 +85,7 @@ class LifContainer:
         """Walk over the container, and hash it.
 
         Args:
-            source: the file.
+            source: the file, open.
             channels: role of each channel of every image as the operator names it; None to find out.
             limits: what the file may ask for.
 
@@ -94,49 +93,49 @@ class LifContainer:
             AcquisitionError: nothing in it can be used; the sentence lacks the file's name.
         """
         self._source, self._channels, self._limits = source, channels, limits
-        with source.reading() as self.bytes:
-            if self.bytes > limits.container_bytes:
-                raise ImageTooLargeError(
-                    f"is {self.bytes:,} bytes long, but at most {limits.container_bytes:,} are read "
-                    "(limit 'container_bytes'); save its images to several containers or allow it with "
-                    f"{allowing(container_bytes=self.bytes)}"
-                )
-            self._blocks, source.end = walk(source, self.bytes)
-            source.seek(0)
-            with _strictly("the description of its images"):
-                self._file = LifFile(cast(IO[bytes], source))
-            source.end = self.bytes
-            in_file = images(self._file.xml_element)
-            described = list(islice(in_file, limits.images))
-            if more := sum(1 for _ in in_file):
-                raise ImageTooLargeError(
-                    f"holds more than {limits.images:,} images (limit 'images'); save them to several "
-                    f"containers or allow it with {allowing(images=limits.images + more)}"
-                )
-            if not described:
-                raise NotAnImageError("holds no image; save the images of the assay into it")
-            self.sha256 = _sha256(source)
+        self.bytes = source.end
+        if self.bytes > limits.container_bytes:
+            raise ImageTooLargeError(
+                f"is {self.bytes:,} bytes long, but at most {limits.container_bytes:,} are read "
+                "(limit 'container_bytes'); save its images to several containers or allow it with "
+                f"{allowing(container_bytes=self.bytes)}"
+            )
+        self._blocks, source.end = walk(source, self.bytes)
+        source.seek(0)
+        with _strictly("the description of its images"):
+            self._file = LifFile(cast(IO[bytes], source))
+        source.end = self.bytes
+        in_file = images(self._file.xml_element)
+        described = list(islice(in_file, limits.images))
+        if more := sum(1 for _ in in_file):
+            raise ImageTooLargeError(
+                f"holds more than {limits.images:,} images (limit 'images'); save them to several "
+                f"containers or allow it with {allowing(images=limits.images + more)}"
+            )
+        if not described:
+            raise NotAnImageError("holds no image; save the images of the assay into it")
+        self.sha256 = _sha256(source)
         used = uses([element for _, element in described])
         self.images = [self._listed(key, element, used) for key, element in described]
 
     def _listed(self, key: str, element: Element, used: Counter[str]) -> Listed:
         try:
-            lies = layout(element, self._blocks, used)
-            assigned = assign_roles(len(lies.hints), lies.hints, rgb=False, asked=self._channels)
-            height, width = lies.length("Y"), lies.length("X")
+            layout = layout_of(element, self._blocks, used)
+            assigned = assign_roles(len(layout.hints), layout.hints, rgb=False, asked=self._channels)
+            height, width = layout.length("Y"), layout.length("X")
             if min(height, width) < SMALLEST_PATCH_PX:
                 raise ImageTooSmallError(
                     f"is {width} x {height} pixels, smaller than the smallest patch, {SMALLEST_PATCH_PX} x "
                     f"{SMALLEST_PATCH_PX}; acquire the whole field of view"
                 )
-            refuse_too_large(lies.block.bytes, lies.dtype.itemsize, self.bytes, self._limits)
+            refuse_too_large(layout.block.bytes, layout.dtype.itemsize, self.bytes, self._limits)
         except AcquisitionError as error:
             return Listed(key, element, error)
-        return Listed(key, element, lies, assigned)
+        return Listed(key, element, layout, assigned)
 
     def read(
         self, listed: Listed, is_final: Callable[[AcquisitionError], bool]
-    ) -> LifPicture | AcquisitionError | MemoryError:
+    ) -> LifPicture | AcquisitionError:
         """Return an image, or why it is refused.
 
         Args:
@@ -153,42 +152,43 @@ class LifContainer:
             return listed.layout
         with self._source.reading():
             try:
-                with _strictly("its pixels"):
+                with spared_memory(), _strictly("its pixels"):
                     stored = self._stored(listed.element, listed.layout)
-            except (AcquisitionError, MemoryError) as error:
+            except AcquisitionError as error:
                 return error
             block = listed.layout.block
             at_rest = self._source.is_at_rest(block.offset, block.offset + block.bytes)
         try:
-            picture = self._picture(stored, listed.layout, listed.assigned)
+            with spared_memory():
+                picture = self._picture(stored, listed.layout, listed.assigned)
             if picture.last_plane_black:
                 refuse_unfinished(at_rest, is_final)
             return picture
-        except (AcquisitionError, MemoryError) as error:
+        except AcquisitionError as error:
             return error
 
-    def _stored(self, element: Element, lies: Layout) -> NDArray[Any]:
+    def _stored(self, element: Element, layout: Layout) -> NDArray[Any]:
         image = LifImage(self._file, element, "")
         block = image.memory_block
         found = (image.dims, image.shape, image.dtype, block.offset, block.size)
-        if found != (tuple(lies.axes), lies.shape, lies.dtype, *lies.block):
+        if found != (tuple(layout.axes), layout.shape, layout.dtype, *layout.block):
             raise IncompleteFileError(f"its description can be read in two ways; {DAMAGED}")
         return image.asarray()
 
-    def _picture(self, stored: NDArray[Any], lies: Layout, assigned: Assigned) -> LifPicture:
-        rows = lies.axes.index("Y")
-        last = stored.reshape(-1, lies.length("Y"), math.prod(lies.shape[rows + 1 :]))[-1]
+    def _picture(self, stored: NDArray[Any], layout: Layout, assigned: Assigned) -> LifPicture:
+        rows = layout.axes.index("Y")
+        last = stored.reshape(-1, layout.length("Y"), math.prod(layout.shape[rows + 1 :]))[-1]
         black = ends_black(last[..., np.newaxis], None)
         if stored.dtype.kind == "f" and not np.isfinite(stored).all():
             raise PixelTypeError(
                 "holds pixels that are NaN or infinite; expected finite numbers; acquire it again"
             )
-        ordered = stored.transpose([lies.axes.index(axis) for axis in "ZCYX" if axis in lies.axes])
-        planes = ordered.reshape([lies.length(axis) for axis in "ZCYX"])
+        ordered = stored.transpose([layout.axes.index(axis) for axis in "ZCYX" if axis in layout.axes])
+        planes = ordered.reshape([layout.length(axis) for axis in "ZCYX"])
         return LifPicture(
-            planes=np.ascontiguousarray(planes, dtype=lies.dtype.newbyteorder("=")),
+            planes=np.ascontiguousarray(planes, dtype=layout.dtype.newbyteorder("=")),
             assigned=assigned,
-            layout=lies,
+            layout=layout,
             last_plane_black=black,
         )
 

@@ -17,7 +17,7 @@ from colvi_edge.acquisition.bounds import listed, positive
 from colvi_edge.acquisition.channels import ChannelHint, refuse_too_many
 from colvi_edge.acquisition.leica.blocks import Block
 from colvi_edge.acquisition.leica.channels import channel_hints
-from colvi_edge.acquisition.tiff.directories import DAMAGED
+from colvi_edge.acquisition.refusals import DAMAGED
 from colvi_edge.errors import (
     AxesError,
     IncompleteFileError,
@@ -28,7 +28,8 @@ from colvi_edge.errors import (
     UnsafeFileError,
 )
 
-MAX_DEPTH = 32
+MAX_NESTING = 32
+"""Of folders of images in a container."""
 MAX_AXES = 16
 NAME_MAX = 80  # characters of a name in a key
 
@@ -96,8 +97,8 @@ def images(root: Element) -> Iterator[tuple[str, Element]]:
     index = 0
     while pending:
         element, depth = pending.pop()
-        if depth > MAX_DEPTH:
-            raise UnsafeFileError(f"nests its images more than {MAX_DEPTH} deep; export its images as TIFF")
+        if depth > MAX_NESTING:
+            raise UnsafeFileError(f"nests its images more than {MAX_NESTING} deep; export its images as TIFF")
         if any(element.find(path) is not None for path in IMAGES):
             yield f"{index:04d}-{_safe_name(element.get('Name', ''))}", element
             index += 1
@@ -109,7 +110,7 @@ def uses(elements: Sequence[Element]) -> Counter[str]:
     return Counter(_block_name(element) for element in elements)
 
 
-def layout(element: Element, blocks: Mapping[str, Block], used: Counter[str]) -> Layout:
+def layout_of(element: Element, blocks: Mapping[str, Block], used: Counter[str]) -> Layout:
     """Return how an image lies, or refuse it.
 
     Args:

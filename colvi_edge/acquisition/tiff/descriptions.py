@@ -26,7 +26,7 @@ from colvi_edge.acquisition.bounds import (
     positive,
 )
 from colvi_edge.acquisition.channels import ChannelHint, Colour, colour_of
-from colvi_edge.acquisition.tiff.directories import DAMAGED
+from colvi_edge.acquisition.refusals import DAMAGED
 from colvi_edge.acquisition.tiff.gate import Page
 from colvi_edge.acquisition.tiff.ome import MICRO_MANAGER, OmeImage, children, ome_image
 from colvi_edge.errors import AxesError, IncompleteFileError, UnsafeFileError

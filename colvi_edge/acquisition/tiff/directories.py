@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition.bounds import allowing
 from colvi_edge.acquisition.model import Limits
+from colvi_edge.acquisition.refusals import DAMAGED, NO_TIFF
 from colvi_edge.errors import ImageTooLargeError, IncompleteFileError, NotAnImageError, UnsafeFileError
 
 MAX_TAGS = 4096
 MAX_VALUES = 2**22
 """Numbers in all tags together; a reader makes a Python object of each."""
-
-DAMAGED = "the file is damaged or still being written; export it again"
 
 _BYTES_OF = {1: (1, 2, 6, 7), 2: (3, 8), 4: (4, 9, 11, 13), 8: (5, 10, 12, 16, 17, 18)}
 _TYPE_BYTES = {kind: size for size, kinds in _BYTES_OF.items() for kind in kinds}
@@ -115,7 +114,7 @@ def _header(data: bytes) -> tuple[str, bool, int]:
     order = {b"II": "<", b"MM": ">"}.get(data[:2], "")
     version = struct.unpack_from(order + "H", data, 2)[0] if order and len(data) >= 4 else 0
     if version not in (42, 43):
-        raise NotAnImageError("is not a TIFF file, whatever its name says; export the image as TIFF")
+        raise NotAnImageError(NO_TIFF)
     big = version == 43
     if len(data) < (16 if big else 8):
         raise IncompleteFileError(f"ends inside its header, after {len(data)} bytes; {DAMAGED}")

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition.bounds import allowing, listed
+from colvi_edge.acquisition.bounds import listed
 from colvi_edge.acquisition.model import Limits
-from colvi_edge.acquisition.tiff.directories import DAMAGED, Directory, walk
+from colvi_edge.acquisition.refusals import DAMAGED, refuse_too_large
+from colvi_edge.acquisition.tiff.directories import Directory, walk
 from colvi_edge.errors import (
     AxesError,
     ImageTooLargeError,
@@ -121,29 +122,6 @@ def inspect(data: bytes, limits: Limits) -> list[Page]:
     if len(kinds) > 1:
         raise AxesError(f"holds {len(kinds)} kinds of images, unlike in shape or storage; {EACH_SERIES}")
     return pages
-
-
-def refuse_too_large(decoded_bytes: int, pixel_bytes: int, file_bytes: int, limits: Limits) -> None:
-    """Refuse an image before memory is taken for it."""
-    pixels = decoded_bytes // pixel_bytes
-    exceeded = [
-        (f"{found:,} {unit}, but at most {limit:,} are read (limit '{name}')", name, needed)
-        for found, limit, name, unit, needed in (
-            (pixels, limits.pixels, "pixels", "pixels", pixels),
-            (decoded_bytes, limits.decoded_bytes, "decoded_bytes", "bytes", decoded_bytes),
-            (
-                decoded_bytes,
-                limits.expansion * file_bytes,
-                "expansion",
-                f"bytes in a file of {file_bytes:,}",
-                -(-decoded_bytes // max(1, file_bytes)),
-            ),
-        )
-        if found > limit
-    ]
-    if exceeded:
-        options = allowing(**{name: needed for _, name, needed in exceeded})
-        raise ImageTooLargeError(f"declares {exceeded[0][0]}; crop the image or allow it with {options}")
 
 
 def _page(directory: Directory, limits: Limits, pages: int) -> Page:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from colvi_edge.acquisition.bounds import bounded_count
-from colvi_edge.acquisition.tiff.directories import DAMAGED
+from colvi_edge.acquisition.refusals import DAMAGED
 from colvi_edge.acquisition.tiff.gate import EACH_SERIES, Page
 from colvi_edge.errors import AxesError, IncompleteFileError, UnsafeFileError
 

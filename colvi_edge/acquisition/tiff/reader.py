@@ -1,72 +1,34 @@
-"""Read one image from the bytes of a TIFF file: gated, whole, exact, or refused with a sentence.
+"""Reads one image from the bytes of a TIFF file: gated, whole, exact, or refused with a sentence.
 
 tifffile decodes; the gate and the file's own description decide beforehand what it may do, and
-nothing that it finds odd on the way is accepted: a warning of tifffile's most often means that
-it put zeros where pixels were missing.
+nothing that it finds odd on the way is accepted.
 """
 
-import logging
+import hashlib
 import math
-import re
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import TIFF, TiffFile, TiffPageSeries
+from tifffile import TiffFile, TiffPageSeries
 
 from colvi_edge.acquisition.channels import Assigned, assign_roles
-from colvi_edge.acquisition.model import Limits
+from colvi_edge.acquisition.formats import Request
+from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused
+from colvi_edge.acquisition.refusals import DAMAGED, refuse_too_large
+from colvi_edge.acquisition.source import Source
+from colvi_edge.acquisition.tiff.axes import axis_order
 from colvi_edge.acquisition.tiff.descriptions import Description, describe
-from colvi_edge.acquisition.tiff.directories import DAMAGED
-from colvi_edge.acquisition.tiff.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect, refuse_too_large
-from colvi_edge.acquisition.unwritten import ends_black
-from colvi_edge.errors import (
-    AcquisitionError,
-    AxesError,
-    ImageTooSmallError,
-    IncompleteFileError,
-    PixelTypeError,
-    TimeSeriesError,
-)
-from colvi_edge.patches import SMALLEST_PATCH_PX
+from colvi_edge.acquisition.tiff.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect
+from colvi_edge.acquisition.tiff.strict import GatedTiff, let_other_metadata_pass, strictly
+from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
+from colvi_edge.errors import AxesError, IncompleteFileError, PixelTypeError
 
 DECODERS = 2
 """Threads; more of them would take the cores of the runner that reads ahead."""
-
-
-OTHER_METADATA = re.compile(r"<tifffile\.TiffPage [0-9]+ @[0-9]+> <tifffile\.imagej_metadata> raised ")
-"""A warning that tags of ImageJ cannot be read: files that are not its own have them from an earlier one."""
-
-SWAP_Z_AND_T = (
-    "swap z and t in Fiji with Image > Hyperstacks > Re-order Hyperstack, or set slices and frames in "
-    "Image > Properties, and save it again"
-)
-
-
-class GatedTiff(TiffFile):  # type: ignore[misc]  # final by decree; its keywords cannot switch all off
-    """tifffile without the dialects that are not read here, some of which lead to other files."""
-
-    checked_xml: str | None = None
-    """OME-XML in place of the file's own, which tifffile never gets to see."""
-
-    @property
-    def ome_metadata(self) -> str | None:
-        """What tifffile goes by."""
-        return self.checked_xml
-
-    @property
-    def is_shaped(self) -> bool:
-        """Whether tifffile's JSON counts: beside OME-XML it is a second description."""
-        return not self.is_ome and self.pages.first.is_shaped
-
-
-for _flag in TIFF.FILE_FLAGS - {"shaped", "ome", "imagej"}:
-    setattr(GatedTiff, f"is_{_flag}", False)
 
 
 @dataclass(frozen=True)
@@ -83,6 +45,41 @@ class TiffImage:
     shape: tuple[int, ...]
     description: Description
     last_plane_black: bool
+
+
+def read(source: Source, request: Request) -> Iterator[Acquisition | Refused]:
+    """Return the one image of a TIFF file.
+
+    Args:
+        source: the file, open; it is read whole.
+        request: what is asked of it.
+
+    Raises:
+        AcquisitionError: it is too large, or changed meanwhile; once the image is taken, as from `read_tiff`.
+    """
+    return _images(source.whole(request.limits), source.is_at_rest(0, source.end), source.mtime_ns, request)
+
+
+def _images(data: bytes, at_rest: bool, mtime_ns: int, request: Request) -> Iterator[Acquisition]:
+    image = read_tiff(data, request.name, request.channels, request.limits)
+    if image.last_plane_black:
+        refuse_unfinished(at_rest, request.is_final)
+    description, assigned = image.description, image.assigned
+    yield Acquisition(
+        name=request.shown,
+        image_key="",
+        planes=image.planes,
+        channels=assigned.roles,
+        pixel_size_um=description.pixel_size_um,
+        plane_spacing_um=description.plane_spacing_um,
+        planes_planned=description.planes_planned,
+        channels_assumed=assigned.assumed,
+        colours_disagree=assigned.colours_disagree,
+        channels_overruled=assigned.overruled,
+        pixel_height_um=description.pixel_height_um,
+        last_plane_black=image.last_plane_black,
+        provenance=Provenance(len(data), hashlib.sha256(data).hexdigest(), image.axes, image.shape, mtime_ns),
+    )
 
 
 def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Limits) -> TiffImage:
@@ -102,22 +99,22 @@ def read_tiff(data: bytes, name: str, channels: Sequence[str] | None, limits: Li
         AcquisitionError: the image cannot be read exactly; the sentence lacks the file's name.
     """
     pages = inspect(data, limits)
-    with _strictly(), GatedTiff(BytesIO(data), name=name, _multifile=False) as tif:
+    with strictly(), GatedTiff(BytesIO(data), name=name, _multifile=False) as tif:
         description = describe(tif, pages, name)
         tif.checked_xml = description.reader_xml
         if description.dialect != "imagej":
-            _forget(OTHER_METADATA)
+            let_other_metadata_pass()
         _refuse_missing_planes(description.planes, pages, len(data), limits)
         series = _only_series(tif, description.dialect)
         places = _plane_offsets(series, description.planes or len(pages), pages)
         axes, shape = series.axes, series.shape
-        layout = _layout(axes, shape)
-        rgb = pages[0].photometric == PHOTOMETRIC_RGB and layout.channels in (3, 4)
-        count = layout.channels - (rgb and layout.channels == 4)  # the fourth of RGB is opacity
+        order = axis_order(axes, shape)
+        rgb = pages[0].photometric == PHOTOMETRIC_RGB and order.channels in (3, 4)
+        count = order.channels - (rgb and order.channels == 4)  # the fourth of RGB is opacity
         assigned = assign_roles(count, description.channels, rgb=rgb, asked=channels)
         stored = _decode(data, tif, series, places, pages)
         black = ends_black(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
-    planes = stored.transpose(layout.order).reshape(layout.planes, layout.channels, *layout.frame)
+    planes = stored.transpose(order.axes).reshape(order.planes, order.channels, *order.frame)
     planes = _counted(np.ascontiguousarray(planes[:, :count]))
     if planes.dtype.kind == "f" and not np.isfinite(planes).all():
         raise PixelTypeError(
@@ -147,52 +144,6 @@ def _counted(planes: NDArray[Any]) -> NDArray[Any]:
             f"holds pixels up to {highest:,}; whole numbers are read up to {2**24:,}; convert them to 16 bits"
         )
     return planes.astype(np.uint16 if highest < 2**16 else np.float32)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How axes become (Z, C, H, W): transpose to `order`, then reshape."""
-
-    order: tuple[int, ...]
-    planes: int
-    channels: int
-    frame: tuple[int, int]
-
-
-def _layout(axes: str, shape: tuple[int, ...]) -> Layout:
-    """Return where the axes of the file go; they are taken at their word, never by their length."""
-    lengths = dict(zip(axes, shape, strict=True))
-    if lengths.get("T", 1) > 1:
-        remedy = "export each to its own file"
-        if lengths.get("Z", 1) == 1:
-            remedy += f", or, if they are the planes of a Z-stack, {SWAP_Z_AND_T}"
-        raise TimeSeriesError(f"holds {lengths['T']:,} time points (axes {axes}); expected one; {remedy}")
-    if lengths.get("R", 1) > 1:
-        raise AxesError(
-            f"holds {lengths['R']:,} positions (axes {axes}); expected one; export each to its own file"
-        )
-    unclear = [axis for axis, length in zip(axes, shape, strict=True) if length > 1 and axis not in "ZCYXS"]
-    samples = lengths.get("S", 1)
-    if (
-        unclear
-        or len(lengths) != len(axes)
-        or not {"Y", "X"} <= set(axes)
-        or samples not in (1, 3, 4)
-        or (samples > 1 and lengths.get("C", 1) > 1)
-    ):
-        raise AxesError(
-            f"has axes {axes} of lengths {' x '.join(map(str, shape))}; expected Y and X with Z and C where "
-            "there are several; save it as ImageJ hyperstack or OME-TIFF"
-        )
-    height, width = lengths["Y"], lengths["X"]
-    if min(height, width) < SMALLEST_PATCH_PX:
-        raise ImageTooSmallError(
-            f"is {width} x {height} pixels, smaller than the smallest patch, {SMALLEST_PATCH_PX} x "
-            f"{SMALLEST_PATCH_PX}; export the whole field of view"
-        )
-    kept = [axis for axis in "ZCSYX" if axis in axes]
-    order = (*(i for i, axis in enumerate(axes) if axis not in kept), *map(axes.index, kept))
-    return Layout(order, lengths.get("Z", 1), lengths.get("C", 1) * samples, (height, width))
 
 
 def _refuse_missing_planes(
@@ -270,75 +221,3 @@ def _last_plane(stored: NDArray[Any], last: int, page: Page) -> NDArray[Any]:
     if page.planar:
         return stored.reshape(-1, page.samples, *frame, 1)[last, -1]
     return stored.reshape(-1, *frame, page.samples)[last]
-
-
-@contextmanager
-def _strictly() -> Iterator[None]:
-    """Turn whatever the reader raises or warns of into an error with a sentence."""
-    _RECORDS.heard = []
-    _FILTER.begin()
-    try:
-        yield
-        if _RECORDS.heard:
-            # Its words may quote the file's, so they stay out of the sentence.
-            raise IncompleteFileError(f"the reader finds it inconsistent; {DAMAGED}") from ReaderWarning(
-                _RECORDS.heard[0]
-            )
-    except (AcquisitionError, MemoryError):
-        raise
-    except Exception as error:  # tifffile and the codecs raise some twenty types for damaged files
-        raise IncompleteFileError(f"its pixels cannot be decoded; {DAMAGED}") from error
-    finally:
-        _FILTER.end()
-        _RECORDS.heard = None
-
-
-def _forget(words: re.Pattern[str]) -> None:
-    """Let pass what the reader warned of so far, if it begins with these words."""
-    _RECORDS.heard = [warning for warning in _RECORDS.heard if not words.match(warning)]
-
-
-class ReaderWarning(Exception):  # noqa: N818 - it is one, kept as the cause of an error
-    """What tifffile logged."""
-
-
-_RECORDS = threading.local()
-
-
-def _overhear(record: logging.LogRecord) -> bool:
-    """Keep what tifffile logs while this thread reads; let pass what it logs for anybody else."""
-    heard = getattr(_RECORDS, "heard", None)
-    if heard is None:
-        return True
-    if record.levelno >= logging.WARNING:
-        heard.append(record.getMessage())
-    return False
-
-
-class _Filter:
-    """`_overhear` on tifffile's logger, there from the first thread that reads until the last one is done."""
-
-    def __init__(self) -> None:
-        self._logger = logging.getLogger("tifffile")
-        self._changing = threading.Lock()
-        self._readers = 0
-        self._level = logging.NOTSET  # of the logger before
-
-    def begin(self) -> None:
-        with self._changing:
-            self._readers += 1
-            if self._readers == 1:
-                self._level = self._logger.level
-                self._logger.addFilter(_overhear)
-            if not self._logger.isEnabledFor(logging.WARNING):
-                self._logger.setLevel(logging.WARNING)  # quiet logs must not make a damaged file look whole
-
-    def end(self) -> None:
-        with self._changing:
-            self._readers -= 1
-            if not self._readers:
-                self._logger.removeFilter(_overhear)
-                self._logger.setLevel(self._level)
-
-
-_FILTER = _Filter()

@@ -11,9 +11,14 @@ from colvi_edge.bench.record import Check
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
-from colvi_edge.engines.verification import Comparison, Tolerance, compare
+from colvi_edge.engines.verification import (
+    Comparison,
+    Tolerance,
+    as_one_image,
+    compare,
+    compare_with_training,
+)
 from colvi_edge.errors import EngineUnavailableError
-from colvi_edge.patches import paste
 from colvi_edge.simulate import image_seed, simulate_projection
 from colvi_edge.simulate.images import CHANNELS, LABELS
 
@@ -39,11 +44,8 @@ def check_engines(
         against = f"{reference.info.runtime} fp32"
     checks = []
     for name, engine in engines.items():
-        if verification := bundle.verification_set():
-            patches, trained = verification
-            found = engine.probabilities(paste(patches, 1, len(patches))[np.newaxis])
-            compared = compare([trained[np.newaxis]], [found], _DOES)
-            checks.append(_row(name, "verification patches", "torch fp32", compared))
+        if trained := compare_with_training(bundle, as_one_image(engine), _DOES):
+            checks.append(_row(name, "verification patches", "torch fp32", trained))
         compared = compare(expected, [engine.probabilities(planes) for planes in images], _DOES)
         checks.append(_row(name, what, against, compared))
     return checks

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.bundle.opening import MANIFEST
-from colvi_edge.engines.verification import Tolerance, compare
+from colvi_edge.engines.verification import Tolerance, compare_with_training
 from colvi_edge.patches import normalise
 
 if TYPE_CHECKING:
@@ -103,13 +103,13 @@ def _checked(candidate: _Candidate, bundle: Bundle, patches: NDArray[np.float32]
 
 def _faults(candidate: _Candidate, bundle: Bundle) -> list[str]:
     """Return what separates a peer from the trained network on the bundle's verification patches."""
-    verification = bundle.verification_set()
-    if verification is None:
+    normalisation, tolerance = bundle.config.normalisation.build(), Tolerance()
+    comparison = compare_with_training(
+        bundle, lambda patches: candidate.call(normalise(patches, normalisation)), tolerance
+    )
+    if comparison is None:
         return []
-    patches, expected = verification
-    found = candidate.call(normalise(patches, bundle.config.normalisation.build()))
-    comparison = compare([expected[np.newaxis]], [found[np.newaxis]], Tolerance())
-    faults = comparison.faults(Tolerance())
+    faults = comparison.faults(tolerance)
     if candidate.precision == "fp32" and comparison.largest_dp > _FP32_TOLERANCE:
         faults.append(f"a probability moves by {comparison.largest_dp:.2g}, at most {_FP32_TOLERANCE:g} may")
     return faults

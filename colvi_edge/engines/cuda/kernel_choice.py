@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from colvi_edge.bundle import Config
-from colvi_edge.bundle.opening import KernelFile
+from colvi_edge.bundle.manifest import KernelFile
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.variant import Variant
 
@@ -19,11 +19,11 @@ def variant_for(config: Config) -> Variant:
     )
 
 
-def choose(kernels: Sequence[KernelFile], compute_capability: tuple[int, int]) -> KernelFile:
+def best_kernel(kernels: Sequence[KernelFile], compute_capability: tuple[int, int]) -> KernelFile:
     """Return the kernels to load: the newest cubin of the GPU's generation that it can run, else PTX.
 
     A driver older than the toolkit that made the cubin may still refuse it, as a driver of CUDA 12
-    may those for RTX 50; then choose again among the others.
+    may those for RTX 50; then take the best of the others.
 
     Args:
         kernels: `config.kernels` of a bundle.

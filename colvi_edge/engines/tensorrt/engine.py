@@ -14,7 +14,7 @@ from colvi_edge.engines.base import EngineInfo, Progress, check_planes
 from colvi_edge.engines.cuda.gpu import find_gpu
 from colvi_edge.engines.cuda.thread import CudaError, CudaThread
 from colvi_edge.engines.tensorrt.for_this_machine import build_for_this_machine, jit_file
-from colvi_edge.engines.tensorrt.inference import Steps
+from colvi_edge.engines.tensorrt.inference import GpuInference
 from colvi_edge.engines.tensorrt.logger import RUNTIME, VERSION
 from colvi_edge.errors import EngineUnavailableError
 
@@ -35,7 +35,7 @@ class TensorRtEngine:
         jit = jit_file(bundle, precision)
         self._bundle = bundle
         try:
-            self._cuda = CudaThread(lambda: Steps(bundle, built.read_bytes(), jit))
+            self._cuda = CudaThread(lambda: GpuInference(bundle, built.read_bytes(), jit))
             launched = self._warm_up()
         except CudaError as error:
             raise EngineUnavailableError(
@@ -50,14 +50,14 @@ class TensorRtEngine:
         if planes.dtype.name not in _DTYPES:
             raise ValueError(f"expected planes of {', '.join(_DTYPES)}, got {planes.dtype}")
         found, launched = self._cuda.run(
-            lambda steps: (steps.probabilities(planes, rows, cols), steps.launched)
+            lambda inference: (inference.probabilities(planes, rows, cols), inference.launched)
         )
         self.info = replace(self.info, reason=f"{self._reason}; {launched}")
         return found
 
     def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.network`; the transfers to and from the GPU are part of it."""
-        return self._cuda.run(lambda steps: steps.network(patches))
+        return self._cuda.run(lambda inference: inference.network(patches))
 
     def close(self) -> None:
         """See `Engine.close`; a second time does nothing."""
@@ -65,8 +65,8 @@ class TensorRtEngine:
 
     def _warm_up(self) -> str:
         try:
-            self._cuda.run(lambda steps: steps.warm_up())
-            return self._cuda.run(lambda steps: steps.launched)
+            self._cuda.run(lambda inference: inference.warm_up())
+            return self._cuda.run(lambda inference: inference.launched)
         except BaseException:
             self._cuda.close()
             raise

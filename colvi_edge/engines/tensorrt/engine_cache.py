@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from colvi_edge.bundle import Precision
-from colvi_edge.bundle.opening import Part
+from colvi_edge.bundle.manifest import Part
 from colvi_edge.errors import OutputError
 
 

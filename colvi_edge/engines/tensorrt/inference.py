@@ -18,7 +18,7 @@ from pycuda import driver
 from colvi_edge.bundle import Bundle
 from colvi_edge.engines.base import USUAL_PATCHES, blank_planes
 from colvi_edge.engines.cuda.graph import CudaGraph, CudaGraphError
-from colvi_edge.engines.cuda.kernel_choice import choose, variant_for
+from colvi_edge.engines.cuda.kernel_choice import best_kernel, variant_for
 from colvi_edge.engines.cuda.memory import DeviceMemory, HostMemory
 from colvi_edge.engines.tensorrt.builder import MAX_BATCH
 from colvi_edge.engines.tensorrt.jit_cache import COMPILES_WHEN_OPENED
@@ -30,7 +30,7 @@ _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: TensorRT's own work on the default 
 _WARM_UP_PATCHES = USUAL_PATCHES
 
 
-class Steps:
+class GpuInference:
     """One bundle on one GPU. Lives in the current context, and is closed in it.
 
     Attributes:
@@ -178,7 +178,7 @@ def _load_kernel(bundle: Bundle) -> Kernel:
     left = list(bundle.config.kernels)
     capability = driver.Context.get_device().compute_capability()
     while True:
-        file = choose(left, capability)
+        file = best_kernel(left, capability)
         try:
             return Kernel(bundle.kernel(file), variant_for(bundle.config))
         except driver.Error:  # as an older driver does with a cubin of a newer toolkit

@@ -1,10 +1,27 @@
 """What a folder's mount tells the daemon: which one it is, and whether its share is away."""
 
 import errno
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from colvi_edge.system.mount_table import Mounted, mountinfo, read_mounts
-from colvi_edge.watch.ipc.messages import Mount
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """Where a folder is mounted. Never a device number: a share has another one after each boot.
+
+    Attributes:
+        point: where it is mounted.
+        kind: type of the file system, such as "ext4" or "cifs".
+        source: device or share.
+        inside: path of the mounted folder within that file system.
+    """
+
+    point: str
+    kind: str
+    source: str
+    inside: str
 
 
 def mount_of(descriptor: int) -> Mount:
@@ -23,7 +40,7 @@ def mount_of(descriptor: int) -> Mount:
     mounted = table[number]
     while (below := table.get(mounted.parent)) and _shows_what_is_there(mounted, below):
         mounted = below
-    return Mount(mounted.point, mounted.kind, mounted.source, mounted.inside)
+    return Mount(point=mounted.point, kind=mounted.kind, source=mounted.source, inside=mounted.inside)
 
 
 def is_away(found: Mount, remembered: Mount | None) -> bool:

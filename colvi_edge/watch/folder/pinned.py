@@ -1,8 +1,8 @@
-"""The watched folder, pinned: what is opened below it stays below it, whatever is swapped meanwhile.
+"""A folder that is held open: what is opened below it stays below it, whatever is swapped meanwhile.
 
-Paths come from names that anyone may have chosen. They are walked one folder at a time, from a descriptor
-of the root, and a link or ".." on the way ends the walk. The root itself may be reached through links: its
-path is the operator's.
+Paths come from names that anyone may have chosen. They are walked one folder at a time, from its descriptor,
+and a link or ".." on the way ends the walk. The folder itself may be reached through links: its path is the
+operator's.
 """
 
 import errno
@@ -14,8 +14,11 @@ from pathlib import Path
 from types import TracebackType
 
 from colvi_edge.watch.folder.away import is_unanswered
-from colvi_edge.watch.folder.mounts import mount_of
-from colvi_edge.watch.ipc.messages import Mount
+from colvi_edge.watch.folder.mounts import Mount, mount_of
+from colvi_edge.watch.folder.signature import Signature
+
+NO_FILE = {errno.ELOOP, errno.EINVAL}
+"""What `PinnedFolder.open_raw` says of links, pipes, devices and folders."""
 
 _RAW = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,7 +29,7 @@ _THROUGH = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC  # needs no
 class PinnedFolder:
     """A folder held open, by which everything below it is opened.
 
-    All paths are relative to it, as `os.fsdecode` gives them; "" is the root itself. Descriptors that are
+    All paths are relative to it, as `os.fsdecode` gives them; "" is the folder itself. Descriptors that are
     returned are the caller's to close.
     """
 
@@ -48,7 +51,7 @@ class PinnedFolder:
         self.close()
 
     def fileno(self) -> int:
-        """Return the root's own descriptor."""
+        """Return the folder's own descriptor."""
         return self._descriptor
 
     def real_path(self) -> str:
@@ -94,6 +97,23 @@ class PinnedFolder:
             raise
         return raw
 
+    def signature(self, relative: str) -> Signature:
+        """Return the state of a raw file by open and fstat; of what is no regular file, by lstat.
+
+        Raises:
+            OSError: as from `open_raw`, but for `NO_FILE`.
+        """
+        try:
+            raw = self.open_raw(relative)
+        except OSError as error:
+            if error.errno not in NO_FILE:
+                raise
+            return Signature.of(self.status(relative))
+        try:
+            return Signature.of(os.fstat(raw))
+        finally:
+            os.close(raw)
+
     def status(self, relative: str) -> os.stat_result:
         """Return what `lstat` says of a path. On NFS that may be seconds old; open and fstat are not."""
         *folders, name = _names(relative) or ["."]
@@ -128,15 +148,15 @@ class PinnedFolder:
         return folder
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close the folder."""
         os.close(self._descriptor)
 
 
-def open_below(root: int, relative: str, flags: int) -> int:
+def open_below(folder: int, relative: str, flags: int) -> int:
     """Open a path below a folder without following a link anywhere on the way.
 
     Args:
-        root: descriptor of the folder.
+        folder: its descriptor.
         relative: path below it; "" is the folder itself.
         flags: of the last component; O_NOFOLLOW and O_CLOEXEC are added.
 
@@ -145,15 +165,15 @@ def open_below(root: int, relative: str, flags: int) -> int:
             last component is a link; or as the file system gave it.
     """
     *folders, last = _names(relative) or ["."]
-    here = root
+    here = folder
     try:
-        for folder in folders:
-            above, here = here, os.open(folder, _THROUGH, dir_fd=here)
-            if above != root:
+        for name in folders:
+            above, here = here, os.open(name, _THROUGH, dir_fd=here)
+            if above != folder:
                 os.close(above)
         return os.open(last, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
     finally:
-        if here != root:
+        if here != folder:
             os.close(here)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from colvi_edge.printable import printable_traceback
-from colvi_edge.watch.ipc.messages import Channel
+from colvi_edge.watch.ipc.channel import Channel
 
 NAMES = "--log-names"
 """A child's last argument where the names of files may stand in the log."""

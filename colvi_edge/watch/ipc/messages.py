@@ -1,94 +1,22 @@
-"""What supervisor, scanner, worker and publisher say to each other, and how it travels.
+"""What supervisor, scanner, worker and publisher say to each other.
 
 Each message is one line of JSON on a socket pair, `{"say": "FileReady", ...}`. Paths are relative to the
 watched root and decoded with `os.fsdecode`; JSON's escapes carry undecodable bytes. Times are
 CLOCK_MONOTONIC, which all processes of a machine share.
 """
 
-import json
-import os
 import re
-import socket
-import threading
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
 
-from colvi_edge.printable import printable_name
-from colvi_edge.system.bounded import json_of
-from colvi_edge.watch.ipc.typed import WrongTypeError, made
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.model import Model, Name, Sha256
 from colvi_edge.watch.ipc.words import WorkOutcome
+from colvi_edge.watch.timings import Timings
 
-LINE_BYTES = 1 << 20
-"""Of a message at most. A text of 65,536 characters, each escaped as JSON does it, takes 786,432."""
-
-LONGEST_WORDS = 4000  # characters: an error may quote the file that it is about
-
-_LONGEST_NAME = 256
-
-Sha256 = Annotated[str, re.compile("([0-9a-f]{64})?")]
 Kind = Annotated[str, re.compile("[a-z0-9_ -]{0,40}")]
 """Of an error, as in `errors`, or of what a folder suffers from."""
-
-
-Name = Annotated[str, re.compile(r"[^\x00-\x1f\x7f]{0,256}")]
-"""Of a model, or its version: of a bundle's manifest, or of a sidecar that others may have written."""
-
-
-class BadMessageError(ValueError):
-    """What came is no message: no JSON, of no known kind, of wrong types, out of bounds, or endless."""
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What tells that a file changed, from open and fstat: `stat` lags for seconds on NFS."""
-
-    inode: Annotated[int, range(2**64)]
-    bytes: int
-    mtime_ns: int
-    ctime_ns: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> "Signature":
-        """Return the signature of a file's status."""
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-@dataclass(frozen=True)
-class Mount:
-    """Where a folder is mounted. Never a device number: a share has another one after each boot.
-
-    Attributes:
-        point: where it is mounted.
-        kind: type of the file system, such as "ext4" or "cifs".
-        source: device or share.
-        inside: path of the mounted folder within that file system.
-    """
-
-    point: str
-    kind: str
-    source: str
-    inside: str
-
-
-@dataclass(frozen=True)
-class Model:
-    """A bundle that judged, or judges."""
-
-    name: Name
-    version: Name
-    sha256: Sha256
-
-    @classmethod
-    def of(cls, name: str, version: str, sha256: str) -> "Model":
-        """Return a model by what its bundle, or a sidecar, says; long names are cut."""
-        return cls(printable_name(name)[:_LONGEST_NAME], printable_name(version)[:_LONGEST_NAME], sha256)
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.version}".strip() or "a model that is not known"
-
-
-UNKNOWN = Model("", "", "")
 
 
 # --- supervisor -> scanner
@@ -109,6 +37,7 @@ class ScannerSettings:
         marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
             time.
         ome_tiff: an OME-TIFF belongs to each result.
+        timings: how long to wait.
     """
 
     root: str
@@ -120,6 +49,7 @@ class ScannerSettings:
     marker: str | None
     results_mount: Mount | None = None
     ome_tiff: bool = False
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
@@ -222,6 +152,7 @@ class WorkerSettings:
         limits: what a raw file may ask for: names and values of `acquisition.Limits`.
         overlay: as on the command line.
         pixel_size_um: of all raw files; None asks them.
+        timings: how long to wait.
     """
 
     root: str
@@ -234,6 +165,7 @@ class WorkerSettings:
     limits: dict[str, int]
     overlay: str
     pixel_size_um: float | None = None
+    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
@@ -269,7 +201,6 @@ class RecordFailure:
     number: int
     path: str
     mount: Mount
-    kind: str
     message: str
     results_mount: Mount | None = None
 
@@ -419,99 +350,3 @@ Message = (
     | Published
     | Alive
 )
-
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in Message.__args__}
-
-
-def encode(message: Message) -> bytes:
-    """Return a message as one line."""
-    return json.dumps({"say": type(message).__name__, **asdict(message)}).encode() + b"\n"
-
-
-def decode(line: bytes) -> Message:
-    """Return the message of a line.
-
-    Raises:
-        BadMessageError: it is none; the words tell nothing of what it holds.
-    """
-    try:
-        values = json_of(line)
-    except ValueError as error:
-        raise BadMessageError("it is no JSON") from error
-    say = values.pop("say", None) if isinstance(values, dict) else None
-    if not isinstance(say, str) or say not in _KINDS:
-        raise BadMessageError("it is of no known kind")
-    try:
-        message: Message = made(_KINDS[say], values)
-    except WrongTypeError as error:
-        raise BadMessageError(str(error)) from error
-    return message
-
-
-def as_words(text: object) -> str:
-    """Return a text, such as an error's, as one that every message takes: printable, and not endless."""
-    return printable_name(str(text))[:LONGEST_WORDS]
-
-
-class Channel:
-    """One end of a socket pair that carries messages. Sending is safe from several threads."""
-
-    def __init__(self, end: socket.socket) -> None:
-        """Take over a connected stream socket."""
-        self._end = end
-        self._rest = b""
-        self._sending = threading.Lock()
-
-    def fileno(self) -> int:
-        """Return the descriptor, for selectors."""
-        return self._end.fileno()
-
-    def send(self, message: Message) -> None:
-        """Send a message.
-
-        Raises:
-            OSError: the other side is gone.
-        """
-        with self._sending:
-            self._end.sendall(encode(message))
-
-    def first(self) -> Message:
-        """Return the first message, and leave what follows it on the line, where `select` sees it.
-
-        Raises:
-            EOFError: the other side ended without one.
-            BadMessageError: it is none.
-        """
-        line = b""
-        while not line.endswith(b"\n"):
-            if len(line) > LINE_BYTES:
-                raise BadMessageError("it has no end")
-            byte = self._end.recv(1)
-            if not byte:
-                raise EOFError("the line ended before its first message")
-            line += byte
-        return decode(line)
-
-    def receive(self) -> list[Message] | None:
-        """Return the messages that have come, after waiting for at least a part of one; None at the end.
-
-        Raises:
-            BadMessageError: one of them is none; what the line brings later has no meaning.
-        """
-        data = self._end.recv(1 << 16)
-        if not data:
-            return None
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LINE_BYTES:
-            self._rest = b""
-            raise BadMessageError("it has no end")
-        return [decode(line) for line in lines]
-
-    def __iter__(self) -> Iterator[Message]:
-        """Yield messages until the other side ends."""
-        while (messages := self.receive()) is not None:
-            yield from messages
-
-    def close(self) -> None:
-        """End the line."""
-        self._end.close()

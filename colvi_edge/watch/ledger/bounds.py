@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import astuple
 from pathlib import Path
 
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 
 UTC_PATTERN = "[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T*+00:00"
 """Of a time, for GLOB."""

@@ -18,7 +18,9 @@ from urllib.parse import quote
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.system.bounded import json_of
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Mount, Signature
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ipc.typed import WrongTypeError, made
 from colvi_edge.watch.ledger.bounds import IS_SOUND, UTC_PATTERN, packed, unpacked
 from colvi_edge.watch.ledger.tables import checked, opened, put_aside

@@ -19,9 +19,10 @@ from colvi_edge.outputs.folder import explained, open_results
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.system.atomic import write_atomically
+from colvi_edge.watch.folder.folders import Folders
+from colvi_edge.watch.ipc.channel import Channel, as_words
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.ipc.messages import Channel, Message, Publish, Published, PublisherSettings, as_words
-from colvi_edge.watch.worker.watched_file import Folders
+from colvi_edge.watch.ipc.messages import Message, Publish, Published, PublisherSettings
 
 _LEAST_URGENT = 19
 _WHAT = "the report"  # and no name, as the words go into the log
@@ -37,8 +38,7 @@ class Publisher:
         self._root = Path(settings.root)
         self._results = Path(settings.output_dir or settings.root)
         self._report = Report(self._results, self._page, sample=settings.sample, refresh_s=settings.refresh_s)
-        self._places: Folders | None = None
-        self._settings = settings
+        self._folders = Folders(settings.root, settings.output_dir)
 
     def run(self, messages: Iterable[Message]) -> None:
         """Work until the supervisor ends."""
@@ -51,11 +51,9 @@ class Publisher:
     def _publish(self, wanted: Publish) -> str:
         """Write the page; return why that was not possible, or ""."""
         try:
-            if self._places is None:
-                self._places = Folders(self._settings.root, self._settings.output_dir)
-            with self._places.results(wanted) as results:
+            with self._folders.results(wanted.mount, wanted.results_mount) as results:
                 page, _ = self._report.render(results.fileno())
-            with self._parent(self._places, wanted) as parent:
+            with self._parent(wanted) as parent:
                 refuse_other(Named.REPORT, self._page.name, parent)
                 write_atomically(parent, self._page.name, page, _confirm)
         except ColviEdgeError as error:
@@ -65,9 +63,10 @@ class Publisher:
         return ""
 
     @contextmanager
-    def _parent(self, places: Folders, wanted: Publish) -> Iterator[int]:
+    def _parent(self, wanted: Publish) -> Iterator[int]:
         """Hold the folder of the page open, made if need be."""
-        results, root = partial(places.results, wanted), partial(places.root, wanted.mount)
+        results = partial(self._folders.results, wanted.mount, wanted.results_mount)
+        root = partial(self._folders.root, wanted.mount)
         for folder, pinned in ((self._results, results), (self._root, root)):
             if self._page.is_relative_to(folder):
                 below = "/".join(self._page.parent.relative_to(folder).parts)

@@ -1,4 +1,4 @@
-"""Where the scanner works while it may: the root and the folder of the results, there, mounted and locked."""
+"""The watched folder and that of its results, as the scanner has them: open, on their mounts, and locked."""
 
 import errno
 import os
@@ -8,24 +8,23 @@ from pathlib import Path
 
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.folder.away import AwayError, away, claiming, is_of_share
-from colvi_edge.watch.folder.mounts import is_away
+from colvi_edge.watch.folder.mounts import Mount, is_away
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.share_lock import FolderTakenError, ShareLock
-from colvi_edge.watch.ipc.messages import Mount
 
 # Made by the file system or by Windows, and closed to all but the administrator.
 _SYSTEM_FOLDERS = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}
 
 
 class ClaimedFolders:
-    """Both folders, pinned. Without an output folder they are one.
+    """Both folders, held open. Without an output folder they are one.
 
     Attributes:
         root: the watched folder.
-        mount: its mount.
+        mount: of the watched folder.
         results: where the results go, folders mirrored.
-        results_mount: its mount.
-        apart: they do not go beside the raw files.
+        results_mount: of the folder of the results.
+        apart: the results do not go beside the raw files.
         unlocked: why the folder of the results has no lock; "" if it has.
     """
 
@@ -37,8 +36,8 @@ class ClaimedFolders:
         Args:
             root: path of the watched folder.
             output_dir: path of the folder of the results; None if it is the watched one.
-            mount: the root's when it was last seen; None before that.
-            results_mount: the same of the folder of the results.
+            mount: of the watched folder when it was last there; None before that.
+            results_mount: of the folder of the results when it was last there; None before that.
 
         Raises:
             AwayError: one of them is not there, not mounted, stale, or its server does not answer.
@@ -61,16 +60,19 @@ class ClaimedFolders:
         self._results_within = _within(self.root, self.results) if self.apart else None
 
     def is_walked(self, folder: str) -> bool:
-        """Return whether raw files are looked for in a folder, given relative to the root.
+        """Return whether raw files are looked for in a folder.
 
         They are not in hidden folders, those of the system, and those of the results.
+
+        Args:
+            folder: its path, relative to the watched one.
         """
         if any(name.startswith(".") or name in _SYSTEM_FOLDERS for name in folder.split("/")):
             return False
         return self._results_within is None or not f"{folder}/".startswith(f"{self._results_within}/")
 
     def is_ours(self) -> bool:
-        """Return whether both still are there and ours; a lock that was lost is taken again if it can be.
+        """Return whether both are still there and ours; a lost lock is taken again if it can be.
 
         Raises:
             AwayError: the server of one of them does not answer.
@@ -86,7 +88,7 @@ class ClaimedFolders:
         return True
 
     def close(self) -> None:
-        """Let go of both."""
+        """Close both, and release the lock."""
         if self._lock:
             self._lock.close()
         self._opened.close()
@@ -127,7 +129,7 @@ def make_results(folder: Path, remembered: Mount | None) -> None:
 
     Args:
         folder: to be made.
-        remembered: its mount when it was last seen; None before that.
+        remembered: its mount when it was last there; None before that.
 
     Raises:
         OSError: it cannot be made.
@@ -142,6 +144,6 @@ def make_results(folder: Path, remembered: Mount | None) -> None:
 
 
 def _within(root: PinnedFolder, folder: PinnedFolder) -> str | None:
-    """Return a folder's path relative to a root that it lies in; None if it does not."""
+    """Return the path of a folder relative to another one; None if it does not lie in that."""
     top, below = root.real_path(), folder.real_path()
     return os.path.relpath(below, top) if below.startswith(f"{top.rstrip('/')}/") else None

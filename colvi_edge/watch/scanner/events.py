@@ -1,13 +1,7 @@
-"""File events of a local disk: hints that make a file's diagnosis quick, and how far they can be trusted.
-
-watchdog's threads look alive in every state in which it is deaf: after an unmount, in folders that the
-kernel refused to watch, after a lost queue. So nothing is asked of them: files that a scan finds and no
-event announced are counted, and the observer begins anew, or rests.
-"""
+"""File events of a local disk, by watchdog: they make a file's diagnosis quick; the scan is the truth."""
 
 import errno
 import logging
-import math
 import os
 import threading
 import time
@@ -27,16 +21,11 @@ from watchdog.observers.api import BaseObserver
 
 from colvi_edge.raw_files import is_raw_name
 from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.timings import Timings
 
 # No Opened or Modified: with them one overflow of the kernel's queue made watchdog 7.1 rebuild its watches
 # for ever on 6,000 folders, without them on 18,000.
 _KINDS: list[type[FileSystemEvent]] = [FileClosedEvent, FileCreatedEvent, FileMovedEvent]
-
-_PATIENCE_S = 30.0
-_MANY_OVERFLOWS = 3
-_WITHIN_S = 10.0
-_REST_S = 60.0
-_LONGEST_REST_S = 3600.0
 
 
 class FileEvent(NamedTuple):
@@ -57,27 +46,30 @@ class EventStream(FileSystemEventHandler):
     """One life of a watchdog observer; it starts and stops in threads, as a large tree takes seconds.
 
     Attributes:
-        hints: in the order of events; the reader takes them from the left.
+        events: of raw files, in their order; the reader takes them from the left.
         count: of all events, also those of files that do not matter.
-        overflows: times at which the kernel's queue overflowed; the reader takes them too.
-        started: all folders have been walked.
-        patience: time after which nobody should wait for that any longer.
+        overflows: times at which the kernel's queue overflowed; the reader takes them from the left.
+        started: all folders are watched, or it failed.
+        start_limit: time after which nobody should wait for that any longer.
         failure: why it could not start; "" if it did.
     """
 
-    def __init__(self, root: PinnedFolder, marker: str | None, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, root: PinnedFolder, marker: str | None, timings: Timings, wake: Callable[[], None]
+    ) -> None:
         """Begin to start.
 
         Args:
             root: the watched folder.
             marker: suffix of the file that says that a raw file is finished; None if there are none.
+            timings: how long to wait for the start.
             wake: called from another thread whenever there is something new.
         """
-        self.hints: deque[FileEvent] = deque()
+        self.events: deque[FileEvent] = deque()
         self.count = 0
         self.overflows: deque[float] = deque()
         self.started = False
-        self.patience = time.monotonic() + _PATIENCE_S
+        self.start_limit = time.monotonic() + timings.events_start_s
         self.failure = ""
         # Where it really is: watchdog would watch a link instead of the folder that it leads to.
         self._folder = root.real_path()
@@ -93,19 +85,19 @@ class EventStream(FileSystemEventHandler):
         threading.Thread(target=self._stop, daemon=True).start()
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Take an event, in watchdog's thread."""
+        """Queue an event of a raw file; called in watchdog's thread."""
         at = time.monotonic()
         self.count += 1
         path = os.fsdecode(event.dest_path if isinstance(event, FileMovedEvent) else event.src_path)
         path = path[len(self._folder.rstrip("/")) + 1 :]
         name = path.rpartition("/")[2]
         if is_raw_name(name):
-            self._hint(FileEvent(path, not isinstance(event, FileCreatedEvent), at))
+            self._queue(FileEvent(path, not isinstance(event, FileCreatedEvent), at))
         elif self._marker and is_raw_name(name.removesuffix(self._marker)):
-            self._hint(FileEvent(path.removesuffix(self._marker), True, at))
+            self._queue(FileEvent(path.removesuffix(self._marker), True, at))
 
-    def _hint(self, hint: FileEvent) -> None:
-        self.hints.append(hint)
+    def _queue(self, event: FileEvent) -> None:
+        self.events.append(event)
         self._wake()
 
     def _overflowed(self) -> None:
@@ -133,61 +125,8 @@ class EventStream(FileSystemEventHandler):
                 self._observer.stop()
 
 
-class EventHealth:
-    """Whether to listen to events, and what is wrong with them. Pure logic; times as in `Settling`.
-
-    Attributes:
-        listen: an observer should be at work.
-        why: what is wrong with the events, in words; "" while nothing is known to be. Else the scan must
-            do their work.
-    """
-
-    def __init__(self) -> None:
-        """Begin with trust."""
-        self.listen = True
-        self.why = ""
-        self._overflows: deque[float] = deque(maxlen=_MANY_OVERFLOWS)
-        self._rest_s = _REST_S
-        self._until = math.inf  # end of the rest, or of the doubt
-        self._renew_at = -math.inf
-
-    def overflowed(self, at: float) -> None:
-        """Take an overflow of the kernel's queue. Many in a row may be watchdog's own endless loop."""
-        self._overflows.append(at)
-        if len(self._overflows) == _MANY_OVERFLOWS and at - self._overflows[0] <= _WITHIN_S:
-            self._overflows.clear()
-            self.failed(at, "file events overflow the kernel's queue; raise fs.inotify.max_queued_events")
-
-    def failed(self, at: float, why: str) -> None:
-        """Take that there is no use in listening for now."""
-        self.listen, self.why = False, why
-        self._until = at + self._lengthened_rest()
-
-    def missed(self, at: float) -> bool:
-        """Take that a scan found what no event announced; return whether a new observer may help."""
-        self.why = "not all files are announced by events; raise fs.inotify.max_user_watches, or use --poll"
-        renew = at >= self._renew_at
-        if renew:
-            self._renew_at = at + self._lengthened_rest()
-        self._until = at + self._rest_s
-        return renew
-
-    def reconsider(self, at: float) -> None:
-        """Listen again after a rest, and trust again after a while of listening without a fault."""
-        if at < self._until:
-            return
-        if self.listen:
-            self.why, self._until, self._rest_s = "", math.inf, _REST_S
-        else:
-            self.listen, self._until = True, at + _REST_S
-
-    def _lengthened_rest(self) -> float:
-        rest_s, self._rest_s = self._rest_s, min(2 * self._rest_s, _LONGEST_REST_S)
-        return rest_s
-
-
 class _OverflowLog(logging.Handler):
-    """watchdog 7 tells of an overflow nowhere but in its log, and watchdog 6 not even there."""
+    """Notices overflows: watchdog 7 tells of them nowhere but in its log, and watchdog 6 not even there."""
 
     _LOGGER = logging.getLogger("watchdog.observers.inotify_c")
 

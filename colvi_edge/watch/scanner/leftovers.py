@@ -1,33 +1,34 @@
-"""Removes the temporary files that a killed process left beside the results."""
+"""Temporary files that a killed process left beside the results, removed when nobody changes them."""
 
 import os
 from contextlib import suppress
 
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.messages import Signature
-
-# A worker is given 30 s for a file. The clock of a share says nothing about ours, and a process number in
-# the name nothing about a process of another machine; to have watched the file that long does.
-STALE_S = 30.0
+from colvi_edge.watch.folder.signature import Signature
 
 
 class Leftovers:
-    """The temporary files of the last scan, and since when each of them was seen as it is."""
+    """The temporary files of the last scan, and since when each of them is as it is."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, stale_s: float) -> None:
+        """Begin with none.
+
+        Args:
+            stale_s: how long a file stays as it is before it is removed.
+        """
+        self._stale_s = stale_s
         self._before: dict[str, tuple[Signature, float]] = {}
         self._seen: dict[str, tuple[Signature, float]] = {}
 
     def __len__(self) -> int:
         return len(self._before)
 
-    def saw(self, results: PinnedFolder, path: str, signature: Signature, now: float) -> None:
-        """Take that a scan saw a temporary file; remove it if it has long been as it is.
+    def found(self, results: PinnedFolder, path: str, signature: Signature, now: float) -> None:
+        """Note a temporary file that a scan found; remove it if it has long been as it is.
 
         Args:
             results: where the results go.
-            path: of the file, relative to it; the name was found to be one of ours.
+            path: of the file, relative to `results`; its name is one of ours.
             signature: its state.
             now: by the monotonic clock.
         """
@@ -35,12 +36,12 @@ class Leftovers:
         if before != signature:
             since = now
         self._seen[path] = signature, since
-        if now - since >= STALE_S:
+        if now - since >= self._stale_s:
             with suppress(OSError):  # it is gone, or the folder is read-only
                 _unlink(results, path)
 
     def scan_ended(self) -> None:
-        """Forget what the scan did not see."""
+        """Forget what the scan did not find."""
         self._before, self._seen = self._seen, {}
 
 

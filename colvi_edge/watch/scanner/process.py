@@ -1,4 +1,4 @@
-"""The scanner: the child that looks at the watched folder and says which raw files are finished.
+"""The scanner: the child that finds the finished raw files of the watched folder.
 
 Started by the supervisor, as `child` tells. It may be killed at any time, as when a share hangs: all that it
 knows is in the folder and in the ledger.
@@ -14,18 +14,16 @@ from pathlib import Path
 
 from colvi_edge.watch.folder.away import AwayError
 from colvi_edge.watch.folder.share_lock import FolderTakenError
+from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.child import join_supervisor
-from colvi_edge.watch.ipc.messages import Alive, Channel, Degraded, Rescan, RootState, ScannerSettings
+from colvi_edge.watch.ipc.messages import Alive, Degraded, Rescan, RootState, ScannerSettings
 from colvi_edge.watch.ledger.ledger import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders, make_results
 from colvi_edge.watch.scanner.session import FolderSession
 
-_ALIVE_S = 1.0
-_PLACE_S = 2.0
-
 
 class Scanner:
-    """Keeps to the folder, as long and as often as it is there."""
+    """Holds a session on the watched folder whenever that is there."""
 
     def __init__(self, line: Channel, settings: ScannerSettings) -> None:
         """Prepare; nothing of the folder is touched yet."""
@@ -35,102 +33,102 @@ class Scanner:
         self._known = dict(self._ledger.judged())
         self._mount = settings.mount
         self._results_mount = settings.results_mount
-        self._place: ClaimedFolders | None = None
-        self._entered = False
-        self._watching: FolderSession | None = None
+        self._folders: ClaimedFolders | None = None
+        self._claimed_once = False
+        self._session: FolderSession | None = None
         self._root = RootState("share away", "", None)
         self._degraded = ""
-        self._alive_at = self._place_at = -math.inf
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._alive_at = self._check_at = -math.inf
+        self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def run(self) -> None:
         """Work until the supervisor ends."""
         selector = selectors.DefaultSelector()
         selector.register(self._line, selectors.EVENT_READ)
-        selector.register(self._bell, selectors.EVENT_READ)
+        selector.register(self._wakeup, selectors.EVENT_READ)
         while True:
-            for act in (self._keep_place, self._step):
-                self._say_alive()  # before each, as each may be held up by a server
+            for act in (self._check_claim, self._step):
+                self._send_alive()  # before each, as each may be held up by a server
                 try:
                     act()
                 except AwayError as error:
-                    self._say_root(RootState("share away", str(error), None))
-                    self._leave()  # only now: to let go of a lock asks the server, too
-            self._say_degraded()
-            wake_at = min(self._alive_at, self._place_at)
-            if self._watching:
-                wake_at = min(wake_at, self._watching.wake_at())
+                    self._send_root(RootState("share away", str(error), None))
+                    self._release()  # only now: to release a lock asks the server, too
+            self._send_degraded()
+            wake_at = min(self._alive_at, self._check_at)
+            if self._session:
+                wake_at = min(wake_at, self._session.wake_at())
             for key, _ in selector.select(max(0.0, wake_at - time.monotonic())):
-                if key.fd == self._bell:
-                    os.eventfd_read(self._bell)
-                elif not self._obey():
+                if key.fd == self._wakeup:
+                    os.eventfd_read(self._wakeup)
+                elif not self._receive():
                     return
 
-    def _obey(self) -> bool:
-        """Take what the supervisor says; return whether it still is there."""
+    def _receive(self) -> bool:
+        """Receive the supervisor's messages; return whether it still is there."""
         messages = self._line.receive()
         if messages is None:
             return False
-        if self._watching and any(isinstance(message, Rescan) for message in messages):
-            self._watching.rescan()
+        if self._session and any(isinstance(message, Rescan) for message in messages):
+            self._session.rescan()
         return True
 
-    def _keep_place(self) -> None:
-        """Enter the folder, leave it or enter it anew if it is time, and say what changes by that."""
-        if time.monotonic() < self._place_at:
+    def _check_claim(self) -> None:
+        """Claim the folders, or release them if they are lost, when it is time; send what changes by that."""
+        if time.monotonic() < self._check_at:
             return
         try:
-            if self._place and not self._place.is_ours():
-                self._leave()  # without a word: a folder that was made anew is entered at once
-            if not self._place:
-                self._enter()
+            if self._folders and not self._folders.is_ours():
+                self._release()  # without a message: a folder that was made anew is claimed at once
+            if not self._folders:
+                self._claim()
             apart = self._results_mount if self._settings.output_dir else None
-            self._say_root(RootState("here", "", self._mount, apart))
+            self._send_root(RootState("here", "", self._mount, apart))
         except FolderTakenError as error:
-            self._say_root(RootState("taken", str(error), None))
+            self._send_root(RootState("taken", str(error), None))
         finally:
-            self._place_at = time.monotonic() + _PLACE_S
+            self._check_at = time.monotonic() + self._settings.timings.claim_check_s
 
     def _step(self) -> None:
-        """Do what is due in the folder."""
-        if self._watching:
-            self._watching.step()
+        """Do what is due in the session."""
+        if self._session:
+            self._session.step()
 
-    def _enter(self) -> None:
+    def _claim(self) -> None:
         settings = self._settings
-        if settings.output_dir and not self._entered:  # later, a missing one is a share that is away
+        if settings.output_dir and not self._claimed_once:  # later, a missing one is a share that is away
             with suppress(OSError):
                 make_results(Path(settings.output_dir), self._results_mount)
-        self._place = ClaimedFolders(settings.root, settings.output_dir, self._mount, self._results_mount)
-        self._mount, self._results_mount = self._place.mount, self._place.results_mount
-        self._entered = True
-        self._watching = FolderSession(
-            self._place, settings, self._known, self._ledger, self._line.send, self._ring
+        self._folders = ClaimedFolders(settings.root, settings.output_dir, self._mount, self._results_mount)
+        self._mount, self._results_mount = self._folders.mount, self._folders.results_mount
+        self._claimed_once = True
+        self._session = FolderSession(
+            self._folders, settings, self._known, self._ledger, self._line.send, self._wake
         )
 
-    def _leave(self) -> None:
-        if self._watching:
-            self._watching.close()
-        if self._place:
-            self._place.close()
-        self._watching = self._place = None
+    def _release(self) -> None:
+        if self._session:
+            self._session.close()
+        if self._folders:
+            self._folders.close()
+        self._session = self._folders = None
 
-    def _ring(self) -> None:
-        os.eventfd_write(self._bell, 1)
+    def _wake(self) -> None:
+        os.eventfd_write(self._wakeup, 1)
 
-    def _say_alive(self) -> None:
+    def _send_alive(self) -> None:
         now = time.monotonic()
         if now >= self._alive_at:
             self._line.send(Alive())
-            self._alive_at = now + _ALIVE_S
+            self._alive_at = now + self._settings.timings.scanner_alive_s
 
-    def _say_root(self, root: RootState) -> None:
+    def _send_root(self, root: RootState) -> None:
         if root != self._root:
             self._root = root
             self._line.send(root)
 
-    def _say_degraded(self) -> None:
-        why = "; ".join(self._watching.degraded) if self._watching else ""
+    def _send_degraded(self) -> None:
+        why = "; ".join(self._session.degraded) if self._session else ""
         if why != self._degraded:
             self._degraded = why
             self._line.send(Degraded(why))

@@ -3,21 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Set
 
-from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.names import USUAL_KINDS, OutputKind, output_name
 from colvi_edge.raw_files import CONTAINER_SUFFIXES, is_container_name
 
 _KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)
 _SUFFIXES = tuple(kind.value for kind in _KINDS)
-_USUAL = tuple(
-    kind.value
-    for kind in (
-        OutputKind.SIDECAR,
-        OutputKind.OVERLAY,
-        OutputKind.TABLE,
-        OutputKind.GEOJSON,
-        OutputKind.ROIS,
-    )
-)
+_USUAL = tuple(kind.value for kind in USUAL_KINDS)
 _WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
 """Files that a result may consist of: of one that was rejected, of any other, and with an OME-TIFF."""
 
@@ -32,7 +23,7 @@ class ResultFiles:
     """
 
     def __init__(self, names: Set[str], raws: Iterable[str], ome_tiff: bool = False) -> None:
-        """Take what was listed.
+        """Remember what was listed.
 
         Args:
             names: in the folder of the results.

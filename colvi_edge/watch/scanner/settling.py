@@ -1,4 +1,4 @@
-"""When a raw file counts as finished: looked at twice or more, and the same each time. Pure logic, no clock.
+"""Raw files that are not known to be finished: looked at until they are the same twice or more. No clock.
 
     close or rename event ──▶ two looks 20 ms apart, the same ─────────────────────▶ ready, early
                                      │ not the same, empty, or just taken early
@@ -6,7 +6,7 @@
     created, found by a scan ──▶ looks over the quiet time, all the same ──────────▶ ready
 
 On a local disk a file is quiet for 2 s after a close or rename, 5 s otherwise; on a share, whose writers
-are never heard, 10 s. A program that holds the file against readers, or any change, starts the time again.
+send no events, 10 s. A program that holds the file against readers, or any change, starts the time again.
 A marker file ("X.tif.done") stands for the close event, on shares too.
 
 A writer that maps memory closes the file before its pixels are there, and nothing tells of them but the
@@ -19,12 +19,9 @@ from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import dataclass
 
-from colvi_edge.watch.ipc.messages import FileReady, Signature
-
-EARLY_S = 0.020  # between the looks of the fast path
-AFTER_CLOSE_S = 2.0
-LOCAL_S = 5.0
-SHARE_S = 10.0
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
+from colvi_edge.watch.timings import Timings
 
 
 @dataclass
@@ -37,7 +34,7 @@ class Candidate:
         quiet_s: for which it must stay so.
         early: it is tried by the fast path.
         announced: an event told of it.
-        anew: it is wanted even if nothing about it changed.
+        force: it is wanted even if nothing about it changed.
         due: time of the next look.
         signature: its state at the last look; None before the first, and while it is held by its writer.
         looks: how many found this state.
@@ -48,7 +45,7 @@ class Candidate:
     quiet_s: float
     early: bool
     announced: bool
-    anew: bool
+    force: bool
     due: float
     signature: Signature | None = None
     looks: int = 0
@@ -60,15 +57,17 @@ class Settling:
     Times are seconds of one monotonic clock, which the caller reads.
     """
 
-    def __init__(self, *, share: bool) -> None:
+    def __init__(self, timings: Timings, *, share: bool) -> None:
         """Begin with none.
 
         Args:
-            share: the root lies where writers are not heard.
+            timings: how long files stay unchanged before they count as finished.
+            share: the watched folder lies where writers send no events.
         """
         self._looks = 3 if share else 2
-        self._quiet_s = SHARE_S if share else LOCAL_S
-        self._closed_s = SHARE_S if share else AFTER_CLOSE_S
+        self._quiet_s = timings.quiet_share_s if share else timings.quiet_local_s
+        self._closed_s = timings.quiet_share_s if share else timings.quiet_after_close_s
+        self._early_s = timings.early_look_s
         self._candidates: dict[str, Candidate] = {}
         # A heap of due times; those that a candidate has outlived are passed over.
         self._agenda: list[tuple[float, str]] = []
@@ -85,25 +84,25 @@ class Settling:
         return path in self._candidates
 
     def closed(self, path: str, at: float) -> None:
-        """Take a file that was closed, renamed or marked: it may be finished."""
+        """Add a file that was closed, renamed or marked: it may be finished."""
         early = self._taken_early.get(path, at) <= at
         if not early:
             self._keep_from_early(path, at + self._closed_s)
-        self._add(Candidate(path, at, self._closed_s, early, announced=True, anew=True, due=at))
+        self._add(Candidate(path, at, self._closed_s, early, announced=True, force=True, due=at))
 
     def created(self, path: str, at: float) -> None:
-        """Take a file that appeared, and may go on being written."""
+        """Add a file that appeared, and may go on being written."""
         if candidate := self._candidates.get(path):
             candidate.announced = True
         else:
-            self._add(Candidate(path, at, self._quiet_s, False, announced=True, anew=True, due=at))
+            self._add(Candidate(path, at, self._quiet_s, False, announced=True, force=True, due=at))
 
     def found(
-        self, path: str, signature: Signature, at: float, *, announced: bool = True, anew: bool = False
+        self, path: str, signature: Signature, at: float, *, announced: bool = True, force: bool = False
     ) -> None:
-        """Take a file that a scan found in this state, which counts as the first look."""
+        """Add a file that a scan found in this state, which counts as the first look."""
         if path not in self._candidates:
-            candidate = Candidate(path, at, self._quiet_s, False, announced, anew, at, signature, looks=1)
+            candidate = Candidate(path, at, self._quiet_s, False, announced, force, at, signature, looks=1)
             candidate.due = self._next_look(candidate, at)
             self._add(candidate)
 
@@ -124,7 +123,7 @@ class Settling:
         return self._agenda[0][0] if self._agenda else math.inf
 
     def looked(self, candidate: Candidate, signature: Signature | None, now: float) -> FileReady | None:
-        """Take what a look showed, and return what is ready by it.
+        """Note what a look showed; return the file if that makes it ready.
 
         Args:
             candidate: from `due`.
@@ -134,7 +133,7 @@ class Settling:
         first = candidate.early and candidate.looks == 0 and signature is not None and signature.bytes > 0
         if first:
             candidate.signature, candidate.looks = signature, 1
-            candidate.due = now + EARLY_S
+            candidate.due = now + self._early_s
         elif signature is None or signature != candidate.signature:
             candidate.early, candidate.since = False, now
             candidate.signature, candidate.looks = signature, int(signature is not None)
@@ -156,7 +155,7 @@ class Settling:
         heapq.heappush(self._agenda, (candidate.due, candidate.path))
 
     def _keep_from_early(self, path: str, until: float) -> None:
-        """Let a file that is closed once more be quiet first: it may be opened again for each plane."""
+        """Have a file be quiet before it is taken again: it may be opened anew for each plane."""
         self._taken_early[path] = until
         self._taken_early.move_to_end(path)
 
@@ -164,7 +163,7 @@ class Settling:
         """Return when to look next: spread over the quiet time, the last one at its end."""
         step_s = candidate.quiet_s / (self._looks - 1)
         steps = min(max(candidate.looks, 1), self._looks - 1)
-        return max(candidate.since + steps * step_s, now + EARLY_S)
+        return max(candidate.since + steps * step_s, now + self._early_s)
 
     def _ready(self, candidate: Candidate, signature: Signature) -> FileReady:
         self.drop(candidate)

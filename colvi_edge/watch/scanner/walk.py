@@ -1,8 +1,7 @@
-"""One walk over the tree: the truth about which raw files are there, in which state, and with which result.
+"""A walk over the watched tree: which raw files are there, in which state, and with which result.
 
-Bounded and unhurried: the walk is an iterator that comes up for air after each few entries, so that its
-owner can do other things meanwhile, and each folder is opened below the pinned root without following a
-link.
+The walk is an iterator that pauses after every few entries, so that its owner can do other things meanwhile.
+Each folder is opened below the pinned one without following a link.
 """
 
 import os
@@ -16,16 +15,16 @@ from itertools import islice
 from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.raw_files import is_raw_name, unread_suffix
 from colvi_edge.watch.folder.away import away, is_unanswered
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.result_files import ResultFiles
 
 MAX_DEPTH = 64
-_BREATH = 64  # entries; on a share each may take a round trip
+_PAUSE_AFTER = 64  # entries; on a share each may take a round trip
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A raw file that needs a closer look.
 
     Attributes:
@@ -57,7 +56,7 @@ class Leftover:
 class TreeWalk:
     """A walk; iterate to its end, once.
 
-    It yields None to let its owner breathe, `Leftover`s, and `Found` for each raw file whose signature is
+    It yields None at each pause, `Leftover`s, and `FoundFile` for each raw file whose signature is
     not the known one. 10^5 new files took 0.5 s of one core, as many known ones with five outputs each 1.6 s.
 
     Attributes:
@@ -71,7 +70,7 @@ class TreeWalk:
 
     def __init__(
         self,
-        place: ClaimedFolders,
+        folders: ClaimedFolders,
         known: Mapping[str, Signature],
         marker: str | None,
         ome_tiff: bool = False,
@@ -79,23 +78,23 @@ class TreeWalk:
         """Prepare a walk.
 
         Args:
-            place: the watched folder, and where the results go.
+            folders: the watched one, and where the results go.
             known: the state of each path in which it needs nothing.
             marker: suffix of the file that says that a raw file is finished.
             ome_tiff: one belongs to each result.
         """
         self.files = 0
         self.not_read: Counter[str] = Counter()
-        self.partial: list[Found] = []
+        self.partial: list[FoundFile] = []
         self.barred: set[str] = set()
         self.unread: list[str] = []
-        self._place = place
+        self._folders = folders
         self._known = known
         self._marker = marker
         self._ome_tiff = ome_tiff
         self._asked_at = 0.0  # when the file system was first asked for what comes next
 
-    def __iter__(self) -> Iterator[Found | Leftover | None]:
+    def __iter__(self) -> Iterator[FoundFile | Leftover | None]:
         """Walk.
 
         Raises:
@@ -106,7 +105,7 @@ class TreeWalk:
             yield item
             self._asked_at = time.monotonic()
 
-    def _tree(self) -> Iterator[Found | Leftover | None]:
+    def _tree(self) -> Iterator[FoundFile | Leftover | None]:
         folders = [""]
         while folders:
             path = folders.pop()
@@ -121,20 +120,20 @@ class TreeWalk:
         """Note that a folder, or something in it, could not be looked at."""
         took_s = time.monotonic() - self._asked_at
         if is_unanswered(error, took_s):
-            raise away(str(self._place.root.path), error, took_s) from error
+            raise away(str(self._folders.root.path), error, took_s) from error
         if isinstance(error, PermissionError):
             self.barred.add(folder)
         else:
             self.unread.append(error.strerror or str(error))
 
-    def _walk(self, path: str, folders: list[str]) -> Iterator[Found | Leftover | None]:
-        folder = self._place.root.open_folder(path)
+    def _walk(self, path: str, folders: list[str]) -> Iterator[FoundFile | Leftover | None]:
+        folder = self._folders.root.open_folder(path)
         try:
             names: set[str] = set()
             hidden: list[str] = []
             raws: list[os.DirEntry[str]] = []
             with os.scandir(folder) as entries:
-                while some := list(islice(entries, _BREATH)):
+                while some := list(islice(entries, _PAUSE_AFTER)):
                     yield None
                     for entry in some:
                         name = entry.name
@@ -147,9 +146,9 @@ class TreeWalk:
                             self._note_folder(path, name, folders)
                         elif suffix := unread_suffix(name):
                             self.not_read[suffix] += 1
-            results = self._result_names(path) if self._place.apart else names
+            results = self._result_names(path) if self._folders.apart else names
             yield from self._judge(path, raws, names, results)
-            yield from self._leftovers(path, (results or ()) if self._place.apart else hidden)
+            yield from self._leftovers(path, (results or ()) if self._folders.apart else hidden)
         finally:
             os.close(folder)
 
@@ -157,13 +156,13 @@ class TreeWalk:
         folder = f"{path}/{name}" if path else name
         if folder.count("/") == MAX_DEPTH:
             self.unread.append(f"deeper than {MAX_DEPTH} folders")
-        elif self._place.is_walked(folder):
+        elif self._folders.is_walked(folder):
             folders.append(folder)
 
     def _result_names(self, path: str) -> set[str] | None:
         """Return what lies in a folder of results apart; None if that cannot be told."""
         try:
-            folder = self._place.results.open_folder(path)
+            folder = self._folders.results.open_folder(path)
             try:
                 return set(os.listdir(folder))  # noqa: PTH208 - pathlib knows no descriptors
             finally:
@@ -176,10 +175,10 @@ class TreeWalk:
 
     def _judge(
         self, path: str, raws: "list[os.DirEntry[str]]", names: set[str], results: set[str] | None
-    ) -> Iterator[Found | None]:
+    ) -> Iterator[FoundFile | None]:
         prefix = f"{path}/" if path else ""
         listed = None if results is None else ResultFiles(results, [raw.name for raw in raws], self._ome_tiff)
-        for entry in _breathing(raws):
+        for entry in _pausing(raws):
             if entry is None:
                 yield None
                 continue
@@ -198,15 +197,15 @@ class TreeWalk:
                 continue
             marked = self._marker is not None and name + self._marker in names
             if unchanged and known and listed:
-                self.partial.append(Found(prefix + name, known, marked, listed.count(name)))
+                self.partial.append(FoundFile(prefix + name, known, marked, listed.count(name)))
             else:
-                yield Found(prefix + name, Signature.of(status), marked)
+                yield FoundFile(prefix + name, Signature.of(status), marked)
 
     def _leftovers(self, path: str, names: Iterable[str]) -> Iterator[Leftover]:
         for name in filter(is_temporary_name, names):
             where = f"{path}/{name}" if path else name
             try:
-                status = self._place.results.status(where)
+                status = self._folders.results.status(where)
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -216,9 +215,9 @@ class TreeWalk:
                 yield Leftover(where, Signature.of(status))
 
 
-def _breathing(entries: "Iterable[os.DirEntry[str]]") -> "Iterator[os.DirEntry[str] | None]":
+def _pausing(entries: "Iterable[os.DirEntry[str]]") -> "Iterator[os.DirEntry[str] | None]":
     for count, entry in enumerate(entries):
-        if count % _BREATH == 0:
+        if count % _PAUSE_AFTER == 0:
             yield None
         yield entry
 

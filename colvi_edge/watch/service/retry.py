@@ -9,7 +9,7 @@ from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from colvi_edge.printable import counted
-from colvi_edge.watch.ipc.messages import UNKNOWN
+from colvi_edge.watch.ipc.model import UNKNOWN
 from colvi_edge.watch.ledger.ledger import Judged, LedgerReader
 from colvi_edge.watch.rollout import told_apart
 from colvi_edge.watch.service.status import read_status

@@ -17,7 +17,8 @@ from colvi_edge.printable import counted, printable_json, printable_name, unambi
 from colvi_edge.raw_files import unread_words
 from colvi_edge.system.atomic import open_folder, write_atomically
 from colvi_edge.system.bounded import json_of, read_bounded
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, WorkerReady
+from colvi_edge.watch.ipc.messages import WorkerReady
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.ledger.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger.ledger import State as LedgerState
@@ -326,7 +327,7 @@ def _print(
     ledger: LedgerReader | _NoLedger,
     asked: Replace,
 ) -> None:
-    from colvi_edge.cli.show.results import shown, wide_console
+    from colvi_edge.terminal.console import shown, wide_console
 
     console = wide_console()
     name = shown(str(folder.absolute()))
@@ -401,7 +402,7 @@ def _end_words(status: Status | None) -> str:
 def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting]) -> None:
     from rich.table import Table
 
-    from colvi_edge.cli.show.results import shown
+    from colvi_edge.terminal.console import shown
 
     rows = list(files)
     if not rows:

@@ -14,7 +14,8 @@ from enum import IntEnum
 from itertools import islice
 
 from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import FileReady, Signature
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
 from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE, Trouble
 from colvi_edge.watch.supervisor.backoff import backoff_s
 from colvi_edge.watch.timings import Timings
@@ -93,6 +94,10 @@ class QueuedFile:
         if self.recheck:
             return Priority.RECHECK
         return Priority.NEW if self.early and not self.failures else Priority.FOUND
+
+    def is_last_try(self, now: float, incomplete_s: float) -> bool:
+        """Return whether an incomplete file has been waited for long enough."""
+        return self.kind == "incomplete" and now - self.closed_at >= incomplete_s
 
 
 @dataclass(frozen=True)

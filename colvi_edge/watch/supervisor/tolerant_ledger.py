@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from colvi_edge.printable import counted
-from colvi_edge.watch.ipc.messages import Mount
+from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
 

@@ -32,20 +32,20 @@ from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
 from colvi_edge.pipeline.standing import keeps, kept_result
 from colvi_edge.pipeline.writing import write_error
+from colvi_edge.watch.folder.folders import Folders, ShareAwayError
+from colvi_edge.watch.ipc.channel import Channel, as_words
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
 from colvi_edge.watch.ipc.messages import (
     Alive,
-    Channel,
     Finish,
-    Model,
     RecordFailure,
     StartRefused,
     Work,
     WorkDone,
     WorkerReady,
     WorkerSettings,
-    as_words,
 )
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.words import NOT_WRITABLE, Trouble, WorkOutcome
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from colvi_edge.watch.worker.watched_file import (
@@ -54,14 +54,11 @@ from colvi_edge.watch.worker.watched_file import (
     PERMANENT,
     ChangedFileError,
     CondemnedError,
-    Folders,
-    ShareAwayError,
     WatchedFile,
     error_number,
 )
 from colvi_edge.watch.worker.whose import NOTHING, Whose
 
-ALIVE_EVERY_S = 2.0
 REPLACED = "the result before it is now .colvi.prev.json"
 NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
@@ -93,7 +90,7 @@ class Worker:
             self._model = bundle.sha256
             engine = open_engine(bundle, settings.engine, settings.precision)
             limits = Limits.named(settings.limits)
-            places = Folders(settings.root, settings.output_dir)
+            folders = Folders(settings.root, settings.output_dir)
             overlay = OverlayChoice(settings.overlay)
             diagnoser = Diagnoser(
                 bundle, engine, settings.channels, limits, overlay, Replace.ALL, settings.pixel_size_um
@@ -119,7 +116,7 @@ class Worker:
         )
         gc.freeze()  # see `pipeline.process`; this process has no other task
         try:
-            for outcome in process(diagnoser, self._files(places)):
+            for outcome in process(diagnoser, self._files(folders)):
                 self._answer(outcome)
         except EngineLostError as error:
             # The engine's fault, not the files': their attempts must not count against them.
@@ -128,9 +125,9 @@ class Worker:
             raise
         engine.close()
 
-    def _files(self, places: Folders) -> Iterator[WatchedFile]:
+    def _files(self, folders: Folders) -> Iterator[WatchedFile]:
         for work in self._given():
-            file = self._begun[work.number] = WatchedFile(work, places)
+            file = self._begun[work.number] = WatchedFile(work, folders)
             if isinstance(work, RecordFailure):
                 self._condemn(file, work)
             elif result := self._kept_result(file, Replace(work.anew)):
@@ -140,7 +137,7 @@ class Worker:
 
     def _given(self) -> Iterator[Work | RecordFailure]:
         while True:
-            if not select.select([self._line], [], [], ALIVE_EVERY_S)[0]:
+            if not select.select([self._line], [], [], self._settings.timings.worker_alive_s)[0]:
                 self._line.send(Alive())
                 continue
             messages = self._line.receive()

@@ -4,9 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
-from typing import ClassVar
+from contextlib import contextmanager
 
 from colvi_edge.errors import (
     AcquisitionError,
@@ -17,10 +15,11 @@ from colvi_edge.errors import (
 )
 from colvi_edge.outputs.folder import explained
 from colvi_edge.outputs.sidecar import Image
-from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.folders import Folders, ShareAwayError
+from colvi_edge.watch.folder.pinned import NO_FILE
+from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.child import supervisor_lives
-from colvi_edge.watch.ipc.messages import Mount, Publish, RecordFailure, Signature, Work
-from colvi_edge.watch.ipc.words import Trouble
+from colvi_edge.watch.ipc.messages import RecordFailure, Work
 
 PERMANENT = {
     errno.ENAMETOOLONG,
@@ -32,8 +31,6 @@ PERMANENT = {
     errno.ENODEV,
 }
 GONE = {errno.ENOENT, errno.ENOTDIR}
-_NO_FILE = {errno.ELOOP, errno.EINVAL}
-"""What `PinnedFolder.open_raw` says of links, pipes, devices and folders."""
 MAY_BE_HELD = {errno.EACCES, errno.EPERM}
 """What a share answers while another program holds the file: as for an unfinished file, patience ends."""
 
@@ -50,32 +47,26 @@ class CondemnedError(AcquisitionError):
     kind = "killed"
 
 
-class ShareAwayError(AcquisitionError):
-    """The root, or the folder of the results, is not where it was."""
-
-    kind: ClassVar[Trouble] = "share away"
-
-
 class WatchedFile:
     """A raw file below the watched root, as the pipeline takes it."""
 
-    def __init__(self, work: Work | RecordFailure, places: "Folders") -> None:
+    def __init__(self, work: Work | RecordFailure, folders: Folders) -> None:
         """Remember the work; nothing is opened yet."""
         self.work = work
         self._folder, _, self.name = work.path.rpartition("/")
         self.began = time.monotonic()
         self.notes: list[str] = []
-        self._places = places
+        self._folders = folders
 
     def open(self) -> int:
         """Return a descriptor of the raw file in the state that was announced."""
         if isinstance(self.work, RecordFailure):
             raise CondemnedError(self.work.message)
-        with self._places.root(self.work.mount) as root:
+        with self._folders.root(self.work.mount) as root:
             try:
                 raw = root.open_raw(self.work.path)
             except OSError as error:
-                if error.errno not in _NO_FILE:
+                if error.errno not in NO_FILE:
                     raise
                 words = (error.strerror or "").removesuffix(", expected a file")
                 raise NotAnImageError(f"{words}; expected an image file") from error
@@ -100,8 +91,9 @@ class WatchedFile:
     @contextmanager
     def results(self) -> Iterator[int]:
         """Hold the folder of the results open."""
-        with explained("the folder of the results", names=False), self._places.results(self.work) as top:
-            folder = top.open_folder(self._folder, create=self._places.apart)
+        mounts = self.work.mount, self.work.results_mount
+        with explained("the folder of the results", names=False), self._folders.results(*mounts) as top:
+            folder = top.open_folder(self._folder, create=self._folders.apart)
             try:
                 yield folder
             finally:
@@ -135,54 +127,8 @@ class WatchedFile:
         self.notes.append(words)
 
     def _state(self) -> Signature:
-        with self._places.root(self.work.mount) as root:
-            try:
-                raw = root.open_raw(self.work.path)
-            except OSError as error:
-                if error.errno not in _NO_FILE:
-                    raise
-                return Signature.of(root.status(self.work.path))
-        try:
-            return Signature.of(os.fstat(raw))
-        finally:
-            os.close(raw)
-
-
-class Folders:
-    """The root, and where the results go; each is opened anew for every use, and only on its mount."""
-
-    def __init__(self, root: str, output_dir: str | None) -> None:
-        """Remember both. The scanner makes the folder of the results, who alone knows on which mount."""
-        self._root = Path(root)
-        self.apart = output_dir is not None
-        self._results = Path(output_dir or root)
-
-    def root(self, mount: Mount) -> AbstractContextManager[PinnedFolder]:
-        """Hold the root open, on the mount on which the file was found."""
-        return pinned(self._root, mount)
-
-    def results(self, work: Work | RecordFailure | Publish) -> AbstractContextManager[PinnedFolder]:
-        """Hold the top folder of the results open, on the mount on which the scanner has it."""
-        if not self.apart:
-            return pinned(self._results, work.mount)
-        if work.results_mount is None:
-            raise ShareAwayError(f"{self._results} is not known to be mounted; it will be tried again")
-        return pinned(self._results, work.results_mount)
-
-
-@contextmanager
-def pinned(path: Path, mount: Mount) -> Iterator[PinnedFolder]:
-    """Hold a folder open; raise ShareAwayError if it is not there, or on another mount than it was."""
-    try:
-        root = PinnedFolder(path)
-    except OSError as error:
-        raise ShareAwayError(f"{path} is not there: {error.strerror}; mount it again") from error
-    try:
-        if root.mount() != mount:
-            raise ShareAwayError(f"{path} is not on {mount.source} any more; mount it again")
-        yield root
-    finally:
-        root.close()
+        with self._folders.root(self.work.mount) as root:
+            return root.signature(self.work.path)
 
 
 def error_number(error: BaseException) -> int | None:

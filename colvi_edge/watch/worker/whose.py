@@ -5,7 +5,7 @@ from typing import NamedTuple
 from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import Index, Sidecar
-from colvi_edge.watch.ipc.messages import Model
+from colvi_edge.watch.ipc.model import Model
 
 
 class Whose(NamedTuple):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Refused, acquire, acquire_opened
-from colvi_edge.acquisition.reading import OPEN_FLAGS
+from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import (
     AcquisitionError,
     AxesError,
@@ -366,7 +366,7 @@ def test_a_container_that_may_grow_is_left_alone(how: str, tmp_path: Path) -> No
     written = container(Series(camera("ZCYX")), tail)
     path = tmp_path / "x.lif"
     path.write_bytes(written.data[: -1 if how == "cut" else None])
-    images = acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.lif", may_lack=lambda _: False)
+    images = acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.lif", is_final=lambda _: False)
 
     if how == "unwritten":
         next(images)
@@ -395,7 +395,7 @@ def test_an_image_that_ends_black(stored: bool, age_s: float, may_wait: bool, tm
             pytest.skip("this file system does not tell holes")
     assert path.read_bytes() == written.data
     os.utime(path, times=(time.time() - age_s,) * 2)
-    images = acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.lif", may_lack=lambda _: not may_wait)
+    images = acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.lif", is_final=lambda _: not may_wait)
 
     first = next(images)
     assert isinstance(first, Acquisition)

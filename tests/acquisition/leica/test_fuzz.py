@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.acquisition import Acquisition, acquire_opened
-from colvi_edge.acquisition.reading import OPEN_FLAGS
+from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import AcquisitionError
 from tests.tools.leica import Detector, Series, assembled, container
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
-from colvi_edge.acquisition.reading import OPEN_FLAGS
+from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import (
     AcquisitionError,
     AxesError,

@@ -20,7 +20,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, acquire, acquire_opened
-from colvi_edge.acquisition.reading import OPEN_FLAGS
+from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import AcquisitionError, IncompleteFileError, LastPlaneBlackError
 
 CUTS = 40
@@ -202,7 +202,7 @@ def test_who_waits_for_another_look_is_not_told_yet(tmp_path: Path) -> None:
         return len(asked) > 1
 
     def look() -> list[Any]:
-        return list(acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.tif", may_lack=is_final))
+        return list(acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.tif", is_final=is_final))
 
     with pytest.raises(
         LastPlaneBlackError, match=r"^x\.tif: its last plane holds nothing but zeros.*next look"

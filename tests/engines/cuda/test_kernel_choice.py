@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colvi_edge.bundle import Config
-from colvi_edge.bundle.opening import KernelFile, NormalisationConfig, PrecisionFile
-from colvi_edge.engines.cuda.kernel_choice import choose, variant_for
+from colvi_edge.bundle.manifest import KernelFile, NormalisationConfig, PrecisionFile
+from colvi_edge.engines.cuda.kernel_choice import best_kernel, variant_for
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.nvrtc import RELEASES
 from colvi_edge.kernels.variant import Variant
@@ -36,7 +36,7 @@ def test_every_gpu_gets_machine_code_where_there_is_some(
 ) -> None:
     """Of the same generation and not newer than the GPU; PTX for all the others."""
     for kernels in (SHIPPED, SHIPPED[::-1]):
-        assert choose(kernels, compute_capability).target == target, gpu
+        assert best_kernel(kernels, compute_capability).target == target, gpu
 
 
 def test_a_gpu_older_than_the_ptx_is_told_so() -> None:
@@ -44,16 +44,16 @@ def test_a_gpu_older_than_the_ptx_is_told_so() -> None:
     with pytest.raises(
         EngineUnavailableError, match=r"\(compute_75, sm_75, .*\) do not run on .* 7\.2; export"
     ):
-        choose(SHIPPED, (7, 2))
+        best_kernel(SHIPPED, (7, 2))
     with pytest.raises(EngineUnavailableError, match=r"\(none\) do not run on compute capability 8\.7"):
-        choose([], (8, 7))
+        best_kernel([], (8, 7))
 
 
 def test_the_next_best_is_ptx() -> None:
     """A driver that refuses the cubin can be given what is left."""
-    refused = choose(SHIPPED, (12, 0))
+    refused = best_kernel(SHIPPED, (12, 0))
 
-    assert choose([kernel for kernel in SHIPPED if kernel != refused], (12, 0)).target == "compute_75"
+    assert best_kernel([kernel for kernel in SHIPPED if kernel != refused], (12, 0)).target == "compute_75"
 
 
 capabilities = st.tuples(st.integers(1, 19), st.integers(0, 9))
@@ -74,10 +74,10 @@ def test_nothing_is_chosen_that_cannot_run(held: list[str], gpu: tuple[int, int]
     }
     kernels = [KernelFile(file=target, target=target) for target in held]
     if running:
-        assert choose(kernels, gpu).target == max(running, key=lambda target: running[target])
+        assert best_kernel(kernels, gpu).target == max(running, key=lambda target: running[target])
     else:
         with pytest.raises(EngineUnavailableError):
-            choose(kernels, gpu)
+            best_kernel(kernels, gpu)
 
 
 @pytest.mark.parametrize(

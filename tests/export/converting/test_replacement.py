@@ -69,11 +69,15 @@ def test_the_very_model_is_replaced(copied_bundle: Path, demo: Checkpoint) -> No
     refuse_loss(copied_bundle.with_name("none.colvi"), demo, EVERY, calibrated=False)
 
 
-def test_swapped_classes_do_not_replace_a_bundle(run: Command, bare: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("without_kernels")
+def test_swapped_classes_do_not_replace_a_bundle(run: Command, bare: Path, few: Path, tmp_path: Path) -> None:
     """As a user meets it: both exports of one file, the second one refused until it is forced."""
-    bundle = tmp_path / "ts.colvi"
+    bundle, unlabelled = tmp_path / "ts.colvi", tmp_path / "images"
+    unlabelled.mkdir()
+    for image in few.rglob("*.tif"):
+        (unlabelled / image.name).write_bytes(image.read_bytes())
     told = ("--network", "paper", "--outputs", "softmax-logits", "--precision", "fp32", "--classes")
-    order = ("export", bare, "-o", bundle, *told)
+    order = ("export", bare, "-o", bundle, "--calibration", unlabelled, *told)
     assert run(*order, "control,patient")[0] == 0
     before = open_bundle(bundle).sha256
     code, _, err = run(*order, "patient,control")
@@ -85,7 +89,8 @@ def test_swapped_classes_do_not_replace_a_bundle(run: Command, bare: Path, tmp_p
     assert open_bundle(bundle).sha256 != before
 
 
-def test_good_int8_is_not_lost_unsaid(run: Command, copied_bundle: Path) -> None:
+@pytest.mark.usefixtures("without_kernels")
+def test_good_int8_is_not_lost_unsaid(run: Command, copied_bundle: Path, few: Path) -> None:
     """Without calibration images nothing passed goes; with --force it does."""
     before = open_bundle(copied_bundle).sha256
     code, _, err = run("export", DEMO_CHECKPOINT, "-o", copied_bundle)
@@ -96,7 +101,8 @@ def test_good_int8_is_not_lost_unsaid(run: Command, copied_bundle: Path) -> None
     assert "give them with --calibration DIR" in sentence
     assert command.endswith(" --force")
     assert open_bundle(copied_bundle).sha256 == before
-    assert run("export", DEMO_CHECKPOINT, "-o", copied_bundle, "--precision", "fp32", "--force")[0] == 0
+    less = ("--precision", "fp32", "--calibration", few, "--force")
+    assert run("export", DEMO_CHECKPOINT, "-o", copied_bundle, *less)[0] == 0
     assert [*open_bundle(copied_bundle).config.precisions] == ["fp32"]
 
 

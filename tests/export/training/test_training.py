@@ -37,6 +37,15 @@ def trained() -> Checkpoint:
     return train(striped(24, 1), striped(6, 2), Settings(epochs=2, seed=3))
 
 
+FOUR_EPOCHS = Settings(epochs=4, patience=4, seed=3, batch=16)
+
+
+@pytest.fixture(scope="module")
+def straight() -> Checkpoint:
+    """A network whose training nothing ended: three steps an epoch."""
+    return train(striped(12, 1), striped(4, 2), FOUR_EPOCHS)
+
+
 def test_patches_keep_their_values_label_and_image() -> None:
     """Planes are summed and cut row by row; counts that fit are kept in 16 bits, others whole."""
     planes = np.arange(2 * 2 * 64 * 130, dtype=np.uint16).reshape(2, 2, 64, 130)
@@ -94,20 +103,20 @@ def test_training_is_reproducible(trained: Checkpoint) -> None:
 
 
 @pytest.mark.parametrize("ended_after", [1, 2])
-def test_a_training_that_was_ended_goes_on_to_the_same_weights(tmp_path: Path, ended_after: int) -> None:
+def test_a_training_that_was_ended_goes_on_to_the_same_weights(
+    tmp_path: Path, ended_after: int, straight: Checkpoint
+) -> None:
     """Ended in the epoch after the first or second, it is repeated from that epoch's start, bit for bit."""
     unfinished = tmp_path / "model.pt.unfinished"
-    how = Settings(epochs=4, patience=4, seed=3)
-    straight = train(striped(24, 1), striped(6, 2), how)
 
     def end(told: Resumed | Step | Epoch) -> None:
         if isinstance(told, Step) and told.epoch > ended_after and told.share > 0.5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(striped(24, 1), striped(6, 2), how, progress=end, unfinished=unfinished)
+        train(striped(12, 1), striped(4, 2), FOUR_EPOCHS, progress=end, unfinished=unfinished)
     told: list[Resumed | Step | Epoch] = []
-    resumed = train(striped(24, 1), striped(6, 2), how, progress=told.append, unfinished=unfinished)
+    resumed = train(striped(12, 1), striped(4, 2), FOUR_EPOCHS, progress=told.append, unfinished=unfinished)
 
     assert told[0] == Resumed(ended_after)
     assert [epoch.number for epoch in told if isinstance(epoch, Epoch)] == [1, 2, 3, 4]

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.watch.folder.mounts import is_away, mount_of
-from colvi_edge.watch.ipc.messages import Mount
+from colvi_edge.watch.folder.mounts import Mount, is_away, mount_of
 
 UNSHARED = ["unshare", "--user", "--map-root-user", "--mount"]  # all mounts end with the command
 can_unshare = pytest.mark.skipif(
@@ -46,8 +45,8 @@ def in_namespace(script: str, folder: Path) -> dict[str, Any]:
     return result
 
 
-ROOT = Mount("/", "ext4", "/dev/sda", "/")
-SHARE = Mount("/mnt/scope", "cifs", "//pc/images", "/")
+ROOT = Mount(point="/", kind="ext4", source="/dev/sda", inside="/")
+SHARE = Mount(point="/mnt/scope", kind="cifs", source="//pc/images", inside="/")
 
 
 @pytest.mark.parametrize(
@@ -56,14 +55,22 @@ SHARE = Mount("/mnt/scope", "cifs", "//pc/images", "/")
         (ROOT, None, False),
         (ROOT, ROOT, False),
         (ROOT, SHARE, True),
-        (Mount("/mnt", "ext4", "/dev/sdb", "/"), SHARE, True),
+        (Mount(point="/mnt", kind="ext4", source="/dev/sdb", inside="/"), SHARE, True),
         (SHARE, SHARE, False),
         (SHARE, ROOT, False),  # begun before it was mounted
-        (Mount("/mnt/scope", "nfs4", "nas:/x", "/"), SHARE, False),  # another share, at the same place
-        (Mount("/mnt/scope", "cifs", "//pc/images", "/sub"), SHARE, False),
-        (Mount("/mnt/scope/deeper", "cifs", "//pc/more", "/"), SHARE, False),
-        (Mount("/mnt/sc", "ext4", "/dev/sdb", "/"), SHARE, False),  # the operator's link leads elsewhere
-        (Mount("/srv", "ext4", "/dev/sdb", "/"), SHARE, False),
+        (
+            Mount(point="/mnt/scope", kind="nfs4", source="nas:/x", inside="/"),
+            SHARE,
+            False,
+        ),
+        (Mount(point="/mnt/scope", kind="cifs", source="//pc/images", inside="/sub"), SHARE, False),
+        (Mount(point="/mnt/scope/deeper", kind="cifs", source="//pc/more", inside="/"), SHARE, False),
+        (
+            Mount(point="/mnt/sc", kind="ext4", source="/dev/sdb", inside="/"),
+            SHARE,
+            False,
+        ),
+        (Mount(point="/srv", kind="ext4", source="/dev/sdb", inside="/"), SHARE, False),
     ],
 )
 def test_away(found: Mount, remembered: Mount | None, away: bool) -> None:

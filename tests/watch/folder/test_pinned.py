@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.watch.folder import away
 from colvi_edge.watch.folder.pinned import PinnedFolder, open_below
+from tests.tools.late_answers import answers_after
 
 
 @pytest.fixture
@@ -212,12 +212,12 @@ def test_a_server_that_does_not_answer_leaves_open_what_is_current(
             raise OSError(number, os.strerror(number))
 
         monkeypatch.setattr(Path, "stat", refuse)
-        monkeypatch.setattr(away, "_LATE_S", 0.0)
+        answers_after(monkeypatch, 15.0)
         if number == errno.ENOENT:
             assert not pinned.is_current()
             return
         with pytest.raises(OSError, match=os.strerror(number)):
             pinned.is_current()
-        monkeypatch.setattr(away, "_LATE_S", 3600.0)
+        answers_after(monkeypatch, 0.01)
         if number == errno.ESTALE:
             assert not pinned.is_current()

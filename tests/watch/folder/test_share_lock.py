@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.system.machine import machine_mark
-from colvi_edge.watch.folder import away
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.share_lock import LOCK_NAME, FolderTakenError, ShareLock
+from tests.tools.late_answers import answers_after
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_whether_it_holds_is_not_told_by_a_server_that_does_not_answer(
 ) -> None:
     """To take it again would ask the same server; a handle that is stale at once is of a removed lock."""
     lock = ShareLock(results)
-    monkeypatch.setattr(away, "_LATE_S", 0.0 if late else 3600.0)
+    answers_after(monkeypatch, 15.0 if late else 0.01)
 
     def refuse(_: str) -> os.stat_result:
         raise OSError(number, os.strerror(number))
@@ -83,7 +83,7 @@ def test_whether_it_holds_is_not_told_by_a_server_that_does_not_answer(
     monkeypatch.setattr(results, "status", refuse)
     with pytest.raises(OSError, match=os.strerror(number)):
         lock.is_held()
-    monkeypatch.setattr(away, "_LATE_S", 3600.0)
+    answers_after(monkeypatch, 0.01)
     assert number == errno.EHOSTDOWN or not lock.is_held()
     lock.close()
 

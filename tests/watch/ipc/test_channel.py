@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from colvi_edge.watch.ipc.messages import Alive, Channel, Mount, RecordFailure, encode
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.channel import Channel, encode
+from colvi_edge.watch.ipc.messages import Alive, RecordFailure
 
-MOUNT = Mount("ext4", "/dev/sda1", "/", "")
+MOUNT = Mount(point="/", kind="ext4", source="/dev/sda1", inside="/")
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def ends() -> Iterator[tuple[socket.socket, Channel]]:
 def test_what_follows_the_first_message_is_not_lost(ends: tuple[socket.socket, Channel]) -> None:
     """Settings and work may come in one piece; the work must still be waiting, where `select` sees it."""
     ours, line = ends
-    work = RecordFailure(7, "M\udcfcller.tif", MOUNT, "killed", "three times")
+    work = RecordFailure(7, "M\udcfcller.tif", MOUNT, "three times")
     ours.sendall(encode(Alive()) + encode(work))
 
     assert line.first() == Alive()
@@ -37,13 +39,13 @@ def test_what_follows_the_first_message_is_not_lost(ends: tuple[socket.socket, C
 def test_messages_come_in_any_pieces(ends: tuple[socket.socket, Channel]) -> None:
     """A message may be cut anywhere on its way."""
     ours, line = ends
-    data = encode(RecordFailure(1, "a", MOUNT, "", "")) + encode(Alive())
+    data = encode(RecordFailure(1, "a", MOUNT, "")) + encode(Alive())
     found = []
     for start in range(0, len(data), 5):
         ours.sendall(data[start : start + 5])
         found += line.receive() or []
 
-    assert found == [RecordFailure(1, "a", MOUNT, "", ""), Alive()]
+    assert found == [RecordFailure(1, "a", MOUNT, ""), Alive()]
 
 
 def test_an_end_is_told(ends: tuple[socket.socket, Channel]) -> None:

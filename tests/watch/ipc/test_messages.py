@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import BadMessageError, as_words, decode, encode
 from colvi_edge.watch.ipc.messages import (
     Alive,
-    BadMessageError,
     Degraded,
     FileReady,
     Finish,
     Message,
-    Model,
-    Mount,
     Publish,
     Published,
     PublisherSettings,
@@ -31,24 +31,23 @@ from colvi_edge.watch.ipc.messages import (
     Scanned,
     ScannerSettings,
     Settles,
-    Signature,
     StartRefused,
     Work,
     WorkDone,
     WorkerReady,
     WorkerSettings,
-    as_words,
-    decode,
-    encode,
 )
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.typed import LONGEST_TEXT
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
-from colvi_edge.watch.supervisor.dispatcher import Desk
+from colvi_edge.watch.supervisor.dispatcher import Dispatcher
 from colvi_edge.watch.supervisor.queue import OUTSTANDING
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
+from colvi_edge.watch.supervisor.tolerant_ledger import TolerantLedger
+from colvi_edge.watch.timings import Timings
 
-MOUNT = Mount("/data", "cifs", "//server/share", "/")
+MOUNT = Mount(point="/data", kind="cifs", source="//server/share", inside="/")
 SIGNATURE = Signature(2**64 - 1, 1, -1, 1)
 SOUND: list[Message] = [
     ScannerSettings("/data", None, "/state/ledger.sqlite", MOUNT, False, 1.5, None),
@@ -57,11 +56,11 @@ SOUND: list[Message] = [
     Scanned(1, 2, 0.5, 0, {".nd2": 3}),
     Settles(2, 1),
     RootState("share away", "gone", None),
-    RootState("here", "", MOUNT, Mount("/results", "nfs4", "nas:/results", "/day")),
+    RootState("here", "", MOUNT, Mount(point="/results", kind="nfs4", source="nas:/results", inside="/day")),
     Degraded("deaf"),
     WorkerSettings("/data", "/out", "demo", "", "auto", "auto", ["nuclei"], {"pixels": 1}, "png", 0.3),
     Work(1, "a.tif", SIGNATURE, MOUNT, True, "own", "incomplete"),
-    RecordFailure(1, "a.tif", MOUNT, "killed", "three times"),
+    RecordFailure(1, "a.tif", MOUNT, "three times"),
     Finish(),
     WorkerReady("/bundle", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked", "no room", "1.0"),
     StartRefused(4, "bundle_invalid", "SHA256SUMS is missing"),
@@ -212,23 +211,29 @@ hashes = st.sampled_from(["", "ab" * 32])
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), steps=st.lists(st.sampled_from(["ready", "answer", "death"]), max_size=12))
-def test_whatever_is_taken_ends_no_desk(data: st.DataObject, steps: list[str]) -> None:
+def test_whatever_is_taken_ends_no_dispatcher(data: st.DataObject, steps: list[str]) -> None:
     """Values at every bound go through queue, ledger, log and numbers, and are read back from the ledger."""
-    states, metrics = Conditions(), Metrics("/data")
+    conditions, metrics = Conditions(), Metrics("/data")
     with TemporaryDirectory() as folder, closing(Ledger(Path(folder) / "ledger.sqlite")) as ledger:
-        desk = Desk(ledger, metrics, states, 0.0)
+        tolerant = TolerantLedger(ledger, conditions)
+        dispatcher = Dispatcher(tolerant, metrics, conditions, Timings(), 0.0)
+        numbers: list[int] = []
         for step in steps:
             if step == "ready":
-                desk.offer(_carried(data.draw(readies)), 1.0)
-            while len(desk.schedule.given) < OUTSTANDING and desk.take(MOUNT, 1e15):
-                pass
-            for number in list(desk.schedule.given) if step == "answer" else ():
-                desk.finished(_carried(data.draw(finished(number))), 2.0)
+                dispatcher.offer(_carried(data.draw(readies)), 1.0)
+            while dispatcher.assigned < OUTSTANDING and (work := dispatcher.assign(MOUNT, 1e15)):
+                numbers.append(work.number)
+            if step == "answer":
+                for number in numbers:
+                    dispatcher.finished(_carried(data.draw(finished(number))), 2.0)
             if step == "death":
-                desk.worker_died("it sent what is no message", 3.0)
-        metrics.text(desk.schedule.pending, [], {})
+                dispatcher.worker_died("it sent what is no message", 3.0)
+            if step != "ready":
+                numbers.clear()
+            assert len(numbers) == dispatcher.assigned
+        metrics.text(dispatcher.snapshot().pending, [], {})
         ledger.judged()
-        assert list(states) == []
+        assert list(conditions) == []
 
 
 def finished(number: int) -> st.SearchStrategy[WorkDone]:

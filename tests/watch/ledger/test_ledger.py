@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.errors import OutputError
-from colvi_edge.watch.ipc.messages import UNKNOWN, Model, Mount, Signature
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
 
 ONE = Signature(2**64 - 1, 4_196_534, -1, 1_763_700_000_000_000_000)  # inode as on CIFS, time before 1970
@@ -229,7 +231,7 @@ def test_a_ledger_of_the_first_version_is_taken_over(path: Path) -> None:
     with closing(Ledger(path)) as ledger:
         assert (ledger.set_aside, ledger.dropped) == (None, 1)
         assert ledger.judged() == {"a.tif": Signature(7, 1, 2, 3), "b.tif": Signature(8, 1, 2, 3)}
-        assert ledger.mount == Mount("/data", "ext4", "/dev/sda1", "/")
+        assert ledger.mount == Mount(point="/data", kind="ext4", source="/dev/sda1", inside="/")
         assert [(found.model, found.results) for found in ledger.models()] == [(UNKNOWN, 1)]
         ledger.begin("a.tif", Signature(7, 1, 2, 3))
         ledger.finish("a.tif", "done", model=MINE, files=5)
@@ -292,7 +294,7 @@ def test_names_of_models_that_nobody_wrote_are_none(path: Path, ledger: Ledger) 
 
 def test_the_mount_is_remembered(path: Path, ledger: Ledger) -> None:
     """Over restarts, with whatever characters a mount point has."""
-    mount = Mount("/mnt/sc\\040ope", "cifs", "//pc/\udce9", "/")
+    mount = Mount(point="/mnt/sc\\040ope", kind="cifs", source="//pc/\udce9", inside="/")
     assert ledger.mount is None
     ledger.mount = mount
     ledger.close()
@@ -304,7 +306,7 @@ def test_the_mount_is_remembered(path: Path, ledger: Ledger) -> None:
 
 def test_the_mount_of_the_results_is_remembered_for_their_folder(path: Path, ledger: Ledger) -> None:
     """Of the last folder only: what an operator names anew was never seen."""
-    mount = Mount("/mnt/\udcfc", "cifs", "//server/results", "/")
+    mount = Mount(point="/mnt/\udcfc", kind="cifs", source="//server/results", inside="/")
     assert ledger.results_mount("/mnt/\udcfc/a") is None
     ledger.note_results_mount("/mnt/\udcfc/a", mount)
     ledger.close()

@@ -1,4 +1,4 @@
-"""File events: what is made of them, and what is thought of them when they fail."""
+"""File events: what is made of them, and what is said when there are none."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.scanner.events import EventHealth, EventStream, FileEvent
+from colvi_edge.watch.scanner.events import EventStream, FileEvent
+from colvi_edge.watch.timings import Timings
 
 # What kills watchdog's thread in a test is a line in the log in earnest.
 pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")
@@ -25,26 +26,26 @@ can_unshare = pytest.mark.skipif(
 
 
 class Listener:
-    """An observation of a folder that collects what it hears."""
+    """An event stream of a folder, and what it brought."""
 
     def __init__(self, root: PinnedFolder, marker: str | None = None) -> None:
         self.rung = threading.Event()
-        self.observation = EventStream(root, marker, self.rung.set)
+        self.stream = EventStream(root, marker, Timings(), self.rung.set)
         self.heard: list[FileEvent] = []
-        self.until(lambda: self.observation.started)
+        self.until(lambda: self.stream.started)
 
     def until(self, reached: Callable[[], bool]) -> None:
         """Collect until something holds; ten seconds at most."""
         end = time.monotonic() + 10
         while not reached() and self.rung.wait(end - time.monotonic()):
             self.rung.clear()
-            while self.observation.hints:
-                self.heard.append(self.observation.hints.popleft())
+            while self.stream.events:
+                self.heard.append(self.stream.events.popleft())
         assert reached(), self.heard
 
     def hears(self, *expected: tuple[str, bool]) -> None:
         """Wait until all of these (path, closed) were heard."""
-        self.until(lambda: {(hint.path, hint.closed) for hint in self.heard} >= set(expected))
+        self.until(lambda: {(event.path, event.closed) for event in self.heard} >= set(expected))
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def listen(root: PinnedFolder) -> Iterator[Callable[..., Listener]]:
 
     yield start
     for listener in listeners:
-        listener.observation.stop()
+        listener.stream.stop()
     end = time.monotonic() + 10
     while threading.active_count() > before and time.monotonic() < end:
         time.sleep(0.01)
@@ -84,7 +85,7 @@ def test_a_written_file_is_heard_of(root: PinnedFolder, listen: Callable[..., Li
     closed_at = time.monotonic()
     heard.hears(("a.tif", True))
 
-    assert {hint.path for hint in heard.heard} == {"a.tif"}
+    assert {event.path for event in heard.heard} == {"a.tif"}
     assert -1 < heard.heard[-1].at - closed_at < 1
 
 
@@ -120,7 +121,7 @@ def test_a_marker_is_heard_of(root: PinnedFolder, listen: Callable[..., Listener
     (root.path / "a.tif.done").touch()
     heard.hears(("a.tif", True))
 
-    assert {hint.path for hint in heard.heard} == {"a.tif"}
+    assert {event.path for event in heard.heard} == {"a.tif"}
 
 
 def test_a_root_behind_a_link_is_heard(root: PinnedFolder) -> None:
@@ -131,7 +132,7 @@ def test_a_root_behind_a_link_is_heard(root: PinnedFolder) -> None:
         heard = Listener(linked)
         (root.path / os.fsdecode(b"\xff\n.tif")).write_text("x")
         heard.hears((os.fsdecode(b"\xff\n.tif"), True))
-        heard.observation.stop()
+        heard.stream.stop()
 
 
 @can_unshare
@@ -154,65 +155,13 @@ def test_limits_are_named(limit: str, words: str, tmp_path: Path) -> None:
         "import sys, threading, pathlib, json\n"
         "from colvi_edge.watch.scanner.events import EventStream\n"
         "from colvi_edge.watch.folder.pinned import PinnedFolder\n"
+        "from colvi_edge.watch.timings import Timings\n"
         "pathlib.Path('/proc/sys/user', sys.argv[1]).write_text('0')\n"
         "rung = threading.Event()\n"
-        "observation = EventStream(PinnedFolder(pathlib.Path(sys.argv[2])), None, rung.set)\n"
-        "rung.wait(10); print(json.dumps([observation.started, observation.failure]))"
+        "stream = EventStream(PinnedFolder(pathlib.Path(sys.argv[2])), None, Timings(), rung.set)\n"
+        "rung.wait(10); print(json.dumps([stream.started, stream.failure]))"
     )
     command = [*UNSHARED, sys.executable, "-c", script, limit, str(tmp_path)]
     said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
     assert said == [True, words]
-
-
-# --- The health of events, on a made-up clock.
-
-
-def test_one_overflow_is_no_reason_for_distrust() -> None:
-    """A scan makes up for it; so do two, and many that are far apart."""
-    trust = EventHealth()
-    for number in range(20):
-        trust.overflowed(number * 5.1)
-
-    assert trust.listen
-    assert not trust.why
-
-
-def test_many_overflows_end_the_listening() -> None:
-    """For a minute, then twice as long each time; once it goes well for a minute, all is forgotten."""
-    trust = EventHealth()
-    now = 1000.0
-    for rest_s in (60, 120, 240, 480, 960, 1920, 3600, 3600):
-        for _ in range(3):
-            trust.overflowed(now)
-        assert not trust.listen
-        assert "max_queued_events" in trust.why
-        listens = []
-        for at in (now + rest_s - 0.1, now + rest_s):
-            trust.reconsider(at)
-            listens.append(trust.listen)
-        assert listens == [False, True]
-        assert trust.why
-        now += rest_s + 1
-    trust.reconsider(now + 60)
-    assert not trust.why
-    trust.failed(now + 61, "why")
-    trust.reconsider(now + 61 + 60)
-    assert trust.listen
-
-
-def test_missed_files_ask_for_a_new_observer_now_and_then() -> None:
-    """At once, but not again and again; meanwhile that is told, and after a good while no longer."""
-    trust = EventHealth()
-    renewals = []
-    for number in range(600):
-        now = 1000.0 + 5 * number
-        if trust.missed(now):
-            renewals.append(now - 1000)
-        trust.reconsider(now + 1)
-        assert "--poll" in trust.why
-        assert trust.listen
-
-    assert renewals == [0, 60, 180, 420, 900, 1860]
-    trust.reconsider(now + 3600)
-    assert not trust.why

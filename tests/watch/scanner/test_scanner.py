@@ -9,60 +9,44 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.share_lock import LOCK_NAME
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.messages import (
     Alive,
-    Channel,
     Degraded,
     FileReady,
     Message,
-    Mount,
     Rescan,
     RootState,
     Scanned,
     ScannerSettings,
     Settles,
-    Signature,
 )
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.ledger.ledger import State as LedgerState
+from colvi_edge.watch.timings import Timings
 
-HURRIED = """
-from colvi_edge.watch import away, scanner, settle, sweep, watching
-settle.AFTER_CLOSE_S, settle.LOCAL_S, settle.SHARE_S = 0.1, 0.3, 0.8
-watching.LOCAL_INTERVAL_S, watching.SHARE_INTERVAL_S = 3.0, 0.3
-watching.STALE_S = sweep.STALE_S = 0.3
-scanner._PLACE_S = 0.1
-away._LATE_S = 0.5
-scanner.main()
-"""
-# A share that fails: while a file says so, a function of the scanner's process answers with an error.
-FAULTY = """
-import importlib, os, time
-def spoil(module, name, flag):
-    owner = importlib.import_module(module)
-    *inner, name = name.split(".")
-    for part in inner:
-        owner = getattr(owner, part)
-    sound = getattr(owner, name)
-    called = [name]  # and held up, once
-    def faulty(*arguments, **named):
-        if arguments[:1] != (os.devnull,) and os.access(flag, os.F_OK):  # not what a child opens at its start
-            with open(flag) as file:
-                number, held_up_s = file.read().split()
-            time.sleep(float(held_up_s) * len(called))
-            called.clear()
-            raise OSError(int(number), os.strerror(int(number)))
-        return sound(*arguments, **named)
-    setattr(owner, name, faulty)
-"""
+TIMINGS = Timings(
+    scanner_alive_s=0.1,
+    claim_check_s=0.1,
+    local_scan_s=3.0,
+    share_scan_s=0.3,
+    settling_told_s=0.05,
+    quiet_after_close_s=0.1,
+    quiet_local_s=0.3,
+    quiet_share_s=0.8,
+    leftover_s=0.3,
+)
+FAILING = str(Path(__file__).parents[1] / "fakes" / "failing_scanner.py")
 UNSHARED = ["unshare", "--user", "--map-root-user", "--mount"]
 can_unshare = pytest.mark.skipif(
     subprocess.run([*UNSHARED, "true"], capture_output=True).returncode != 0,
@@ -73,13 +57,23 @@ can_unshare = pytest.mark.skipif(
 class Supervisor:
     """The scanner's other side: starts it, and keeps all that it says."""
 
-    def __init__(self, root: Path, state: Path, *prefix: str, before: str = "", **settings: Any) -> None:
-        given = {"output_dir": None, "mount": None, "poll": False, "interval_s": None, "marker": None}
+    def __init__(
+        self, root: Path, state: Path, *prefix: str, fails: Sequence[str] = (), **settings: Any
+    ) -> None:
+        given: dict[str, Any] = {
+            "output_dir": None,
+            "mount": None,
+            "poll": False,
+            "interval_s": None,
+            "marker": None,
+            "timings": TIMINGS,
+        }
         self.root = root
         self.said: list[Message] = []
         self._more = threading.Condition()
         ours, theirs = socket.socketpair()
-        command = [*prefix, sys.executable, "-c", before + HURRIED, str(theirs.fileno()), str(os.getpid())]
+        program = [FAILING] if fails else ["-m", "colvi_edge.watch.scanner"]
+        command = [*prefix, sys.executable, *program, str(theirs.fileno()), str(os.getpid()), *fails]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
         self._line = Channel(ours)
@@ -133,6 +127,21 @@ class Supervisor:
         self.wait(lambda: sum(isinstance(m, Scanned) for m in self.said) > before, "scanned")
         answer: Scanned = self.last(Scanned)
         return answer
+
+    def settle(self) -> None:
+        """Have it scan, and wait until nothing that it found settles any more."""
+        self.rescan()
+
+        def settling() -> int:
+            said = [message for message in self.said if isinstance(message, Scanned | Settles)]
+            return said[-1].settling
+
+        self.wait(lambda: settling() == 0, "all at rest")
+
+    def go_round(self, times: int = 3) -> None:
+        """Wait until its loop came round this often."""
+        before = self.said.count(Alive())
+        self.wait(lambda: self.said.count(Alive()) >= before + times, f"{times} rounds")
 
     def end(self) -> None:
         """End it as the end of a supervisor would."""
@@ -224,7 +233,7 @@ def test_what_was_there_before(root: Path, state: Path, start: Callable[..., Sup
     assert not any(ready.early for ready in scanner.ready().values())
     scanned = scanner.rescan()
     assert (scanned.files, scanned.missed) == (8, 0)
-    time.sleep(0.5)
+    scanner.settle()
     assert sum(isinstance(message, FileReady) for message in scanner.said) == len(expected)
 
 
@@ -236,14 +245,12 @@ def test_a_lost_result_is_made_again(root: Path, state: Path, start: Callable[..
     ledger = Ledger(state)
     ledger.begin("a.tif", lstat(root / "a.tif"))
     scanner.said.clear()
-    scanner.rescan()
-    time.sleep(0.5)
+    scanner.settle()
     assert not scanner.ready()
     for end in ("json", "png"):
         (root / f"a.tif.colvi.{end}").touch()
     ledger.finish("a.tif", "done")
-    scanner.rescan()
-    time.sleep(0.5)
+    scanner.settle()
     assert not scanner.ready()
     (root / "a.tif.colvi.json").unlink()
     scanner.rescan()
@@ -290,8 +297,7 @@ def test_each_file_of_a_result_is_missed(
             (root / f"x.lif.{key}.colvi.json").touch()
         (root / "x.lif.0000-a.colvi.png").touch()
     scanner = start()
-    scanner.rescan()
-    time.sleep(0.5)
+    scanner.settle()
     assert not scanner.ready()
 
     lost = {"a.tif", "earlier.tif", "data.tif", "kept.tif"} | (
@@ -320,8 +326,7 @@ def test_a_file_that_never_comes_is_asked_for_once(
         if gone:
             picture.unlink()
         for _ in range(4):
-            scanner.rescan()
-            time.sleep(0.2)
+            scanner.settle()
         return sum(isinstance(message, FileReady) for message in scanner.said)
 
     assert asked(gone=True) == 1
@@ -414,14 +419,14 @@ def test_markers(poll: bool, root: Path, start: Callable[..., Supervisor]) -> No
     for name in ("a.tif", "b.tif", ".hidden/c.tif"):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text("pixels")
-    time.sleep(0.9)
+    scanner.settle()
     assert not scanner.ready()
     (root / "a.tif.done").touch()
     (root / ".hidden/c.tif.done").touch()
     scanner.wait_ready("a.tif")
 
     assert scanner.ready()["a.tif"].early
-    time.sleep(0.2)
+    scanner.settle()
     assert list(scanner.ready()) == ["a.tif"]
 
 
@@ -496,13 +501,18 @@ def test_a_folder_that_is_swapped_at_once(
 
 @pytest.fixture
 def fault(tmp_path: Path) -> Path:
-    """Return the path of the file that makes a share fail, outside it."""
+    """Return the path of the file that makes a share fail, outside it; see `fakes/failing_scanner.py`."""
     return tmp_path / "fault"
 
 
-def spoilt(fault: Path, module: str, name: str) -> str:
-    """Return the code that makes a function of the scanner's process fail while `fault` says so."""
-    return f"{FAULTY}\nspoil({module!r}, {name!r}, {str(fault)!r})\n"
+def wait_faults(fault: Path, count: int) -> None:
+    """Wait until the share failed this often from now on; twenty seconds at most."""
+    counted = fault.with_name(f"{fault.name}.count")
+    before = counted.stat().st_size if counted.exists() else 0
+    end = time.monotonic() + 20
+    while not counted.exists() or counted.stat().st_size < before + count:
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 STALE = (errno.ESTALE, "Stale file handle; unmount and mount it again")
@@ -538,11 +548,11 @@ def test_each_error_at_claiming_the_folder_is_the_shares(
     """Whatever was asked; the scanner says so with the remedy, lives, and goes on when that has ended."""
     fault.write_text(f"{number} 0")
     output_dir = str(tmp_path / "results") if apart else None
-    scanner = start(wait=False, before=spoilt(fault, module, name), output_dir=output_dir)
+    scanner = start(wait=False, fails=(module, name, str(fault)), output_dir=output_dir)
     folder = tmp_path / "results" if apart and name == "flock" else root
     assert scanner.wait_root("share away").why == f"{folder} cannot be opened: {remedy}"
     (root / "a.tif").write_text("pixels")
-    time.sleep(0.3)
+    wait_faults(fault, 3)
     assert not scanner.ready()
     fault.unlink()
     scanner.wait_root("here")
@@ -561,7 +571,7 @@ def test_each_error_at_claiming_the_folder_is_the_shares(
         ("colvi_edge.watch.folder.pinned", "PinnedFolder.open_folder"),
     ],
 )
-@pytest.mark.parametrize(("number", "held_up_s"), [(errno.EHOSTDOWN, 0.0), (errno.EIO, 0.6)])
+@pytest.mark.parametrize(("number", "late_s"), [(errno.EHOSTDOWN, 0.0), (errno.EIO, 4.0)])
 def test_a_server_that_stops_to_answer_is_told_at_the_first_error(
     root: Path,
     tmp_path: Path,
@@ -570,14 +580,14 @@ def test_a_server_that_stops_to_answer_is_told_at_the_first_error(
     module: str,
     name: str,
     number: int,
-    held_up_s: float,
+    late_s: float,
 ) -> None:
     """Whatever the scanner was about: it does not go on asking, each time for seconds in vain."""
     results = str(tmp_path / "results")
-    scanner = start(before=spoilt(fault, module, name), interval_s=0.2, poll=True, output_dir=results)
+    scanner = start(fails=(module, name, str(fault)), interval_s=0.2, poll=True, output_dir=results)
     scanner.wait_root("here")
     (root / "a.tif").write_text("pixels")  # at which is looked meanwhile
-    fault.write_text(f"{number} {held_up_s}")
+    fault.write_text(f"{number} {late_s}")
 
     def away() -> list[str]:  # also if it is over again: later errors come at once, and may be a file's own
         return [message.why for message in scanner.said if isinstance(message, RootState) and message.why]
@@ -595,12 +605,10 @@ def test_a_file_that_cannot_be_looked_at_is_not_the_shares_fault(
     root: Path, fault: Path, start: Callable[..., Supervisor]
 ) -> None:
     """An error at once may be a bad sector; the folder stays, and the others of its files are found."""
-    scanner = start(
-        before=spoilt(fault, "colvi_edge.watch.folder.pinned", "PinnedFolder.open_raw"), poll=True
-    )
+    scanner = start(fails=("colvi_edge.watch.folder.pinned", "PinnedFolder.open_raw", str(fault)), poll=True)
     fault.write_text(f"{errno.EIO} 0")
     (root / "bad.tif").write_text("pixels")
-    time.sleep(2)
+    wait_faults(fault, 5)
     assert not scanner.ready()
     fault.unlink()
     scanner.wait_ready("bad.tif")
@@ -650,7 +658,7 @@ def test_folders_that_may_not_be_listed_are_told(
     root: Path, fault: Path, start: Callable[..., Supervisor]
 ) -> None:
     """With each scan, as long as it is so; the folder itself is not away by that."""
-    scanner = start(before=spoilt(fault, "colvi_edge.watch.folder.pinned", "PinnedFolder.open_folder"))
+    scanner = start(fails=("colvi_edge.watch.folder.pinned", "PinnedFolder.open_folder", str(fault)))
     fault.write_text(f"{errno.EACCES} 0")
     assert scanner.rescan().barred == [""]
     fault.unlink()
@@ -721,7 +729,7 @@ def test_a_share_that_goes_and_comes(
     scanner = start(*enter, path=point / "day")
     scanner.wait_ready("a.tif")
     mount = scanner.last(RootState).mount
-    assert mount == Mount(str(point), "tmpfs", "scope", "/")
+    assert mount == Mount(point=str(point), kind="tmpfs", source="scope", inside="/")
 
     sh(enter, f"umount --lazy {point}")
     assert (
@@ -732,7 +740,7 @@ def test_a_share_that_goes_and_comes(
     scanner.wait_last(
         RootState("share away", f"scope is not mounted on {point} any more; mount it again", None)
     )
-    time.sleep(1)
+    scanner.go_round()
     sh(enter, f"mount -t tmpfs scope {point}; mkdir {point}/day; echo x > {point}/day/b.tif")
     scanner.wait_last(RootState("here", "", mount))
     scanner.wait_ready("b.tif")
@@ -772,10 +780,10 @@ def test_a_start_without_the_share_of_the_results(
     point.mkdir()
     results = point / "lab" / "results"
     (root / "a.tif").write_text("pixels")
-    share = Mount(str(point), "tmpfs", "nas", "/")
+    share = Mount(point=str(point), kind="tmpfs", source="nas", inside="/")
     scanner = start(*enter, wait=False, output_dir=str(results), results_mount=share)
     scanner.wait_root("share away")
-    time.sleep(0.5)
+    scanner.go_round()
     assert list(point.iterdir()) == []
     assert not scanner.ready()
 
@@ -800,7 +808,9 @@ def test_a_share_of_the_results_that_comes_is_used_at_once(
     scanner.wait(lambda: scanner.last(RootState).results_mount != bare, "the share's mount")
 
     assert scanner.last(RootState).state == "here"
-    assert scanner.last(RootState).results_mount == Mount(str(results), "tmpfs", "nas", "/")
+    assert scanner.last(RootState).results_mount == Mount(
+        point=str(results), kind="tmpfs", source="nas", inside="/"
+    )
     sh(enter, f"test -e {results}/{LOCK_NAME}")
 
 
@@ -812,9 +822,11 @@ def test_a_start_without_the_share(
     enter = inside()
     (root / "bare.tif").write_text("pixels")
     sh(enter, f"mount --bind {root} {root}")
-    scanner = start(*enter, wait=False, mount=Mount(str(root), "cifs", "//pc/images", "/"))
+    scanner = start(
+        *enter, wait=False, mount=Mount(point=str(root), kind="cifs", source="//pc/images", inside="/")
+    )
     scanner.wait_root("share away")
-    time.sleep(0.5)
+    scanner.go_round()
 
     assert not scanner.ready()
     assert scanner.last(Scanned) is None

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.watch.ipc.messages import FileReady, Signature
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.messages import FileReady
 from colvi_edge.watch.scanner.settling import Settling
+from colvi_edge.watch.timings import Timings
 
 
 def state(number: int, size: int = 1000) -> Signature:
@@ -45,7 +47,7 @@ def run(
 
 def test_a_closed_file_is_taken_early() -> None:
     """Two looks 20 ms apart, and the time of the event is kept."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     settling.closed("a.tif", 3.0)
 
     assert run(settling, lambda now: state(1)) == [(3.02, FileReady("a.tif", state(1), 3.0, True, 2.0))]
@@ -55,7 +57,7 @@ def test_a_closed_file_is_taken_early() -> None:
 @pytest.mark.parametrize("changes_at", [3.01, 3.0199])
 def test_a_closed_file_that_changes_waits(changes_at: float) -> None:
     """A state that lasted less than 20 ms is not taken; the quiet time begins with the new one."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     settling.closed("a.tif", 3.0)
     (when, ready), *rest = run(settling, lambda now: state(1 + (now > changes_at)))
 
@@ -66,7 +68,7 @@ def test_a_closed_file_that_changes_waits(changes_at: float) -> None:
 
 def test_an_empty_file_waits() -> None:
     """It may have been closed only to be there; after its quiet time the worker will say that it is empty."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     settling.closed("a.tif", 0.0)
 
     assert run(settling, lambda now: state(1, 0)) == [(2.0, FileReady("a.tif", state(1, 0), 0.0, False, 2.0))]
@@ -74,7 +76,7 @@ def test_an_empty_file_waits() -> None:
 
 def test_a_file_that_only_appeared_waits_longer() -> None:
     """A copied tree, a hard link, a rename from elsewhere: no close event will come."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     settling.created("a.tif", 0.0)
 
     assert run(settling, lambda now: state(1)) == [(5.0, FileReady("a.tif", state(1), 0.0, False, 5.0))]
@@ -82,7 +84,7 @@ def test_a_file_that_only_appeared_waits_longer() -> None:
 
 def test_a_found_file_has_been_looked_at_once() -> None:
     """The scan's own look counts, but not alone."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     settling.found("a.tif", state(1), 1.0)
 
     assert run(settling, lambda now: state(1)) == [(6.0, FileReady("a.tif", state(1), 1.0, False, 5.0))]
@@ -91,7 +93,7 @@ def test_a_found_file_has_been_looked_at_once() -> None:
 def test_a_share_is_looked_at_three_times_over_ten_seconds() -> None:
     """Writers are not heard there, and one of the looks may be an old answer of a cache."""
     file = Still()
-    settling = Settling(share=True)
+    settling = Settling(Timings(), share=True)
     settling.found("a.tif", state(1), 0.0)
 
     assert run(settling, file.look) == [(10.0, FileReady("a.tif", state(1), 0.0, False, 10.0))]
@@ -101,7 +103,7 @@ def test_a_share_is_looked_at_three_times_over_ten_seconds() -> None:
 @pytest.mark.parametrize("share", [False, True])
 def test_a_file_that_its_writer_holds(share: bool) -> None:
     """While it cannot be opened it is written; the quiet time begins when it can."""
-    settling = Settling(share=share)
+    settling = Settling(Timings(), share=share)
     settling.found("a.tif", state(1), 0.0)
     ((when, ready),) = run(settling, lambda now: None if now < 30 else state(1))
 
@@ -112,7 +114,7 @@ def test_a_file_that_its_writer_holds(share: bool) -> None:
 
 def test_a_marker_ends_the_wait_on_a_share_too() -> None:
     """It stands for the close event; the content is checked after the share's own quiet time."""
-    settling = Settling(share=True)
+    settling = Settling(Timings(), share=True)
     settling.closed("a.tif", 0.0)
 
     assert run(settling, lambda now: state(1)) == [(0.02, FileReady("a.tif", state(1), 0.0, True, 10.0))]
@@ -120,7 +122,7 @@ def test_a_marker_ends_the_wait_on_a_share_too() -> None:
 
 def test_a_file_that_is_opened_again_for_each_plane_is_taken_early_once() -> None:
     """Its first close may be its last; after that it must be quiet."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     closes = [0.5 * number for number in range(20)]
     taken: list[tuple[float, FileReady]] = []
     for number, at in enumerate(closes):
@@ -135,7 +137,7 @@ def test_a_file_that_is_opened_again_for_each_plane_is_taken_early_once() -> Non
 
 def test_an_event_makes_a_found_file_quick() -> None:
     """A close is heard of a file that a scan had found while it grew."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     settling.found("a.tif", state(1), 0.0, announced=False)
     settling.closed("a.tif", 1.0)
 
@@ -144,7 +146,7 @@ def test_an_event_makes_a_found_file_quick() -> None:
 
 def test_what_is_announced_late_is_announced() -> None:
     """The scan may be quicker than the event; that is no fault of the events."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     settling.found("a.tif", state(1), 0.0, announced=False)
     settling.created("a.tif", 0.1)
     candidate = settling.due(5.0)
@@ -156,7 +158,7 @@ def test_what_is_announced_late_is_announced() -> None:
 
 def test_a_scan_does_not_disturb_what_settles() -> None:
     """Its look may be an old answer, and would start the time again for ever."""
-    settling = Settling(share=True)
+    settling = Settling(Timings(), share=True)
     settling.found("a.tif", state(1), 0.0)
     settling.found("a.tif", state(2), 4.0)
 
@@ -165,7 +167,7 @@ def test_a_scan_does_not_disturb_what_settles() -> None:
 
 def test_what_is_gone_is_forgotten() -> None:
     """And takes no part in the agenda any more."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     settling.created("a.tif", 0.0)
     candidate = settling.due(0.0)
     assert candidate
@@ -178,7 +180,7 @@ def test_what_is_gone_is_forgotten() -> None:
 
 def test_many_files_cost_little_each() -> None:
     """A burst of files must not make each step as long as the burst: steps are counted, not timed."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     for number in range(20_000):
         settling.closed(f"{number}.tif", number * 1e-5)
     file = Still()
@@ -205,7 +207,7 @@ class Writer:
 
 def play(writer: Writer, *, share: bool, interval_s: float) -> list[tuple[float, FileReady]]:
     """Let a scanner live beside a writer for 200 s."""
-    settling = Settling(share=share)
+    settling = Settling(Timings(), share=share)
     happenings = [] if share else [(when, what) for when, what in writer.events]
     happenings += [(number * interval_s + 0.001, "scan") for number in range(int(200 / interval_s))]
     known: Signature | None = None
@@ -321,7 +323,7 @@ def test_a_writer_that_maps_memory_is_announced_again(gaps: list[float]) -> None
 
 def test_those_that_are_known_are_counted() -> None:
     """By their paths, whatever state they were known in."""
-    settling = Settling(share=False)
+    settling = Settling(Timings(), share=False)
     for path in ("a.tif", "b.tif", "c.tif"):
         settling.created(path, 0.0)
 

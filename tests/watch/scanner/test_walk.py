@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.outputs.names import OutputKind, output_name
-from colvi_edge.watch.ipc.messages import Signature
+from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
-from colvi_edge.watch.scanner.walk import MAX_DEPTH, Found, Leftover, TreeWalk
+from colvi_edge.watch.scanner.walk import MAX_DEPTH, FoundFile, Leftover, TreeWalk
 
 
 @pytest.fixture
@@ -36,15 +36,15 @@ def scan(
     output_dir: Path | None = None,
     marker: str | None = None,
     ome_tiff: bool = False,
-) -> tuple[TreeWalk, list[Found], list[Leftover]]:
+) -> tuple[TreeWalk, list[FoundFile], list[Leftover]]:
     """Walk once; return the scan, and what it found."""
-    place = ClaimedFolders(str(root), str(output_dir) if output_dir else None, None, None)
+    folders = ClaimedFolders(str(root), str(output_dir) if output_dir else None, None, None)
     try:
-        walk = TreeWalk(place, known or {}, marker, ome_tiff)
+        walk = TreeWalk(folders, known or {}, marker, ome_tiff)
         items = list(walk)
     finally:
-        place.close()
-    found = [item for item in items if isinstance(item, Found)]
+        folders.close()
+    found = [item for item in items if isinstance(item, FoundFile)]
     return walk, found, [item for item in items if isinstance(item, Leftover)]
 
 
@@ -246,17 +246,17 @@ def test_a_folder_that_may_not_be_looked_into(root: Path, tmp_path: Path, mode: 
     (results / "a").mkdir(parents=True, exist_ok=True)
     (results / "a/.colvi-1-0123456789abcdef.tmp").touch()
     (results / "a").chmod(mode)
-    place = ClaimedFolders(str(root), str(results), None, None)
-    walk = TreeWalk(place, {}, None)
+    folders = ClaimedFolders(str(root), str(results), None, None)
+    walk = TreeWalk(folders, {}, None)
     user = os.geteuid()
     if user == 0:  # who may list every folder
         os.seteuid(65534)
     try:
-        found = [item.path for item in walk if isinstance(item, Found)]
+        found = [item.path for item in walk if isinstance(item, FoundFile)]
     finally:
         os.seteuid(user)
     (results / "a").chmod(0o755)
-    place.close()
+    folders.close()
 
     assert sorted(found) == (["a/1.tif", "b/2.tif"] if apart else ["b/2.tif"])
     assert walk.barred == {"a"}
@@ -283,17 +283,17 @@ def test_depth_is_bounded(root: Path) -> None:
 def test_what_vanishes_meanwhile_does_not_matter(root: Path) -> None:
     """Files and folders are removed between their listing and their turn."""
     make(root, *(f"{folder}/{number}.tif" for folder in "abcdef" for number in range(200)))
-    place = ClaimedFolders(str(root), None, None, None)
-    walk = TreeWalk(place, {}, None)
+    folders = ClaimedFolders(str(root), None, None, None)
+    walk = TreeWalk(folders, {}, None)
     seen = 0
     for item in walk:
-        if isinstance(item, Found):
+        if isinstance(item, FoundFile):
             seen += 1
             if seen == 300:
                 for folder in root.iterdir():
                     if folder.is_dir():
                         shutil.rmtree(folder)
-    place.close()
+    folders.close()
 
     assert 300 <= seen < 1200
     assert not walk.unread
@@ -303,9 +303,9 @@ def test_the_walk_comes_up_for_air(root: Path) -> None:
     """After each few entries, also in a single large folder, known or not, of raw files or of others."""
     make(root, *(f"{number}.tif" for number in range(1000)), *(f"{number}.txt" for number in range(1000)))
     for known in ({}, states(root)):
-        place = ClaimedFolders(str(root), None, None, None)
-        steps = [item is None for item in TreeWalk(place, known, None)]
-        place.close()
+        folders = ClaimedFolders(str(root), None, None, None)
+        steps = [item is None for item in TreeWalk(folders, known, None)]
+        folders.close()
 
         assert sum(steps) >= 2000 / 64 + 1000 / 64
 
@@ -313,15 +313,15 @@ def test_the_walk_comes_up_for_air(root: Path) -> None:
 def test_nothing_stays_open(root: Path) -> None:
     """Neither after a walk nor after one that was given up."""
     make(root, "a/b/c.tif", "d.tif")
-    place = ClaimedFolders(str(root), None, None, None)
+    folders = ClaimedFolders(str(root), None, None, None)
     before = len(list(Path("/proc/self/fd").iterdir()))
-    list(TreeWalk(place, {}, None))
-    given_up = iter(TreeWalk(place, {}, None))
+    list(TreeWalk(folders, {}, None))
+    given_up = iter(TreeWalk(folders, {}, None))
     next(given_up)
     del given_up
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
-    place.close()
+    folders.close()
 
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"/" not in name and b"\0" not in name)

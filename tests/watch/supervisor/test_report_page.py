@@ -16,7 +16,8 @@ import tifffile
 
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection
-from colvi_edge.watch.ipc.messages import Mount, PublisherSettings
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import PublisherSettings
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children import publisher as publishing
 from colvi_edge.watch.supervisor.children.process import Child
@@ -29,23 +30,24 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from colvi_edge.errors import ColviEdgeError
-from colvi_edge.watch import publishing, supervisor
+from colvi_edge.watch.supervisor import start
+from colvi_edge.watch.supervisor.children import publisher as publishing
 told = json.loads(sys.argv[1])
 publishing.PAUSE_S = 0.2
 for name in ("root", "report", "output_dir"):
     told[name] = told[name] and Path(told[name])
 publisher = told.pop("publisher", None)
-commands = {**supervisor.COMMANDS, **({"publisher": [sys.executable, "-c", publisher]} if publisher else {})}
-sys.exit(supervisor.watch(supervisor.WatchSettings(**told), commands))
+commands = {**start.COMMANDS, **({"publisher": [sys.executable, "-c", publisher]} if publisher else {})}
+sys.exit(start.watch(start.WatchSettings(**told), commands))
 """
 SLOW = """
 import time
-from colvi_edge.watch import publisher
+from colvi_edge.watch.publisher import process as publisher
 really = publisher.write_atomically
 publisher.write_atomically = lambda *what: (time.sleep(1), really(*what))
 publisher.main()
 """
-MOUNT = Mount("/", "ext4", "/dev/sda1", "/")
+MOUNT = Mount(point="/", kind="ext4", source="/dev/sda1", inside="/")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,10 @@ import pytest
 from colvi_edge.bundle import open_bundle
 from colvi_edge.simulate import simulate_planes
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.messages import Channel, Finish, Model, Signature, Work, WorkDone, WorkerSettings
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import Channel
+from colvi_edge.watch.ipc.messages import Finish, Work, WorkDone, WorkerSettings
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.workers import WORK_LIMIT_S, Workers
 from colvi_edge.watch.supervisor.conditions import Conditions

@@ -25,24 +25,25 @@ from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.system.atomic import write_atomically
+from colvi_edge.watch.folder.folders import Folders
+from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.messages import (
-    Channel,
     Finish,
     Message,
-    Model,
-    Mount,
     RecordFailure,
-    Signature,
     StartRefused,
     Work,
     WorkDone,
     WorkerReady,
     WorkerSettings,
 )
+from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.words import NOT_WRITABLE
 from colvi_edge.watch.worker.process import output_kind
-from colvi_edge.watch.worker.watched_file import ChangedFileError, Folders, WatchedFile
+from colvi_edge.watch.worker.watched_file import ChangedFileError, WatchedFile
 from tests.tools.bundles import rename, reseal
 
 SUFFIXES = {".json", ".png", ".csv", ".geojson", ".rois.zip"}
@@ -88,7 +89,7 @@ class Supervised:
 
     def condemned(self, root: Path, path: str) -> WorkDone:
         """Give a file that must not be read, and return the answer."""
-        return self.do(RecordFailure(next(self._numbers), path, mount(root), "killed", "ended three workers"))
+        return self.do(RecordFailure(next(self._numbers), path, mount(root), "ended three workers"))
 
     def do(self, work: Work | RecordFailure) -> WorkDone:
         """Return the answer to a piece of work."""
@@ -361,9 +362,7 @@ def test_a_condemned_file_gets_its_record_unread(worker: Supervised, root: Path)
     """What killed three workers is not opened a fourth time for reading, and is still accounted for."""
     (root / "killer.tif").write_bytes(b"II*\0")
 
-    finished = worker.do(
-        RecordFailure(980, "killer.tif", mount(root), "killed", "killer.tif: ended three workers")
-    )
+    finished = worker.do(RecordFailure(980, "killer.tif", mount(root), "killer.tif: ended three workers"))
 
     assert finished.outcome == "error"
     record = json.loads((root / "killer.tif.colvi.error.json").read_bytes())
@@ -429,7 +428,7 @@ def test_results_go_to_the_mount_on_which_the_scanner_has_their_folder(
     write_imagej(raw / "x.tif", culture)
     with Supervised(settings_for(raw, output_dir=str(results))) as supervised:
         supervised.answer(WorkerReady)
-        share = Mount("/mnt/results", "cifs", "//server/results", "/")
+        share = Mount(point="/mnt/results", kind="cifs", source="//server/results", inside="/")
         for results_mount in (None, share):
             answer = supervised.work(raw, "x.tif", results_mount=results_mount)
             assert (answer.outcome, answer.kind) == ("again", "share away")

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from colvi_edge.watch.ipc.channel import BadMessageError, Channel
 from colvi_edge.watch.ipc.child import NAMES
-from colvi_edge.watch.ipc.messages import BadMessageError, Channel, Message
+from colvi_edge.watch.ipc.messages import Message
 from colvi_edge.watch.supervisor.telling.journal import names_are_logged
 
 STUCK_AFTER_S = 2.0  # without ending, once killed

@@ -6,7 +6,8 @@ of the time at most, and whatever befalls it is told, no more.
 
 from collections.abc import Callable, Iterator
 
-from colvi_edge.watch.ipc.messages import Mount, Publish, Published
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import Publish, Published
 from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.conditions import Conditions

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from colvi_edge.raw_files import unread_words
-from colvi_edge.watch.ipc.messages import Degraded, Mount, Rescan, RootState, Scanned, Settles
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ipc.messages import Degraded, Rescan, RootState, Scanned, Settles
 from colvi_edge.watch.supervisor.backoff import MOST_PATIENCE, backoff_s, patience_s
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.conditions import Conditions
