@@ -231,13 +231,12 @@ class Dispatcher:
             with self._ledger.reading() as ledger:
                 entry = ledger.entry(file.path)
                 file.answered = entry is not None and entry.state != "pending"
-        waited_s = now - file.closed_at
         return Work(
             file.number,
             file.path,
             file.signature,
             mount,
-            file.kind == "incomplete" and waited_s >= self._timings.incomplete_s,
+            file.is_last_try(now, self._timings.incomplete_s),
             file.force.value,
             file.kind,
             results_mount,
