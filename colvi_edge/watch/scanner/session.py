@@ -9,7 +9,7 @@ from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import Message, Scanned, ScannerSettings, Settles
-from colvi_edge.watch.ledger.ledger import LedgerReader
+from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.event_health import EventHealth
 from colvi_edge.watch.scanner.events import EventStream

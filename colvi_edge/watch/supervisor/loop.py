@@ -34,8 +34,8 @@ from colvi_edge.watch.ipc.messages import (
     WorkerReady,
     WorkerSettings,
 )
-from colvi_edge.watch.service.status import End, RefusedStart
 from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.status_file import End, RefusedStart
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.publisher import PublisherKeeper
 from colvi_edge.watch.supervisor.children.scanner import ScannerKeeper

@@ -95,6 +95,10 @@ class QueuedFile:
             return Priority.RECHECK
         return Priority.NEW if self.early and not self.failures else Priority.FOUND
 
+    def is_last_try(self, now: float, incomplete_s: float) -> bool:
+        """Return whether an incomplete file has been waited for long enough."""
+        return self.kind == "incomplete" and now - self.closed_at >= incomplete_s
+
 
 @dataclass(frozen=True)
 class FolderTrouble:

@@ -33,8 +33,8 @@ from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
 from colvi_edge.pipeline.standing import keeps, kept_result
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
-from colvi_edge.watch.ipc.channel import Channel, as_words
-from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
+from colvi_edge.watch.ipc.channel import as_words
+from colvi_edge.watch.ipc.child import SupervisorLink, join_supervisor
 from colvi_edge.watch.ipc.messages import (
     Alive,
     Finish,
@@ -73,9 +73,10 @@ _FULL_OR_CLOSED: dict[int, Trouble] = {
 class Worker:
     """Takes work from the channel, and answers each piece of it once."""
 
-    def __init__(self, channel: Channel, settings: WorkerSettings) -> None:
+    def __init__(self, supervisor: SupervisorLink, settings: WorkerSettings) -> None:
         """Take the channel over; nothing is opened yet."""
-        self._channel = channel
+        self._channel = supervisor.channel
+        self._may_write = supervisor.is_alive
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
         self._model = ""  # SHA-256 of what judges
@@ -127,7 +128,7 @@ class Worker:
 
     def _files(self, folders: Folders) -> Iterator[WatchedFile]:
         for work in self._given():
-            file = self._begun[work.number] = WatchedFile(work, folders)
+            file = self._begun[work.number] = WatchedFile(work, folders, self._may_write)
             if isinstance(work, RecordFailure):
                 self._condemn(file, work)
             elif result := self._kept_result(file, Replace(work.anew)):
@@ -261,13 +262,13 @@ def verdict(result: Sidecar | Index) -> str:
 
 def main() -> None:
     """Run a worker on the channel whose descriptor the command line names."""
-    channel = join_supervisor()
-    settings = channel.first()
+    supervisor = join_supervisor()
+    settings = supervisor.channel.first()
     if not isinstance(settings, WorkerSettings):
         raise TypeError(f"the first message to a worker is its settings, not {settings}")
     try:
-        Worker(channel, settings).run()
+        Worker(supervisor, settings).run()
     except BaseException:  # noqa: BLE001 - printed, and the end
-        if supervisor_lives():
+        if supervisor.is_alive():
             sys.excepthook(*sys.exc_info())
         os._exit(1)  # the reading thread waits for work, and an ordinary exit would wait for it

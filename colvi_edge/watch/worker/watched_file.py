@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from colvi_edge.errors import (
@@ -19,7 +19,6 @@ from colvi_edge.system.writing import explained
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
 from colvi_edge.watch.folder.pinned import NO_FILE
 from colvi_edge.watch.folder.signature import Signature
-from colvi_edge.watch.ipc.child import supervisor_lives
 from colvi_edge.watch.ipc.messages import RecordFailure, Work
 
 PERMANENT = {
@@ -51,13 +50,20 @@ class CondemnedError(AcquisitionError):
 class WatchedFile:
     """A raw file below the watched root, as the pipeline takes it."""
 
-    def __init__(self, work: Work | RecordFailure, folders: Folders) -> None:
-        """Remember the work; nothing is opened yet."""
+    def __init__(self, work: Work | RecordFailure, folders: Folders, may_write: Callable[[], bool]) -> None:
+        """Remember the work; nothing is opened yet.
+
+        Args:
+            work: what to do with the file.
+            folders: where it lies, and where its results go.
+            may_write: asked before each rename; not once this worker was given up.
+        """
         self.work = work
         self._folder, _, self.name = work.path.rpartition("/")
         self.began = time.monotonic()
         self.notes: list[str] = []
         self._folders = folders
+        self._may_write = may_write
 
     def open(self) -> int:
         """Return a descriptor of the raw file in the state that was announced."""
@@ -103,7 +109,7 @@ class WatchedFile:
 
     def confirm(self) -> None:
         """Raise if the raw file is not any more what was read, or this worker was given up."""
-        if not supervisor_lives():
+        if not self._may_write():
             raise SystemExit
         try:
             state = self._state()
