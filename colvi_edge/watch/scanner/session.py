@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.folder.signature import Signature
-from colvi_edge.watch.ipc.messages import Message, Scanned, ScannerSettings, Settles
+from colvi_edge.watch.ipc.messages import Message, Scanned, Settles
+from colvi_edge.watch.ipc.settings import ScannerSettings
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.event_health import EventHealth
@@ -55,7 +56,7 @@ class FolderSession:
         self._known = known
         self._send = send
         self._wake = wake
-        self._polls = settings.poll or not promises(folders.mount.kind).hears_others
+        self._polls = settings.scanning.poll or not promises(folders.mount.kind).hears_others
         self._settling = Settling(self._timings, share=self._polls)
         self._leftovers = Leftovers(self._timings.leftover_s)
         self._lost_results = LostResults(folders.results, ledger)
@@ -127,7 +128,7 @@ class FolderSession:
             return
         stream = self._stream
         if stream is None:
-            marker = self._settings.marker
+            marker = self._settings.scanning.marker
             stream = self._stream = EventStream(self._folders.root, marker, self._timings, self._wake)
             self._first_scan_requested, self._count = False, 0
         if stream.started and stream.failure:
@@ -188,7 +189,7 @@ class FolderSession:
             AwayError: the server does not answer.
         """
         root = self._folders.root
-        if self._settings.marker and not root.exists(path + self._settings.marker):
+        if self._settings.scanning.marker and not root.exists(path + self._settings.scanning.marker):
             raise FileNotFoundError
         began = time.monotonic()
         try:
@@ -223,7 +224,7 @@ class FolderSession:
         """How long to rest between scans; on a share that is slow, at least as long as the last one took."""
         timings = self._timings
         usual_s = timings.share_scan_s if self._polls else timings.local_scan_s
-        interval_s = self._settings.interval_s or usual_s
+        interval_s = self._settings.scanning.interval_s or usual_s
         if self._health.fault:
             interval_s = min(interval_s, timings.share_scan_s)
         if len(self._leftovers):
@@ -243,7 +244,7 @@ class FolderSession:
 
     def _scan_in_steps(self) -> Iterator[None]:
         began = time.monotonic()
-        walk = TreeWalk(self._folders, self._known, self._settings.marker, self._settings.ome_tiff)
+        walk = TreeWalk(self._folders, self._known, self._settings.scanning.marker, self._settings.ome_tiff)
         for item in walk:
             if isinstance(item, FoundFile):
                 self._offer(item, force=False)
@@ -278,7 +279,7 @@ class FolderSession:
     def _offer(self, found: FoundFile, *, force: bool) -> bool:
         """Have a file settle that a scan found; return whether it does now."""
         now = time.monotonic()
-        if self._settings.marker is None:
+        if self._settings.scanning.marker is None:
             announced = self._unheard or self._polls or found.path in self._known
             self._settling.found(found.path, found.signature, now, announced=announced, force=force)
         elif found.marked and found.path not in self._settling:

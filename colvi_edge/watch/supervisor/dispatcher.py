@@ -236,7 +236,7 @@ class Dispatcher:
             file.signature,
             mount,
             file.is_last_try(now, self._timings.incomplete_s),
-            file.force.value,
+            file.force,
             file.kind,
             results_mount,
         )

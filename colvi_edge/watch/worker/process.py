@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from colvi_edge.acquisition import Limits
-from colvi_edge.choices import OverlayChoice, Replace
+from colvi_edge.choices import Replace
 from colvi_edge.engines import blank_planes, open_engine
 from colvi_edge.errors import (
     AcquisitionError,
@@ -43,9 +43,9 @@ from colvi_edge.watch.ipc.messages import (
     Work,
     WorkDone,
     WorkerReady,
-    WorkerSettings,
 )
 from colvi_edge.watch.ipc.model import Model
+from colvi_edge.watch.ipc.settings import WorkerSettings
 from colvi_edge.watch.ipc.words import NOT_WRITABLE, Trouble, WorkOutcome
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from colvi_edge.watch.worker.watched_file import (
@@ -85,16 +85,19 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to finish, or the supervisor ends."""
-        settings = self._settings
+        folders, judging = Folders(self._settings.folders), self._settings.judging
         try:
-            bundle, not_kept = kept_bundle(settings.bundle, settings.keep)
+            bundle, not_kept = kept_bundle(judging.bundle, self._settings.keep)
             self._model = bundle.sha256
-            engine = open_engine(bundle, settings.engine, settings.precision)
-            limits = Limits.named(settings.limits)
-            folders = Folders(settings.root, settings.output_dir)
-            overlay = OverlayChoice(settings.overlay)
+            engine = open_engine(bundle, judging.engine, judging.precision)
             diagnoser = Diagnoser(
-                bundle, engine, settings.channels, limits, overlay, Replace.ALL, settings.pixel_size_um
+                bundle,
+                engine,
+                judging.channels,
+                Limits.named(judging.limits),
+                judging.overlay,
+                Replace.ALL,
+                judging.pixel_size_um,
             )
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
@@ -131,7 +134,7 @@ class Worker:
             file = self._begun[work.number] = WatchedFile(work, folders, self._may_write)
             if isinstance(work, RecordFailure):
                 self._condemn(file, work)
-            elif result := self._kept_result(file, Replace(work.anew)):
+            elif result := self._kept_result(file, work.force):
                 self._say(work.number, "same", result)
             else:
                 yield file
@@ -150,11 +153,11 @@ class Worker:
                 if isinstance(message, Work | RecordFailure):
                     yield message
 
-    def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
+    def _kept_result(self, file: WatchedFile, force: Replace) -> Sidecar | Index | None:
         """Return the intact result of exactly this content: nothing is judged twice that need not be."""
-        if anew is Replace.ALL:
+        if force is Replace.ALL:
             return None
-        is_kept = keeps(anew, self._model) if anew is Replace.STALE else _any_model
+        is_kept = keeps(force, self._model) if force is Replace.STALE else _any_model
         return kept_result(file, is_kept, failed_too=True)
 
     def _condemn(self, file: WatchedFile, work: RecordFailure) -> None:

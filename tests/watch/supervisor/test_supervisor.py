@@ -39,6 +39,7 @@ def note(event, arguments):
 sys.addaudithook(note)
 
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor import start
 from colvi_edge.watch.supervisor.children import workers
@@ -48,13 +49,11 @@ timings = Timings(**settings.pop("timings"))
 for name, value in settings.pop("workers", {}).items():
     assert hasattr(workers, name), name
     setattr(workers, name, value)
-for name in ("root", "output_dir", "metrics"):
-    settings[name] = settings[name] and Path(settings[name])
 here = sys.argv[2]
 commands = {role: [sys.executable, f"{here}/{role}.py", here] for role in ("scanner", "worker")}
 sys.argv[1:] = []
 try:
-    sys.exit(start.watch(WatchSettings(**settings), commands, timings))
+    sys.exit(start.watch(made(WatchSettings, settings), commands, timings))
 except ColviEdgeError as error:
     print("colvi-edge: error:", error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -72,7 +71,8 @@ def log(**what):
     with open(f"{here}/{me}.log", "a") as file:
         file.write(json.dumps({"pid": os.getpid(), "at": time.monotonic(), **what}) + "\\n")
 settings = line.first()
-log(say="start", bundle=getattr(settings, "bundle", ""), mount=repr(getattr(settings, "mount", "")))
+bundle = settings.judging.bundle if me == "worker" else ""
+log(say="start", bundle=bundle, mount=repr(getattr(settings, "mount", "")))
 """
 
 SCANNER = (
@@ -114,7 +114,7 @@ while True:
 WORKER = (
     CHILD
     + """
-what = open(settings.bundle).read()
+what = open(settings.judging.bundle).read()
 if what == "bad":
     line.send(StartRefused(4, "bundle_invalid", "SHA256SUMS is missing; export the bundle again"))
     sys.exit()
@@ -122,7 +122,7 @@ if what == "crash":
     os.kill(os.getpid(), signal.SIGSEGV)
 if what == "slow":
     time.sleep(1)
-opened = f"{here}/copy" if what == "copied" else settings.bundle
+opened = f"{here}/copy" if what == "copied" else settings.judging.bundle
 not_kept = "no room for a copy" if what == "unkept" else ""
 line.send(WorkerReady(opened, what, "ab" * 32, "openvino", "fp32", "CPU", "as asked", not_kept))
 def answer(work, outcome, words="control, score 90.0", kind=""):
