@@ -40,14 +40,13 @@ sys.addaudithook(note)
 
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.watch.supervisor import start
-from colvi_edge.watch.supervisor.children import scanner, workers
+from colvi_edge.watch.supervisor.children import workers
 from colvi_edge.watch.timings import Timings
 settings = json.loads(sys.argv[1])
 timings = Timings(**settings.pop("timings"))
-for module in (scanner, workers):
-    for name, value in settings.pop(module.__name__.rpartition(".")[2], {}).items():
-        assert hasattr(module, name), name
-        setattr(module, name, value)
+for name, value in settings.pop("workers", {}).items():
+    assert hasattr(workers, name), name
+    setattr(workers, name, value)
 for name in ("root", "output_dir", "metrics"):
     settings[name] = settings[name] and Path(settings[name])
 here = sys.argv[2]
@@ -557,7 +556,7 @@ def test_a_line_without_an_end_ends_its_child(daemon: Daemon) -> None:
 
 def test_a_hang_ends_at_the_time_limit(start: Callable[..., Daemon]) -> None:
     """A file that loops for ever is ended, three times; the next one is diagnosed."""
-    daemon = start(workers={"WORK_LIMIT_S": 0.5})
+    daemon = start(timings={"work_limit_s": 0.5})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("hang.tif", "ok.tif")
@@ -579,7 +578,7 @@ def test_a_memory_bomb_ends_at_the_limit(start: Callable[..., Daemon]) -> None:
 
 def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> None:
     """A worker that waits in the kernel is ended, but its file is not blamed, however often; it is shown."""
-    daemon = start(workers={"WORK_LIMIT_S": 0.2})
+    daemon = start(timings={"work_limit_s": 0.2})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("share.tif")
@@ -594,7 +593,7 @@ def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> N
 
 def test_a_file_is_not_blamed_while_the_scanner_hangs_too(start: Callable[..., Daemon]) -> None:
     """Not every share that hangs can be told by the kernel's word for it; that both hang is no chance."""
-    daemon = start(workers={"WORK_LIMIT_S": 1.0}, scanner={"SILENT_AFTER_S": 0.3, "SILENCE_LIMIT_S": 60.0})
+    daemon = start(timings={"work_limit_s": 1.0, "scanner_silent_s": 0.3, "scanner_silence_s": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (old,) = daemon.children("worker")
@@ -616,7 +615,7 @@ def test_an_answer_before_the_crash_counts(daemon: Daemon) -> None:
 
 def test_a_silent_scanner_stops_work_and_is_replaced(start: Callable[..., Daemon]) -> None:
     """A share that hangs is shown as stuck, nothing more is given, and systemd hears that all is well."""
-    daemon = start(scanner={"SILENT_AFTER_S": 0.4, "SILENCE_LIMIT_S": 1.6})
+    daemon = start(timings={"scanner_silent_s": 0.4, "scanner_silence_s": 1.6})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (first,) = daemon.children("scanner")
@@ -665,8 +664,8 @@ class Samples(threading.Thread):
 
 # A twentieth of the real times, so that six seconds are an outage of two minutes.
 OUTAGE_S = 6.0
-HURRIED = {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 3.0}
-KILLED_OFTEN = {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 1.6}
+HURRIED = {"scanner_silent_s": 1.0, "scanner_silence_s": 3.0}
+KILLED_OFTEN = {"scanner_silent_s": 1.0, "scanner_silence_s": 1.6}
 
 
 @pytest.mark.parametrize("limits", [HURRIED, KILLED_OFTEN])
@@ -675,7 +674,7 @@ def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, 
 
     Scanners that are started meanwhile say that they are alive, and then hang as the one before them.
     """
-    daemon = start(scanner=limits)
+    daemon = start(timings=limits)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -698,7 +697,7 @@ def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, 
 
 def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callable[..., Daemon]) -> None:
     """The reason is known and told; that the next question is not answered either is no other state."""
-    daemon = start(scanner=KILLED_OFTEN)
+    daemon = start(timings=KILLED_OFTEN)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -717,7 +716,7 @@ def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callab
 @pytest.mark.parametrize("state", ["share away", "stuck"])
 def test_worker_and_scanner_tell_of_one_outage(start: Callable[..., Daemon], state: str) -> None:
     """What a file suffers from is no second state beside what the scanner says, and ends with that."""
-    daemon = start(scanner={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 60.0})
+    daemon = start(timings={"scanner_silent_s": 1.0, "scanner_silence_s": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (daemon.here / "away").touch()
@@ -736,7 +735,7 @@ def test_worker_and_scanner_tell_of_one_outage(start: Callable[..., Daemon], sta
 
 def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> None:
     """First the folder does not answer, then the scanner knows why; at no time all seems well."""
-    daemon = start(scanner=KILLED_OFTEN)
+    daemon = start(timings=KILLED_OFTEN)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -755,7 +754,7 @@ def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> No
 
 def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> None:
     """It has nothing new to say of the root; that it has seen the whole folder ends the silence."""
-    daemon = start(scanner={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 60.0})
+    daemon = start(timings={"scanner_silent_s": 1.0, "scanner_silence_s": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.scanner("be silent")
@@ -774,7 +773,7 @@ def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> Non
 def test_a_slow_machine_gives_the_scanner_more_time(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """One that has not begun is ended and told, and is not taken for a folder that does not answer."""
     (tmp_path / "slow").write_text("1.5")
-    daemon = start(scanner={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 9.0, "FIRST_WORD_LIMIT_S": 0.5})
+    daemon = start(timings={"scanner_silent_s": 1.0, "scanner_silence_s": 9.0, "scanner_start_s": 0.5})
     samples = Samples(daemon)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
@@ -791,7 +790,7 @@ def test_a_worker_that_is_slow_to_start_is_given_more_time(
 ) -> None:
     """It would never be ready if each had the same limit."""
     (tmp_path / "bundle").write_text("slow")
-    daemon = start(workers={"START_LIMIT_S": 0.4})
+    daemon = start(timings={"worker_start_s": 0.4})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
 
@@ -1008,7 +1007,7 @@ def test_a_damaged_copy_does_not_bring_a_refused_bundle_into_use(
 def test_that_no_copy_is_kept_is_said_and_tried_again(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """It works on; the next worker that can keep one ends the state."""
     (tmp_path / "bundle").write_text("unkept")
-    daemon = start(workers={"KEEP_AGAIN_S": 0.5})
+    daemon = start(timings={"keep_again_s": 0.5})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     wait_until(lambda: [s["why"] for s in daemon.status()["states"]] == ["no room for a copy"])
@@ -1053,8 +1052,8 @@ def test_a_worker_is_recycled(start: Callable[..., Daemon]) -> None:
 @pytest.mark.parametrize(
     ("bundle", "limit", "why"),
     [
-        ("slow", {"START_LIMIT_S": 0.4}, "no worker can be started: it was not ready within 0.4 s"),
-        ("mute", {"SILENCE_LIMIT_S": 0.4}, "the worker ended: it said nothing for 0.4 s"),
+        ("slow", {"worker_start_s": 0.4}, "no worker can be started: it was not ready within 0.4 s"),
+        ("mute", {"worker_silence_s": 0.4}, "the worker ended: it said nothing for 0.4 s"),
     ],
 )
 def test_a_worker_that_hangs_without_work_is_ended(
@@ -1062,7 +1061,7 @@ def test_a_worker_that_hangs_without_work_is_ended(
 ) -> None:
     """It is shown, and another one started."""
     (tmp_path / "bundle").write_text(bundle)
-    daemon = start(workers=limit)
+    daemon = start(timings=limit)
     daemon.scanner(HERE, SCANNED)
     wait_until(lambda: why in daemon.stderr())
     (tmp_path / "bundle").write_text("first")
@@ -1074,7 +1073,7 @@ def test_a_worker_that_hangs_without_work_is_ended(
 def test_a_worker_that_does_not_leave_is_ended(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """Its follower has the work; the two do not stay side by side."""
     (tmp_path / "bundle").write_text("stay")
-    daemon = start(workers={"LEAVE_LIMIT_S": 0.4})
+    daemon = start(timings={"worker_end_s": 0.4})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (old,) = daemon.children("worker")
@@ -1362,9 +1361,7 @@ def test_retry_is_noticed_by_the_running_daemon(daemon: Daemon) -> None:
 
 def test_a_pause_of_the_supervisor_blames_nobody(start: Callable[..., Daemon]) -> None:
     """A machine that was suspended finds its clocks far ahead; no limit was passed by anybody."""
-    daemon = start(
-        timings={"paused_after_s": 0.8}, workers={"WORK_LIMIT_S": 1.2}, scanner={"SILENCE_LIMIT_S": 1.2}
-    )
+    daemon = start(timings={"paused_after_s": 0.8, "work_limit_s": 1.2, "scanner_silence_s": 1.2})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("slow.tif")
