@@ -39,6 +39,7 @@ def note(event, arguments):
 sys.addaudithook(note)
 
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor import start
 from colvi_edge.watch.supervisor.children import workers
 from colvi_edge.watch.timings import Timings
@@ -53,7 +54,7 @@ here = sys.argv[2]
 commands = {role: [sys.executable, f"{here}/{role}.py", here] for role in ("scanner", "worker")}
 sys.argv[1:] = []
 try:
-    sys.exit(start.watch(start.WatchSettings(**settings), commands, timings))
+    sys.exit(start.watch(WatchSettings(**settings), commands, timings))
 except ColviEdgeError as error:
     print("colvi-edge: error:", error, file=sys.stderr)
     sys.exit(error.exit_code)
