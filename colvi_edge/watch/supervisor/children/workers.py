@@ -33,8 +33,7 @@ class WorkerRefusedError(ColviEdgeError):
 
     def __init__(self, refused: StartRefused) -> None:
         super().__init__(refused.message)
-        self.exit_code = refused.exit_code  # type: ignore[misc] # of the error that the worker met
-        self.kind = refused.kind  # type: ignore[misc]
+        self.exit_code, self.kind = refused.exit_code, refused.kind  # of the error that the worker met
 
 
 class WorkerKeeper:
