@@ -29,13 +29,15 @@ class Planned(NamedTuple):
         job: of its raw file.
         image_key: which image of a file that holds several; else "".
         does: judge it; keep the result that stands; or refuse it, so that there is an error.
-        why: in words.
+        why: in words, without the file's name.
+        subject: what an error names before them; "" if nothing.
     """
 
     job: Job
     image_key: str
     does: Literal["judge", "keep", "refuse"]
     why: str
+    subject: str = ""
 
 
 def rehearse(diagnoser: Diagnoser, bundle: Bundle, jobs: Iterable[Job]) -> Iterator[Planned]:
@@ -114,7 +116,8 @@ def _refused(job: Job, key: str, error: ColviEdgeError, raw_sha256: str | None) 
             result = stands(folder_fd, job.name, key, Content(job, raw_sha256))
     except OutputError:
         result = None
-    return Planned(job, key, "refuse", f"{error}{'; its result stays' if result else ''}")
+    why = f"{error.words}{'; its result stays' if result else ''}"
+    return Planned(job, key, "refuse", why, error.subject)
 
 
 def _called(model: Model) -> str:

@@ -20,12 +20,12 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from colvi_edge.diagnosis import CLASSES, ClassName
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.simulate.culture import (
     DIFFICULTY,
     Culture,
     Floats,
-    Label,
     Light,
     draw_culture,
     grow,
@@ -33,7 +33,6 @@ from colvi_edge.simulate.culture import (
 )
 from colvi_edge.system.atomic import write_whole
 
-LABELS: tuple[Label, Label] = ("control", "patient")
 CHANNELS = ("nuclei", "collagen")
 """In the order in which the microscope stores them."""
 PIXEL_SIZE_UM = 0.3
@@ -51,7 +50,7 @@ MARK = "drawn by colvi-edge simulate, not a real culture"
 
 
 def simulate_planes(
-    label: Label,
+    label: ClassName,
     seed: int | np.random.SeedSequence,
     *,
     difficulty: float = DIFFICULTY,
@@ -64,7 +63,7 @@ def simulate_planes(
 
 
 def simulate_projection(
-    label: Label,
+    label: ClassName,
     seed: int | np.random.SeedSequence,
     *,
     difficulty: float = DIFFICULTY,
@@ -140,12 +139,12 @@ def simulate_folder(
         UsageError: a file that was not written here has one of the names, or a knob is out of
             range; nothing is written then.
     """
-    targets = [out / LABELS[k % 2] / f"{LABELS[k % 2]}_{seed}_{k:04}.tif" for k in range(images)]
+    targets = [out / CLASSES[k % 2] / f"{CLASSES[k % 2]}_{seed}_{k:04}.tif" for k in range(images)]
     for path in targets:
         refuse_foreign(path)
     for k, path in enumerate(targets):
         projection = simulate_projection(
-            LABELS[k % 2], image_seed(seed, k), difficulty=difficulty, severity=severity
+            CLASSES[k % 2], image_seed(seed, k), difficulty=difficulty, severity=severity
         )
         write_imagej(path, projection)
         progress(path)
@@ -170,7 +169,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _acquire(
-    label: Label,
+    label: ClassName,
     seed: int | np.random.SeedSequence,
     difficulty: float,
     severity: float | None,
