@@ -18,10 +18,10 @@ import pytest
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from tests.tools.watching import wait_until
-from tests.watch.supervisor.test_supervisor import HERE, QUICKER, SCANNED, Daemon
+from tests.watch.fakes.daemon import HERE, SCANNED, Daemon
 
 TOLD_S = 1.5
-QUICK: dict[str, Any] = {"supervisor": {**QUICKER["supervisor"], "STATE_EVERY_S": 0.2, "TOLD_S": TOLD_S}}
+QUICK = {"state_every_s": 0.2, "loss_told_s": TOLD_S}
 SAID_WITHIN_S = 30.0
 
 
@@ -31,7 +31,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     started: list[Daemon] = []
 
     def start(**settings: Any) -> Daemon:
-        daemon = Daemon(tmp_path, **QUICK, **settings)
+        daemon = Daemon(tmp_path, timings=QUICK, **settings)
         started.append(daemon)
         return daemon
 
