@@ -6,9 +6,6 @@ break that forges a line, or an escape sequence that a terminal obeys.
 
 import json
 import traceback
-from typing import TextIO
-
-from colvi_edge.terminal.streams import StreamBefore
 
 _LEFT_OUT = "(its words are left out, as they may hold names; --log-names shows them)"
 
@@ -52,28 +49,6 @@ def printable_json(text: str) -> str:
     turn the direction of a line. Outside of strings JSON has nothing of that but line feeds.
     """
     return "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in text)
-
-
-class PrintableStream(StreamBefore):
-    """A stream behind which nothing arrives that is not printable, but line feeds.
-
-    The command line puts it before stdout and stderr, where also usage errors, warnings and the logs of
-    libraries end. Whoever prints names says itself which line feeds are its own, see `printable_name`.
-
-    Attributes:
-        rich_proxied_file: the stream behind, by rich's name for that. What rich writes to a terminal has
-            colours, and is made printable before, by `terminal`.
-    """
-
-    def __init__(self, behind: TextIO) -> None:
-        """Remember the stream behind."""
-        super().__init__(behind)
-        self.rich_proxied_file = behind
-
-    def write(self, text: str) -> int:
-        """Write a text; return its length."""
-        super().write(printable_lines(text))
-        return len(text)
 
 
 def printable_traceback(error: BaseException, *, words: bool = True) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Clock:
-    """Milliseconds of named steps, rounded to a hundredth; steps may run in several threads."""
+class Stopwatch:
+    """Takes the milliseconds of named steps, rounded to a hundredth; steps may run in several threads."""
 
     def __init__(self) -> None:
         """Start with no step taken."""

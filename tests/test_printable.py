@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from colvi_edge.printable import (
-    PrintableStream,
     printable_json,
     printable_lines,
     printable_name,
@@ -21,6 +20,7 @@ from colvi_edge.printable import (
     unambiguous_name,
 )
 from colvi_edge.terminal.console import PrintableConsole, shown
+from colvi_edge.terminal.streams import PrintableStream
 from tests.tools.terminal import Screen
 
 ANYTHING = st.text(st.characters(), max_size=40) | st.text(

@@ -13,7 +13,7 @@ from rich.text import Text
 from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.choices import Replace
 from colvi_edge.cli.interruption import interruptible
-from colvi_edge.cli.show.results import show, shown, wide_console
+from colvi_edge.cli.show.run import show
 from colvi_edge.engines import open_engine
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
@@ -23,6 +23,7 @@ from colvi_edge.report.page_of_folder import Report
 from colvi_edge.simulate import image_seed, simulate_planes, simulate_projection, write_imagej
 from colvi_edge.simulate.culture import Label
 from colvi_edge.simulate.images import refuse_foreign
+from colvi_edge.terminal.console import shown, wide_console
 from colvi_edge.terminal.progress import progress
 from colvi_edge.terminal.tables import print_words
 

@@ -127,7 +127,7 @@ def doctor(
 
     Engines, bundle, a self-test, and what is missing for more.
     """
-    from colvi_edge.cli.show.results import show_findings
+    from colvi_edge.cli.show.findings import show_findings
     from colvi_edge.doctor import examine, examine_image
 
     findings = list(examine_image(image, bundle, roles_of(channels))) if image else examine()

@@ -1,13 +1,12 @@
 """The commands that make a model: train, evaluate, explain, export, build."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
+from colvi_edge.cli.extras import needs_torch
 from colvi_edge.cli.line.options import (
     ChannelsOption,
     DatasetArgument,
@@ -22,14 +21,12 @@ from colvi_edge.cli.line.options import (
     html_option,
     network_option,
     normalisation_option,
-    open_for,
     option,
     outputs_option,
     place_of,
     roles_of,
     words_of,
 )
-from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.printable import printable_name
 
 
@@ -82,10 +79,10 @@ def train(
     Images are divided by subject, never patches. Ended in any way, the same command goes on.
     """
     with needs_torch("training"):
-        from colvi_edge.export.commands.train import train_model
+        from colvi_edge.cli.show.training import show_training
 
     raise typer.Exit(
-        train_model(
+        show_training(
             dataset,
             output,
             folds=folds,
@@ -137,9 +134,9 @@ def evaluate(
     if foreign.is_foreign(Path(model)):
         raise typer.Exit(foreign.evaluate(model, dataset, **options))
     with needs_torch("evaluating a model file"):
-        from colvi_edge.export.commands.evaluate import evaluate_model
+        from colvi_edge.cli.show.evaluation import show_evaluation
 
-        code = evaluate_model(model, dataset, **options)
+        code = show_evaluation(model, dataset, **options)
     raise typer.Exit(code)
 
 
@@ -284,7 +281,7 @@ def export(
 
     refuse_title(name)
     if engine:  # that TensorRT is missing is better said before the work than after it
-        pass
+        from colvi_edge.cli.show.build import show_build
     options: dict[str, Any] = {
         "calibration": calibration,
         "network": network,
@@ -303,11 +300,11 @@ def export(
         code = foreign.export(model, bundle, **options)
     else:
         with needs_torch("the export"):
-            from colvi_edge.export.commands.export import export_model
+            from colvi_edge.cli.show.export import show_export
 
-        code = export_model(model, bundle, **options)
+        code = show_export(model, bundle, **options)
     if engine:
-        build(str(bundle))
+        show_build(str(bundle), PrecisionChoice.AUTO)
     raise typer.Exit(code)
 
 
@@ -325,32 +322,6 @@ def build(
 
     It is kept in the state directory and, where there is a GPU, tried on the bundle's own patches.
     """
-    from colvi_edge.bundle import open_bundle
-    from colvi_edge.engines.cuda.gpu import find_gpu
-    from colvi_edge.engines.precisions import precision_for
-    from colvi_edge.engines.tensorrt.for_this_machine import build_for_this_machine
-    from colvi_edge.terminal.progress import progress_share
+    from colvi_edge.cli.show.build import show_build
 
-    opened = open_bundle(bundle)
-    with progress_share("Building") as tell:
-        engine = build_for_this_machine(opened, precision_for(EngineName.TENSORRT, precision), tell)
-    typer.echo(printable_name(str(engine)))
-    if find_gpu():
-        with closing(open_for(opened, EngineName.TENSORRT, precision)) as running:
-            typer.echo(printable_name(f"decides as the trained network does: {running.info.reason}"))
-
-
-_BROUGHT_BY_EXPORT = ("torch", "onnx", "onnxruntime", "h5py", "scipy", "sklearn", "skimage", "matplotlib")
-
-
-@contextmanager
-def needs_torch(what: str) -> Iterator[None]:
-    """Say how to install what only the extra `export` brings."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in _BROUGHT_BY_EXPORT:
-            raise
-        raise EngineUnavailableError(
-            f"{error.name} is not installed, which {what} needs; run: pip install 'colvi-edge[export]'"
-        ) from error
+    show_build(bundle, precision)

@@ -23,7 +23,7 @@ from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import MAX_REVISION, ErrorRecord, Index, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
 from colvi_edge.raw_files import is_container_name
-from colvi_edge.stopwatch import Clock
+from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.system.atomic import Aside, Drafts, refuse_blocked, remove, write_atomically
 
 _SIDECAR, _ERROR = OutputKind.SIDECAR.value, OutputKind.ERROR.value
@@ -85,10 +85,10 @@ def write_result(
     replaced = previous is not None and previous.result_id != sidecar.result_id
     refuse_blocked(folder_fd, (names[kind] for kind in _kinds_of(sidecar, overlay_choice)))
     spoilt = previous is None and _is_there(names[OutputKind.SIDECAR], folder_fd)
-    clock = Clock()
+    stopwatch = Stopwatch()
     with Drafts(folder_fd) as drafts:
         outputs = _draft_views(
-            drafts, names, sidecar, (collagen, nuclei), overlay_choice, pixel_height_um, clock
+            drafts, names, sidecar, (collagen, nuclei), overlay_choice, pixel_height_um, stopwatch
         )
         revision = 1 if previous is None else min(previous.revision + replaced, MAX_REVISION)
         written = sidecar.model_copy(
@@ -97,7 +97,7 @@ def write_result(
                     OutputFile(name=printable_name(names[kind]), sha256=outputs[kind]) for kind in outputs
                 ],
                 "revision": revision,
-                "timings_ms": {**sidecar.timings_ms, **clock.laps_ms},
+                "timings_ms": {**sidecar.timings_ms, **stopwatch.laps_ms},
             }
         )
         drafts.write(names[OutputKind.SIDECAR], to_json(written))
@@ -143,7 +143,7 @@ def _draft_views(
     channels: tuple[NDArray[Any], NDArray[Any]],
     overlay_choice: OverlayChoice,
     pixel_height_um: float | None,
-    clock: Clock,
+    stopwatch: Stopwatch,
 ) -> dict[OutputKind, str]:
     """Draft every file of a result but the sidecar itself; return their SHA-256."""
 
@@ -151,9 +151,9 @@ def _draft_views(
         drafts.write(names[kind], data)
         return sha256(data).hexdigest()
 
-    with clock.lap("overlay"):
+    with stopwatch.lap("overlay"):
         canvas = overlay.draw(sidecar, *channels)
-    with clock.lap("encode"):
+    with stopwatch.lap("encode"):
         picture = overlay.encode(canvas, sidecar)
     # The tables are made while the picture goes to the disk. Made while it is compressed, they took
     # longer: two threads compress, and a third takes turns with them on the two cores of a small machine.
@@ -162,13 +162,13 @@ def _draft_views(
         hashes = {}
         if sidecar.status == "ok":
             for kind, render in _TABLES.items():
-                with clock.lap("tables"):
+                with stopwatch.lap("tables"):
                     data = render(sidecar)
                 hashes[kind] = drafted(kind, data)
         if overlay_choice is OverlayChoice.OME_TIFF:
             from colvi_edge.outputs import ome_tiff  # its XML and TIFF writers take 30 ms that few need
 
-            with clock.lap("ome-tiff"):
+            with stopwatch.lap("ome-tiff"):
                 data = ome_tiff.render(sidecar, *channels, pixel_height_um)
             hashes[OutputKind.OME_TIFF] = drafted(OutputKind.OME_TIFF, data)
         return {OutputKind.OVERLAY: drafting.result(), **hashes}

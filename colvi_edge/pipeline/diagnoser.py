@@ -26,7 +26,7 @@ from colvi_edge.pipeline.standing import keeps, kept_image, kept_result, sidecar
 from colvi_edge.pipeline.writing import Writing, write_result
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
-from colvi_edge.stopwatch import Clock
+from colvi_edge.stopwatch import Stopwatch
 
 __all__ = ["Diagnoser", "Judged", "Kept", "Outcome", "RawFile", "process"]
 
@@ -100,20 +100,20 @@ class Diagnoser:
         assert self._engine is not None  # noqa: S101 - who judges has one
         config = self._bundle.config
         planes = self.laid_out(acquisition)
-        clock = Clock()
-        with clock.lap("quality"):
+        stopwatch = Stopwatch()
+        with stopwatch.lap("quality"):
             assessment = assess(acquisition, config.expected, config.patch_px, self._familiar)
         diagnosis = None
         if not assessment.is_rejected:
-            with clock.lap("engine"):
+            with stopwatch.lap("engine"):
                 probabilities = self._engine.probabilities(planes)
-            with clock.lap("decide"):
+            with stopwatch.lap("decide"):
                 diagnosis = diagnose(probabilities)
-        with clock.lap("overlay projection"):
+        with stopwatch.lap("overlay projection"):
             shown = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
         collagen, nuclei = (shown[config.channels.index(role)] for role in ("collagen", "nuclei"))
         record = result_record(
-            acquisition, self._bundle, self._engine.info, assessment, diagnosis, clock.laps_ms
+            acquisition, self._bundle, self._engine.info, assessment, diagnosis, stopwatch.laps_ms
         )
         return Judged(record, collagen, nuclei, acquisition.pixel_height_um)
 

@@ -1,1 +1,1 @@
-"""Helpers for whoever prints on a terminal: consoles, tables, progress. They know nothing of images."""
+"""Helpers for whoever prints on a terminal: consoles, streams, tables, progress bars."""

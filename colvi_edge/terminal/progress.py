@@ -1,6 +1,6 @@
 """Progress bars: on standard error, and only on a terminal, so that logs and pipes stay clean.
 
-The supervisor shows one, too. So nothing of images or models is imported here, and rich when a bar is begun.
+Light processes show one, too: rich is imported when a bar is begun.
 """
 
 from collections.abc import Callable, Iterator

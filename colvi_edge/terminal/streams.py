@@ -1,8 +1,10 @@
-"""Streams before others; of one that may break: `colvi-edge run ... --json | head -1` judges every image."""
+"""Streams that stand before others: one whose reader may go away, one that writes only what is printable."""
 
 import io
 import os
 from typing import TextIO
+
+from colvi_edge.printable import printable_lines
 
 
 class StreamBefore(io.TextIOBase):
@@ -67,3 +69,25 @@ class ForgivingStream(StreamBefore):
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.dup2(nowhere, self._behind.fileno())
         os.close(nowhere)
+
+
+class PrintableStream(StreamBefore):
+    """A stream behind which nothing arrives that is not printable, but line feeds.
+
+    The command line puts it before stdout and stderr, where also usage errors, warnings and the logs of
+    libraries end. Whoever prints names says itself which line feeds are its own, see `printable_name`.
+
+    Attributes:
+        rich_proxied_file: the stream behind, by rich's name for that. What rich writes to a terminal has
+            colours, and is made printable before, by `PrintableConsole`.
+    """
+
+    def __init__(self, behind: TextIO) -> None:
+        """Remember the stream behind."""
+        super().__init__(behind)
+        self.rich_proxied_file = behind
+
+    def write(self, text: str) -> int:
+        """Write a text; return its length."""
+        super().write(printable_lines(text))
+        return len(text)

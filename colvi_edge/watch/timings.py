@@ -21,6 +21,7 @@ class Timings:
         longest_backoff_s: between two tries of what fails again and again.
         incomplete_s: how long an incomplete file may stay as it is before it gets its error record.
         once_patience_s: `--once` with files that keep changing; the longest quiet time is 60 s.
+        once_look_s: between two looks of `--once` at a queue that is being worked off.
         once_rescan_s: between two scans that `--once` asks for, at least.
         scanner_alive_s: between two signs of life of the scanner, if no server holds it up.
         worker_alive_s: the same of a worker that has no work.
@@ -54,6 +55,7 @@ class Timings:
     longest_backoff_s: float = 60.0
     incomplete_s: float = 3600.0
     once_patience_s: float = 120.0
+    once_look_s: float = 0.1
     once_rescan_s: float = 1.0
     scanner_alive_s: float = 1.0
     worker_alive_s: float = 2.0

@@ -1,37 +1,56 @@
-"""`colvi-edge export`: from a model file and the options to a bundle, and what was found, said."""
+"""Export a model: from its file and the options to a bundle, and what was found."""
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import Precision
 from colvi_edge.bundle.manifest import Evaluation, Expected
-from colvi_edge.cli.show.results import error_console, wide_console
-from colvi_edge.errors import ParityError, UsageError
+from colvi_edge.errors import UsageError
 from colvi_edge.export.converting.bundle_folder import refuse_foreign
-from colvi_edge.export.converting.calibration import Calibration, read_calibration, read_samples
-from colvi_edge.export.converting.familiarity import AT_LEAST as LIMITS_AT_LEAST
-from colvi_edge.export.converting.familiarity import ENOUGH as LIMITS_ENOUGH
+from colvi_edge.export.converting.calibration import (
+    Calibration,
+    calibrated_on,
+    read_calibration,
+    read_samples,
+)
 from colvi_edge.export.converting.familiarity import Fitted, fit
 from colvi_edge.export.converting.manifest import Description
 from colvi_edge.export.converting.package import Report, Settings, package
-from colvi_edge.export.converting.parity import NEVER_ON_TENSORRT, as_sentences, as_table
+from colvi_edge.export.converting.parity import NEVER_ON_TENSORRT
 from colvi_edge.export.converting.replacement import refuse_loss
 from colvi_edge.export.converting.titles import TITLE, refuse_title
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.export.reading.model_file import read_model
-from colvi_edge.export.reading.questions import outputs_of, parse_normalisation
-from colvi_edge.printable import printable_name
-
-from .export_words import calibrated_on, say, what_helps, what_is_next
+from colvi_edge.export.reading.questions import parse_normalisation
 
 _PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "fp32": ("fp32",),
     "fp16": ("fp16",),
     "int8": ("int8-trt", "int8-cpu"),
 }
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was found while a bundle was made.
+
+    Attributes:
+        report: of its precisions.
+        calibrated_on: images that INT8's ranges were taken from.
+        measured_on: others, that the precisions were measured on; 0 where two simulated ones stood for them.
+        familiarity: what the training images were like; None if that is not known.
+        told: what the checkpoint says of its training; "" for nothing.
+    """
+
+    report: Report
+    calibrated_on: int
+    measured_on: int
+    familiarity: Fitted | None
+    told: str
 
 
 def export_model(
@@ -49,18 +68,17 @@ def export_model(
     name: str | None,
     force: bool = False,
     place: Path | None = None,
-) -> int:
+    tell: Callable[[str], None],
+    step: Callable[[str], None],
+) -> Exported:
     """Export a model; see `colvi-edge export --help` for the arguments.
 
-    `place` is where the bundle will stand in the end, where that is not the folder that it is made in.
-
-    Returns:
-        The exit code: 0, or that of a ParityError where a precision failed the gate.
+    `place` is where the bundle will stand in the end, where that is not the folder that it is made in; `tell`
+    is called with a sentence on each calibration image that is left out, `step` with what is begun.
 
     Raises:
         ColviEdgeError: an option, the model or the calibration images cannot be used.
     """
-    console, steps = wide_console(), error_console()
     wanted = _wanted(precisions, calibrated=calibration is not None)
     refuse_title(name)
     place = place or bundle
@@ -77,56 +95,22 @@ def export_model(
         refuse_loss(place, checkpoint, wanted, calibrated=calibration is not None)
     images = None
     if calibration is not None:
-        with steps.status("Reading calibration images"):
-            images = read_calibration(
-                calibration,
-                checkpoint.channels,
-                checkpoint.normalisation,
-                lambda text: steps.print(printable_name(text), markup=False, soft_wrap=True),
-            )
-    elif precisions is None:
-        console.print("No INT8: it is calibrated on images; give projections with --calibration DIR.")
+        step("Reading calibration images")
+        images = read_calibration(calibration, checkpoint.channels, checkpoint.normalisation, tell)
     expected = Expected(pixel_size_um=pixel_size_um or checkpoint.training.get("pixel_size_um"))
-    with steps.status("Measuring images") as status:
-        familiarity = _familiarity(
-            checkpoint, calibration, lambda done, of: status.update(f"Measuring images: {done} of {of}")
-        )
-    settings = Settings(wanted, expected, _evaluation(checkpoint), familiarity)
-    with steps.status("Exporting") as status:
-        report = package(
-            checkpoint,
-            bundle,
-            _description(model, checkpoint, name, images, wanted),
-            settings,
-            images,
-            lambda step: status.update(f"Exporting: {step}"),
-        )
-    console.print(as_table(report.rows))
-    again = _command(
-        model,
-        place,
-        calibration=calibration,
-        network=network,
-        classes=classes,
-        outputs=outputs_of(activation),
-        normalisation=normalisation,
-        channels=channels,
-        pixel_size_um=pixel_size_um,
-        name=name,
+    familiarity = _familiarity(
+        checkpoint, calibration, lambda done, of: step(f"Measuring images: {done} of {of}")
+    )
+    report = package(
+        checkpoint,
+        bundle,
+        _description(model, checkpoint, name, images, wanted),
+        Settings(wanted, expected, _evaluation(checkpoint), familiarity),
+        images,
+        lambda words: step(f"Exporting: {words}"),
     )
     used, held_out = (len(images.calibrating.names), len(images.held_out.names)) if images else (0, 0)
-    for said in (
-        *as_sentences(report.rows),
-        *report.left_out,
-        *_measured_on(report, used, held_out),
-        *([checkpoint.told] if checkpoint.told else []),
-        _told(familiarity),
-        *what_helps(report, used + held_out, place, again),
-        f"{place}: {', '.join(dict.fromkeys(row.precision for row in report.rows))}",
-        *what_is_next(place),
-    ):
-        say(console, said)
-    return ParityError.exit_code if report.failed else 0
+    return Exported(report, used, held_out, familiarity, checkpoint.told)
 
 
 def _familiarity(
@@ -136,42 +120,6 @@ def _familiarity(
     if told := checkpoint.training.get("familiarity"):
         return Fitted.from_plain(told)
     return fit(read_samples(calibration, progress)) if calibration else None
-
-
-def _measured_on(report: Report, used: int, held_out: int) -> Iterator[str]:
-    if not held_out:
-        yield "Measured on two simulated images; --calibration DIR measures on yours."
-        return
-    yield calibrated_on(used, held_out)
-    if report.labels.told:
-        yield report.labels.told
-
-
-def _command(model: Path, place: Path, **options: object) -> list[str]:
-    """Return the command that exports a model, with the options that are given."""
-    words = ["colvi-edge", "export", str(model), "-o", str(place)]
-    for name, value in options.items():
-        if value is not None:
-            text = ",".join(value) if isinstance(value, list | tuple) else str(value)
-            words += [f"--{name.replace('_', '-')}", text]
-    return words
-
-
-def _told(fitted: Fitted | None) -> str:
-    if fitted is None:
-        return (
-            "The bundle does not know what its training images were like, and will judge whatever looks like "
-            f"nuclei: give {LIMITS_AT_LEAST} of them or more with --calibration DIR, better {LIMITS_ENOUGH}."
-        )
-    images, left_out = fitted.familiarity.images, fitted.familiarity.rejected_left_out
-    were = "was" if left_out == 1 else "were"
-    words = (
-        f"An image that is unlike {images} training images will be rejected as unfamiliar. Tried on these "
-        f"themselves, each by the limits that others set: {left_out} of {images} {were} rejected."
-    )
-    if images < LIMITS_ENOUGH:
-        words += f" Of {LIMITS_ENOUGH} images or more these limits would be narrower."
-    return words
 
 
 def _wanted(precisions: Sequence[str] | None, *, calibrated: bool) -> list[Precision]:

@@ -1,13 +1,13 @@
-"""`colvi-edge train`: from labelled images to a checkpoint, and how good it is on unseen ones."""
+"""Train the paper's network on labelled images, and test it on unseen ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from colvi_edge.cli.show.results import error_console
 from colvi_edge.errors import UsageError
 from colvi_edge.export.baselines.methods import judge_baselines
 from colvi_edge.export.baselines.texture import textures
@@ -17,23 +17,65 @@ from colvi_edge.export.data.division import FOLDS, Division, divide, given_divis
 from colvi_edge.export.data.patch_set import LAYOUT, PatchSet
 from colvi_edge.export.evaluation.chance import against_chance
 from colvi_edge.export.evaluation.figures import Judged, comparison_record, evaluate
+from colvi_edge.export.evaluation.record import ComparisonRecord, Evaluation
 from colvi_edge.export.evaluation.record import Division as Named
-from colvi_edge.export.evaluation.record import Evaluation
 from colvi_edge.export.reading.checkpoint import Checkpoint, save_checkpoint
-from colvi_edge.export.training.folds import Projections, checkpoint_of, existing, gather, trained
-from colvi_edge.export.training.loop import Settings, computes_bfloat16
+from colvi_edge.export.training.folds import (
+    Finished,
+    Projections,
+    checkpoint_of,
+    existing,
+    gather,
+    trained,
+)
+from colvi_edge.export.training.loop import Epoch, Resumed, Settings, Step, computes_bfloat16
 from colvi_edge.export.training.prediction import predict_logits
 from colvi_edge.outputs.folder import check_writable
-from colvi_edge.printable import counted, printable_name
+from colvi_edge.printable import printable_name
 from colvi_edge.quality.fibroblast import PIXEL_SIZE_FACTOR
 from colvi_edge.simulate.images import LABELS
-from colvi_edge.terminal.progress import progress
 
-from .evaluate import Said, facts
-from .publish import publish
-from .train_told import Teller, division_told, next_step
+from .evaluate import facts
+from .notes import Notes
 
 CNN = "CNN"
+
+
+Told = Finished | Resumed | Step | Epoch
+"""What is told of the training of a network."""
+
+
+class Observer(Protocol):
+    """Is told how a training goes, from the first file to the last fold."""
+
+    def note(self, sentence: str) -> None:
+        """Take what a reader of the figures must know."""
+
+    def reading(self, files: int) -> AbstractContextManager[Callable[[], None]]:
+        """Take that so many files are read; gives what is called after each."""
+
+    def divided(self, images: Sequence[Image], division: Division, fold: int) -> None:
+        """Take which images are for what in a fold, counted from 1."""
+
+    def stage(self, words: str, fold: int | None = None) -> AbstractContextManager[None]:
+        """Take what is done meanwhile, once, or in each fold."""
+
+    def training(self, fold: int, path: Path) -> AbstractContextManager[Callable[[Told], None]]:
+        """Take that the network of a fold is trained, for a checkpoint; gives what is told of it."""
+
+
+class Trained(NamedTuple):
+    """The networks of all folds, tested.
+
+    Attributes:
+        record: how they and the baselines did.
+        all_read: whether every file could be read.
+        is_doubtful: whether the test does not show the networks to be better than chance.
+    """
+
+    record: ComparisonRecord
+    all_read: bool
+    is_doubtful: bool
 
 
 def train_model(
@@ -46,29 +88,23 @@ def train_model(
     epochs: int,
     learning_rate: float,
     channels: Sequence[str] | None,
-    as_json: bool,
-    html: Path | None,
-) -> int:
+    observer: Observer,
+) -> Trained:
     """Train and test; see `colvi-edge train --help` for the arguments.
-
-    Returns:
-        The exit code: 1 where a file could not be read, else 0.
 
     Raises:
         ColviEdgeError: the dataset cannot be used, or the checkpoint cannot be written.
     """
     settings = Settings(learning_rate=learning_rate, epochs=epochs, seed=seed, bfloat16=computes_bfloat16())
-    said, teller = Said(), Teller(error_console(), epochs, folds or 1)
+    notes = Notes(observer.note)
     entries = read_dataset(dataset)
-    _check_targets(output, folds, html)
+    _check_targets(output, folds)
     # What is too few by the list of files is so before hours of reading, which can only take some away.
     _divisions(entries, folds, seed)
-    if not teller.console.is_terminal:
-        teller.say(f"reading {counted(len(entries), 'file')}")
-    with said.told_at_the_end(), progress("Reading", len(entries)) as advance:
-        data = gather(read_images(entries, LAYOUT, channels, said.left_out, advance))
+    with notes.left_out_at_the_end(), observer.reading(len(entries)) as advance:
+        data = gather(read_images(entries, LAYOUT, channels, notes.left_out, advance))
     if off := _pixel_sizes_off(data.images):
-        said.note(off)
+        notes.add(off)
     described = facts(dataset, entries, data.images)
     kind = "synthetic images (colvi-edge simulate)" if described.is_simulated else "a laboratory's own images"
     names, groups = ([getattr(image, what) for image in data.images] for what in ("name", "group"))
@@ -76,19 +112,17 @@ def train_model(
     methods: dict[str, list[Judged]] = {}
     measured = None
     if baselines:
-        with teller.stage(f"measuring the textures of {len(data.patches.label):,} patches"):
+        with observer.stage(f"measuring the textures of {len(data.patches.label):,} patches"):
             measured = textures(data.patches)
     for fold, division in enumerate(divisions, 1):
         path = checkpoint_of(output, fold)
-        which = f"fold {fold} of {folds}: " if folds else ""
-        for sentence in division_told(data.images, division):
-            teller.say(which + sentence)
+        observer.divided(data.images, division, fold)
         if measured:
             learnt = measured.of([*division.training, *division.validation])
-            with teller.stage(f"{which}judging textures by four methods", each_fold=True):
+            with observer.stage("judging textures by four methods", fold):
                 for name, judged in judge_baselines(learnt, measured.of(division.test), seed):
                     methods.setdefault(name, []).append(judged)
-        with teller.fold(fold, path) as watch:
+        with observer.training(fold, path) as watch:
             checkpoint = trained(path, data, division, settings, _learnt_from(data, division, kind), watch)
         judged = judge(checkpoint, data.patches.of(division.test))
         methods.setdefault(CNN, []).append(judged)
@@ -97,16 +131,10 @@ def train_model(
             save_checkpoint(path, replace(checkpoint, training=tested))
 
     record = comparison_record(
-        methods, names, described, said.sentences, groups=groups, divisions=_named(divisions, names)
+        methods, names, described, notes.sentences, groups=groups, divisions=_named(divisions, names)
     )
-    publish(record, as_json=as_json, html=html)
     cnn = record.methods[-1]
-    doubtful = any(against_chance({CNN: (cnn.image, cnn.image.mean)}))
-    is_there = "written" if doubtful else "ready"
-    _say_what_is_there(teller, output, folds or 1, html, is_there, as_json=as_json)
-    for sentence in next_step(output, epochs, doubtful=doubtful):
-        teller.say(sentence)
-    return said.exit_code
+    return Trained(record, notes.all_read, any(against_chance({CNN: (cnn.image, cnn.image.mean)})))
 
 
 def judge(checkpoint: Checkpoint, patches: PatchSet) -> Judged:
@@ -139,23 +167,9 @@ def _named(divisions: Sequence[Division], names: Sequence[str]) -> list[Named]:
     ]
 
 
-def _say_what_is_there(
-    teller: Teller, output: Path, folds: int, html: Path | None, is_there: str, *, as_json: bool
-) -> None:
-    """Say where the networks are, and where the names of each part stand."""
-    where = f"the page {html}" if html else "the JSON" if as_json else "the page of --html and in --json"
-    done = "already trained, tested again" if teller.was_trained else "trained and tested"
-    for fold in range(1, folds + 1):
-        teller.say(
-            f"{checkpoint_of(output, fold)} is {is_there}" + (f": {done}, {teller.took}" if fold == 1 else "")
-        )
-    teller.say(f"Which image was for what stands in {where}.")
-
-
-def _check_targets(output: Path, folds: int | None, html: Path | None) -> None:
+def _check_targets(output: Path, folds: int | None) -> None:
     """Refuse before hours of work what could not be written after them."""
-    for path in (output, *([html] if html else [])):
-        check_writable(path)
+    check_writable(output)
     for fold in range(1, (folds or 1) + 1):
         if checkpoint_of(output, fold).exists():
             existing(checkpoint_of(output, fold))

@@ -33,6 +33,9 @@ ENOUGH = 40
 HELD_OUT = 4
 """One image in so many is kept for the gate."""
 
+_FEW = 3
+"""Measured images below which a verdict is not to be trusted."""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -155,3 +158,14 @@ def _some(images: Images, which: Sequence[int]) -> Images:
     return Images(
         [images.names[k] for k in which], [images.planes[k] for k in which], [images.labels[k] for k in which]
     )
+
+
+def calibrated_on(used: int, held_out: int) -> str:
+    """Return how many images the verdicts rest on, and how many more would make them firm."""
+    on = "1 other" if held_out == 1 else f"{held_out} others"
+    words = f"Calibrated on {counted(used, 'image')}, measured on {on}"
+    lacking = ENOUGH - used - held_out
+    if lacking <= 0:
+        return f"{words}."
+    why = "too few to trust these verdicts" if held_out < _FEW else "not enough for firm ranges and verdicts"
+    return f"{words}: {why}; of {ENOUGH} images or more they are firm, {lacking} more."

@@ -14,12 +14,10 @@ import numpy as np
 import tifffile
 import torch
 from numpy.typing import NDArray
-from rich.table import Table
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName
 from colvi_edge.engines.opening import open_exactly
-from colvi_edge.engines.precisions import INT8
 from colvi_edge.engines.verification import Comparison, Tolerance, compare
 from colvi_edge.errors import ModelError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Probabilities
@@ -84,45 +82,6 @@ def measure(
                 version = engine.info.version
             comparison = compare(expected, found, tolerance)
             yield Row(precision, runtime.value, version, comparison, comparison.faults(tolerance), found)
-
-
-def as_table(rows: Sequence[Row]) -> Table:
-    """Return the verdicts as a table that fits a terminal of 80 columns."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("precision", "runtime"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("votes\nagree", "bands\ndiffer", "flips", "max\ndp", "p99\ndp", "max\ndscore"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for row in rows:
-        c = row.comparison
-        table.add_row(
-            row.precision,
-            row.runtime,
-            f"{c.agreement:.2%}",
-            f"{c.band_flips:.2%}",
-            str(c.diagnosis_flips),
-            f"{c.largest_dp:.4f}",
-            f"{c.p99_dp:.4f}",
-            f"{c.largest_dscore:.2f}",
-            "[red]failed[/]" if row.faults else "[green]passed[/]",
-        )
-    return table
-
-
-def as_sentences(rows: Sequence[Row]) -> list[str]:
-    """Return what the table leaves out: the versions of the runtimes, each fault, what int8 means."""
-    runtimes = dict.fromkeys(f"{row.runtime} {row.version}" for row in rows)
-    sentences = [f"Compared with torch {torch.__version__}: {', '.join(runtimes)}."]
-    if any(row.precision.startswith("int8") for row in rows):
-        sentences.append(INT8)
-    if any(row.precision == "int8-trt" for row in rows):
-        sentences.append(NEVER_ON_TENSORRT)
-    faults: dict[str, list[str]] = {}
-    for row in rows:
-        if row.faults:
-            faults.setdefault("; ".join(row.faults), []).append(f"{row.precision} on {row.runtime}")
-    return [*sentences, *(f"{', '.join(whose)} failed: {words}." for words, whose in faults.items())]
 
 
 def worst_patches(

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from colvi_edge.cli.show.results import show
+from colvi_edge.cli.show.run import show
 from colvi_edge.outputs import table
 from colvi_edge.outputs.folder import write_table
 from colvi_edge.outputs.names import OutputKind, output_name, record_label

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.cli.show.results import show
+from colvi_edge.cli.show.run import show
 from colvi_edge.errors import IncompleteFileError
 from colvi_edge.pipeline import Outcome
 from colvi_edge.pipeline.jobs import Job
@@ -21,7 +21,7 @@ from tests.tools.terminal import read_terminal
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
 FINDINGS = """
 from colvi_edge.doctor import Finding
-from colvi_edge.cli.show.results import show_findings
+from colvi_edge.cli.show.findings import show_findings
 show_findings([
     Finding("note", "tensorrt", "no fp16 engine was built here; run: colvi-edge build demo"),
     Finding("missing", "openvino", "is not installed; run: pip install openvino, or use --engine auto"),

@@ -26,9 +26,12 @@ from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
 from colvi_edge.watch.service.retry import retry
 from colvi_edge.watch.service.status import Status, Waiting, read_status, show_status, write_status
 from colvi_edge.watch.state_folder import Lock, StateFolder
+from colvi_edge.watch.supervisor.answers import Last
 from colvi_edge.watch.supervisor.conditions import Condition, Conditions
-from colvi_edge.watch.supervisor.dispatcher import Desk, Last
+from colvi_edge.watch.supervisor.dispatcher import Dispatcher
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
+from colvi_edge.watch.supervisor.tolerant_ledger import TolerantLedger
+from colvi_edge.watch.timings import Timings
 from tests.tools.hostile import every, some
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
@@ -152,13 +155,15 @@ def use(path: Path) -> int:
     with closing(Ledger(path)) as ledger:
         ledger.last_done_at().encode("ascii")
         assert not ledger.mount or isinstance(ledger.mount, Mount)
-        desk = Desk(ledger, Metrics("scope", 0.0), Conditions(), now=0.0)
+        conditions = Conditions()
+        tolerant = TolerantLedger(ledger, conditions)
+        dispatcher = Dispatcher(tolerant, Metrics("scope", 0.0), conditions, Timings(), now=0.0)
         for entry in (ledger.entry(name) for name in ("a.tif", "b.tif", "c.tif", "d.tif")):
             if entry is not None:
                 ready = FileReady(entry.path, entry.signature, 0.0, False, 0.0)
                 assert decode(encode(ready)) == ready
-                desk.offer(ready, 0.0)
-        desk.retry(0.0)
+                dispatcher.offer(ready, 0.0)
+        dispatcher.retry(0.0)
         assert ledger.begin("e.tif", SIGNATURE) == 1
         ledger.finish("e.tif", "done", revision=2**31 - 1)
         assert ledger.counts()["done"] >= 1

@@ -1,4 +1,4 @@
-"""The child of `confined`: takes a job from its parent, gives up its rights, imports and works.
+"""The child of a confined command: takes a job from its parent, gives up its rights, imports and works.
 
 python -m colvi_edge.cli.confined.child LINE PARENT DRAFT        the job on standard input
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO, cast
 
-from colvi_edge.cli.model import needs_torch
+from colvi_edge.cli.extras import needs_torch
 from colvi_edge.errors import ColviEdgeError, ModelError
 from colvi_edge.printable import printable_name
 from colvi_edge.system.confinement import MEMORY_BYTES, confine, end_with_parent, limit_memory

@@ -16,11 +16,11 @@ __all__ = ["evaluate", "explain", "export", "is_foreign"]
 
 
 def export(model: Path, bundle: Path, **options: Any) -> int:
-    """Export a model; the options are those of `export_command.export_model`."""
+    """Export a model; the options are those of `show_export`."""
     with _drafts() as (draft, out):
         made = out / (bundle.name or "bundle")
         code = run_confined(
-            "colvi_edge.export.commands.export:export_model",
+            "colvi_edge.cli.show.export:show_export",
             model,
             draft,
             **{"model": model, "bundle": made, "place": bundle, **options},
@@ -32,7 +32,7 @@ def export(model: Path, bundle: Path, **options: Any) -> int:
 
 
 def evaluate(model: str, dataset: Path, *, html: Path | None, **options: Any) -> int:
-    """Evaluate a model; the options are those of `evaluate_command.evaluate_model`."""
+    """Evaluate a model; the options are those of `show_evaluation`."""
     from colvi_edge.outputs.folder import check_writable, write_file
 
     if html:
@@ -40,7 +40,7 @@ def evaluate(model: str, dataset: Path, *, html: Path | None, **options: Any) ->
     with _drafts() as (draft, out):
         page = out / "page.html"
         code = run_confined(
-            "colvi_edge.export.commands.evaluate:evaluate_model",
+            "colvi_edge.cli.show.evaluation:show_evaluation",
             model,
             draft,
             **{"model": model, "dataset": dataset, "html": html and page, **options},
@@ -51,7 +51,7 @@ def evaluate(model: str, dataset: Path, *, html: Path | None, **options: Any) ->
 
 
 def explain(image: Path, model: Path, *, output_dir: Path | None, **options: Any) -> None:
-    """Explain a model; the options are those of `explanation.explain`."""
+    """Explain a model; the options are those of `explain`."""
     folder = output_dir or image.parent
     with _drafts() as (draft, out):
         run_confined(

@@ -1,6 +1,6 @@
 """Runs what a command does in a child process that can change one folder, and nothing else of the machine.
 
-The child (`confined_child`) prints what the command prints. Its last word, how it went, comes through a pipe
+The child prints what the command prints. Its last word, how it went, comes through a pipe
 as JSON: nothing of it is believed but an exit code, or the kind and the words of an error. The parent, which
 has imported nothing heavy, gathers the files and puts them in their places.
 """

@@ -1,14 +1,14 @@
 """What `doctor` found, for people: a state, a part, and words that fold; a command to copy does not."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from colvi_edge.doctor import Finding
 from colvi_edge.printable import printable_name
-from colvi_edge.terminal.console import PrintableConsole
+from colvi_edge.terminal.console import PrintableConsole, print_json, wide_console
 from colvi_edge.terminal.tables import print_name, print_words
 
 _COLOUR = {"ok": "green", "note": "yellow", "missing": "red", "rejected": "red"}
@@ -17,7 +17,16 @@ _COMMAND = re.compile(r"(?<=run: )((?:pip|colvi-edge) [^,;()]*?)(?=[,;()]|$| whe
 """A command within a sentence."""
 
 
-def print_findings(console: PrintableConsole, findings: Sequence[Finding]) -> None:
+def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
+    """Print what `doctor` found."""
+    if as_json:
+        for finding in findings:
+            print_json(finding._asdict())
+        return
+    _print_findings(wide_console(), list(findings))
+
+
+def _print_findings(console: PrintableConsole, findings: Sequence[Finding]) -> None:
     """Print a paragraph for each finding; in a pipe a row."""
     if console.is_piped:
         table = Table("state", "what", "words")

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from rich.text import Text
 
-from colvi_edge.cli.show.results import error_console, print_json, shown, wide_console
 from colvi_edge.outputs.names import image_label
 from colvi_edge.pipeline.jobs import Job
 from colvi_edge.pipeline.rehearsal import Planned, closed_folders
 from colvi_edge.printable import counted, printable_name, unambiguous_name
-from colvi_edge.terminal.console import PrintableConsole
+from colvi_edge.terminal.console import PrintableConsole, error_console, print_json, shown, wide_console
 from colvi_edge.terminal.progress import progress
 from colvi_edge.terminal.tables import print_named, print_words
 

@@ -24,8 +24,8 @@ from colvi_edge.watch.ledger.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger.ledger import State as LedgerState
 from colvi_edge.watch.rollout import asked_line, model_lines, others_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
+from colvi_edge.watch.supervisor.answers import Last
 from colvi_edge.watch.supervisor.conditions import Condition
-from colvi_edge.watch.supervisor.dispatcher import Last
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -327,7 +327,7 @@ def _print(
     ledger: LedgerReader | _NoLedger,
     asked: Replace,
 ) -> None:
-    from colvi_edge.cli.show.results import shown, wide_console
+    from colvi_edge.terminal.console import shown, wide_console
 
     console = wide_console()
     name = shown(str(folder.absolute()))
@@ -402,7 +402,7 @@ def _end_words(status: Status | None) -> str:
 def _print_files(console: "Console", title: str, files: Iterable[Entry | Waiting]) -> None:
     from rich.table import Table
 
-    from colvi_edge.cli.show.results import shown
+    from colvi_edge.terminal.console import shown
 
     rows = list(files)
     if not rows:

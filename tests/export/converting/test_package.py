@@ -24,6 +24,7 @@ from onnx import TensorProto, numpy_helper
 from rich.console import Console
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
+from colvi_edge.cli.show.export import parity_table
 from colvi_edge.engines import open_engine
 from colvi_edge.engines.verification import Tolerance
 from colvi_edge.errors import ModelError, OutputError, UsageError
@@ -32,7 +33,7 @@ from colvi_edge.export.converting.labels import read_labels
 from colvi_edge.export.converting.manifest import Description, write_bundle
 from colvi_edge.export.converting.onnx import to_onnx
 from colvi_edge.export.converting.package import Report, Settings, package
-from colvi_edge.export.converting.parity import as_table, reference
+from colvi_edge.export.converting.parity import reference
 from colvi_edge.export.networks.patch_cnn import Probabilities, build_network
 from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, Checkpoint
 from colvi_edge.export.reading.model_file import read_model
@@ -208,7 +209,7 @@ def test_blank_calibration_images_make_int8_fail(spoilt: tuple[Path, Report]) ->
     """INT8 is named, in the report and for ever in the bundle; FP32 and FP16 pass."""
     path, report = spoilt
     screen = io.StringIO()
-    Console(file=screen, width=80).print(as_table(report.rows))
+    Console(file=screen, width=80).print(parity_table(report.rows))
     lines = screen.getvalue().splitlines()
     assert [line.split()[-1] for line in lines] == ["max", "verdict", *["passed"] * 4, *["failed"] * 4]
     assert "…" not in screen.getvalue()

@@ -14,8 +14,8 @@ from rich.console import Console
 from sklearn import metrics
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
+from colvi_edge.cli.show.evaluation import as_table
 from colvi_edge.diagnosis import diagnose
-from colvi_edge.export.commands.table import as_table
 from colvi_edge.export.evaluation.figures import Judged, comparison_record, evaluate, evaluation_record
 from colvi_edge.export.evaluation.record import (
     METRICS,

@@ -37,8 +37,8 @@ from colvi_edge.watch.service.status import (
     write_status,
 )
 from colvi_edge.watch.state_folder import Lock, StateFolder, is_held
+from colvi_edge.watch.supervisor.answers import Last
 from colvi_edge.watch.supervisor.conditions import Condition
-from colvi_edge.watch.supervisor.dispatcher import Last
 
 SIGNATURE = Signature(1, 1, 1, 1)
 STATUS = Status(
@@ -361,7 +361,7 @@ def test_what_may_not_be_read_is_a_sentence(place: Place) -> None:
         "import os, sys\n"
         "from pathlib import Path\n"
         "import colvi_edge.watch.service.status, colvi_edge.watch.service.retry\n"
-        "import colvi_edge.cli.show.results\n"
+        "import colvi_edge.cli.show.run\n"
         "from colvi_edge.errors import OutputError\n"
         "from colvi_edge.watch import state_folder\n"
         "state_folder.SERVICE_STATE = Path(sys.argv[2])\n"

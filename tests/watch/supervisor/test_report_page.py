@@ -30,18 +30,19 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from colvi_edge.errors import ColviEdgeError
-from colvi_edge.watch import publishing, supervisor
+from colvi_edge.watch.supervisor import start
+from colvi_edge.watch.supervisor.children import publisher as publishing
 told = json.loads(sys.argv[1])
 publishing.PAUSE_S = 0.2
 for name in ("root", "report", "output_dir"):
     told[name] = told[name] and Path(told[name])
 publisher = told.pop("publisher", None)
-commands = {**supervisor.COMMANDS, **({"publisher": [sys.executable, "-c", publisher]} if publisher else {})}
-sys.exit(supervisor.watch(supervisor.WatchSettings(**told), commands))
+commands = {**start.COMMANDS, **({"publisher": [sys.executable, "-c", publisher]} if publisher else {})}
+sys.exit(start.watch(start.WatchSettings(**told), commands))
 """
 SLOW = """
 import time
-from colvi_edge.watch import publisher
+from colvi_edge.watch.publisher import process as publisher
 really = publisher.write_atomically
 publisher.write_atomically = lambda *what: (time.sleep(1), really(*what))
 publisher.main()

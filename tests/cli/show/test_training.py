@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from colvi_edge.export.commands.train_told import Teller, division_told
+from colvi_edge.cli.show.training import Teller, division_told
 from colvi_edge.export.data.dataset import Image
 from colvi_edge.export.data.division import divide
 from colvi_edge.export.training.loop import Epoch, Resumed, kept
@@ -72,7 +72,7 @@ def test_few_images_that_were_divided_by_hand_are_no_surprise() -> None:
 def test_the_kept_epoch_is_told(teller: Teller, losses: tuple[float, ...], number: int) -> None:
     """It is the one with the least validation loss, the first of equals."""
     history = epochs(*losses)
-    with teller.fold(1, Path("m.pt")) as watch:
+    with teller.training(1, Path("m.pt")) as watch:
         for epoch in history:
             watch(epoch)
 
@@ -91,7 +91,7 @@ def test_an_interruption_says_what_the_same_command_does(teller: Teller, done: i
     """It goes on only from an epoch that is done; an epoch of an earlier run is one."""
 
     def interrupted() -> None:
-        with teller.fold(1, Path("m.pt")) as watch:
+        with teller.training(1, Path("m.pt")) as watch:
             if done:
                 watch(Resumed(done))
                 watch(epochs(0.6)[0])

@@ -1,27 +1,70 @@
-"""What `train` says while it works: a line a stage into a pipe, a bar on a terminal, with the same facts."""
+"""What `train` prints: a line a stage into a pipe, a bar on a terminal; then how the networks did."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from colvi_edge.cli.show.evaluation import show_record
+from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED
+from colvi_edge.export.commands.notes import FEW
+from colvi_edge.export.commands.train import Told, train_model
 from colvi_edge.export.data.dataset import SUBJECT, Image
 from colvi_edge.export.data.division import VALIDATION, Division
-from colvi_edge.export.training.folds import Finished
+from colvi_edge.export.training.folds import Finished, checkpoint_of
 from colvi_edge.export.training.loop import Epoch, Resumed, Step, kept
+from colvi_edge.outputs.folder import check_writable
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.simulate.images import LABELS
-
-from .evaluate import FEW
+from colvi_edge.terminal.console import error_console
+from colvi_edge.terminal.progress import progress
 
 PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test": "to test on"}
 """What the parts of a division are for."""
 
-Told = Finished | Resumed | Step | Epoch
+
+def show_training(
+    dataset: Path,
+    output: Path,
+    *,
+    folds: int | None,
+    epochs: int,
+    as_json: bool,
+    html: Path | None,
+    **options: Any,
+) -> int:
+    """Train and test, and print how it goes and how the networks did; return the exit code.
+
+    Args:
+        dataset: as for `train_model`, as are output, folds, epochs and options.
+        output: the same.
+        folds: the same.
+        epochs: the same.
+        as_json: print JSON.
+        html: file for the page.
+        options: the same.
+
+    Raises:
+        ColviEdgeError: the dataset cannot be used; the checkpoint or the page cannot be written.
+    """
+    if html:
+        check_writable(html)
+    teller = Teller(error_console(), epochs, folds or 1)
+    trained = train_model(dataset, output, folds=folds, epochs=epochs, **options, observer=teller)
+    show_record(trained.record, as_json=as_json, html=html)
+    where = f"the page {html}" if html else "the JSON" if as_json else "the page of --html and in --json"
+    for sentence in (
+        *teller.ready(output, is_doubtful=trained.is_doubtful),
+        f"Which image was for what stands in {where}.",
+        *next_step(output, epochs, doubtful=trained.is_doubtful),
+    ):
+        teller.note(sentence)
+    return EXIT_DONE if trained.all_read else EXIT_UNJUDGED
 
 
 def duration(seconds: float) -> str:
@@ -57,7 +100,7 @@ def division_told(images: Sequence[Image], division: Division) -> Iterator[str]:
 
 
 def _few(images: Sequence[Image], division: Division) -> bool:
-    """Tell whether a tenth of what is learnt from would be less than one subject or file of each class."""
+    """Return whether a tenth of what is learnt from would be less than one subject or file of each class."""
     learnt = [images[k] for k in (*division.training, *division.validation)]
     groups = {(image.label, image.group) for image in learnt}
     return any(sum(of == label for of, _ in groups) < VALIDATION for label in range(len(LABELS)))
@@ -83,7 +126,7 @@ def next_step(output: Path, epochs: int, *, doubtful: bool) -> Iterator[str]:
 
 
 class Teller:
-    """Tells of the networks of all folds, and how long the rest takes at most.
+    """Prints how a training goes, as its observer, and how long the rest takes at most.
 
     Attributes:
         console: on standard error.
@@ -104,33 +147,56 @@ class Teller:
         """Time since the beginning."""
         return duration(time.monotonic() - self._began)
 
-    def say(self, sentence: str) -> None:
+    def ready(self, output: Path, *, is_doubtful: bool) -> Iterator[str]:
+        """Yield where the networks are, the first with how they came to be."""
+        done = "already trained, tested again" if self.was_trained else "trained and tested"
+        is_there = "written" if is_doubtful else "ready"
+        for fold in range(1, self._folds + 1):
+            how = f": {done}, {self.took}" if fold == 1 else ""
+            yield f"{checkpoint_of(output, fold)} is {is_there}{how}"
+
+    def note(self, sentence: str) -> None:
         """Print a line."""
         self.console.print(printable_name(sentence), markup=False, soft_wrap=True)
 
     @contextmanager
-    def stage(self, words: str, *, each_fold: bool = False) -> Iterator[None]:
+    def reading(self, files: int) -> Iterator[Callable[[], None]]:
+        """Tell that files are read; gives what is called after each."""
+        if not self.console.is_terminal:
+            self.note(f"reading {counted(files, 'file')}")
+        with progress("Reading", files) as advance:
+            yield advance
+
+    def divided(self, images: Sequence[Image], division: Division, fold: int) -> None:
+        """Print which images are for what in a fold."""
+        for sentence in division_told(images, division):
+            self.note(f"{self._which(fold, ':')}{sentence}")
+
+    @contextmanager
+    def stage(self, words: str, fold: int | None = None) -> Iterator[None]:
         """Tell of a stage without parts, as long as it lasts on a terminal, else in a line.
 
         Args:
             words: what is done.
-            each_fold: whether the next fold has it again.
+            fold: the one that it is part of; None if it is done once.
         """
+        if fold:
+            words = f"{self._which(fold, ':')}{words}"
         spinning: AbstractContextManager[object] = nullcontext()
         if self.console.is_terminal:
             spinning = self.console.status(words)
         else:
-            self.say(words)
+            self.note(words)
         began = time.monotonic()
         with spinning:
             yield
-        if each_fold:
+        if fold:
             self._beside_s.append(time.monotonic() - began)
 
     @contextmanager
-    def fold(self, number: int, path: Path) -> Iterator[Callable[[Told], None]]:
+    def training(self, fold: int, path: Path) -> Iterator[Callable[[Told], None]]:
         """Tell of the training of a fold's network, which is to lie at a path; what is given back is told."""
-        which = f"fold {number} of {self._folds}, " if self._folds > 1 else ""
+        which = self._which(fold, ",")
         columns = (TextColumn("{task.description}", markup=False), BarColumn(10), TimeRemainingColumn())
         with Progress(
             *columns, console=self.console, transient=True, disable=not self.console.is_terminal
@@ -153,11 +219,11 @@ class Teller:
                     if told.number > resumed:
                         self._watched_s.append(time.monotonic() - began)
                         began = time.monotonic()
-                    self.say(which + self._line(number, told))
+                    self.note(which + self._line(fold, told))
                 elif isinstance(told, Resumed):
                     resumed = told.epochs
                     following = min(resumed + 1, self._epochs)
-                    self.say(f"{which}goes on from epoch {following} of {self._epochs}; so far:")
+                    self.note(f"{which}goes on from epoch {following} of {self._epochs}; so far:")
                 else:
                     self._finished(which, told, path)
 
@@ -167,12 +233,16 @@ class Teller:
                 again = "goes on after the last epoch that is done"
                 if not done:
                     again = f"begins {which.strip(', ') or 'the training'} anew, as no epoch of it is done"
-                self.say(f"Interrupted; the same command {again}.")
+                self.note(f"Interrupted; the same command {again}.")
                 raise
         if done:
             best = kept(done)
-            self.say(f"{which}kept: epoch {best.number}, {_validated(best)}")
+            self.note(f"{which}kept: epoch {best.number}, {_validated(best)}")
         self.was_trained &= not self._watched_s
+
+    def _which(self, fold: int, mark: str) -> str:
+        """Return which fold it is, before what is said of it; "" where there is one."""
+        return f"fold {fold} of {self._folds}{mark} " if self._folds > 1 else ""
 
     def _line(self, fold: int, epoch: Epoch) -> str:
         left = ""
@@ -186,7 +256,7 @@ class Teller:
 
     def _finished(self, which: str, told: Finished, path: Path) -> None:
         training = told.checkpoint.training
-        self.say(
+        self.note(
             f"{which}already trained: {path}, {counted(len(training['epochs']), 'epoch')} on "
             f"{counted(training['images'], 'image')}; to train anew, name another -o or remove the file"
         )

@@ -1,4 +1,4 @@
-"""The commands of every day: diagnose, watch, report."""
+"""The commands that diagnose images here and now, and show their results on one page."""
 
 import gc
 from contextlib import closing
@@ -14,7 +14,6 @@ from colvi_edge.cli.line.options import (
     ChannelsOption,
     DryRunOption,
     EngineOption,
-    FolderArgument,
     JsonOption,
     LimitOption,
     OutputDirOption,
@@ -103,7 +102,9 @@ def run(
     from colvi_edge.acquisition import Limits
     from colvi_edge.bundle import open_bundle
     from colvi_edge.cli.interruption import interruptible
-    from colvi_edge.cli.show.results import Asked, show, show_standing
+    from colvi_edge.cli.show.outcomes import Asked
+    from colvi_edge.cli.show.run import show
+    from colvi_edge.cli.show.standing import show_standing
     from colvi_edge.outputs import table
     from colvi_edge.outputs.folder import check_writable, clear_leftovers, write_table
     from colvi_edge.outputs.named import Named
@@ -163,116 +164,6 @@ def run(
         typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
     failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
     raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
-
-
-def watch(
-    context: typer.Context,
-    folder: FolderArgument,
-    bundle: BundleOption,
-    output_dir: OutputDirOption = None,
-    engine: EngineOption = EngineName.AUTO,
-    precision: PrecisionOption = PrecisionChoice.AUTO,
-    channels: ChannelsOption = None,
-    pixel_size_um: PixelSizeOption = None,
-    limit: LimitOption = None,
-    overlay: OverlayOption = OverlayChoice.PNG,
-    once: Annotated[bool, option("--once", help="Diagnose what is there, then exit.")] = False,
-    poll: Annotated[
-        bool, option("--poll", help="Only look, at intervals; shares are polled without being told.")
-    ] = False,
-    interval: Annotated[
-        float | None,
-        option(
-            "--interval", min=0.1, metavar="SECONDS", help="Between looks; 15 on a local disk, 5 on others."
-        ),
-    ] = None,
-    marker: Annotated[
-        str | None,
-        option(
-            "--marker",
-            metavar="SUFFIX",
-            help="X.tif is finished when X.tif.done appears, if this is .done; not by time.",
-        ),
-    ] = None,
-    metrics: Annotated[
-        Path | None,
-        option("--metrics", dir_okay=False, help="Keep numbers for Prometheus' textfile collector here."),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        option(
-            "--report",
-            dir_okay=False,
-            help="Keep a page of all results here; it may lie in the folder, too.",
-        ),
-    ] = None,
-    sample: SampleOption = None,
-    log_names: Annotated[
-        bool,
-        option(
-            "--log-names",
-            help="Name files in the log also where that is no terminal; without it by a hash, as names may "
-            "be patients'.",
-        ),
-    ] = False,
-    stale: StaleOption = False,
-    again: AgainOption = False,
-) -> None:
-    """Diagnose each new raw file of a folder.
-
-    Goes on until it is ended. Raw files are only read, unfinished ones not at all. Usually systemd
-    runs this: see install-service.
-
-    Results of another model stay, and are counted by status. With --stale they are judged again, at
-    each start those that are left; --again goes with --once only. A daemon that runs is told by retry.
-    """
-    from colvi_edge.watch.supervisor.loop import WatchSettings
-    from colvi_edge.watch.supervisor.loop import watch as supervise
-
-    tell_variables(context)
-    settings = WatchSettings(
-        root=folder,
-        output_dir=output_dir,
-        bundle=bundle,
-        engine=engine.value,
-        precision=precision.value,
-        channels=roles_of(channels),
-        pixel_size_um=pixel_size_um,
-        limits=numbers_of(limit),
-        once=once,
-        poll=poll,
-        interval_s=interval,
-        marker=marker,
-        metrics=metrics,
-        report=report,
-        sample=sample,
-        overlay=overlay.value,
-        log_names=log_names,
-        anew=replace_of(stale, again),
-    )
-    raise typer.Exit(supervise(settings))
-
-
-def status(folder: FolderArgument, json: JsonOption = False) -> None:
-    """Tell how the watching goes.
-
-    What is done, waiting or wrong in a folder, of which model the results are, and what ails its daemon. Ends
-    with 7 if none runs, or something ails it, and with 0 also after a --once that finished.
-    """
-    from colvi_edge.watch.service.status import show_status
-
-    raise typer.Exit(show_status(folder, as_json=json))
-
-
-def retry(folder: FolderArgument, stale: StaleOption = False, again: AgainOption = False) -> None:
-    """Diagnose what failed once more.
-
-    Files with an error, or in quarantine, are offered to the daemon again, at once or when it starts; with
-    --stale also those that another model judged, with --again all. A result is replaced by another one only.
-    """
-    from colvi_edge.watch.service.retry import retry as offer_again
-
-    raise typer.Exit(offer_again(folder, replace_of(stale, again)))
 
 
 def report(

@@ -1,38 +1,19 @@
-"""What the commands print: a progress bar while they work, a table or JSON when they are done.
+"""What `run` and `demo` print: a progress bar while they work, a table or JSON, notes on standard error."""
 
-The bar itself stands in `terminal_progress`; how a line is kept printable, and what a pipe gets, in
-`terminal_console`.
-"""
-
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.cli.show.findings import print_findings
 from colvi_edge.cli.show.outcomes import Asked, print_outcomes, print_places
-from colvi_edge.doctor import Finding
-from colvi_edge.outputs.names import OutputKind
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.pipeline.jobs import Job
 from colvi_edge.pipeline.records import error_record
-from colvi_edge.printable import counted, unambiguous_name
+from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal.console import error_console, print_json, shown, wide_console
 from colvi_edge.terminal.progress import progress
-
-__all__ = [
-    "Asked",
-    "error_console",
-    "print_json",
-    "show",
-    "show_findings",
-    "show_standing",
-    "shown",
-    "wide_console",
-]
 
 
 def show(
@@ -82,53 +63,6 @@ def show(
         _print_all(done, folders, with_report, asked)
     _print_notes(done)
     return done
-
-
-def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
-    """Say what became of results that stood: which were kept, replaced, or outlasted an error.
-
-    Args:
-        outcomes: as `show` returns them.
-        judge: name and version of the model that judged.
-    """
-    kept = Counter(
-        (f"{found.sidecar.model.name} {found.sidecar.model.version}", found.is_other_model)
-        for found in (outcome.result for outcome in outcomes)
-        if isinstance(found, Kept)
-    )
-    console = error_console()
-
-    def say(words: str) -> None:
-        console.print(shown(words))
-
-    for (model, is_other), count in kept.items():
-        are, were, them = ("is", "was", "it") if count == 1 else ("are", "were", "them")
-        remedy = f"--stale judges {them} anew with {judge}" if is_other else f"--again judges {them}, too"
-        say(f"{counted(count, 'result')} {are} of model {model} and {were} kept; {remedy}")
-    if replaced := sum(outcome.replaced for outcome in outcomes):
-        was, it, them = ("was", "it was", "it") if replaced == 1 else ("were", "they were", "them")
-        say(
-            f"{counted(replaced, 'result')} {was} replaced; what {it} lies beside {them} as "
-            f"X{OutputKind.PREVIOUS.value}"
-        )
-    if gone := sum(outcome.gone for outcome in outcomes):
-        were, records = ("was", "its record lies") if gone == 1 else ("were", "their records lie")
-        are, files = ("is", "the raw file") if gone == 1 else ("are", "the raw files")
-        say(
-            f"{counted(gone, 'result')} {were} of other content and {are} gone; {records} beside {files} as "
-            f"X{OutputKind.PREVIOUS.value}"
-        )
-    if standing := sum(outcome.stands is not None for outcome in outcomes):
-        say(f"{counted(standing, 'error')}: the earlier result of the same content stands")
-
-
-def show_findings(findings: Iterable[Finding], *, as_json: bool) -> None:
-    """Print what `doctor` found."""
-    if as_json:
-        for finding in findings:
-            print_json(finding._asdict())
-        return
-    print_findings(wide_console(), list(findings))
 
 
 def _without_patches(outcome: Outcome[Job]) -> Outcome[Job]:
