@@ -126,7 +126,9 @@ class Worker:
 
     def hang_in_the_kernel(self, work: Work) -> None:
         """Wait where no signal reaches, as in a share that hangs: for a child that shares the memory."""
-        ctypes.CDLL(None).vfork() or (time.sleep(3), os._exit(0))
+        if ctypes.CDLL(None).vfork() == 0:
+            time.sleep(3)
+            os._exit(0)
 
     def eat_memory(self, work: Work) -> None:
         """Take some hundred MB a second."""

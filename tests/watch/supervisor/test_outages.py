@@ -190,9 +190,9 @@ def test_a_scanner_that_ends_again_and_again_is_told_throughout(start: Callable[
     daemon = start()
     daemon.scanner("exit")
     ended = "ERROR the scanner ended: it exited with code 5"
-    wait_until(lambda: daemon.stderr().count(ended) >= 3)
+    wait_until(lambda: daemon.stderr().count(ended) >= 2)
     samples = Samples(daemon)
-    wait_until(lambda: daemon.stderr().count(ended) >= 6)
+    wait_until(lambda: daemon.stderr().count(ended) >= 4)
     assert samples.runs() == [["degraded"]]
     (daemon.here / "scanner.in").write_text("")
     daemon.scanner(HERE)

@@ -12,17 +12,21 @@ from tests.watch.fakes.daemon import HERE, SCANNED, Daemon
 
 def test_a_reload_takes_the_new_bundle(daemon: Daemon) -> None:
     """When the old worker has answered what it has; nothing is lost, and systemd is told when it is over."""
-    daemon.ready("slow1.tif", "slow2.tif", "ok.tif")
-    wait_until(lambda: daemon.given("slow1.tif"))
+    names = ("later1.tif", "later2.tif", "ok.tif")
+    daemon.ready(*names)
+    wait_until(lambda: daemon.given("later1.tif"))
     (old,) = daemon.children("worker")
     daemon.bundle.write_text("second")
     daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: [note["say"] for note in daemon.log("worker")].count("start") == 2)
+    daemon.rounds()
+    (daemon.here / "go").touch()
     wait_until(lambda: "READY=1" in daemon.heard()[-3:] and daemon.heard().count("READY=1") == 2)
-    wait_until(lambda: daemon.in_state("slow1.tif", "slow2.tif", "ok.tif"))
+    wait_until(lambda: daemon.in_state(*names))
 
-    assert [note["pid"] == old for note in daemon.given("slow1.tif", "slow2.tif", "ok.tif")] == [1, 1, 0]
+    assert [note["pid"] == old for note in daemon.given(*names)] == [1, 1, 0]
     answered = [
-        note for note in daemon.log("worker") if (note["say"], note.get("path")) == ("done", "slow2.tif")
+        note for note in daemon.log("worker") if (note["say"], note.get("path")) == ("done", "later2.tif")
     ]
     assert answered[0]["at"] < daemon.given("ok.tif")[0]["at"]
     assert any(text.startswith("RELOADING=1\nMONOTONIC_USEC=") for text in daemon.heard())
