@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser, process
 from colvi_edge.pipeline.jobs import find_jobs
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.simulate import image_seed, simulate_projection, write_imagej
-from colvi_edge.simulate.culture import Label
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tools"))
 chromium = importlib.import_module("chromium")
@@ -141,7 +141,7 @@ def acquire(folder: Path) -> None:
             for repeat in range(REPEATS[culture % len(REPEATS)][day]):
                 number += 1
                 severity = SEVERITIES[name][day] if name in SEVERITIES else 0
-                label: Label = "patient" if severity else "control"
+                label: ClassName = "patient" if severity else "control"
                 image = simulate_projection(label, image_seed(5, number), severity=severity or None)
                 save(folder / f"{name}_{date}_{repeat + 1}.tif", image)
     bundle = open_bundle(DEMO)

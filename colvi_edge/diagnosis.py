@@ -12,10 +12,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+ClassName = Literal["control", "patient"]
 Vote = Literal["control", "patient", "tie"]
-Verdict = Literal["control", "patient", "unsure"]
+DiagnosisName = Literal["control", "patient", "unsure"]
 
-VOTES: tuple[Vote, ...] = ("control", "patient", "tie")
+CLASSES: tuple[ClassName, ClassName] = ("control", "patient")
+"""What the network tells apart, in the order of its outputs."""
+
+VOTES: tuple[Vote, ...] = (*CLASSES, "tie")
 
 
 class Band(NamedTuple):
@@ -46,7 +50,7 @@ class Diagnosis:
         band: (rows, cols) uint8, index into BANDS.
         counts: patches per vote, in the order of VOTES.
         score: 100 x control votes / patches, 0..100.
-        verdict: the majority of votes; "unsure" on a tie.
+        name: the majority of votes; "unsure" on a tie.
     """
 
     p_control: NDArray[np.float32]
@@ -55,7 +59,7 @@ class Diagnosis:
     band: NDArray[np.uint8]
     counts: tuple[int, int, int]
     score: float
-    verdict: Verdict
+    name: DiagnosisName
 
 
 def diagnose(probabilities: NDArray[np.float32]) -> Diagnosis:
@@ -77,7 +81,7 @@ def diagnose(probabilities: NDArray[np.float32]) -> Diagnosis:
     p_control, p_patient = probabilities[..., 0], probabilities[..., 1]
     vote = np.where(p_control == p_patient, 2, np.where(p_control > p_patient, 0, 1)).astype(np.uint8)
     control, patient, tie = (int(n) for n in np.bincount(vote.ravel(), minlength=3))
-    verdict: Verdict = "unsure" if control == patient else "control" if control > patient else "patient"
+    name: DiagnosisName = "unsure" if control == patient else "control" if control > patient else "patient"
     return Diagnosis(
         p_control=p_control,
         p_patient=p_patient,
@@ -85,7 +89,7 @@ def diagnose(probabilities: NDArray[np.float32]) -> Diagnosis:
         band=band_of(p_control),
         counts=(control, patient, tie),
         score=100 * control / vote.size,
-        verdict=verdict,
+        name=name,
     )
 
 

@@ -1,4 +1,4 @@
-"""Votes, score, verdict and bands against the rules of the paper, counted by hand."""
+"""Votes, score, diagnosis and bands against the rules of the paper, counted by hand."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def grid(*pairs: tuple[float, float]) -> NDArray[np.float32]:
 
 @given(PROBABILITIES)
 def test_votes_are_counted_one_by_one(probabilities: NDArray[np.float32]) -> None:
-    """The larger output votes, equal outputs for nobody, the majority is the verdict."""
+    """The larger output votes, equal outputs for nobody, the majority is the diagnosis."""
     control = patient = tie = 0
     for p_control, p_patient in probabilities.reshape(-1, 2).tolist():
         control += p_control > p_patient
@@ -34,9 +34,7 @@ def test_votes_are_counted_one_by_one(probabilities: NDArray[np.float32]) -> Non
 
     assert found.counts == (control, patient, tie)
     assert found.score == pytest.approx(100 * control / (control + patient + tie))
-    assert found.verdict == (
-        "unsure" if control == patient else "control" if control > patient else "patient"
-    )
+    assert found.name == ("unsure" if control == patient else "control" if control > patient else "patient")
 
 
 def test_two_sigmoids_need_not_sum_to_one() -> None:
@@ -51,12 +49,12 @@ def test_ties_count_in_the_score_but_for_nobody() -> None:
     """One control vote among two patches is a score of 50 even if the other patch is tied."""
     found = diagnose(grid((0.9, 0.1), (0.5, 0.5)))
 
-    assert (found.verdict, found.score, found.counts) == ("control", 50.0, (1, 0, 1))
+    assert (found.name, found.score, found.counts) == ("control", 50.0, (1, 0, 1))
 
 
 def test_as_many_for_each_is_unsure() -> None:
     """A tie of the votes is no diagnosis."""
-    assert diagnose(grid((0.9, 0.1), (0.1, 0.9))).verdict == "unsure"
+    assert diagnose(grid((0.9, 0.1), (0.1, 0.9))).name == "unsure"
 
 
 @pytest.mark.parametrize(

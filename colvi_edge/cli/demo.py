@@ -14,6 +14,7 @@ from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.choices import Replace
 from colvi_edge.cli.interruption import interruptible
 from colvi_edge.cli.show.run import show
+from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
@@ -21,17 +22,16 @@ from colvi_edge.pipeline import Diagnoser, process
 from colvi_edge.pipeline.jobs import find_jobs
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.simulate import image_seed, simulate_planes, simulate_projection, write_imagej
-from colvi_edge.simulate.culture import Label
 from colvi_edge.simulate.images import refuse_foreign
 from colvi_edge.terminal.console import shown, wide_console
 from colvi_edge.terminal.progress import progress
 from colvi_edge.terminal.tables import print_words
 
 _DAYS = ("2026-11-03", "2026-11-10", "2026-11-17")
-_SEVERITIES: dict[Label, tuple[float | None, ...]] = {"control": (None,) * 3, "patient": (0.5, 0.3, 0.1)}
+_SEVERITIES: dict[ClassName, tuple[float | None, ...]] = {"control": (None,) * 3, "patient": (0.5, 0.3, 0.1)}
 
 
-def play(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: None) -> int:
+def run_demo(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: None) -> int:
     """Simulate into a folder, diagnose what was simulated, print a table and where to look.
 
     Args:

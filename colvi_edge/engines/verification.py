@@ -94,7 +94,7 @@ def compare(
         agreement=float(same_vote.mean()),
         band_flips=float(1 - same_band.mean()),
         diagnosis_flips=sum(
-            a.verdict != b.verdict and abs(a.score - 50) > tolerance.undecided_points for a, b in judged
+            a.name != b.name and abs(a.score - 50) > tolerance.undecided_points for a, b in judged
         ),
         largest_dp=float(dp.max()),
         p99_dp=float(np.quantile(dp, 0.99)),

@@ -1,17 +1,15 @@
-"""The folder that results go to: held open, looked through, and what is wrong with it explained."""
+"""The folder that results go to: held open, looked through, and told of in tables."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from colvi_edge.errors import BlockedOutputError, OutputError
 from colvi_edge.outputs import table
 from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import Index, Sidecar
-from colvi_edge.printable import printable_name, unambiguous_name
-from colvi_edge.system.atomic import Drafts, open_folder, remove_leftovers, write_atomically
+from colvi_edge.printable import unambiguous_name
+from colvi_edge.system.writing import hold_folder, write_file
 
 
 def write_table(
@@ -45,33 +43,6 @@ def _listed(folders: Mapping[str, Path], unread: list[Path]) -> Iterator[table.L
                 unread.append(record)
 
 
-def check_writable(path: Path) -> None:
-    """Find out before long work whether a file can be written; nothing stays.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    with open_results(path.parent, printable_name(path.name)) as folder_fd, Drafts(folder_fd) as drafts:
-        drafts.write(path.name, b"")
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file that somebody named, whole or not at all; its folder is made if it is not there.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    with open_results(path.parent, printable_name(path.name)) as folder_fd:
-        write_atomically(folder_fd, path.name, data)
-
-
-def clear_leftovers(folders: Iterable[Path]) -> None:
-    """Remove what killed writers left in folders that results were written into, where that is possible."""
-    for folder in folders:
-        with suppress(OSError), open_folder(folder) as folder_fd:
-            remove_leftovers(folder_fd)
-
-
 def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | None:
     """Return a sidecar; None if there is none, or it is not one of this version.
 
@@ -82,44 +53,15 @@ def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | No
     return read_record(Sidecar, name, folder_fd)
 
 
-@contextmanager
-def open_results(folder: Path, what: str = "results") -> Iterator[int]:
+def open_results(folder: Path) -> AbstractContextManager[int]:
     """Hold a folder for results open, made if need be; gives its descriptor.
-
-    Args:
-        folder: to be opened.
-        what: is to be written there, for the error.
 
     Raises:
         OutputError: it cannot be opened; or, while it is held, written.
     """
-    with explained(str(folder), what):
-        folder.mkdir(parents=True, exist_ok=True)
-        with open_folder(folder) as folder_fd:
-            yield folder_fd
+    return hold_folder(folder, "results")
 
 
-@contextmanager
-def explained(folder: str, what: str = "results", *, names: bool = True) -> Iterator[None]:
-    """Turn what the file system says against writing into a folder into an OutputError.
-
-    Args:
-        folder: how it is called.
-        what: is written there, such as "results", "the report" or a file's name.
-        names: what is in the way is named in full, and not by its end only, which says nothing of people.
-    """
-    try:
-        yield
-    except IsADirectoryError as error:
-        name = os.fsdecode(error.filename2 or error.filename)
-        if not names:
-            name = f"*{next((kind.value for kind in OutputKind if name.endswith(kind.value)), '')}"
-        raise BlockedOutputError(
-            f"cannot write {what} into {folder}: {error.strerror}; a folder named {printable_name(name)} "
-            "is in the way, rename or remove it"
-        ) from error
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {what} into {folder}: {error.strerror}; make room, make the folder "
-            "writable, or choose another"
-        ) from error
+def kind_of_name(name: str) -> str:
+    """Return how an output is called where its name may not be told, such as "*.colvi.json"."""
+    return f"*{next((kind.value for kind in OutputKind if name.endswith(kind.value)), '')}"

@@ -10,10 +10,9 @@ import os
 import re
 from enum import Enum
 
-NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
+from colvi_edge.system.atomic import is_temporary_name
 
-TEMPORARY_PREFIX = ".colvi-"
-TEMPORARY_SUFFIX = ".tmp"
+NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
 
 _FORBIDDEN_IN_KEYS = set('/\\:*?"<>|')  # a share is also opened from Windows; "\" is EINVAL on CIFS
 
@@ -79,14 +78,9 @@ def explanation_name(raw_name: str, subject: str, image_key: str = "") -> str:
 
 
 def is_output_name(name: str) -> bool:
-    """Tell whether a file of this name was written by colvi-edge, finished or not."""
+    """Return whether a file of this name was written by colvi-edge, finished or not."""
     is_explanation = _EXPLANATION.search(name) is not None
     return is_explanation or name.endswith(_SUFFIXES) or is_temporary_name(name)
-
-
-def is_temporary_name(name: str) -> bool:
-    """Tell whether this is the name of an output that is being written, or never was finished."""
-    return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
 
 
 def image_label(raw_name: str, image_key: str) -> str:

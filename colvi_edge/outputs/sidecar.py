@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.diagnosis import VOTES, Verdict, Vote
+from colvi_edge.diagnosis import VOTES, DiagnosisName, Vote
 
 MAX_REVISION = 2**31 - 1
 MAX_PATCHES = 2**18
@@ -208,7 +208,7 @@ class Sidecar(Record):
         description="Counts results for a raw file that changed; stays at its maximum.",
     )
     status: Literal["ok", "rejected"]
-    diagnosis: Verdict | None = Field(default=None, description="Absent when rejected.")
+    diagnosis: DiagnosisName | None = Field(default=None, description="Absent when rejected.")
     score: float | None = Field(
         default=None, ge=0, le=100, description="100 x control votes / patches; absent when rejected."
     )

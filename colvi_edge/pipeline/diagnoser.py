@@ -269,6 +269,7 @@ def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:
     rows, cols = grid_shape(height, width, patch_px)
     if rows * cols > MAX_PATCHES:
         raise ImageTooLargeError(
-            f"{name}: holds {rows * cols:,} patches of {patch_px} x {patch_px} pixels, but at most "
-            f"{MAX_PATCHES:,} are recorded; crop the image"
+            f"holds {rows * cols:,} patches of {patch_px} x {patch_px} pixels, but at most "
+            f"{MAX_PATCHES:,} are recorded; crop the image",
+            subject=name,
         )

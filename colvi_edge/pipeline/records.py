@@ -145,7 +145,7 @@ def _judgement(diagnosis: Diagnosis, patch_px: int) -> dict[str, Any]:
         band=np.array([band.name for band in BANDS])[diagnosis.band].tolist(),
     )
     return {
-        "diagnosis": diagnosis.verdict,
+        "diagnosis": diagnosis.name,
         "score": diagnosis.score,
         "votes": Votes(**dict(zip(VOTES, diagnosis.counts, strict=True))),
         "patches": patches,

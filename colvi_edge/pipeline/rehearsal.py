@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from colvi_edge.acquisition import Acquisition, Refused
 from colvi_edge.bundle import Bundle
 from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
-from colvi_edge.outputs.folder import explained, read_sidecar
+from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Model
@@ -19,6 +19,7 @@ from colvi_edge.pipeline.jobs import Job
 from colvi_edge.pipeline.raw_file import End, Kept
 from colvi_edge.pipeline.standing import Content, stands
 from colvi_edge.system.atomic import open_folder
+from colvi_edge.system.writing import explained
 
 
 class Planned(NamedTuple):
@@ -28,13 +29,15 @@ class Planned(NamedTuple):
         job: of its raw file.
         image_key: which image of a file that holds several; else "".
         does: judge it; keep the result that stands; or refuse it, so that there is an error.
-        why: in words.
+        why: in words, without the file's name.
+        subject: what an error names before them; "" if nothing.
     """
 
     job: Job
     image_key: str
     does: Literal["judge", "keep", "refuse"]
     why: str
+    subject: str = ""
 
 
 def rehearse(diagnoser: Diagnoser, bundle: Bundle, jobs: Iterable[Job]) -> Iterator[Planned]:
@@ -78,7 +81,7 @@ class _Looked(Job):
 
 @contextmanager
 def _existing(folder: Path) -> Iterator[int]:
-    with explained(str(folder)), open_folder(folder) as folder_fd:
+    with explained(str(folder), "results"), open_folder(folder) as folder_fd:
         yield folder_fd
 
 
@@ -113,7 +116,8 @@ def _refused(job: Job, key: str, error: ColviEdgeError, raw_sha256: str | None) 
             result = stands(folder_fd, job.name, key, Content(job, raw_sha256))
     except OutputError:
         result = None
-    return Planned(job, key, "refuse", f"{error}{'; its result stays' if result else ''}")
+    why = f"{error.words}{'; its result stays' if result else ''}"
+    return Planned(job, key, "refuse", why, error.subject)
 
 
 def _called(model: Model) -> str:

@@ -112,7 +112,7 @@ def sidecars(job: RawFile, index: Index) -> Iterator[Sidecar]:
             with job.results() as folder_fd:
                 sidecar = read_sidecar(output_name(job.name, OutputKind.SIDECAR, entry.key), folder_fd)
             if sidecar is None:
-                raise OutputError(f"{job.name}: the result of {entry.key} went away; diagnose it again")
+                raise OutputError(f"the result of {entry.key} went away; diagnose it again", subject=job.name)
             yield sidecar
 
 

@@ -87,7 +87,7 @@ def _record(record: ErrorRecord, job: RawFile, stays: Callable[[Sidecar | ErrorR
         with job.results() as folder_fd:
             return result.write_error(folder_fd, job.name, record, job.confirm, stays)
     except BlockedOutputError as error:
-        raise BlockedRecordError(str(error)) from error
+        raise BlockedRecordError(error.words, subject=error.subject) from error
 
 
 class Writing(Generic[File]):
@@ -173,7 +173,9 @@ class Writing(Generic[File]):
                 else:
                     return Outcome(job, trouble or index, stands=index if trouble else None)
             if trouble is None:
-                trouble = OutputError(f"{job.name}: a result of it went away meanwhile; diagnose it again")
+                trouble = OutputError(
+                    "a result of it went away meanwhile; diagnose it again", subject=job.name
+                )
             if isinstance(trouble, BlockedOutputError) and not isinstance(trouble, BlockedRecordError):
                 record = error_record(job.name, trouble, "", source)
                 _record(record, job, lambda image: image.image.key in self._entries)

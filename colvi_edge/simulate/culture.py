@@ -14,14 +14,14 @@ little: what separates them is structure.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.diagnosis import ClassName
 from colvi_edge.errors import UsageError
 
-Label = Literal["control", "patient"]
 Floats = NDArray[np.float32]
 
 DIFFICULTY = 0.5
@@ -77,7 +77,7 @@ class Light(NamedTuple):
 
 
 def draw_culture(
-    label: Label, rng: np.random.Generator, difficulty: float = DIFFICULTY, severity: float | None = None
+    label: ClassName, rng: np.random.Generator, difficulty: float = DIFFICULTY, severity: float | None = None
 ) -> Culture:
     """Draw the parameters of one image.
 

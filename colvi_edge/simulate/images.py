@@ -20,20 +20,19 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from colvi_edge.diagnosis import CLASSES, ClassName
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.simulate.culture import (
     DIFFICULTY,
     Culture,
     Floats,
-    Label,
     Light,
     draw_culture,
     grow,
     smooth_noise,
 )
-from colvi_edge.system.atomic import open_folder, write_atomically
+from colvi_edge.system.atomic import write_whole
 
-LABELS: tuple[Label, Label] = ("control", "patient")
 CHANNELS = ("nuclei", "collagen")
 """In the order in which the microscope stores them."""
 PIXEL_SIZE_UM = 0.3
@@ -51,7 +50,7 @@ MARK = "drawn by colvi-edge simulate, not a real culture"
 
 
 def simulate_planes(
-    label: Label,
+    label: ClassName,
     seed: int | np.random.SeedSequence,
     *,
     difficulty: float = DIFFICULTY,
@@ -64,7 +63,7 @@ def simulate_planes(
 
 
 def simulate_projection(
-    label: Label,
+    label: ClassName,
     seed: int | np.random.SeedSequence,
     *,
     difficulty: float = DIFFICULTY,
@@ -116,8 +115,7 @@ def write_imagej(path: Path, image: NDArray[np.uint16]) -> None:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open_folder(path.parent) as folder_fd:
-            write_atomically(folder_fd, path.name, file.getvalue())
+        write_whole(path, file.getvalue())
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror}; make room or choose another folder"
@@ -141,12 +139,12 @@ def simulate_folder(
         UsageError: a file that was not written here has one of the names, or a knob is out of
             range; nothing is written then.
     """
-    targets = [out / LABELS[k % 2] / f"{LABELS[k % 2]}_{seed}_{k:04}.tif" for k in range(images)]
+    targets = [out / CLASSES[k % 2] / f"{CLASSES[k % 2]}_{seed}_{k:04}.tif" for k in range(images)]
     for path in targets:
         refuse_foreign(path)
     for k, path in enumerate(targets):
         projection = simulate_projection(
-            LABELS[k % 2], image_seed(seed, k), difficulty=difficulty, severity=severity
+            CLASSES[k % 2], image_seed(seed, k), difficulty=difficulty, severity=severity
         )
         write_imagej(path, projection)
         progress(path)
@@ -171,7 +169,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _acquire(
-    label: Label,
+    label: ClassName,
     seed: int | np.random.SeedSequence,
     difficulty: float,
     severity: float | None,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
 from colvi_edge.export.baselines.methods import judge_baselines
 from colvi_edge.export.baselines.texture import textures
@@ -30,10 +31,9 @@ from colvi_edge.export.training.folds import (
 )
 from colvi_edge.export.training.loop import Epoch, Resumed, Settings, Step, computes_bfloat16
 from colvi_edge.export.training.prediction import predict_logits
-from colvi_edge.outputs.folder import check_writable
 from colvi_edge.printable import printable_name
 from colvi_edge.quality.fibroblast import PIXEL_SIZE_FACTOR
-from colvi_edge.simulate.images import LABELS
+from colvi_edge.system.writing import check_writable
 
 from .evaluate import facts
 from .notes import Notes
@@ -145,7 +145,7 @@ def judge(checkpoint: Checkpoint, patches: PatchSet) -> Judged:
 
 
 def _divisions(images: Sequence[Image | Entry], folds: int | None, seed: int) -> list[Division]:
-    label = [LABELS.index(one.label) if isinstance(one, Entry) else one.label for one in images]
+    label = [CLASSES.index(one.label) if isinstance(one, Entry) else one.label for one in images]
     group, split = ([getattr(image, what) for image in images] for what in ("group", "split"))
     if any(split):
         if folds:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import acquire
+from colvi_edge.acquisition.model import in_layout
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.data.division import evenly_spread
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
@@ -17,7 +19,7 @@ from colvi_edge.patches import Normalisation, project
 from colvi_edge.pipeline.jobs import find_jobs
 from colvi_edge.printable import counted
 from colvi_edge.simulate import simulate_projection
-from colvi_edge.simulate.images import CHANNELS, LABELS
+from colvi_edge.simulate.images import CHANNELS
 
 from .familiarity import Sample, sample
 
@@ -82,7 +84,7 @@ def read_calibration(
             for acquisition in acquire(raw):
                 acquisition.check_holds_patch(PATCH_PX)
                 planes = acquisition.laid_out(layout)
-                if normalisation.dtype and planes.dtype != np.dtype(normalisation.dtype):
+                if not normalisation.takes(planes.dtype):
                     warn(
                         f"left out: {raw.name} is {planes.dtype}, and normalisation 'scale' was made for "
                         f"{normalisation.dtype}"
@@ -90,7 +92,7 @@ def read_calibration(
                     continue
                 images.planes.append(planes if normalisation.dtype else _summed(planes))
                 images.names.append(acquisition.name)
-                images.labels.append(raw.parent.name if raw.parent.name in LABELS else "")
+                images.labels.append(raw.parent.name if raw.parent.name in CLASSES else "")
         except AcquisitionError as error:
             warn(f"left out: {error}")
     if len(images.names) < HELD_OUT:
@@ -126,14 +128,11 @@ def simulated_calibration(layout: Sequence[str], normalisation: Normalisation) -
     """Return two simulated images that stand in, for FP16 and FP32, where no folder is given."""
     dtype = np.dtype(normalisation.dtype or "uint16")
     images = Images([], [], [])
-    for seed, label in enumerate(LABELS):
+    for seed, label in enumerate(CLASSES):
         projection = simulate_projection(label, np.random.SeedSequence(seed, spawn_key=(10**6,)))
         if dtype == np.uint8:
-            projection = (projection * (255 / projection.max())).astype(dtype)
-        planes = np.zeros((1, len(layout), *projection.shape[1:]), dtype)
-        for slot, role in enumerate(layout):
-            if role in CHANNELS:
-                planes[0, slot] = projection[CHANNELS.index(role)]
+            projection = projection * (255 / projection.max())
+        planes = in_layout(projection[np.newaxis].astype(dtype), CHANNELS, layout)
         images.names.append(f"simulated {label}")
         images.planes.append(planes)
         images.labels.append("")

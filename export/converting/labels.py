@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import diagnose
+from colvi_edge.diagnosis import CLASSES, diagnose
 from colvi_edge.errors import UsageError
-from colvi_edge.export.data.patch_set import CLASSES
 from colvi_edge.export.networks.patch_cnn import Turned
 from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.printable import counted
@@ -60,7 +59,7 @@ def read_labels(
         more = [k for k, label in enumerate(calibrating) if label]
         found += reference(checkpoint, [calibration.calibrating.planes[k] for k in more])
         labels += [calibrating[k] for k in more]
-    right = [diagnose(one).verdict == label for one, label in zip(found, labels, strict=True) if label]
+    right = [diagnose(one).name == label for one, label in zip(found, labels, strict=True) if label]
     if sum(right) < len(right) / 2:
         other = ",".join(CLASSES if isinstance(checkpoint.network, Turned) else CLASSES[::-1])
         raise UsageError(

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Refused, acquire_opened
 from colvi_edge.acquisition.source import OPEN_FLAGS
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
 from colvi_edge.pipeline.jobs import find_jobs
 from colvi_edge.printable import printable_name, unambiguous_name
-from colvi_edge.simulate.images import LABELS
 
 SUBJECT = "subject "
 """What the group of an image begins with whose subject is known."""
@@ -70,7 +70,7 @@ class Image:
 
     Attributes:
         name: of its file, and its key if the file holds several.
-        label: index into LABELS.
+        label: index into CLASSES.
         group: images of one group are never divided: those of a subject, else of a file.
         split: as of its entry.
         digest: of the projection, see `digest_of`: the same picture in any file has the same.
@@ -98,7 +98,7 @@ def read_dataset(where: Path) -> list[Entry]:
     """
     if where.is_dir():
         splits = [split for split in SPLITS if (where / split).is_dir()] or [""]
-        beside = [label for label in LABELS if (where / label).is_dir()]
+        beside = [label for label in CLASSES if (where / label).is_dir()]
         if splits != [""] and beside:
             raise UsageError(
                 f"{where} holds {beside[0]}/ and {splits[0]}/, and one of them would be passed over; keep "
@@ -111,7 +111,7 @@ def read_dataset(where: Path) -> list[Entry]:
         raise UsageError(
             f"{where} is not there; name a folder with control/ and patient/, or a table path,label,subject"
         )
-    for label in LABELS:
+    for label in CLASSES:
         if not any(entry.label == label for entry in entries):
             raise UsageError(
                 f"{where} holds no {label}; expected images of both classes, in folders control/ and "
@@ -189,7 +189,7 @@ def _acquire(path: Path, channels: Sequence[str] | None) -> Iterator[Acquisition
 def _known(entry: Entry, acquisition: Acquisition, digest: str) -> Image:
     return Image(
         name=image_label(entry.name, acquisition.image_key),
-        label=LABELS.index(entry.label),
+        label=CLASSES.index(entry.label),
         group=entry.group,
         split=entry.split,
         digest=digest,
@@ -199,7 +199,7 @@ def _known(entry: Entry, acquisition: Acquisition, digest: str) -> Image:
 
 def _in_turn(where: Path, split: str) -> Iterator[Entry]:
     """Yield the files of a folder: first control, first patient, second control, ..."""
-    folders = [(where / split / label, label) for label in LABELS]
+    folders = [(where / split / label, label) for label in CLASSES]
     files = [[(raw, label) for raw in _files(folder)] for folder, label in folders]
     for found in zip_longest(*files):
         yield from (
@@ -254,7 +254,7 @@ def _entry(table: Path, line: int, row: dict[str | None, Any]) -> Entry:
         raise UsageError(f"{here} has not as many cells as the head; quote cells that hold a comma")
     cells = {str(name): cell.strip() for name, cell in row.items()}
     label, split = cells["label"].lower(), cells.get("split", "").lower()
-    if label not in LABELS:
+    if label not in CLASSES:
         raise UsageError(f"{here} has the label '{printable_name(label)}'; expected control or patient")
     if split and split not in SPLITS:
         raise UsageError(f"{here} has the split '{printable_name(split)}'; expected {', '.join(SPLITS)}")

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
-from colvi_edge.simulate.images import LABELS
 
 from .dataset import SPLITS, SUBJECT
 
@@ -41,7 +41,7 @@ def divide(label: Sequence[int], group: Sequence[str], seed: int, folds: int = F
     """Return a division for each fold; each image is in the test of exactly one.
 
     Args:
-        label: index into LABELS of each image.
+        label: index into CLASSES of each image.
         group: of each image; images of one group stay together and have one label.
         seed: of the order in which groups are dealt out.
         folds: 3 or more, so that what is left of each class has two groups at least.
@@ -71,7 +71,7 @@ def given_division(
     if not len(validation):
         training, validation = _without_validation(training, label, group, np.random.default_rng(seed))
     for name, part in zip(SPLITS, (training, validation, test), strict=True):
-        if len({label[int(k)] for k in part}) < len(LABELS):
+        if len({label[int(k)] for k in part}) < len(CLASSES):
             raise UsageError(f"the split '{name}' lacks a class; expected controls and patients in it")
     return [Division(training, validation, test)]
 
@@ -79,17 +79,17 @@ def given_division(
 def _refuse_too_few(label: Sequence[int], group: Sequence[str], folds: int) -> None:
     """Refuse what cannot be dealt out to so many tests, each with both classes."""
     pairs = set(zip(label, group, strict=True))
-    found = [sum(of == index for of, _ in pairs) for index in range(len(LABELS))]
+    found = [sum(of == index for of, _ in pairs) for index in range(len(CLASSES))]
     if min(found) >= folds:
         return
-    missing = " and ".join(f"{folds - n} {name}" for n, name in zip(found, LABELS, strict=True) if n < folds)
+    missing = " and ".join(f"{folds - n} {name}" for n, name in zip(found, CLASSES, strict=True) if n < folds)
     parts = f"{folds} folds"
     if folds == FOLDS:
         parts = "72 % to learn from, 8 % to choose the epoch and 20 % to test on, at least one of each class"
     remedy = "or divide them yourself, into folders training, validation and test"
     if min(found) >= FEWEST_FOLDS:
         remedy = f"or cross-validate with --folds {min(min(found), FOLDS)}"
-    there = " and ".join(f"{n} {name}" for n, name in zip(found, LABELS, strict=True))
+    there = " and ".join(f"{n} {name}" for n, name in zip(found, CLASSES, strict=True))
     raise UsageError(
         f"found {there} {_units(group, found[-1])}, too few for {parts}; expected {folds} of each class: add "
         f"{missing}, {remedy}"
@@ -107,7 +107,7 @@ def _units(group: Sequence[str], number: int) -> str:
 def _without_validation(
     images: Numbers, label: Sequence[int], group: Sequence[str], rng: np.random.Generator
 ) -> tuple[Numbers, Numbers]:
-    fewest = min(len({group[k] for k in images if label[k] == index}) for index in range(len(LABELS)))
+    fewest = min(len({group[k] for k in images if label[k] == index}) for index in range(len(CLASSES)))
     validation, *rest = _dealt(images, label, group, min(VALIDATION, max(fewest, 2)), rng)
     return np.sort(np.concatenate(rest)), validation
 
@@ -117,7 +117,7 @@ def _dealt(
 ) -> list[Numbers]:
     """Deal the groups of each class out, in random order but the largest first, to the smallest part."""
     dealt: list[list[int]] = [[] for _ in range(parts)]
-    for index, name in enumerate(LABELS):
+    for index, name in enumerate(CLASSES):
         members: dict[str, list[int]] = {}
         for k in images:
             if label[k] == index:

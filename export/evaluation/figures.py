@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge import __version__
-from colvi_edge.diagnosis import VOTES, Verdict, diagnose
+from colvi_edge.diagnosis import VOTES, DiagnosisName, diagnose
 from colvi_edge.outputs.sidecar import Software
 from colvi_edge.printable import printable_name
 
@@ -146,7 +146,7 @@ def _evaluated(judged: Judged, names: Sequence[str], groups: Sequence[str] | Non
     truth = judged.label[first]
     found = [diagnose(probabilities[:, member == place]) for place in range(len(numbers))]
     scores = np.array([100 - diagnosis.score for diagnosis in found])
-    said = np.array([get_args(Verdict).index(diagnosis.verdict) for diagnosis in found])
+    said = np.array([get_args(DiagnosisName).index(diagnosis.name) for diagnosis in found])
     group = numbers
     if groups is not None:
         group = np.unique([groups[number] for number in numbers], return_inverse=True)[1].reshape(-1)
@@ -163,7 +163,7 @@ def _evaluated(judged: Judged, names: Sequence[str], groups: Sequence[str] | Non
                 name=printable_name(names[number]),
                 truth="patient" if label == PATIENT else "control",
                 score=diagnosis.score,
-                diagnosis=diagnosis.verdict,
+                diagnosis=diagnosis.name,
             )
             for number, label, diagnosis in zip(numbers, truth, found, strict=True)
         ),

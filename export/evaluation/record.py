@@ -10,7 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.diagnosis import Verdict
+from colvi_edge.diagnosis import DiagnosisName
 from colvi_edge.outputs.sidecar import Software
 
 METRICS = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auc")
@@ -125,7 +125,7 @@ class ImageJudged(Part):
     name: str
     truth: Literal["control", "patient"]
     score: float = Field(description="100 x control votes / patches.")
-    diagnosis: Verdict
+    diagnosis: DiagnosisName
 
     @property
     def right(self) -> bool:

@@ -123,7 +123,7 @@ def _explained(
     diagnosis = diagnose(saliency.probabilities.reshape(rows, cols, 2))
     if patch is None:
         chosen = _clearest(diagnosis, saliency.margin)
-        votes = "votes" if diagnosis.verdict == "unsure" else f"votes {diagnosis.verdict}"
+        votes = "votes" if diagnosis.name == "unsure" else f"votes {diagnosis.name}"
         reason = f"{votes} more clearly than any other"
     else:
         chosen, reason = patch, "was named by --patch"
@@ -145,7 +145,7 @@ def _explained(
 
 def _clearest(diagnosis: Diagnosis, margin: NDArray[np.float32]) -> tuple[int, int]:
     """Return row and column of the patch that votes most clearly for the diagnosis."""
-    clearness = {"control": margin, "patient": -margin, "unsure": np.abs(margin)}[diagnosis.verdict]
+    clearness = {"control": margin, "patient": -margin, "unsure": np.abs(margin)}[diagnosis.name]
     row, col = np.unravel_index(np.argmax(clearness), diagnosis.vote.shape)
     return int(row), int(col)
 

@@ -20,7 +20,14 @@ from PIL import Image, ImageDraw
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.diagnosis import BANDS, Diagnosis
 from colvi_edge.outputs.picture import png
-from colvi_edge.outputs.picture.caption import GREY, MIN_WIDTH_PX, VERDICTS, WHITE, Colour, spelt_name
+from colvi_edge.outputs.picture.caption import (
+    DIAGNOSIS_COLOURS,
+    GREY,
+    MIN_WIDTH_PX,
+    WHITE,
+    Colour,
+    spelt_name,
+)
 from colvi_edge.patches import paste
 
 from .canvas import (
@@ -198,7 +205,7 @@ def _about_saliency(image: Explained) -> _Lines:
     votes = f"score {found.score:.1f}, {found.counts[0]} of {found.vote.size} patches vote control"
     return [
         (f"{spelt_name(image.label)}   saliency of the control class", WHITE),
-        (f"{found.verdict.upper()}   {votes}", VERDICTS[found.verdict]),
+        (f"{found.name.upper()}   {votes}", DIAGNOSIS_COLOURS[found.name]),
         (f"Saliency by channel: {by_channel}", WHITE),
         (
             f"Left: by how much {image.margin} changes with a pixel, per {image.unit}, in the channel where "
@@ -228,7 +235,7 @@ def _about_patch(image: Explained, stages: Sequence[Stage]) -> _Lines:
         (f"{spelt_name(image.label)}   patch in row {row}, column {col}", WHITE),
         (f"p_control {p_control:.3f}   p_patient {p_patient:.3f}", BANDS[found.band[row, col]].rgb),
         (f"{image.margin} = {image.saliency.margin[image.chosen_index]:.3g}", WHITE),
-        (f"The image: {found.verdict}, score {found.score:.1f}. This patch {image.reason}.", GREY),
+        (f"The image: {found.name}, score {found.score:.1f}. This patch {image.reason}.", GREY),
         (
             f"Input: 1 is one {image.unit}. Saliency: the gradient's magnitude, on the scale of the whole "
             f"projection. Of every scale, {_SPIKES:.0%} of the values lie beyond the end.",

@@ -8,7 +8,7 @@ from torch import Tensor, strided
 
 from colvi_edge.bundle.manifest import ChannelSlot, Evaluation, Familiarity, NormalisationConfig, PixelSize
 from colvi_edge.bundle.opening import STRUCTURE
-from colvi_edge.export.data.patch_set import CLASSES
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, build_network
 from colvi_edge.printable import printable_name
 

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, get_args
 
 from torch import nn
 
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
-from colvi_edge.export.data.patch_set import CLASSES
 from colvi_edge.export.networks.patch_cnn import (
     Activation,
     Turned,

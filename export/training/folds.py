@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
 from colvi_edge.export.converting.familiarity import Sample, sample
 from colvi_edge.export.data.dataset import Image
@@ -15,7 +16,6 @@ from colvi_edge.export.data.division import Division
 from colvi_edge.export.data.patch_set import PatchSet, collect_patches
 from colvi_edge.export.reading.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from colvi_edge.patches import Normalisation
-from colvi_edge.simulate.images import LABELS
 
 from .loop import UNFINISHED, Epoch, Resumed, Settings, Step, identity, train
 
@@ -48,7 +48,7 @@ def gather(images: Iterable[tuple[Image, NDArray[Any]]]) -> Projections:
             known.append(image)
             collagen, nuclei = np.moveaxis(planes, 1, 0)  # LAYOUT
             samples.append(sample(collagen, nuclei))
-            yield planes, LABELS[image.label]
+            yield planes, CLASSES[image.label]
 
     return Projections(collect_patches(labelled()), known, samples)
 

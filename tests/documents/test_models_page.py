@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.bundle import demo_path
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.simulate import simulate_planes, write_imagej
-from colvi_edge.simulate.culture import Label
 from tests.tools.bundles import rename
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
-LABELS: tuple[Label, Label] = ("control", "patient")
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def desk(tmp_path: Path) -> Path:
     new = tmp_path / "new.colvi"
     shutil.copytree(bundle, new)
     rename(new, "new", "2.0")
-    for seed, label in enumerate(LABELS):
+    for seed, label in enumerate(CLASSES):
         planes = simulate_planes(label, seed, planes=1, size_px=256)
         for folder in ("scope", f"labelled/{label}"):
             (tmp_path / folder).mkdir(parents=True, exist_ok=True)
@@ -63,11 +62,11 @@ def test_each_command(desk: Path) -> None:
             assert models() == {old}
         elif command == "colvi-edge watch scope --bundle new.colvi --once --stale":
             assert models() == {"new"}
-            assert len(list(desk.glob("scope/*.colvi.prev.json"))) == len(LABELS)
+            assert len(list(desk.glob("scope/*.colvi.prev.json"))) == len(CLASSES)
 
     assert models() == {old}
     tables = [(desk / f"{name}.csv").read_text().splitlines() for name in ("old", "new")]
-    assert [len(table) for table in tables] == [len(LABELS)] * 2
+    assert [len(table) for table in tables] == [len(CLASSES)] * 2
     told_by_log = told["colvi-edge watch scope --bundle new.colvi --once"]
     assert f"2 results are of {old} 1.0.0 and stay; colvi-edge retry" in told_by_log
     assert f"0 results of new 2.0 (current)\n2 results of {old} 1.0.0\n" in told["colvi-edge status scope"]

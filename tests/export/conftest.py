@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import Release
 from colvi_edge.simulate import simulate_projection, write_imagej
-from colvi_edge.simulate.images import LABELS
 
 WITHOUT_KERNELS = """
 import colvi_edge.kernels.compile as kernels
@@ -38,7 +38,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of as few and small images as the gate takes."""
     folder = tmp_path_factory.mktemp("few")
     for number in range(4):
-        label = LABELS[number % 2]
+        label = CLASSES[number % 2]
         (folder / label).mkdir(exist_ok=True)
         write_imagej(folder / label / f"{number}.tif", simulate_projection(label, number, size_px=128))
     return folder

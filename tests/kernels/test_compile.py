@@ -15,7 +15,8 @@ from rich.console import Console
 
 from colvi_edge.bundle import Bundle
 from colvi_edge.engines.cuda.kernel_choice import variant_for
-from colvi_edge.kernels.compile import Binary, as_table, compile_kernels, compile_source
+from colvi_edge.kernels.__main__ import as_table
+from colvi_edge.kernels.compile import Binary, compile_kernels, compile_source
 from colvi_edge.kernels.nvrtc import RELEASES
 from colvi_edge.kernels.variant import OutputType, Variant, entry_name
 from colvi_edge.patches import NormalisationKind

@@ -37,7 +37,7 @@ def a_sidecar(probabilities: ArrayLike | None = None, **changes: Any) -> Sidecar
         rows, cols = p_control.shape
         judged = {
             "status": "ok",
-            "diagnosis": diagnosis.verdict,
+            "diagnosis": diagnosis.name,
             "score": diagnosis.score,
             "votes": Votes(**dict(zip(VOTES, diagnosis.counts, strict=True))),
             "patches": Patches(

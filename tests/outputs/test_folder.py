@@ -1,7 +1,6 @@
 """The files of one image appear together: what a program in between, a full disk or a power cut may find."""
 
 import os
-import resource
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colvi_edge.errors import BlockedOutputError, OutputError
-from colvi_edge.outputs.folder import check_writable, open_results, write_file
+from colvi_edge.errors import OutputError
+from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.intact import intact_sidecar
 from colvi_edge.outputs.result import write_result
 from colvi_edge.outputs.sidecar import Sidecar
+from tests.tools.limits import file_size_limit
 
 MakeSidecar = Callable[..., Sidecar]
 RAW = "culture_07.tif"
@@ -91,17 +91,6 @@ def test_while_names_change_there_is_no_sidecar(tmp_path: Path, make_sidecar: Ma
     assert written.revision == 2
     assert set(contents(tmp_path)) == FILES | {PREVIOUS}
     assert contents(tmp_path)[PREVIOUS] == old[f"{RAW}.colvi.json"]
-
-
-@contextmanager
-def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    """Let every write beyond this size fail, as on a full disk (Python ignores SIGXFSZ)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("limit_bytes", [100, 2000, 3000])
@@ -197,16 +186,3 @@ def test_a_rename_that_fails_removes_nothing(
         write(tmp_path, make_sidecar(BANDS, result_id="2" * 32))
 
     assert contents(tmp_path) == old
-
-
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """Only results are called results: no checkpoint, no record of bench, no page, whatever is in the way."""
-    with file_size_limit(3), pytest.raises(OutputError, match=r"^cannot write m\.pt into .*: File too large"):
-        write_file(tmp_path / "m.pt", b"many")
-    (tmp_path / "bench.json").mkdir()
-    in_the_way = r"^cannot write bench\.json into .*a folder named bench\.json is in the way"
-    with pytest.raises(BlockedOutputError, match=in_the_way):
-        write_file(tmp_path / "bench.json", b"{}")
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"^cannot write page\.html into .*: (File exists|Not a directory)"):
-        check_writable(tmp_path / "file" / "page.html")

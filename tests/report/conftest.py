@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from colvi_edge.bundle import Bundle
+from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser, process
 from colvi_edge.pipeline.jobs import find_jobs
 from colvi_edge.simulate import image_seed, simulate_projection, write_imagej
-from colvi_edge.simulate.culture import Label
 
 SIZE_PX = 320  # 25 patches: an odd number, so that no vote is a tie by chance
 
@@ -63,7 +63,7 @@ def take_apart() -> Callable[[Path], Page]:
 def judged(tmp_path_factory: pytest.TempPathFactory, demo_bundle: Bundle) -> Path:
     """Return a folder with a control, a patient, a rejected image and an error, as the pipeline left them."""
     folder = tmp_path_factory.mktemp("judged")
-    labels: tuple[Label, ...] = ("control", "patient")
+    labels: tuple[ClassName, ...] = ("control", "patient")
     for number, label in enumerate(labels):
         image = simulate_projection(
             label, image_seed(3, number), severity=0.9 if number else None, size_px=SIZE_PX

@@ -7,18 +7,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colvi_edge.simulate.culture import Culture, Label, Light, draw_culture, grow, smooth_noise
+from colvi_edge.diagnosis import ClassName
+from colvi_edge.simulate.culture import Culture, Light, draw_culture, grow, smooth_noise
 
 CANVAS_PX = 1088
 
 
-def culture_of(label: Label, seed: int, severity: float | None = None) -> tuple[Culture, np.random.Generator]:
+def culture_of(
+    label: ClassName, seed: int, severity: float | None = None
+) -> tuple[Culture, np.random.Generator]:
     """Return a culture's parameters and the generator that goes on to grow it."""
     rng = np.random.default_rng(seed)
     return draw_culture(label, rng, severity=severity), rng
 
 
-def network_light(label: Label, seed: int, severity: float | None = None) -> float:
+def network_light(label: ClassName, seed: int, severity: float | None = None) -> float:
     """Return the light of fibrils and clumps alone."""
     culture, rng = culture_of(label, seed, severity)
     _, collagen = grow(dataclasses.replace(culture, cell_light=0), 512, rng)

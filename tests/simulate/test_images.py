@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from colvi_edge.diagnosis import CLASSES, ClassName
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import (
     image_seed,
@@ -19,10 +20,7 @@ from colvi_edge.simulate import (
     simulate_projection,
     write_imagej,
 )
-from colvi_edge.simulate.culture import Label
 from colvi_edge.simulate.images import axial_shares
-
-LABELS: tuple[Label, Label] = ("control", "patient")
 
 
 def coherence(collagen: NDArray[Any]) -> float:
@@ -37,7 +35,7 @@ def coherence(collagen: NDArray[Any]) -> float:
 
 def test_planes_are_twelve_bit_and_rarely_saturated() -> None:
     """A plane holds 12-bit counts of two channels, and less than 1 pixel in 1000 is at the ceiling."""
-    for seed, label in enumerate(LABELS * 2):
+    for seed, label in enumerate(CLASSES * 2):
         planes = simulate_planes(label, seed, planes=10, size_px=256)
 
         assert planes.shape == (10, 2, 256, 256)
@@ -47,8 +45,8 @@ def test_planes_are_twelve_bit_and_rarely_saturated() -> None:
         assert np.mean(planes == 4095) < 1e-3
 
 
-@pytest.mark.parametrize("label", LABELS)
-def test_projection_is_distributed_as_the_sum_of_planes(label: Label) -> None:
+@pytest.mark.parametrize("label", CLASSES)
+def test_projection_is_distributed_as_the_sum_of_planes(label: ClassName) -> None:
     """For one seed the projection has the expectation and the noise of ten planes summed."""
     summed = simulate_planes(label, 7, size_px=512).sum(axis=0, dtype=np.int64)
     projection = simulate_projection(label, 7, size_px=512).astype(np.int64)
@@ -82,7 +80,7 @@ def test_one_seed_is_one_image() -> None:
 
 def test_brightness_does_not_tell_the_classes_apart() -> None:
     """No threshold on a patch's mean collagen reaches an accuracy of 0.85."""
-    images = [simulate_projection(LABELS[k % 2], image_seed(1, k), size_px=512)[1] for k in range(16)]
+    images = [simulate_projection(CLASSES[k % 2], image_seed(1, k), size_px=512)[1] for k in range(16)]
     mean = np.concatenate([image.reshape(8, 64, 8, 64).mean(axis=(1, 3)).ravel() for image in images])
     patient = np.repeat(np.arange(16) % 2, 64)[np.argsort(mean)]
     below = np.concatenate([[0], np.cumsum(np.where(patient == 1, 1, -1))])
@@ -95,7 +93,7 @@ def test_structure_tells_the_classes_apart() -> None:
     """Fibrils of every control are more aligned than those of every patient."""
     measured = {
         label: [coherence(simulate_projection(label, seed, size_px=512)[1]) for seed in range(4)]
-        for label in LABELS
+        for label in CLASSES
     }
 
     assert min(measured["control"]) > max(measured["patient"])

@@ -8,8 +8,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.simulate import image_seed, simulate_projection
-from colvi_edge.simulate.images import LABELS
 
 DRAWN = 4
 
@@ -17,7 +17,7 @@ DRAWN = 4
 @functools.cache
 def drawn(index: int, size_px: int) -> NDArray[np.uint16]:
     """Return one of the few projections that were drawn: (2, size_px, size_px)."""
-    return simulate_projection(LABELS[index % 2], image_seed(20, index), size_px=size_px)
+    return simulate_projection(CLASSES[index % 2], image_seed(20, index), size_px=size_px)
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from colvi_edge.cli.line.sources import FromVariable
+from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Kept, Outcome
@@ -119,9 +120,8 @@ def _row(outcome: Outcome[Job], asked: Asked) -> _Row:
     name = unambiguous_name(image_label(outcome.job.path, outcome.image_key))
     result = outcome.result.sidecar if isinstance(outcome.result, Kept) else outcome.result
     if not isinstance(result, Sidecar):
-        label = image_label(printable_name(outcome.job.raw.name), outcome.image_key)
-        words = printable_name(str(result)).removeprefix(f"{label}: ")
-        words = FromVariable.named(words, asked.variables)
+        words = result.words if isinstance(result, ColviEdgeError) else ""
+        words = FromVariable.named(printable_name(words), asked.variables)
         return _Row(name, "error", [""] * len(_NUMBERS), {}, words)
     remarks = {
         flag.name.replace("_", " "): FromVariable.named(printable_name(flag.words), asked.variables)

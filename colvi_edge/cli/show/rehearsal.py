@@ -26,16 +26,15 @@ def show_rehearsal(
     rows: list[tuple[str, str, str]] = []
     begun: set[Path] = set()
     with progress("Looking", len(jobs)) as advance:
-        for job, key, does, why in planned:
+        for job, key, does, why, subject in planned:
             if job.raw not in begun:
                 begun.add(job.raw)
                 advance()
             counts[does] += 1
             label = image_label(job.path, key)
             if as_json:
-                print_json(_line(job, key, does, why))
-            words = why.removeprefix(f"{image_label(printable_name(job.name), key)}: ")
-            rows.append((unambiguous_name(label), does, printable_name(words)))
+                print_json(_line(job, key, does, f"{subject}: {why}" if subject else why))
+            rows.append((unambiguous_name(label), does, printable_name(why)))
     if not as_json:
         console = wide_console()
         _print_rows(console, rows)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from colvi_edge.cli.show.evaluation import show_record
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED
 from colvi_edge.export.commands.notes import FEW
 from colvi_edge.export.commands.train import Told, train_model
@@ -18,9 +19,8 @@ from colvi_edge.export.data.dataset import SUBJECT, Image
 from colvi_edge.export.data.division import VALIDATION, Division
 from colvi_edge.export.training.folds import Finished, checkpoint_of
 from colvi_edge.export.training.loop import Epoch, Resumed, Step, kept
-from colvi_edge.outputs.folder import check_writable
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.simulate.images import LABELS
+from colvi_edge.system.writing import check_writable
 from colvi_edge.terminal.console import error_console
 from colvi_edge.terminal.progress import progress
 
@@ -103,7 +103,7 @@ def _few(images: Sequence[Image], division: Division) -> bool:
     """Return whether a tenth of what is learnt from would be less than one subject or file of each class."""
     learnt = [images[k] for k in (*division.training, *division.validation)]
     groups = {(image.label, image.group) for image in learnt}
-    return any(sum(of == label for of, _ in groups) < VALIDATION for label in range(len(LABELS)))
+    return any(sum(of == label for of, _ in groups) < VALIDATION for label in range(len(CLASSES)))
 
 
 def next_step(output: Path, epochs: int, *, doubtful: bool) -> Iterator[str]:

@@ -29,7 +29,11 @@ GREY: Colour = (160, 164, 172)
 AMBER: Colour = (255, 191, 80)
 COLLAGEN: Colour = (0, 224, 0)
 NUCLEI: Colour = (112, 140, 255)  # the picture's own blue is too dark to read
-VERDICTS: dict[str, Colour] = {"control": (0, 255, 255), "patient": (255, 96, 88), "unsure": (255, 255, 0)}
+DIAGNOSIS_COLOURS: dict[str, Colour] = {
+    "control": (0, 255, 255),
+    "patient": (255, 96, 88),
+    "unsure": (255, 255, 0),
+}
 
 MIN_WIDTH_PX = 768  # the legend on one line
 NAME_CHARACTERS = 44
@@ -98,7 +102,7 @@ def _lines(sidecar: Sidecar) -> list[list[_Group]]:
         lines.append(_sentence(" ".join(rejects), WHITE))
     else:
         patches = sidecar.patches.rows * sidecar.patches.cols
-        title.append([_Piece(sidecar.diagnosis.upper(), VERDICTS[sidecar.diagnosis], TITLE, GAP)])
+        title.append([_Piece(sidecar.diagnosis.upper(), DIAGNOSIS_COLOURS[sidecar.diagnosis], TITLE, GAP)])
         title.append([_Piece(f"score {sidecar.score:.1f}", WHITE, TITLE, GAP)])
         title += _sentence(f"(100 = control); {sidecar.votes.control} of {patches} patches vote control")
     if warnings:

@@ -37,9 +37,9 @@ from colvi_edge.watch.ipc.messages import (
 from colvi_edge.watch.service.status import End, RefusedStart
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children.process import Child
-from colvi_edge.watch.supervisor.children.publisher import Publishing
-from colvi_edge.watch.supervisor.children.scanner import Lookout
-from colvi_edge.watch.supervisor.children.workers import Workers
+from colvi_edge.watch.supervisor.children.publisher import PublisherKeeper
+from colvi_edge.watch.supervisor.children.scanner import ScannerKeeper
+from colvi_edge.watch.supervisor.children.workers import WorkerKeeper
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import Dispatcher
 from colvi_edge.watch.supervisor.heartbeat import Heartbeat
@@ -95,9 +95,10 @@ class Supervisor:
         self._ledger = TolerantLedger(state.ledger, conditions)
         self._dispatcher = Dispatcher(self._ledger, metrics, conditions, timings, now, settings.anew)
         self._state = StateWatch(state, self._ledger, self._dispatcher, conditions, timings, now)
-        self._scanner = Lookout(self._start_scanner, conditions)
-        self._workers = Workers(self._start_worker, settings.bundle, conditions)
-        self._publisher = Publishing(self._start_publisher if settings.report else None, conditions)
+        self._scanner = ScannerKeeper(self._start_scanner, conditions, timings)
+        self._workers = WorkerKeeper(self._start_worker, settings.bundle, conditions, timings)
+        publishes = self._start_publisher if settings.report else None
+        self._publisher = PublisherKeeper(publishes, conditions, timings)
         self._heartbeat = Heartbeat(
             settings, state.folder.status, conditions, self._ledger, metrics, timings, refused
         )
@@ -158,7 +159,7 @@ class Supervisor:
                 self._child_exited(child, now)
         if now - self._round_at > self._timings.paused_after_s:
             # The machine or this process stood still, and nobody else can be blamed for that.
-            self._workers.moved_at = now
+            self._workers.last_progress_at = now
             for child in self._children():
                 child.heard_at = now
         self._round_at = now
@@ -225,7 +226,7 @@ class Supervisor:
         return self._listen_to("publisher", self._settings.for_publisher())
 
     def _listen_to(self, role: str, first: ScannerSettings | WorkerSettings | PublisherSettings) -> Child:
-        child = Child(role, self._commands[role], first)
+        child = Child(role, self._commands[role], first, self._timings)
         self._selector.register(child, selectors.EVENT_READ)
         return child
 
@@ -237,10 +238,10 @@ class Supervisor:
         if not messages:
             return False
         now = time.monotonic()
-        if child is self._scanner.scanner:
+        if child in self._scanner:
             self._scanner.heard()
         for message in messages:
-            if child is self._scanner.scanner:
+            if child in self._scanner:
                 self._scanner_said(message, now)
             elif child in self._publisher:
                 if isinstance(message, Published):
@@ -256,7 +257,7 @@ class Supervisor:
         if child in self._selector.get_map():  # what it started lives on, and holds the line
             self._selector.unregister(child)
         child.close()
-        if child is self._scanner.scanner:
+        if child in self._scanner:
             self._scanner.ended(now)
             return
         if child in self._publisher:
@@ -264,7 +265,7 @@ class Supervisor:
             return
         busy = child is self._workers.current and bool(self._dispatcher.assigned)
         self._workers.ended(child, busy, now)
-        if busy and self._workers.held_up:
+        if busy and self._workers.blocked_by_share:
             self._dispatcher.wait_for_share(child.end, now)
         elif busy:
             self._dispatcher.worker_died(child.end, now)
@@ -308,7 +309,7 @@ class Supervisor:
             return
         while message := self._dispatcher.assign(mount, now, self._results_mount):
             if self._dispatcher.assigned == 1:
-                self._workers.moved_at = now
+                self._workers.last_progress_at = now
             worker.send(message)
 
     def _raise_troubles(self) -> None:
@@ -334,13 +335,13 @@ class Supervisor:
         until = time.monotonic() + self._timings.stop_limit_s
         while dispatcher.assigned and worker and not worker.is_killed and time.monotonic() < until:
             self._round()
-        self._workers.leave(time.monotonic())
-        self._publisher.hurry()
+        self._workers.retire(time.monotonic())
+        self._publisher.publish_now()
         self._look_after_all(time.monotonic())
         while self._publisher.is_behind and not self.lost and time.monotonic() < until:
             self._round()
         count = dispatcher.assigned
-        if count and not self._workers.held_up:
+        if count and not self._workers.blocked_by_share:
             dispatcher.refund_attempts()
         what = f"{self.lost}; it begins anew" if self.lost else "stopped"
         back = f"; {counted(count, 'file is', 'files are')} handed back" if count else ""

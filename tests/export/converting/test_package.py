@@ -25,6 +25,7 @@ from rich.console import Console
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
 from colvi_edge.cli.show.export import parity_table
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.engines import open_engine
 from colvi_edge.engines.verification import Tolerance
 from colvi_edge.errors import ModelError, OutputError, UsageError
@@ -39,7 +40,6 @@ from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, Checkpoint
 from colvi_edge.export.reading.model_file import read_model
 from colvi_edge.patches import Normalisation, network_input, project, tile
 from colvi_edge.simulate import simulate_projection
-from colvi_edge.simulate.images import LABELS
 
 EVERY: tuple[Precision, ...] = ("fp32", "fp16", "int8-trt", "int8-cpu")
 RUNTIMES = ("openvino", "onnxruntime")
@@ -48,7 +48,7 @@ ABOUT = Description("package test", "0.0.0", "A network for tests.", "# Test\n")
 
 def cultures(seed: int, size_px: int, count: int = 2) -> Images:
     """Return simulated cultures, in turn control and patient."""
-    kinds = [LABELS[k % 2] for k in range(count)]
+    kinds = [CLASSES[k % 2] for k in range(count)]
     planes = [
         simulate_projection(kind, seed + k, size_px=size_px)[np.newaxis, [1, 0]]
         for k, kind in enumerate(kinds)

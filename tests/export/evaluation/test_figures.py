@@ -133,7 +133,7 @@ def test_an_engine_s_images_are_evaluated_as_it_diagnoses_them() -> None:
 
     expected = [diagnose(image) for image in images]
     assert [one.score for one in found.images] == [one.score for one in expected]
-    assert [one.diagnosis for one in found.images] == [one.verdict for one in expected]
+    assert [one.diagnosis for one in found.images] == [one.name for one in expected]
     assert [one.truth for one in found.images] == ["control", "patient", "patient", "control"]
     assert (found.patch.tp + found.patch.fn, found.patch.n) == (18, 30)
 

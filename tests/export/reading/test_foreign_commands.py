@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from colvi_edge.bundle import demo_path, open_bundle
 from colvi_edge.cli import main
+from colvi_edge.diagnosis import CLASSES
 from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 from colvi_edge.export.reading.kinds import is_foreign
 from colvi_edge.simulate import simulate_projection, write_imagej
-from colvi_edge.simulate.images import LABELS
 from tests.export.reading.test_foreign_onnx import by_runtime, keras, noise
 from tests.export.reading.test_keras import layers, write_keras
 from tests.onnx.test_refused import HOSTILE
@@ -129,7 +129,7 @@ def test_a_bundle_is_replaced_and_its_worst_patches_are_in_it(
 ) -> None:
     """Calibrated on blank images INT8 fails its gate; the shipped bundle has a temperature: --force."""
     for number in range(8):
-        label = LABELS[number % 2]
+        label = CLASSES[number % 2]
         (tmp_path / "images" / label).mkdir(parents=True, exist_ok=True)
         pixels = simulate_projection(label, number, size_px=192)
         held_out = number // 2 == 2  # the third of each
@@ -154,7 +154,7 @@ def test_a_bundle_is_replaced_and_its_worst_patches_are_in_it(
 def test_keras_weights_are_evaluated_in_a_child(command: Run, tmp_path: Path) -> None:
     """Its page and its table come out as those of any model."""
     for number in range(4):
-        label = LABELS[number % 2]
+        label = CLASSES[number % 2]
         folder = tmp_path / "images" / label
         folder.mkdir(parents=True, exist_ok=True)
         pixels = simulate_projection(label, number, size_px=128)
@@ -256,7 +256,7 @@ def test_onnx_is_exported_evaluated_and_explained_in_a_child(command: Run, few: 
 
 def test_facts_that_evaluate_and_explain_cannot_take(command: Run, tmp_path: Path) -> None:
     """A bundle says itself what it is; which input is which only the export can be told."""
-    for label in LABELS:
+    for label in CLASSES:
         raw = tmp_path / "images" / label / "0.tif"
         raw.parent.mkdir(parents=True)
         write_imagej(raw, simulate_projection(label, 0, size_px=128))

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from colvi_edge.cli import app
 from colvi_edge.watch.service.unit_files import SOURCES, unit
-from colvi_edge.watch.supervisor.children.workers import MEMORY_LIMIT_BYTES, WORK_LIMIT_S
+from colvi_edge.watch.supervisor.children.workers import MEMORY_LIMIT_BYTES
 from colvi_edge.watch.timings import Timings
 
 UNIT = (SOURCES / "colvi-edge@.service").read_text()
@@ -68,7 +68,7 @@ def test_every_line_of_the_sandbox_is_explained() -> None:
 
 def test_times_fit_the_daemon() -> None:
     """The watchdog must not bite a slow file, and a stop ends within the 15 s that are promised."""
-    assert float(setting("WatchdogSec")) >= 2 * WORK_LIMIT_S
+    assert float(setting("WatchdogSec")) >= 2 * Timings().work_limit_s
     assert Timings().stop_limit_s < float(setting("TimeoutStopSec")) <= 15
 
 

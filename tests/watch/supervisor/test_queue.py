@@ -142,8 +142,8 @@ def test_backoff_doubles_to_a_minute() -> None:
     """1, 2, 4 ... 60 s, a fifth more or less, however often."""
     for failures in range(1, 2000):
         expected = min(2 ** (failures - 1), 60)
-        assert 0.8 * expected <= backoff_s(failures) <= 1.2 * expected
-    assert len({backoff_s(5) for _ in range(20)}) > 1
+        assert 0.8 * expected <= backoff_s(failures, 60.0) <= 1.2 * expected
+    assert len({backoff_s(5, 60.0) for _ in range(20)}) > 1
 
 
 def test_what_has_to_wait_is_never_given_up(queue: WorkQueue) -> None:
