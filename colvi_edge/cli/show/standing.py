@@ -11,7 +11,7 @@ from colvi_edge.terminal.console import error_console, shown
 
 
 def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
-    """Say what became of results that stood: which were kept, replaced, or outlasted an error.
+    """Print what became of results that stood: which were kept, replaced, or outlasted an error.
 
     Args:
         outcomes: as `show` returns them.
