@@ -104,7 +104,7 @@ def run(
     from colvi_edge.bundle import open_bundle
     from colvi_edge.cli.interruption import interruptible
     from colvi_edge.cli.show.outcomes import Asked
-    from colvi_edge.cli.show.run import show
+    from colvi_edge.cli.show.run import show_outcomes
     from colvi_edge.cli.show.standing import show_standing
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
@@ -137,7 +137,7 @@ def run(
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
         gc.freeze()  # see `pipeline.process`
         with interruptible() as is_stopped:
-            outcomes = show(
+            outcomes = show_outcomes(
                 process(diagnoser, jobs, is_stopped),
                 len(jobs),
                 folders_of(images, output_dir),

@@ -14,7 +14,7 @@ def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
     """Print what became of results that stood: which were kept, replaced, or outlasted an error.
 
     Args:
-        outcomes: as `show` returns them.
+        outcomes: as `show_outcomes` returns them.
         judge: name and version of the model that judged.
     """
     kept = Counter(
