@@ -22,14 +22,13 @@ from pydantic import (
 from colvi_edge.bundle import plain_yaml
 from colvi_edge.bundle.plain_yaml import YamlError
 from colvi_edge.diagnosis import BANDS
-from colvi_edge.patches import LARGEST_PATCH_PX, SMALLEST_PATCH_PX, Normalisation, NormalisationKind
+from colvi_edge.patches import LARGEST_PATCH_PX, MOST_CHANNELS, SMALLEST_PATCH_PX, Normalisation
 from colvi_edge.printable import printable_name
 
 MOST_BYTES = 2**20
 """Of the manifest. The demo's has 13 kB; each picture that a network learnt from adds 21 bytes."""
 
 MOST = 10**9
-MOST_CHANNELS = 8
 
 Precision = Literal["fp32", "fp16", "int8-trt", "int8-cpu"]
 ChannelSlot = Literal["collagen", "nuclei", "empty"]
@@ -55,25 +54,6 @@ class Part(BaseModel):
     """A part of `config.colvi_edge`: closed and immutable, without infinite numbers and NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class NormalisationConfig(Part):
-    """Kind and parameters of the normalisation; `patches` holds the formulas."""
-
-    kind: NormalisationKind = "patch"
-    mean: tuple[float, ...] = Field(default=(), max_length=MOST_CHANNELS)
-    std: tuple[float, ...] = Field(default=(), max_length=MOST_CHANNELS)
-    divisor: float = 0.0
-    dtype: Literal["", "uint8", "uint16", "float32"] = ""
-
-    @model_validator(mode="after")
-    def _parameters_fit_the_kind(self) -> "NormalisationConfig":
-        self.build()
-        return self
-
-    def build(self) -> Normalisation:
-        """Return the normalisation that `patches` and the engines take."""
-        return Normalisation(self.kind, self.mean, self.std, self.divisor, self.dtype)
 
 
 class Expected(Part):
@@ -236,7 +216,7 @@ class Config(Part):
     patch_px: int = Field(ge=SMALLEST_PATCH_PX, le=LARGEST_PATCH_PX)
     channels: tuple[ChannelSlot, ...] = Field(min_length=1, max_length=MOST_CHANNELS)
     classes: tuple[Literal["control"], Literal["patient"]] = ("control", "patient")
-    normalisation: NormalisationConfig
+    normalisation: Normalisation
     decision: Literal["majority of the larger outputs"] = "majority of the larger outputs"
     bands: dict[str, float] = Field(default_factory=lambda: {band.name: band.at_least for band in BANDS})
     expected: Expected = Expected()

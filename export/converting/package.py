@@ -22,7 +22,6 @@ from colvi_edge.bundle.manifest import (
     Evaluation,
     Expected,
     KernelFile,
-    NormalisationConfig,
     Parity,
     PrecisionFile,
     Verification,
@@ -265,7 +264,7 @@ def _config(
         {
             "patch_px": PATCH_PX,
             "channels": checkpoint.channels,
-            "normalisation": NormalisationConfig(**vars(checkpoint.normalisation)),
+            "normalisation": checkpoint.normalisation,
             "expected": settings.expected,
             "familiarity": settings.familiarity and settings.familiarity.familiarity,
             "precisions": {

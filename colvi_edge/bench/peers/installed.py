@@ -103,7 +103,7 @@ def _checked(candidate: _Candidate, bundle: Bundle, patches: NDArray[np.float32]
 
 def _faults(candidate: _Candidate, bundle: Bundle) -> list[str]:
     """Return what separates a peer from the trained network on the bundle's verification patches."""
-    normalisation, tolerance = bundle.config.normalisation.build(), Tolerance()
+    normalisation, tolerance = bundle.config.normalisation, Tolerance()
     comparison = compare_with_training(
         bundle, lambda patches: candidate.call(normalise(patches, normalisation)), tolerance
     )
