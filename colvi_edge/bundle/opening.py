@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from colvi_edge.bundle import manifest
 from colvi_edge.bundle.manifest import Config, Familiarity, KernelFile, Precision
 from colvi_edge.bundle.npy import ArrayError, read_npy
+from colvi_edge.choices import DEMO
 from colvi_edge.errors import BundleError
 from colvi_edge.onnx import NetworkError, check_network
 from colvi_edge.patches import PIXEL_TYPES
@@ -31,9 +32,6 @@ from colvi_edge.system.bounded import read_bounded
 
 MANIFEST = "bioimageio.yaml"
 SUMS = "SHA256SUMS"
-DEMO = "demo"
-"""The word that stands for the shipped bundle wherever a bundle is asked for."""
-
 STRUCTURE = 10
 """Numbers that describe the collagen of a training image; see `quality.familiarity`."""
 

@@ -8,7 +8,7 @@ checkpoint ──▶ FP32, FP16 ──▶ INT8 (with calibration images) ──�
 import lzma
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -288,7 +288,7 @@ def _with_parity(config: Config, rows: list[Row], images: int) -> dict[Precision
                 version=row.version,
                 images=images,
                 faults=tuple(row.faults),
-                **asdict(row.comparison),
+                **row.comparison.model_dump(),
             )
             for row in rows
             if row.precision == precision

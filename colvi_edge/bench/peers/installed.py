@@ -109,7 +109,7 @@ def _faults(candidate: _Candidate, bundle: Bundle) -> list[str]:
     )
     if comparison is None:
         return []
-    faults = comparison.faults(tolerance)
+    faults = tolerance.faults(comparison)
     if candidate.precision == "fp32" and comparison.largest_dp > _FP32_TOLERANCE:
         faults.append(f"a probability moves by {comparison.largest_dp:.2g}, at most {_FP32_TOLERANCE:g} may")
     return faults
