@@ -187,6 +187,7 @@ def _tensorrt() -> str:
 
 
 def _pycuda() -> str:
+    import colvi_edge.engines.cuda.thread  # noqa: F401 - says what to install
 
     return version("pycuda")
 

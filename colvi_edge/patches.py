@@ -50,6 +50,10 @@ class Normalisation:
     divisor: float = 0.0
     dtype: str = ""
 
+    def takes(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether planes of a dtype can be normalised so: "scale" is made for one alone."""
+        return not self.dtype or np.dtype(self.dtype) == dtype
+
     def __post_init__(self) -> None:
         """Refuse parameters that are missing, belong to another kind or divide by zero."""
         if (self.kind == "fixed") != bool(self.mean) or len(self.mean) != len(self.std):
@@ -136,7 +140,7 @@ def normalise(patches: NDArray[Any], normalisation: Normalisation) -> NDArray[np
 
 def network_input(planes: NDArray[Any], patch_px: int, normalisation: Normalisation) -> NDArray[np.float32]:
     """Project, tile and normalise (Z, C, H, W) planes into (rows * cols, C, P, P) float32."""
-    if normalisation.kind == "scale" and planes.dtype != np.dtype(normalisation.dtype):
+    if not normalisation.takes(planes.dtype):
         raise ValueError(
             f"normalisation 'scale' was made for {normalisation.dtype} planes, these are {planes.dtype}"
         )

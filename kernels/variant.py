@@ -164,7 +164,7 @@ def _check(planes: NDArray[Any], source: Sequence[int], normalisation: Normalisa
     if not 0 < step < np.inf:
         raise ValueError(f"found a step of {step}, expected one above 0")
     kind, means = normalisation.kind, len(normalisation.mean)
-    if kind == "scale" and planes.dtype != np.dtype(normalisation.dtype):
+    if not normalisation.takes(planes.dtype):
         raise ValueError(
             f"normalisation 'scale' was made for {normalisation.dtype} planes, these are {planes.dtype}"
         )

@@ -47,13 +47,13 @@ PRESENT = {
 REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, unless COLVI_EDGE_REQUIRE asks for it, and what cannot share it."""
     for item in items:
         for need, present in PRESENT.items():
             if item.get_closest_marker(need) and not present and need not in REQUIRED:
                 item.add_marker(pytest.mark.skip(reason=f"needs {need}: see README, Try it"))
-        if item.get_closest_marker("alone") and "PYTEST_XDIST_WORKER" in os.environ:
+        if item.get_closest_marker("alone") and hasattr(config, "workerinput"):
             item.add_marker(pytest.mark.skip(reason="needs the machine for itself: make soak machine"))
 
 

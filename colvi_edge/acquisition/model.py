@@ -171,16 +171,27 @@ class Acquisition:
                 f"({listed(self.channels)}); name them with --channels, e.g. --channels nuclei,collagen",
                 subject=self.name,
             )
-        if tuple(layout) == self.channels:
-            return self.planes
-        if tuple(layout) == self.channels[::-1]:  # nuclei, collagen, the usual order of files
-            return self.planes[:, ::-1]
-        z, _, height, width = self.planes.shape
-        planes = np.zeros((z, len(layout), height, width), self.planes.dtype)
-        for target, role in enumerate(layout):
-            if role != "empty":
-                planes[:, target] = self.planes[:, self.channels.index(role)]
+        return in_layout(self.planes, self.channels, layout)
+
+
+def in_layout(planes: NDArray[Any], channels: Sequence[str], layout: Sequence[str]) -> NDArray[Any]:
+    """Return planes (Z, C, H, W) in another layout; see `Acquisition.laid_out`.
+
+    Args:
+        planes: to lay out.
+        channels: the role of each of their channels.
+        layout: a role of these, or "empty", for each channel of the result.
+    """
+    if tuple(layout) == tuple(channels):
         return planes
+    if tuple(layout) == tuple(channels)[::-1]:  # nuclei, collagen, the usual order of files
+        return planes[:, ::-1]
+    z, _, height, width = planes.shape
+    found = np.zeros((z, len(layout), height, width), planes.dtype)
+    for target, role in enumerate(layout):
+        if role != "empty":
+            found[:, target] = planes[:, channels.index(role)]
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
-"""The bench as one HTML file: it loads nothing, runs nothing, and can be mailed."""
+"""The page of a bench."""
 
 from html import escape
-from importlib.resources import files
 
-from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench import compare, figures, plots
 from colvi_edge.bench.figures import PREPARE, Overview, interval, three_digits
 from colvi_edge.bench.measuring.starts import PATTERN as COLD_START
 from colvi_edge.bench.record import END_TO_END, NETWORK, READ, WRITE, Record, Series
 from colvi_edge.pages import elements
+from colvi_edge.pages.plots import legend
+from colvi_edge.pages.shell import page
 
 _PARTS = {READ: "read", "quality": "quality", PREPARE: "prepare", NETWORK: "network", WRITE: "write"}
 """Stages that have a colour of their own, by the name of its style."""
@@ -30,16 +30,7 @@ def render(record: Record, old: Record | None = None) -> str:
         _changes(record, old) if old else "",
         _facts(record),
     ]
-    style = files("colvi_edge.pages").joinpath("bench.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>colvi-edge bench, {record.created:%Y-%m-%d}</title>\n"
-        f"<style>\n{style}</style>\n</head>\n<body>\n"
-        + "\n".join(section for section in sections if section)
-        + f'\n<footer><p class="use">{RESEARCH_USE_ONLY}</p></footer>\n</body>\n</html>\n'
-    )
+    return page("colvi-edge bench", record.created, sections, __package__)
 
 
 def _head(record: Record, first: Overview) -> str:
@@ -55,15 +46,13 @@ def _head(record: Record, first: Overview) -> str:
         ("in a burst", f"{1000 / first.burst.median_ms:.1f} <small>images/s</small>" if first.burst else ""),
         ("not the network", f"{100 * first.outside:.0f} <small>%</small>"),
     ]
-    shown = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in tiles if value)
-    notices = "".join(f'<p class="notice">{escape(words)}</p>' for words in figures.warnings(record))
     facts = figures.facts(record)
     return (
-        f'<header><h1>colvi-edge bench</h1><p class="use">{RESEARCH_USE_ONLY}</p></header>\n'
-        f'<p class="quiet">{escape(facts["Measured"])}. {escape(facts["Machine"])}.</p>\n{notices}'
+        f'<p class="quiet">{escape(facts["Measured"])}. {escape(facts["Machine"])}.</p>\n'
+        f"{elements.notices(figures.warnings(record))}"
         f'<p class="lead">From file to JSON in <b>{three_digits(continuous.median_ms)} ms</b> on '
         f"{escape(first.engine)}, the median of {len(continuous.samples_ms)} images.</p>\n"
-        f'<dl class="tiles">{shown}</dl>'
+        f"{elements.tiles((name, value) for name, value in tiles if value)}"
     )
 
 
@@ -128,15 +117,13 @@ def _parts(record: Record, engine: str, given: str) -> dict[str, float]:
 
 
 def _legend() -> str:
-    size = 'width="12" height="12"'
-    swatch = f'<svg {size} aria-hidden="true"><rect class="{{}}" {size} rx="2"/></svg>'
     names = [(name, style) for name, style in _PARTS.items() if name != WRITE]
     names += [(_REST, "rest"), (WRITE, _PARTS[WRITE])]
-    return (
-        '<ul class="legend">'
-        + "".join(f"<li>{swatch.format(style)}{name}</li>" for name, style in names)
-        + "</ul>"
-    )
+    side = 12
+    drawn = [
+        (f'<rect class="{style}" width="{side}" height="{side}" rx="2"/>', name) for name, style in names
+    ]
+    return legend(drawn, side, side)
 
 
 def _engines(record: Record) -> str:
@@ -148,7 +135,9 @@ def _engines(record: Record) -> str:
         body.append([row.engine, *cells, f"{row.continuous.median_ms / rows[0].continuous.median_ms:.2f}"])
     head = ["p50 in ms", END_TO_END, "after rest", "new process", "in a burst", "network", "ratio"]
     return elements.section(
-        "Engines side by side", "They took turns, in a new order each round.", elements.table(head, body)
+        "Engines side by side",
+        "They took turns, in a new order each round.",
+        elements.table(head, elements.plain(body)),
     )
 
 
@@ -161,14 +150,12 @@ def _stages(record: Record) -> str:
             rows.append(("within" if stage.within else "", stage.name, summary))
         shown = elements.table(
             ["ms", *figures.COLUMNS, "of"],
-            [[name, *cells] for _, name, cells in rows],
-            [style for style, *_ in rows],
+            elements.plain([name, *cells] for _, name, cells in rows),
+            row_styles=[style for style, *_ in rows],
         )
         words = escape(f"{engine.version} on {engine.device}. {engine.reason}.")
-        opened = " open" if engine == record.engines[0] else ""
-        body += (
-            f"<details{opened}><summary><h3>{escape(engine.name)}</h3></summary>"
-            f'<p class="quiet">{words}</p>{shown}</details>'
+        body += elements.folded(
+            engine.name, f'<p class="quiet">{words}</p>{shown}', is_open=engine == record.engines[0]
         )
     return elements.section(
         "Every stage",
@@ -222,7 +209,7 @@ def _checks(record: Record) -> str:
     return elements.section(
         "Decisions",
         "How each engine votes here.",
-        elements.table(head, figures.decisions(record))
+        elements.table(head, elements.plain(figures.decisions(record)))
         + (verdict or '<p class="good">Every engine decides as the trained network does.</p>'),
     )
 
@@ -232,19 +219,16 @@ def _changes(record: Record, old: Record) -> str:
     for change in compare.changes(record, old):
         cells = [three_digits(change.old_ms), three_digits(change.new.median_ms)]
         rows.append([compare.title(change.new), *cells, interval(change.ratio), change.words])
-    notices = "".join(f'<p class="notice">{escape(words)}</p>' for words in compare.caveats(record, old))
+    notices = elements.notices(compare.caveats(record, old))
     return elements.section(
         f"Since {old.created:%Y-%m-%d %H:%M} UTC",
         f"Compared with {escape(old.software)}; the interval holds the ratio with 95 % confidence.",
-        notices + elements.table(["p50 in ms", "was", "is", "ratio", ""], rows),
+        notices + elements.table(["p50 in ms", "was", "is", "ratio", ""], elements.plain(rows)),
     )
 
 
 def _facts(record: Record) -> str:
-    shown = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in figures.facts(record).items()
-    )
-    return elements.section("What this holds for", "", f'<dl class="facts">{shown}</dl>')
+    return elements.section("What this holds for", "", elements.facts(figures.facts(record)))
 
 
 def _summary(series: Series) -> list[str]:

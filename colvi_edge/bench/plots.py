@@ -1,13 +1,13 @@
-"""Pictures of a bench as inline SVG: across in percent, so that they fit a phone and stay legible."""
+"""Pictures of a bench: every sample of a series, and the stages of an image."""
 
 from collections.abc import Sequence
-from html import escape
 from math import ceil, floor, log10
 
 from colvi_edge.bench.figures import three_digits
 from colvi_edge.bench.statistics import percentile
+from colvi_edge.pages import plots
 
-STRIP_PX, BAR_PX, AXIS_PX = 46, 30, 20
+STRIP_PX, BAR_PX = 46, 30
 _DOT_PX = 2.6
 _LABELLED = 0.09
 """Share of the width that a part of a bar needs for its number: 30 of a phone's 330 pixels."""
@@ -51,24 +51,18 @@ def strip(samples_ms: Sequence[float], scale: Scale, words: str) -> str:
         for number, sample in enumerate(samples_ms)
     )
     marks = "".join(
-        f'<line class="{name}" x1="{at:.2f}%" x2="{at:.2f}%" y1="0" y2="{STRIP_PX}"/>'
-        for name, at in (
-            ("p50", scale.percent(percentile(samples_ms, 0.5))),
-            ("p95", scale.percent(percentile(samples_ms, 0.95))),
-        )
+        plots.upright(name, scale.percent(percentile(samples_ms, share)), STRIP_PX)
+        for name, share in (("p50", 0.5), ("p95", 0.95))
     )
-    return _svg("strip", STRIP_PX, words, f"{_grid(scale, STRIP_PX)}<g class=dots>{dots}</g>{marks}")
+    grid = "".join(plots.upright("grid", scale.percent(tick), STRIP_PX) for tick in scale.ticks())
+    return plots.picture("strip", STRIP_PX, words, f"{grid}<g class=dots>{dots}</g>{marks}")
 
 
 def axis(scale: Scale) -> str:
     """Return the numbers below strips."""
     ticks = scale.ticks()
     words = [f"{tick:g}" for tick in ticks[:-1]] + [f"{tick:g} ms" for tick in ticks[-1:]]
-    texts = "".join(
-        f'<text x="{scale.percent(tick):.2f}%" y="14" text-anchor="middle">{word}</text>'
-        for tick, word in zip(ticks, words, strict=True)
-    )
-    return f'<svg class="axis" width="100%" height="{AXIS_PX}" aria-hidden="true">{texts}</svg>'
+    return plots.axis(zip(map(scale.percent, ticks), words, strict=True))
 
 
 def bar(parts: Sequence[tuple[str, float]], whole: float, words: str) -> str:
@@ -85,16 +79,4 @@ def bar(parts: Sequence[tuple[str, float]], whole: float, words: str) -> str:
                 f'text-anchor="middle">{three_digits(milliseconds)}</text>'
             )
         at += width
-    return _svg("bar", BAR_PX, words, "".join(drawn))
-
-
-def _grid(scale: Scale, height: int) -> str:
-    return "".join(
-        f'<line class="grid" x1="{at:.2f}%" x2="{at:.2f}%" y1="0" y2="{height}"/>'
-        for at in map(scale.percent, scale.ticks())
-    )
-
-
-def _svg(name: str, height: int, words: str, content: str) -> str:
-    head = f'<svg class="{name}" width="100%" height="{height}" role="img" aria-label="{escape(words)}">'
-    return f"{head}{content}</svg>"
+    return plots.picture("bar", BAR_PX, words, "".join(drawn))

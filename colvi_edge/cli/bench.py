@@ -5,16 +5,16 @@ from pathlib import Path
 
 from colvi_edge.bench import page
 from colvi_edge.bench.figures import within_budget
-from colvi_edge.bench.measuring.measure import Wishes, measure
+from colvi_edge.bench.measuring.measure import BenchRequest, measure
 from colvi_edge.bench.record import read, to_json
 from colvi_edge.cli.show import bench as table
 from colvi_edge.errors import EXIT_BUDGET, EXIT_DONE, EXIT_PARITY
-from colvi_edge.outputs.folder import write_file
+from colvi_edge.system.writing import write_file
 from colvi_edge.terminal.progress import progress_share
 
 
 def bench(
-    wishes: Wishes,
+    request: BenchRequest,
     *,
     budget_ms: float | None = None,
     compare: Path | None = None,
@@ -25,7 +25,7 @@ def bench(
     """Measure, print a table, write files; return the exit code.
 
     Args:
-        wishes: what is to be measured.
+        request: what is to be measured.
         budget_ms: what the first engine's p95 from file to JSON may be.
         compare: record of an earlier bench.
         json: file for the record.
@@ -42,7 +42,7 @@ def bench(
     old = read(compare) if compare else None
     beside = next((file.parent for file in (json, html) if file), None)
     with progress_share("Bench") as tell:
-        record = measure(wishes, beside, tell, when_loaded)
+        record = measure(request, beside, tell, when_loaded)
     if json:
         write_file(json, to_json(record))
     if html:

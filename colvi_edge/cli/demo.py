@@ -31,7 +31,7 @@ _DAYS = ("2026-11-03", "2026-11-10", "2026-11-17")
 _SEVERITIES: dict[ClassName, tuple[float | None, ...]] = {"control": (None,) * 3, "patient": (0.5, 0.3, 0.1)}
 
 
-def play(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: None) -> int:
+def run_demo(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: None) -> int:
     """Simulate into a folder, diagnose what was simulated, print a table and where to look.
 
     Args:

@@ -106,10 +106,11 @@ def run(
     from colvi_edge.cli.show.run import show
     from colvi_edge.cli.show.standing import show_standing
     from colvi_edge.outputs import table
-    from colvi_edge.outputs.folder import check_writable, clear_leftovers, write_table
     from colvi_edge.outputs.named import Named
+    from colvi_edge.outputs.table import write_table
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.pipeline.jobs import find_jobs, folders_of, places_of
+    from colvi_edge.system.writing import check_writable, clear_leftovers
 
     tell_variables(context)
     refuse_place("--result-csv", Named.TABLE, result_csv)

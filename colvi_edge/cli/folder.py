@@ -40,9 +40,9 @@ def table(
     p_control_mean, coverage, quality and remarks, model with its version and SHA-256, runtime and precision,
     result_id, created, raw_sha256, error_kind and error_message.
     """
-    from colvi_edge.outputs.folder import write_file
     from colvi_edge.outputs.named import Named
     from colvi_edge.report.listing import list_results
+    from colvi_edge.system.writing import write_file
 
     refuse_place("--output", Named.TABLE, output)
     found = list_results(folder)

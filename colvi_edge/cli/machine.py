@@ -86,13 +86,13 @@ def bench(
 
     From file to JSON, stage by stage: one after the other, after a rest, from a new process, in a burst.
     """
-    from colvi_edge.bench.measuring.measure import Wishes
+    from colvi_edge.bench.measuring.measure import BenchRequest
     from colvi_edge.cli.bench import bench as measure
     from colvi_edge.outputs.named import Named
 
     refuse_place("--json", Named.RECORD, json)
     refuse_place("--html", Named.PAGE, html)
-    wishes = Wishes(
+    request = BenchRequest(
         image=image,
         channels=roles_of(channels),
         bundle=bundle,
@@ -104,7 +104,7 @@ def bench(
         check=check,
     )
     # The peers' modules are no part of what is measured, either.
-    code = measure(wishes, budget_ms=budget_ms, compare=compare, json=json, html=html, when_loaded=gc.freeze)
+    code = measure(request, budget_ms=budget_ms, compare=compare, json=json, html=html, when_loaded=gc.freeze)
     raise typer.Exit(code)
 
 

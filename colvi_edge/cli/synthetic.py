@@ -18,9 +18,9 @@ def demo(
 
     A short acquisition is simulated and diagnosed with the demo model.
     """
-    from colvi_edge.cli.demo import play
+    from colvi_edge.cli.demo import run_demo
 
-    raise typer.Exit(play(folder, seed, gc.freeze))  # see `pipeline.process`
+    raise typer.Exit(run_demo(folder, seed, gc.freeze))  # see `pipeline.process`
 
 
 def simulate(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,28 @@ USUAL_PATCHES = 16
 """Rows and columns of patches of 64 pixels in an image of the assay, 1024 x 1024."""
 
 
+class PassedOver(NamedTuple):
+    """An engine that would have come first and could not be had.
+
+    Attributes:
+        runtime: such as "tensorrt".
+        why: in a sentence, with the remedy.
+    """
+
+    runtime: str
+    why: str
+
+
 @dataclass(frozen=True)
 class EngineInfo:
-    """What runs the network: goes into every sidecar.
+    """What runs the network: goes into every sidecar, but for `passed_over`.
 
     Attributes:
         runtime, version: such as "openvino", "2026.4.1".
         precision: a precision of the bundle.
         device: the processor, in the runtime's words.
-        reason: why this engine and precision were taken.
+        reason: why this engine and precision were taken, and how it runs.
+        passed_over: what was tried before it, in that order; none where an engine was named.
     """
 
     runtime: str
@@ -34,12 +47,16 @@ class EngineInfo:
     precision: Precision
     device: str
     reason: str
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 class Engine(Protocol):
     """A bundle on one runtime and device. Not thread-safe: give each thread its own."""
 
-    info: EngineInfo
+    @property
+    def info(self) -> EngineInfo:
+        """What runs the network, and how it ran the last image."""
+        ...
 
     def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """Return (rows, cols, 2) float32: each patch's p_control and p_patient, 0..1.

@@ -1,5 +1,6 @@
 """ONNX Runtime engine: the reference on any CPU. Input comes from the oracle itself."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.engines.base import EngineInfo, check_planes
+from colvi_edge.engines.base import EngineInfo, PassedOver, check_planes
 from colvi_edge.patches import network_input
 
 _BATCH = 64
@@ -17,10 +18,12 @@ _BATCH = 64
 class OnnxRuntimeEngine:
     """A network of the bundle in an ONNX Runtime session on the CPU."""
 
-    def __init__(self, bundle: Bundle, precision: Precision, reason: str) -> None:
+    def __init__(
+        self, bundle: Bundle, precision: Precision, reason: str, passed_over: Sequence[PassedOver] = ()
+    ) -> None:
         """Open the session; `open_engine` is the way here."""
-        how = f"{reason}; {_BATCH} patches at once"
-        self.info = EngineInfo("onnxruntime", onnxruntime.__version__, precision, "CPU", how)
+        version, how = onnxruntime.__version__, f"{reason}; {_BATCH} patches at once"
+        self.info = EngineInfo("onnxruntime", version, precision, "CPU", how, tuple(passed_over))
         self._bundle = bundle
         self._session = onnxruntime.InferenceSession(
             bundle.network(precision), providers=["CPUExecutionProvider"]

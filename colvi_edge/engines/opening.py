@@ -1,12 +1,14 @@
 """The one place that chooses an engine and imports its runtime."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.engines.base import Engine, Progress
+from colvi_edge.engines.base import Engine, PassedOver, Progress
 from colvi_edge.engines.cuda.gpu import find_gpu
 from colvi_edge.engines.precisions import check_held, precision_for
 from colvi_edge.engines.verification import verify
@@ -50,29 +52,40 @@ def open_engine(
         ParityError: the precision that was named does not decide here as the trained network does.
         UsageError: the bundle does not hold the precision.
     """
-    name, asked = EngineName(engine), PrecisionChoice(precision)
+    name, attempt = EngineName(engine), _Attempt(bundle, PrecisionChoice(precision), progress)
     if name is not EngineName.AUTO:
-        return _open_verified(name, bundle, asked, f"{name.value} was asked for", progress)
-    try:
-        return _open_built(bundle, asked)
-    except ColviEdgeError as error:
-        why = f"TensorRT was not taken: {error}"
-    try:
-        return _open_verified(EngineName.OPENVINO, bundle, asked, f"OpenVINO is the CPU default ({why})")
-    except EngineUnavailableError as error:
-        lacking = str(error).partition(";")[0]
-    return _open_verified(EngineName.ONNXRUNTIME, bundle, asked, f"{lacking} ({why})")
+        return attempt.verified(name, f"{name.value} was asked for")
+    *earlier, last = _IN_TURN
+    for candidate in earlier:
+        try:
+            return candidate.open(attempt)
+        except candidate.gives_way_on as error:
+            attempt = attempt.passing_over(candidate.engine, error)
+    return last.open(attempt)
 
 
 def open_exactly(
-    name: EngineName, bundle: Bundle, precision: Precision, reason: str, progress: Progress = _silent
+    name: EngineName,
+    bundle: Bundle,
+    precision: Precision,
+    reason: str,
+    progress: Progress = _silent,
+    passed_over: Sequence[PassedOver] = (),
 ) -> Engine:
     """Open a precision that the bundle holds on a runtime, unverified.
+
+    Args:
+        name: of the runtime.
+        bundle: what the engine is opened with.
+        precision: one of the bundle's.
+        reason: why this one, for `EngineInfo`.
+        progress: is told of a build.
+        passed_over: which engines could not be had, for `EngineInfo`.
 
     Raises:
         EngineUnavailableError: the runtime is not installed, does not load, or finds no device.
     """
-    make: Callable[[Bundle, Precision, str], Engine]
+    make: Callable[[Bundle, Precision, str, Sequence[PassedOver]], Engine]
     with _import_explained(name):
         if name == EngineName.TENSORRT:
             from colvi_edge.engines.tensorrt.engine import TensorRtEngine
@@ -86,7 +99,7 @@ def open_exactly(
             from colvi_edge.engines.onnxruntime import OnnxRuntimeEngine
 
             make = OnnxRuntimeEngine
-    return make(bundle, precision, reason)
+    return make(bundle, precision, reason, passed_over)
 
 
 @contextmanager
@@ -105,56 +118,98 @@ def _import_explained(name: EngineName) -> Iterator[None]:
         raise EngineUnavailableError(f"{_TITLES[name]} {why}") from error
 
 
-def _open_built(bundle: Bundle, asked: PrecisionChoice) -> Engine:
+@dataclass(frozen=True)
+class _Attempt:
+    """What is to be opened, and what could not be had so far."""
+
+    bundle: Bundle
+    asked: PrecisionChoice
+    progress: Progress
+    passed_over: tuple[PassedOver, ...] = ()
+
+    def passing_over(self, engine: EngineName, error: ColviEdgeError) -> "_Attempt":
+        """Return the next attempt, after an engine that could not be had."""
+        return replace(self, passed_over=(*self.passed_over, PassedOver(engine.value, str(error))))
+
+    def verified(self, name: EngineName, why: str) -> Engine:
+        """Open the first precision that is trusted, or the one that was asked for."""
+        precision, precisions = precision_for(name, self.asked), self.bundle.config.precisions
+        if self.asked is not PrecisionChoice.AUTO:
+            check_held(precision, precisions, self.bundle.path)
+            named = precision if precision == self.asked.value else f"{self.asked.value}, here {precision},"
+            return self.tried(name, precision, f"{why}; {named} was asked for")
+        held = precisions.get(precision)
+        if held is None:
+            doubt = f"the bundle holds no {precision}"
+        elif precision == "int8-cpu" and not held.passed(name.value):
+            doubt = f"{precision} did not pass on {name.value} at the export"
+        else:
+            try:
+                return self.tried(name, precision, f"{why}; {precision} comes first, and passed here")
+            except ParityError as error:
+                doubt = str(error)
+        return self.tried(name, "fp32", f"{why}; fp32, because {doubt}")
+
+    def tried(self, name: EngineName, precision: Precision, reason: str) -> Engine:
+        """Open a precision, and try it on the bundle's verification patches."""
+        with _network_explained(name, self.bundle, precision):
+            engine = open_exactly(name, self.bundle, precision, reason, self.progress, self.passed_over)
+            try:
+                verify(engine, self.bundle)
+            except BaseException:
+                with suppress(Exception):  # the first error says more than what it does to the end
+                    engine.close()
+                raise
+        return engine
+
+
+def _built_tensorrt(attempt: _Attempt) -> Engine:
     """Open the TensorRT engine that was built for this machine; where there is none, raise why."""
     if find_gpu() is None:
         raise EngineUnavailableError("there is no NVIDIA GPU")
     from colvi_edge.engines.tensorrt.for_this_machine import is_built
 
-    wanted = precision_for(EngineName.TENSORRT, asked)
-    fitting: list[Precision] = [wanted, "fp32"] if asked is PrecisionChoice.AUTO else [wanted]
+    wanted = precision_for(EngineName.TENSORRT, attempt.asked)
+    fitting: list[Precision] = [wanted, "fp32"] if attempt.asked is PrecisionChoice.AUTO else [wanted]
     for precision in fitting:
-        if precision in bundle.config.precisions and is_built(bundle, precision):
+        if precision in attempt.bundle.config.precisions and is_built(attempt.bundle, precision):
             why = f"the {precision} engine that was built for this machine passed here"
-            return _tried(EngineName.TENSORRT, bundle, precision, why)
+            return attempt.tried(EngineName.TENSORRT, precision, why)
     raise EngineUnavailableError(f"no {wanted} engine was built for this machine; run: colvi-edge build")
 
 
-def _open_verified(
-    name: EngineName, bundle: Bundle, asked: PrecisionChoice, why: str, progress: Progress = _silent
-) -> Engine:
-    precision = precision_for(name, asked)
-    if asked is not PrecisionChoice.AUTO:
-        check_held(precision, bundle.config.precisions, bundle.path)
-        named = precision if precision == asked.value else f"{asked.value}, here {precision},"
-        return _tried(name, bundle, precision, f"{why}; {named} was asked for", progress)
-    held = bundle.config.precisions.get(precision)
-    if held is None:
-        doubt = f"the bundle holds no {precision}"
-    elif precision == "int8-cpu" and not held.passed(name.value):
-        doubt = f"{precision} did not pass on {name.value} at the export"
-    else:
-        try:
-            return _tried(
-                name, bundle, precision, f"{why}; {precision} comes first, and passed here", progress
-            )
-        except ParityError as error:
-            doubt = str(error)
-    return _tried(name, bundle, "fp32", f"{why}; fp32, because {doubt}", progress)
+def _openvino(attempt: _Attempt) -> Engine:
+    (tensorrt,) = attempt.passed_over
+    return attempt.verified(
+        EngineName.OPENVINO, f"OpenVINO is the CPU default (TensorRT was not taken: {tensorrt.why})"
+    )
 
 
-def _tried(
-    name: EngineName, bundle: Bundle, precision: Precision, reason: str, progress: Progress = _silent
-) -> Engine:
-    with _network_explained(name, bundle, precision):
-        engine = open_exactly(name, bundle, precision, reason, progress)
-        try:
-            verify(engine, bundle)
-        except BaseException:
-            with suppress(Exception):  # the first error says more than what it does to the end
-                engine.close()
-            raise
-    return engine
+def _onnxruntime(attempt: _Attempt) -> Engine:
+    tensorrt, openvino = attempt.passed_over
+    lacking = openvino.why.partition(";")[0]
+    return attempt.verified(EngineName.ONNXRUNTIME, f"{lacking} (TensorRT was not taken: {tensorrt.why})")
+
+
+class _Candidate(NamedTuple):
+    """An engine that "auto" may take.
+
+    Attributes:
+        engine: its name.
+        open: opens it, and tells what was passed over.
+        gives_way_on: the errors with which the next candidate is tried.
+    """
+
+    engine: EngineName
+    open: Callable[[_Attempt], Engine]
+    gives_way_on: type[ColviEdgeError]
+
+
+_IN_TURN = (
+    _Candidate(EngineName.TENSORRT, _built_tensorrt, ColviEdgeError),  # whatever it is, the CPU judges
+    _Candidate(EngineName.OPENVINO, _openvino, EngineUnavailableError),
+    _Candidate(EngineName.ONNXRUNTIME, _onnxruntime, EngineUnavailableError),  # after it comes none
+)
 
 
 @contextmanager

@@ -10,12 +10,10 @@ import os
 import re
 from enum import Enum
 
+from colvi_edge.printable import portable_name
+from colvi_edge.system.atomic import is_temporary_name
+
 NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
-
-TEMPORARY_PREFIX = ".colvi-"
-TEMPORARY_SUFFIX = ".tmp"
-
-_FORBIDDEN_IN_KEYS = set('/\\:*?"<>|')  # a share is also opened from Windows; "\" is EINVAL on CIFS
 
 
 class OutputKind(str, Enum):
@@ -79,19 +77,19 @@ def explanation_name(raw_name: str, subject: str, image_key: str = "") -> str:
 
 
 def is_output_name(name: str) -> bool:
-    """Tell whether a file of this name was written by colvi-edge, finished or not."""
+    """Return whether a file of this name was written by colvi-edge, finished or not."""
     is_explanation = _EXPLANATION.search(name) is not None
     return is_explanation or name.endswith(_SUFFIXES) or is_temporary_name(name)
-
-
-def is_temporary_name(name: str) -> bool:
-    """Tell whether this is the name of an output that is being written, or never was finished."""
-    return name.startswith(TEMPORARY_PREFIX) and name.endswith(TEMPORARY_SUFFIX)
 
 
 def image_label(raw_name: str, image_key: str) -> str:
     """Return how people and tables call one image: the file's name, and its key if it has one."""
     return f"{raw_name}.{image_key}" if image_key else raw_name
+
+
+def kind_of_name(name: str) -> str:
+    """Return how an output is called where its name may not be told, such as "*.colvi.json"."""
+    return f"*{next((kind.value for kind in OutputKind if name.endswith(kind.value)), '')}"
 
 
 def record_name(raw_name: str, status: str, image_key: str = "") -> str:
@@ -135,6 +133,6 @@ def _stem(raw_name: str, image_key: str, max_bytes: int) -> str:
 
 
 def _safe_key(key: str) -> str:
-    safe = "".join(c if c.isprintable() and c not in _FORBIDDEN_IN_KEYS else "_" for c in key)
+    safe = portable_name(key)
     undotted = safe.lstrip(".")
     return "_" * (len(safe) - len(undotted)) + undotted

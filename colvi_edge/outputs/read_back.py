@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic_core import from_json
 
-from colvi_edge.outputs.sidecar import ErrorRecord, Record
+from colvi_edge.outputs.sidecar import ErrorRecord, Record, Sidecar
 from colvi_edge.system.bounded import read_bounded
 
 MAX_RECORD_BYTES = 2**25
@@ -35,6 +35,16 @@ def read_record(kind: type[Kind], name: str | Path, folder_fd: int | None = None
         return parsed(kind, read_bounded(name, _most_bytes(kind), folder_fd))
     except OSError:
         return None
+
+
+def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | None:
+    """Return a sidecar; None if there is none, or it is not one of this version.
+
+    Args:
+        name: its path, or its name in the folder of a descriptor.
+        folder_fd: that descriptor.
+    """
+    return read_record(Sidecar, name, folder_fd)
 
 
 def parsed(kind: type[Kind], text: bytes) -> Kind | None:

@@ -1,1 +1,1 @@
-"""Helpers for pages of HTML that load nothing: their shell, their style, their pieces."""
+"""Helpers for pages of HTML that load nothing: their frame, their style, their pieces, parts of plots."""

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import ColviEdgeError, UsageError
-from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.named import is_named_file
 from colvi_edge.outputs.names import is_output_name
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.printable import counted
 from colvi_edge.raw_files import RAW_SUFFIXES, is_raw_name
+from colvi_edge.system.writing import hold_folder
 
 _KINDS_LISTED = 5
 _LONGEST_KIND = 12  # characters
@@ -60,7 +60,7 @@ class Job:
 
     def results(self) -> AbstractContextManager[int]:
         """Hold the folder of the outputs open."""
-        return open_results(self.folder)
+        return hold_folder(self.folder, "results")
 
     def confirm(self) -> None:
         """Let everything be written: who names a file wants its result."""

@@ -10,15 +10,15 @@ from typing import Literal, NamedTuple
 from colvi_edge.acquisition import Acquisition, Refused
 from colvi_edge.bundle import Bundle
 from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
-from colvi_edge.outputs.folder import explained, read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name
-from colvi_edge.outputs.read_back import read_record
+from colvi_edge.outputs.read_back import read_record, read_sidecar
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Model
 from colvi_edge.pipeline.diagnoser import Diagnoser, images_of
 from colvi_edge.pipeline.jobs import Job
 from colvi_edge.pipeline.raw_file import End, Kept
 from colvi_edge.pipeline.standing import Content, stands
 from colvi_edge.system.atomic import open_folder
+from colvi_edge.system.writing import explained
 
 
 class Planned(NamedTuple):
@@ -80,7 +80,7 @@ class _Looked(Job):
 
 @contextmanager
 def _existing(folder: Path) -> Iterator[int]:
-    with explained(str(folder)), open_folder(folder) as folder_fd:
+    with explained(str(folder), "results"), open_folder(folder) as folder_fd:
         yield folder_fd
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import ColviEdgeError, OutputError
-from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.intact import is_intact, read_result
 from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.read_back import read_sidecar
 from colvi_edge.outputs.sidecar import Image, Index, Sidecar
 from colvi_edge.pipeline.raw_file import RawFile
 

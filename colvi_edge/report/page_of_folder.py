@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from colvi_edge.errors import UsageError
-from colvi_edge.outputs.folder import write_file
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.printable import printable_name
 from colvi_edge.report import check_page_name
@@ -18,6 +17,7 @@ from colvi_edge.report.page import render
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.report.thumbnails import Thumbnails
 from colvi_edge.system.atomic import open_folder
+from colvi_edge.system.writing import write_file
 
 MAX_IMAGES = 2000
 """The newest; of 1024 x 1024 pixels they make a page of 7.6 MB, which opened in 0.7 s."""

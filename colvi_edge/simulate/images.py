@@ -31,7 +31,7 @@ from colvi_edge.simulate.culture import (
     grow,
     smooth_noise,
 )
-from colvi_edge.system.atomic import open_folder, write_atomically
+from colvi_edge.system.atomic import write_whole
 
 CHANNELS = ("nuclei", "collagen")
 """In the order in which the microscope stores them."""
@@ -115,8 +115,7 @@ def write_imagej(path: Path, image: NDArray[np.uint16]) -> None:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open_folder(path.parent) as folder_fd:
-            write_atomically(folder_fd, path.name, file.getvalue())
+        write_whole(path, file.getvalue())
     except OSError as error:
         raise OutputError(
             f"cannot write {path}: {error.strerror}; make room or choose another folder"

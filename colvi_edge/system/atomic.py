@@ -9,15 +9,23 @@ link after it was opened cannot send the file elsewhere.
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX, is_temporary_name
-
+_PREFIX, _SUFFIX = ".colvi-", ".tmp"
 _LEFT_S = 3600.0
+
+
+def temporary_name() -> str:
+    """Return a name, new each time, for what is not yet whole; hidden, without folders."""
+    return f"{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}{_SUFFIX}"
+
+
+def is_temporary_name(name: str) -> bool:
+    """Return whether this is the name of a file that is being written, or never was finished."""
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
 @contextmanager
@@ -28,6 +36,31 @@ def open_folder(path: Path) -> Iterator[int]:
         yield folder_fd
     finally:
         os.close(folder_fd)
+
+
+def write_new(folder_fd: int, name: str, data: bytes, *, for_all: bool = False) -> None:
+    """Put the whole content of a file onto the disk, under a name that nothing has yet.
+
+    Args:
+        folder_fd: from `open_folder`.
+        name: without folders.
+        data: the whole content.
+        for_all: its mode is 0644; else 0644 less the umask.
+
+    Raises:
+        OSError: as the file system gave it; a part of the file may be there.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    file_fd = os.open(name, flags, 0o644, dir_fd=folder_fd)
+    try:
+        if for_all:
+            os.fchmod(file_fd, 0o644)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file_fd, rest) :]
+        os.fsync(file_fd)
+    finally:
+        os.close(file_fd)  # on a share this may be where the error comes to light
 
 
 class Drafts:
@@ -53,22 +86,13 @@ class Drafts:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=self._folder_fd)
 
-    def write(self, name: str, data: bytes) -> None:
-        """Put the whole content of a file onto the disk, under a temporary name.
-
-        The file's mode is 0644 less the umask: it lies in a folder that people read.
-        """
-        temporary = _temporary_name()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        file_fd = os.open(temporary, flags, 0o644, dir_fd=self._folder_fd)
+    def write(self, name: str, data: bytes, *, for_all: bool = False) -> None:
+        """Put the whole content of a file onto the disk, under a temporary name; see `write_new`."""
+        temporary = temporary_name()
         self._temporary[name] = temporary
-        try:
-            _write_all(file_fd, data)
-            os.fsync(file_fd)
-        finally:
-            os.close(file_fd)  # on a share this may be where the error comes to light
+        write_new(self._folder_fd, temporary, data, for_all=for_all)
 
-    def publish(self, names: Iterable[str], confirm: Callable[[], None]) -> None:
+    def publish(self, names: Iterable[str], confirm: Callable[[], None] = lambda: None) -> None:
         """Let drafted files appear, in this order, and stay even after a power cut.
 
         A file of that name is replaced; a symbolic link of that name is replaced too, its target
@@ -120,7 +144,7 @@ class Aside:
             name: of the file; what is put aside first comes back last.
             place: its new name; "" for a temporary one, which is removed in the end.
         """
-        place = place or _temporary_name()
+        place = place or temporary_name()
         try:
             if stat.S_ISDIR(os.stat(name, dir_fd=self._folder_fd, follow_symlinks=False).st_mode):
                 return
@@ -161,6 +185,22 @@ def write_atomically(
         drafts.publish([name], confirm)
 
 
+def write_whole(path: Path, data: bytes, *, for_all: bool = False) -> None:
+    """Write a file as `write_atomically` does, into a folder that is there.
+
+    Args:
+        path: of the file.
+        data: the whole content.
+        for_all: every user may read it, whatever the umask.
+
+    Raises:
+        OSError: as from `write_atomically`.
+    """
+    with open_folder(path.parent) as folder_fd, Drafts(folder_fd) as drafts:
+        drafts.write(path.name, data, for_all=for_all)
+        drafts.publish([path.name])
+
+
 def remove(folder_fd: int, name: str) -> None:
     """Remove a file (or a link, not its target) from a folder, if it is there; a folder of its name stays."""
     with suppress(FileNotFoundError, IsADirectoryError):
@@ -198,13 +238,3 @@ def refuse_blocked(folder_fd: int, names: Iterable[str]) -> None:
         with suppress(FileNotFoundError):
             if stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-
-
-def _temporary_name() -> str:
-    return f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(8)}{TEMPORARY_SUFFIX}"
-
-
-def _write_all(file_fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file_fd, rest) :]

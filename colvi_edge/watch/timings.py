@@ -21,6 +21,7 @@ class Timings:
         longest_backoff_s: between two tries of what fails again and again.
         incomplete_s: how long an incomplete file may stay as it is before it gets its error record.
         once_patience_s: `--once` with files that keep changing; the longest quiet time is 60 s.
+        once_look_s: between two looks of `--once` at a queue that is being worked off.
         once_rescan_s: between two scans that `--once` asks for, at least.
         scanner_alive_s: between two signs of life of the scanner, if no server holds it up.
         worker_alive_s: the same of a worker that has no work.
@@ -39,6 +40,22 @@ class Timings:
         overflows_within_s: in which three overflows of the kernel's queue may be watchdog's endless loop.
         events_rest_s: without events after a failure; doubled at each further one.
         longest_events_rest_s: the longest of these rests.
+        stuck_after_s: without ending, once killed, after which a child is said to hang.
+        scanner_start_s: to the scanner's first message; it touches no share before it, but a slow machine
+            loads it slowly.
+        scanner_silent_s: after which the folder counts as not answering. Soft mounts answer with an error
+            before that: CIFS after 10 s, NFS after 15.
+        scanner_silence_s: after which the scanner is ended; sooner would help nobody, as the next one would
+            wait for the same server.
+        worker_start_s: to a worker's first message; an engine may have to be built first.
+        work_limit_s: of a worker with work, from its last answer, or the begin of its first work, to the
+            next answer.
+        worker_silence_s: of a worker without work.
+        worker_end_s: of a worker that was told to finish, to its end.
+        keep_again_s: after a worker that could keep no copy of the bundle, until another one tries.
+        publisher_limit_s: for one page of the report; each new picture takes 40 ms.
+        publisher_pause_s: between two pages, at least.
+        publisher_refresh_s: between two pages also without news; an older page says so itself.
     """
 
     idle_round_s: float = 1.0
@@ -54,6 +71,7 @@ class Timings:
     longest_backoff_s: float = 60.0
     incomplete_s: float = 3600.0
     once_patience_s: float = 120.0
+    once_look_s: float = 0.1
     once_rescan_s: float = 1.0
     scanner_alive_s: float = 1.0
     worker_alive_s: float = 2.0
@@ -70,3 +88,15 @@ class Timings:
     overflows_within_s: float = 10.0
     events_rest_s: float = 60.0
     longest_events_rest_s: float = 3600.0
+    stuck_after_s: float = 2.0
+    scanner_start_s: float = 60.0
+    scanner_silent_s: float = 20.0
+    scanner_silence_s: float = 60.0
+    worker_start_s: float = 1800.0
+    work_limit_s: float = 30.0
+    worker_silence_s: float = 20.0
+    worker_end_s: float = 10.0
+    keep_again_s: float = 600.0
+    publisher_limit_s: float = 120.0
+    publisher_pause_s: float = 3.0
+    publisher_refresh_s: float = 600.0

@@ -1,14 +1,12 @@
 """Puts a bundle's folder in its place: whole or not at all, and never over something else."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from colvi_edge.bundle.opening import listed_files
 from colvi_edge.errors import BundleError, OutputError, UsageError
 from colvi_edge.printable import printable_name
+from colvi_edge.system.whole_folder import write_folder
 
 
 def refuse_foreign(path: Path) -> None:
@@ -27,10 +25,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def replace_bundle(path: Path, contents: Mapping[str, bytes]) -> None:
-    """Write a bundle; it appears whole or not at all, and replaces one of the same path.
-
-    The old one is renamed aside until the new one has its name: interrupted, one of the two stands at
-    `path`. Only a kill between the two renames leaves them in hidden folders beside it, both whole.
+    """Write a bundle; it replaces one of the same path, whole or not at all; see `write_folder`.
 
     Args:
         path: the folder, by custom NAME.colvi.
@@ -43,12 +38,7 @@ def replace_bundle(path: Path, contents: Mapping[str, bytes]) -> None:
     refuse_foreign(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        try:
-            _write_folder(hidden / "new", contents)
-            _exchange(path, hidden / "new", hidden / "old")
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+        write_folder(path, contents.items())
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror}); make room, or name another folder for the bundle"
@@ -58,24 +48,3 @@ def replace_bundle(path: Path, contents: Mapping[str, bytes]) -> None:
 def worst_of(precision: str) -> str:
     """Return the name of the bundle's file with the patches that a precision judges worst."""
     return f"worst-{precision}.tif"
-
-
-def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    folder.mkdir(mode=0o755)
-    for name, data in contents.items():
-        with (folder / name).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _exchange(path: Path, new: Path, old: Path) -> None:
-    """Put `new` at `path`, what stood there at `old`; a link is moved, its target left alone."""
-    try:
-        if os.path.lexists(path):
-            path.rename(old)
-        new.rename(path)
-    except BaseException:  # Ctrl-C too must not cost the old bundle
-        if os.path.lexists(old) and not os.path.lexists(path):
-            old.rename(path)
-        raise

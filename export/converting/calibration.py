@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import acquire
+from colvi_edge.acquisition.model import in_layout
 from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.data.division import evenly_spread
@@ -83,7 +84,7 @@ def read_calibration(
             for acquisition in acquire(raw):
                 acquisition.check_holds_patch(PATCH_PX)
                 planes = acquisition.laid_out(layout)
-                if normalisation.dtype and planes.dtype != np.dtype(normalisation.dtype):
+                if not normalisation.takes(planes.dtype):
                     warn(
                         f"left out: {raw.name} is {planes.dtype}, and normalisation 'scale' was made for "
                         f"{normalisation.dtype}"
@@ -130,11 +131,8 @@ def simulated_calibration(layout: Sequence[str], normalisation: Normalisation) -
     for seed, label in enumerate(CLASSES):
         projection = simulate_projection(label, np.random.SeedSequence(seed, spawn_key=(10**6,)))
         if dtype == np.uint8:
-            projection = (projection * (255 / projection.max())).astype(dtype)
-        planes = np.zeros((1, len(layout), *projection.shape[1:]), dtype)
-        for slot, role in enumerate(layout):
-            if role in CHANNELS:
-                planes[0, slot] = projection[CHANNELS.index(role)]
+            projection = projection * (255 / projection.max())
+        planes = in_layout(projection[np.newaxis].astype(dtype), CHANNELS, layout)
         images.names.append(f"simulated {label}")
         images.planes.append(planes)
         images.labels.append("")

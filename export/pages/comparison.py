@@ -1,4 +1,4 @@
-"""Several methods on the same folds as one HTML file: the paper's table, for a laboratory's own images."""
+"""The page of several methods on the same folds: the paper's table, for a laboratory's own images."""
 
 from collections.abc import Sequence
 from html import escape
@@ -12,7 +12,7 @@ from colvi_edge.export.evaluation.record import (
     Method,
     figure,
 )
-from colvi_edge.pages.elements import section
+from colvi_edge.pages.elements import folded, section, table
 
 from .elements import (
     CALIBRATION,
@@ -20,12 +20,11 @@ from .elements import (
     calibration,
     confusion,
     curves,
-    facts,
     how_sure,
     page,
     scores,
     side_by_side,
-    table,
+    what_was_evaluated,
     with_interval,
 )
 
@@ -52,7 +51,7 @@ def render(record: ComparisonRecord) -> str:
             _folds(record),
             _wrong(record),
             _who(record),
-            facts(record, record.methods[0].image, **_number_of_folds(record)),
+            what_was_evaluated(record, record.methods[0].image, **_number_of_folds(record)),
         ],
     )
 
@@ -131,9 +130,7 @@ def _wrong(record: ComparisonRecord) -> str:
     return section(
         "Images judged wrong",
         f"{whose}, the share of control votes in percent (100 = control); bold if wrong.",
-        f"<details><summary><h3>{len(rows)} of {len(judged)}</h3></summary>{listed}</details>"
-        if rows
-        else f'<p class="good">{every}</p>',
+        folded(f"{len(rows)} of {len(judged)}", listed) if rows else f'<p class="good">{every}</p>',
     )
 
 
@@ -142,11 +139,8 @@ def _score(image: ImageJudged) -> str:
 
 
 def _folds(record: ComparisonRecord) -> str:
-    opened = " open" if len(record.methods) == 1 else ""
-    body = "".join(
-        f"<details{opened}><summary><h3>{escape(method.name)}</h3></summary>{_method(method)}</details>"
-        for method in record.methods
-    )
+    is_open = len(record.methods) == 1
+    body = "".join(folded(method.name, _method(method), is_open=is_open) for method in record.methods)
     title = "Fold by fold" if len(record.methods[0].folds) > 1 else "The test"
     return section(title, "", body)
 
@@ -165,7 +159,7 @@ def _who(record: ComparisonRecord) -> str:
         ]
         heading = f"Fold {number}" if len(record.divisions) > 1 else "Names"
         listed = table(["part", "images", "names"], rows, "names")
-        body += f"<details><summary><h3>{heading}</h3></summary>{listed}</details>"
+        body += folded(heading, listed)
     return body and section(
         "Which images were for what", "No subject, where it is known, and no file is in two parts.", body
     )

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 
-from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.export.evaluation.intervals import LEVEL, NO_INTERVAL
 from colvi_edge.export.evaluation.record import (
     Bin,
@@ -19,7 +17,8 @@ from colvi_edge.export.evaluation.record import (
     between,
     figure,
 )
-from colvi_edge.pages.elements import row, section
+from colvi_edge.pages import shell
+from colvi_edge.pages.elements import facts, notices, row, section, table
 from colvi_edge.printable import counted
 
 from . import plots
@@ -41,37 +40,10 @@ SCORES = (
 
 
 def page(record: Header, title: str, body: Iterable[str]) -> str:
-    """Return a page that loads nothing and runs nothing; `body` is HTML."""
-    style = "".join(
-        files(package).joinpath(name).read_text(encoding="utf-8")
-        for package, name in (("colvi_edge.pages", "bench.css"), ("colvi_edge.pages", "evaluation.css"))
-    )
+    """Return a page; `body` is HTML."""
     notes = [SIMULATED] if record.dataset.is_simulated else []
-    notices = "".join(
-        f'<p class="notice">{escape(words)}</p>' for words in (*notes, *record.chance, *record.notes)
-    )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(title)}, {record.created:%Y-%m-%d}</title>\n"
-        f"<style>\n{style}</style>\n</head>\n<body>\n"
-        f'<header><h1>{escape(title)}</h1><p class="use">{RESEARCH_USE_ONLY}</p></header>\n{notices}'
-        + "\n".join(piece for piece in body if piece)
-        + f'\n<footer><p class="use">{RESEARCH_USE_ONLY}</p></footer>\n</body>\n</html>\n'
-    )
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], style: str = "") -> str:
-    """Return a table that scrolls by itself where it is too wide; cells are HTML, the first names the row."""
-    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-        for name, *cells in rows
-    )
-    return (
-        f'<div class="scroll"><table class="{style}"><thead><tr>{top}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+    return shell.page(
+        title, record.created, [notices([*notes, *record.chance, *record.notes]), *body], __package__
     )
 
 
@@ -120,12 +92,9 @@ def curves(
     for place, (heading, level) in enumerate((("Patches", "patch"), ("Images", "image"))):
         drawn: list[Curve | None] = [getattr(one, level) for one in named.values()]
         areas = [f"{name}, AUC {figure(auc[name][place])}" for name in named]
-        legend = "".join(
-            f"<li>{plots.swatch(number)}{escape(area)}</li>" for number, area in enumerate(areas)
-        )
         picture = plots.roc(drawn, f"ROC curves of {heading.lower()}: {'; '.join(areas)}")
         few = of_few if level == "image" else ""
-        pieces.append((heading, f'{picture}<ul class="legend">{legend}</ul>{few}'))
+        pieces.append((heading, f"{picture}{plots.legend(areas)}{few}"))
     return section("ROC curves", words, side_by_side(*pieces))
 
 
@@ -174,7 +143,7 @@ def with_interval(reading: Reading) -> str:
     return figure(value) + spread + (f" <small>{between(interval)}</small>" if interval else "")
 
 
-def facts(record: Header, images: Counts, **more: str) -> str:
+def what_was_evaluated(record: Header, images: Counts, **more: str) -> str:
     """Return a section of what was evaluated; `more` are other facts by their names."""
     dataset = record.dataset
     subjects = f" of {counted(dataset.subjects, 'subject')}" if dataset.subjects is not None else ""
@@ -186,8 +155,7 @@ def facts(record: Header, images: Counts, **more: str) -> str:
         "Evaluated": f"{record.created:%Y-%m-%d %H:%M} UTC",
         "Software": f"{record.software.name} {record.software.version}",
     }
-    shown = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in named.items())
-    return section("What was evaluated", "", f'<dl class="facts">{shown}</dl>')
+    return section("What was evaluated", "", facts(named))
 
 
 def _cell(count: int, whole: int, style: str) -> str:

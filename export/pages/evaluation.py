@@ -1,10 +1,10 @@
-"""One evaluation as one HTML file: it loads nothing, runs nothing, and can be mailed."""
+"""The page of an evaluation."""
 
 from collections.abc import Sequence
 from html import escape
 
 from colvi_edge.export.evaluation.record import HEADINGS, METRICS, EvaluationRecord, ImageJudged, figure
-from colvi_edge.pages.elements import section
+from colvi_edge.pages.elements import folded, section, table, tiles
 
 from .elements import (
     CALIBRATION,
@@ -12,12 +12,11 @@ from .elements import (
     calibration,
     confusion,
     curves,
-    facts,
     how_sure,
     page,
     scores,
     side_by_side,
-    table,
+    what_was_evaluated,
     with_interval,
 )
 
@@ -40,7 +39,7 @@ def render(record: EvaluationRecord) -> str:
             _calibration(record),
             section("Scores of the images", SCORES, scores(record.images)),
             _images(record),
-            facts(
+            what_was_evaluated(
                 record,
                 record.image,
                 Model=f"{record.model.name} {record.model.sha256[:12]}",
@@ -52,7 +51,7 @@ def render(record: EvaluationRecord) -> str:
 
 def _head(record: EvaluationRecord) -> str:
     image, patch = record.image, record.patch
-    tiles = [
+    named = [
         (
             heading,
             f"{with_interval(patch.read(name))} <small>images {with_interval(image.read(name))}</small>",
@@ -60,13 +59,12 @@ def _head(record: EvaluationRecord) -> str:
         for heading, name in zip(HEADINGS, METRICS, strict=True)
     ]
     if record.calibration_error is not None:
-        tiles.append(("calibration error", f"{figure(record.calibration_error)} <small>patches</small>"))
-    shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in tiles)
+        named.append(("calibration error", f"{figure(record.calibration_error)} <small>patches</small>"))
     images, whose = ("image", "its") if image.n == 1 else ("images", "their")
     return (
         f'<p class="lead"><b>{image.right} of {image.n}</b> {images} judged right, and '
         f"<b>{100 * patch.right / patch.n:.1f} %</b> of {whose} {patch.n:,} patches.</p>\n"
-        f'<dl class="tiles">{shown}</dl>\n<p class="quiet">{how_sure(record.patch)}</p>'
+        f'{tiles(named)}\n<p class="quiet">{how_sure(record.patch)}</p>'
     )
 
 
@@ -93,7 +91,7 @@ def _images(record: EvaluationRecord) -> str:
     right = [image for image in record.images if image.right]
     body = _listed(wrong) if wrong else '<p class="good">Every image is judged right.</p>'
     if right:
-        body += f"<details><summary><h3>{len(right)} judged right</h3></summary>{_listed(right)}</details>"
+        body += folded(f"{len(right)} judged right", _listed(right))
     return section(
         "Images", f"{len(wrong)} judged wrong or undecided; those nearest to the middle first.", body
     )

@@ -1,9 +1,10 @@
-"""Pictures of an evaluation as inline SVG."""
+"""Pictures of an evaluation: ROC curves, reliability, scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from colvi_edge.export.evaluation.record import Bin, Curve, ImageJudged
+from colvi_edge.pages import plots
 
 STYLES = 6
 """Lines that style sheet tells apart, by colour and dashes."""
@@ -54,28 +55,22 @@ def strip(images: Sequence[ImageJudged], words: str) -> str:
         f"<title>{escape(image.name)}: {image.score:.1f}</title></circle>"
         for number, image in sorted(enumerate(images), key=lambda pair: not pair[1].right)
     )
-    grid = "".join(
-        f'<line class="{"half" if at == 50 else "grid"}" x1="{at}%" x2="{at}%" y1="0" y2="{STRIP_PX}"/>'
-        for at in _SCORES
-    )
-    return (
-        f'<svg class="scores" width="100%" height="{STRIP_PX}" role="img" aria-label="{escape(words)}">'
-        f"{grid}{dots}</svg>"
-    )
+    grid = "".join(plots.upright("half" if at == 50 else "grid", at, STRIP_PX) for at in _SCORES)
+    return plots.picture("scores", STRIP_PX, words, grid + dots)
 
 
 def score_axis() -> str:
     """Return the numbers below strips."""
-    texts = "".join(f'<text x="{at}%" y="14" text-anchor="middle">{at}</text>' for at in _SCORES)
-    return f'<svg class="axis" width="100%" height="20" aria-hidden="true">{texts}</svg>'
+    return plots.axis((at, f"{at}") for at in _SCORES)
 
 
-def swatch(number: int) -> str:
-    """Return a piece of the line that `roc` draws for the curve of this number."""
-    return (
-        '<svg width="26" height="10" aria-hidden="true">'
-        f'<line class="curve line{number % STYLES}" x1="0" x2="26" y1="5" y2="5"/></svg>'
+def legend(names: Iterable[str]) -> str:
+    """Return the lines of the curves that `roc` draws, with what each is of, as plain text."""
+    lines = (
+        (f'<line class="curve line{number % STYLES}" x1="0" x2="26" y1="5" y2="5"/>', name)
+        for number, name in enumerate(names)
     )
+    return plots.legend(lines, 26, 10)
 
 
 _SCORES = (0, 25, 50, 75, 100)

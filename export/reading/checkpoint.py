@@ -14,8 +14,8 @@ from torch import nn
 from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, Probabilities, build_network
-from colvi_edge.outputs.folder import write_file
 from colvi_edge.patches import Normalisation
+from colvi_edge.system.writing import write_file
 
 from .checkpoint_content import parse
 
@@ -43,14 +43,13 @@ class Checkpoint:
     told: str = ""
     """A sentence on how it was read; stands in the bundle."""
 
-    def unfit(self, dtype: object) -> str | None:
+    def unfit(self, dtype: np.dtype[Any]) -> str | None:
         """Return why pixels of a dtype cannot be judged; None if they can."""
-        made_for = self.normalisation.dtype
-        if not made_for or np.dtype(made_for) == dtype:
+        if self.normalisation.takes(dtype):
             return None
         return (
-            f"its pixels are {dtype}, but the network was trained on {made_for}; export the image as those "
-            "were, or train on images such as this"
+            f"its pixels are {dtype}, but the network was trained on {self.normalisation.dtype}; export the "
+            "image as those were, or train on images such as this"
         )
 
     def probabilities(self) -> Probabilities:

@@ -24,8 +24,8 @@ from colvi_edge.errors import UsageError
 from colvi_edge.export.data.patch_set import LAYOUT, PatchSet, turned, wide
 from colvi_edge.export.networks.patch_cnn import build_network
 from colvi_edge.export.reading.checkpoint import DAMAGED, Checkpoint
-from colvi_edge.outputs.folder import write_file
 from colvi_edge.patches import Normalisation, normalise
+from colvi_edge.system.writing import write_file
 
 from .prediction import class_weights, fit_temperature, predict_logits
 

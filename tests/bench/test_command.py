@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench.measuring import measure, rounds, starts
 from colvi_edge.bench.measuring.check import check_engines
-from colvi_edge.bench.measuring.measure import Wishes
+from colvi_edge.bench.measuring.measure import BenchRequest
 from colvi_edge.bench.record import Check, Record, read, to_json
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
@@ -30,7 +30,7 @@ from colvi_edge.simulate import simulate_projection, write_imagej
 
 
 @pytest.fixture
-def wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wishes:
+def short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BenchRequest:
     """Return what a short bench measures: a lab's file of 4 x 4 patches, and few of everything."""
     for module, name, number in (
         (rounds, "WARM_UP_IMAGES", 1),
@@ -44,7 +44,7 @@ def wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wishes:
         monkeypatch.setattr(module, name, number)
     image = tmp_path / "lab" / "culture.tif"
     write_imagej(image, simulate_projection("control", 11, size_px=256))
-    return Wishes(
+    return BenchRequest(
         image=image,
         channels=["nuclei", "collagen"],
         bundle="demo",
@@ -58,23 +58,23 @@ def wishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wishes:
 
 
 def test_a_bench_from_options_to_files(
-    tmp_path: Path, wishes: Wishes, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, short: BenchRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two precisions side by side, checked; a record, a page and a table; the lab's folder untouched."""
     out = tmp_path / "results" / "today"
     # "auto" is OpenVINO here, and counts once
-    both = replace(wishes, precisions=[PrecisionChoice.INT8, PrecisionChoice.FP32], idle_s=0.05, check=True)
-    assert wishes.image is not None
-    before = wishes.image.read_bytes()
+    both = replace(short, precisions=[PrecisionChoice.INT8, PrecisionChoice.FP32], idle_s=0.05, check=True)
+    assert short.image is not None
+    before = short.image.read_bytes()
 
     code = bench(both, budget_ms=1e9, json=out / "bench.json", html=out / "bench.html")
 
     record, printed = read(out / "bench.json"), capsys.readouterr().out
     assert code == 0
     assert sorted(file.name for file in out.iterdir()) == ["bench.html", "bench.json"]
-    assert [file.name for file in wishes.image.parent.iterdir()] == ["culture.tif"]
-    assert wishes.image.read_bytes() == before
-    assert wishes.image.name not in to_json(record).decode()
+    assert [file.name for file in short.image.parent.iterdir()] == ["culture.tif"]
+    assert short.image.read_bytes() == before
+    assert short.image.name not in to_json(record).decode()
     assert [engine.name for engine in record.engines] == ["openvino int8-cpu", "openvino fp32"]
     assert record.inputs == ["as it is", "uncompressed", "LZW", "deflate", "zstd"]
     assert record.settings.rounds == 2
@@ -98,7 +98,7 @@ def ended(
 ) -> tuple[int, str]:
     """Return exit code and words of a bench that measured this record."""
     monkeypatch.setattr(command, "measure", lambda *_: record)
-    code = bench(Wishes(None, None, "demo", [], [], None, 0, peers=False, check=False), **options)
+    code = bench(BenchRequest(None, None, "demo", [], [], None, 0, peers=False, check=False), **options)
     return code, " ".join(capsys.readouterr().out.split())
 
 
@@ -213,13 +213,13 @@ def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> 
 
 
 def test_a_record_of_another_schema_is_refused_before_anything_is_measured(
-    tmp_path: Path, wishes: Wishes
+    tmp_path: Path, short: BenchRequest
 ) -> None:
     """Half a minute later would be too late to say it."""
     (tmp_path / "old.json").write_text('{"schema": "colvi-edge.bench/0"}')
 
     with pytest.raises(UsageError, match="no record of schema"):
-        bench(replace(wishes, bundle="/nowhere.colvi"), compare=tmp_path / "old.json")
+        bench(replace(short, bundle="/nowhere.colvi"), compare=tmp_path / "old.json")
 
 
 def test_no_other_command_loads_the_bench() -> None:

@@ -2,9 +2,14 @@
 
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
+
+from colvi_edge.bundle import Bundle
+from colvi_edge.engines import open_engine
 
 OPEN = (
     "from colvi_edge.bundle import open_bundle; from colvi_edge.engines import open_engine\n"
@@ -42,7 +47,12 @@ def test_an_openvino_that_does_not_load_is_replaced(tmp_path: Path, raised: str)
     )
     found = opened(tmp_path, "auto")
     assert "runtime='onnxruntime'" in found
-    assert f"OpenVINO does not load ({NO_LIBRARY})" in found
+    assert f"reason='OpenVINO does not load ({NO_LIBRARY}) (TensorRT was not taken: " in found
+    assert "passed_over=(PassedOver(runtime='tensorrt', why='" in found
+    assert (
+        f"PassedOver(runtime='openvino', why='OpenVINO does not load ({NO_LIBRARY}); run: pip install "
+        "--force-reinstall openvino')"
+    ) in found
 
 
 def test_an_openvino_that_lacks_another_package_is_said_to(tmp_path: Path) -> None:
@@ -51,3 +61,15 @@ def test_an_openvino_that_lacks_another_package_is_said_to(tmp_path: Path) -> No
     (tmp_path / "openvino" / "__init__.py").write_text("import no_such_package\n")
 
     assert "OpenVINO does not load (No module named 'no_such_package')" in opened(tmp_path, "openvino")
+
+
+def test_what_was_passed_over_is_kept(demo_bundle: Bundle) -> None:
+    """All of it, apart from the sentence; nothing where an engine was named."""
+    with closing(open_engine(demo_bundle)) as first:
+        in_turn = ["tensorrt", "openvino", "onnxruntime"]
+        taken = in_turn.index(first.info.runtime.removesuffix("_rtx"))
+        assert [passed.runtime for passed in first.info.passed_over] == in_turn[:taken]
+    with closing(open_engine(demo_bundle, "onnxruntime")) as named:
+        assert named.info.passed_over == ()
+        with pytest.raises(FrozenInstanceError):
+            named.info.reason = "another"  # type: ignore[misc] # which is what is tried

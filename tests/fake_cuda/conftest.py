@@ -1,8 +1,8 @@
 """Tests marked `pycuda` run in a process of their own: with the fake libcuda.so.1 and TensorRT's double.
 
 A driver cannot be exchanged in a process that has met one, and what has met the fake one must not meet the
-real TensorRT afterwards. So the first such test starts another pytest with all of them, and each reports
-what became of it there; options such as -k and -x work as ever, and --pdb does not.
+real TensorRT afterwards. So the first such test of a file starts another pytest with all of the file, and
+each reports what became of it there; options such as -k and -x work as ever, and --pdb does not.
 """
 
 import ctypes
@@ -99,7 +99,7 @@ class Isolation:
 
     def __init__(self) -> None:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._others: dict[str, OtherPytest] = {}
+        self._others: dict[tuple[str, Path], OtherPytest] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
@@ -110,11 +110,12 @@ class Isolation:
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory()
             compile_fake_driver(Path(self._folder.name))
-        if runtime not in self._others:
-            items = [other for other in item.session.items if runtime_of(other) == runtime]
-            self._others[runtime] = OtherPytest(items, runtime, Path(self._folder.name))
+        here = runtime, item.path
+        if here not in self._others:
+            items = [other for other in item.session.items if (runtime_of(other), other.path) == here]
+            self._others[here] = OtherPytest(items, runtime, Path(self._folder.name))
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        for report in self._others[runtime].reports(item):
+        for report in self._others[here].reports(item):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True

@@ -1,7 +1,6 @@
 """The files of one image appear together: what a program in between, a full disk or a power cut may find."""
 
 import os
-import resource
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from colvi_edge.errors import BlockedOutputError, OutputError
-from colvi_edge.outputs.folder import check_writable, open_results, write_file
+from colvi_edge.errors import OutputError
 from colvi_edge.outputs.intact import intact_sidecar
 from colvi_edge.outputs.result import write_result
 from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.system.writing import hold_folder
+from tests.tools.limits import file_size_limit
 
 MakeSidecar = Callable[..., Sidecar]
 RAW = "culture_07.tif"
@@ -28,7 +28,7 @@ PREVIOUS = f"{RAW}.colvi.prev.json"
 
 def write(folder: Path, sidecar: Sidecar, confirm: Callable[[], None] = lambda: None) -> Sidecar:
     """Write a result into a folder."""
-    with open_results(folder) as folder_fd:
+    with hold_folder(folder, "results") as folder_fd:
         return write_result(folder_fd, RAW, sidecar, BLANK, BLANK, confirm).sidecar
 
 
@@ -47,7 +47,7 @@ def test_a_result_is_five_files_with_their_hashes(tmp_path: Path, make_sidecar: 
         name: sha256(data).hexdigest() for name, data in found.items() if not name.endswith(".colvi.json")
     }
     assert {"overlay", "encode", "tables"} <= set(written.timings_ms)
-    with open_results(tmp_path) as folder_fd:
+    with hold_folder(tmp_path, "results") as folder_fd:
         assert intact_sidecar(folder_fd, RAW) == written
 
 
@@ -91,17 +91,6 @@ def test_while_names_change_there_is_no_sidecar(tmp_path: Path, make_sidecar: Ma
     assert written.revision == 2
     assert set(contents(tmp_path)) == FILES | {PREVIOUS}
     assert contents(tmp_path)[PREVIOUS] == old[f"{RAW}.colvi.json"]
-
-
-@contextmanager
-def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    """Let every write beyond this size fail, as on a full disk (Python ignores SIGXFSZ)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("limit_bytes", [100, 2000, 3000])
@@ -166,13 +155,13 @@ def test_one_file_that_cannot_be_replaced_keeps_all_the_others(
     old = contents(folder)
     assert set(old) == FILES | {PREVIOUS}
 
-    with open_results(folder) as folder_fd, as_nobody(), pytest.raises(PermissionError):
+    with hold_folder(folder, "results") as folder_fd, as_nobody(), pytest.raises(PermissionError):
         write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
 
     assert contents(folder) == old
     for path in folder.iterdir():
         os.chown(path, 65534, -1)
-    with open_results(folder) as folder_fd, as_nobody():
+    with hold_folder(folder, "results") as folder_fd, as_nobody():
         write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
     assert set(contents(folder)) == FILES | {PREVIOUS}
 
@@ -197,16 +186,3 @@ def test_a_rename_that_fails_removes_nothing(
         write(tmp_path, make_sidecar(BANDS, result_id="2" * 32))
 
     assert contents(tmp_path) == old
-
-
-def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """Only results are called results: no checkpoint, no record of bench, no page, whatever is in the way."""
-    with file_size_limit(3), pytest.raises(OutputError, match=r"^cannot write m\.pt into .*: File too large"):
-        write_file(tmp_path / "m.pt", b"many")
-    (tmp_path / "bench.json").mkdir()
-    in_the_way = r"^cannot write bench\.json into .*a folder named bench\.json is in the way"
-    with pytest.raises(BlockedOutputError, match=in_the_way):
-        write_file(tmp_path / "bench.json", b"{}")
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"^cannot write page\.html into .*: (File exists|Not a directory)"):
-        check_writable(tmp_path / "file" / "page.html")

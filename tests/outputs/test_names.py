@@ -12,12 +12,11 @@ from colvi_edge.outputs.names import (
     explanation_name,
     image_label,
     is_output_name,
-    is_temporary_name,
     output_name,
     series_name,
 )
 from colvi_edge.raw_files import is_raw_name
-from colvi_edge.system.atomic import open_folder, write_atomically
+from colvi_edge.system.atomic import is_temporary_name, open_folder, write_atomically
 
 RAW_NAMES = (
     st.binary(min_size=1, max_size=255)

@@ -70,7 +70,10 @@ def many(make_sidecar: MakeSidecar) -> Outcomes:
         *(outcome(f"P03/{number}.tif", result) for number, result in enumerate(own)),
         outcome("P04/empty.tif", make_sidecar(None, quality=[EMPTY])),
         *(outcome(f"P05/{number}.tif", error) for number in range(3)),
-        outcome("short.tif", IncompleteFileError("short.tif: is empty (0 bytes); export the image again")),
+        outcome(
+            "short.tif",
+            IncompleteFileError("is empty (0 bytes); export the image again", subject="short.tif"),
+        ),
     ]
 
 
@@ -197,7 +200,10 @@ def test_where_the_results_are(make_sidecar: MakeSidecar) -> None:
         assert shlex.split(command) == ["colvi-edge", "report", folder]
         assert lines[lines.index(command) + 1] == ""
     assert "1 result in out/P01" in at(80, apart, "out")
-    assert at(80, [outcome("x.tif", IncompleteFileError("x.tif: is empty"))])[-2:] == ["1 image: 1 error", ""]
+    assert at(80, [outcome("x.tif", IncompleteFileError("is empty", subject="x.tif"))])[-2:] == [
+        "1 image: 1 error",
+        "",
+    ]
 
 
 def test_the_folders_that_were_named_are_told(make_sidecar: MakeSidecar) -> None:
@@ -221,7 +227,7 @@ def test_the_folders_that_were_named_are_told(make_sidecar: MakeSidecar) -> None
 def test_a_kept_result_has_its_row(make_sidecar: MakeSidecar) -> None:
     """With its diagnosis, which still holds, and the model that it is of; it is not among those written."""
     of_old = make_sidecar([[0.9]], model=Model(name="lab model", version="0.9", sha256="ef" * 32))
-    new, error = make_sidecar([[0.1]]), IncompleteFileError("d.tif: is empty")
+    new, error = make_sidecar([[0.1]]), IncompleteFileError("is empty", subject="d.tif")
     outcomes = [
         *(outcome(name, Kept(of_old, is_other_model=True)) for name in ("a.tif", "b.tif")),
         outcome("own.tif", Kept(new, is_other_model=False)),

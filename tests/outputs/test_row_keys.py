@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 
 from colvi_edge.cli.show.run import show
 from colvi_edge.outputs import table
-from colvi_edge.outputs.folder import write_table
 from colvi_edge.outputs.names import OutputKind, output_name, record_label
 from colvi_edge.outputs.sidecar import Sidecar, to_json
 from colvi_edge.pipeline import Outcome
@@ -90,7 +89,7 @@ def keys_of_all_lists(jobs: list[Job], sidecars: list[Sidecar], results: Path) -
     keys: dict[str, list[Any]] = {}
     for name, render, column in (("result", table.result_csv, 0), ("omero", table.omero_csv, -1)):
         path = results / f"{name}.csv"
-        write_table(path, folders, render)
+        table.write_table(path, folders, render)
         keys[name] = [row[column] for row in rows_of(path.read_bytes())[1 if name == "result" else 2 :]]
         path.unlink()
     outcomes = [Outcome(job, sidecar, sidecar.image.key) for job, sidecar in zip(jobs, sidecars, strict=True)]
@@ -223,7 +222,7 @@ def test_mirrored_results_are_named_by_their_place(tmp_path: Path, make_sidecar:
     assert [job.path for job in two] == ["P02/a.tif", "a.tif"]
     for job in two:
         leave_result(job, make_sidecar)
-    write_table(tmp_path / "t.csv", {job.place: job.folder for job in two}, table.result_csv)
+    table.write_table(tmp_path / "t.csv", {job.place: job.folder for job in two}, table.result_csv)
 
     assert [row[0] for row in rows_of((tmp_path / "t.csv").read_bytes())[1:]] == ["a.tif", "P02/a.tif"]
 

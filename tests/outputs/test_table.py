@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from colvi_edge.outputs.patch_table import render
 from colvi_edge.outputs.sidecar import Image, Sidecar
-from colvi_edge.outputs.table import Listed, omero_csv, render, result_csv
+from colvi_edge.outputs.table import Listed, omero_csv, result_csv
 from colvi_edge.printable import printable_name
 
 MakeSidecar = Callable[..., Sidecar]

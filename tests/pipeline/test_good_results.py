@@ -528,7 +528,7 @@ def test_a_container_that_breaks_off_keeps_a_true_index(
     def broken(*given: Any, **named: Any) -> Iterator[Any]:
         for image in usual(*given, **named):
             if image.image_key == "0002-second":
-                raise AcquisitionError("day.lif: cannot be read: Input/output error")
+                raise AcquisitionError("cannot be read: Input/output error", subject="day.lif")
             yield image
 
     monkeypatch.setattr(pipeline, "acquire_opened", broken)

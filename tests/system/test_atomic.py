@@ -4,19 +4,25 @@ import errno
 import hashlib
 import os
 import random
-import resource
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from colvi_edge.outputs.names import is_temporary_name
-from colvi_edge.system.atomic import Aside, open_folder, remove, remove_leftovers, write_atomically
+from colvi_edge.system.atomic import (
+    Aside,
+    is_temporary_name,
+    open_folder,
+    remove,
+    remove_leftovers,
+    write_atomically,
+    write_whole,
+)
+from tests.tools.limits import file_size_limit
 
 KILLS = 60
 NOBODY = 65534
@@ -57,6 +63,21 @@ def test_a_file_is_written_and_replaced(tmp_path: Path, folder_fd: int) -> None:
         assert reader.read() == b"old"
     assert (tmp_path / "X.tif.colvi.json").read_bytes() == b"new"
     assert names_in(tmp_path) == ["X.tif.colvi.json"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_file_for_all_is_for_all(tmp_path: Path, umask: int) -> None:
+    """As a request that root leaves for the service; and it is whole as any other."""
+    (tmp_path / "a").write_bytes(b"old")
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "a", b"new", for_all=True)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o644
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert names_in(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
@@ -125,17 +146,6 @@ def test_names_that_are_not_utf8_work(tmp_path: Path, folder_fd: int) -> None:
     write_atomically(folder_fd, os.fsdecode(b"M\xfcller.tif.colvi.json"), b"result")
 
     assert [os.fsencode(name) for name in names_in(tmp_path)] == [b"M\xfcller.tif.colvi.json"]
-
-
-@contextmanager
-def file_size_limit(limit_bytes: int) -> Iterator[None]:
-    """Let every write beyond this size fail, as on a full disk (Python ignores SIGXFSZ)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_leaves_the_old_file_and_no_litter(tmp_path: Path, folder_fd: int) -> None:

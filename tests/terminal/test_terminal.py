@@ -74,7 +74,7 @@ def test_an_interruption_shows_what_was_done(capsys: pytest.CaptureFixture[str])
     """Ctrl-C in the middle of a long run loses no result that is already on disk, nor its line."""
 
     def outcomes() -> Iterator[Outcome[Job]]:
-        yield Outcome(Job(Path("a.tif"), Path()), IncompleteFileError("a.tif: is empty (0 bytes)"))
+        yield Outcome(Job(Path("a.tif"), Path()), IncompleteFileError("is empty (0 bytes)", subject="a.tif"))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

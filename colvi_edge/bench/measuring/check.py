@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.acquisition.model import in_layout
 from colvi_edge.bench.record import Check
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
@@ -54,15 +55,11 @@ def check_engines(
 
 def simulated_images(channels: Sequence[str]) -> list[NDArray[np.uint16]]:
     """Return planes (1, C, 1024, 1024) of simulated cultures, half of each class, in a bundle's layout."""
-    images = []
-    for number in range(SIMULATED_IMAGES):
-        drawn = simulate_projection(CLASSES[number % 2], image_seed(_SEED, number))
-        planes = np.zeros((1, len(channels), *drawn.shape[1:]), np.uint16)
-        for slot, role in enumerate(channels):
-            if role != "empty":
-                planes[0, slot] = drawn[CHANNELS.index(role)]
-        images.append(planes)
-    return images
+    drawn = (
+        simulate_projection(CLASSES[number % 2], image_seed(_SEED, number))
+        for number in range(SIMULATED_IMAGES)
+    )
+    return [in_layout(projection[np.newaxis], CHANNELS, channels) for projection in drawn]
 
 
 def _fp32(bundle: Bundle) -> Engine:

@@ -32,13 +32,13 @@ from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.errors import UsageError
-from colvi_edge.outputs.folder import explained
 from colvi_edge.patches import network_input
 from colvi_edge.pipeline import Diagnoser
+from colvi_edge.system.writing import explained
 
 
 @dataclass(frozen=True)
-class Wishes:
+class BenchRequest:
     """What is to be measured.
 
     Attributes:
@@ -64,12 +64,12 @@ class Wishes:
 
 
 def measure(
-    wishes: Wishes, beside: Path | None, tell: Tell, when_loaded: Callable[[], None] = lambda: None
+    request: BenchRequest, beside: Path | None, tell: Tell, when_loaded: Callable[[], None] = lambda: None
 ) -> Record:
     """Return what was measured.
 
     Args:
-        wishes: what is to be measured.
+        request: what is to be measured.
         beside: a folder on the disk to write results to; None for the system's temporary folder.
         tell: is told how far it is.
         when_loaded: called when all that stays is loaded, before the first image is timed.
@@ -77,30 +77,30 @@ def measure(
     Raises:
         ColviEdgeError: an engine, the bundle or the image cannot be had, or results cannot be written.
     """
-    bundle = open_bundle(wishes.bundle)
+    bundle = open_bundle(request.bundle)
     with ExitStack() as stack:
         folder = stack.enter_context(_workplace(beside))
         machine, before = describe(folder), clocks("before the start")
-        opened = _open(bundle, wishes, stack)
+        opened = _open(bundle, request, stack)
         engines = {name: one.engine for name, one in opened.items()}
-        inputs = prepare(wishes.image, folder, wishes.channels)
+        inputs = prepare(request.image, folder, request.channels)
         planes = _fitting(inputs, bundle)
         patches = network_input(planes, bundle.config.patch_px, bundle.config.normalisation.build())
         tell("other runtimes", 0)
-        found = installed_peers(bundle, patches) if wishes.peers else []
+        found = installed_peers(bundle, patches) if request.peers else []
         peers = {f"{peer.name} {peer.precision}": peer for peer in found if isinstance(peer, Peer)}
         tell("decisions", 0)
-        checks = _checks(bundle, engines, inputs, planes) if wishes.check else []
+        checks = _checks(bundle, engines, inputs, planes) if request.check else []
         bench = Bench(
             folder,
             inputs.files,
-            {name: (Diagnoser(bundle, engine, wishes.channels), engine) for name, engine in engines.items()},
+            {name: (Diagnoser(bundle, engine, request.channels), engine) for name, engine in engines.items()},
             patches,
             {name: peer.run for name, peer in peers.items()},
         )
         when_loaded()
-        settings, during = _time(bench, wishes, tell)
-        options = {name: one.options(bundle, wishes) for name, one in opened.items()}
+        settings, during = _time(bench, request, tell)
+        options = {name: one.options(bundle, request) for name, one in opened.items()}
         starts = cold_starts(options, next(iter(inputs.files.values())), folder, tell)
         return Record(
             created=datetime.now(timezone.utc),
@@ -131,15 +131,15 @@ class _Opened:
     asked: EngineName
     precision: PrecisionChoice
 
-    def options(self, bundle: Bundle, wishes: Wishes) -> list[str]:
+    def options(self, bundle: Bundle, request: BenchRequest) -> list[str]:
         """Return the options of `run` that choose it."""
         options = {
             "--bundle": str(bundle.path),
             "--engine": self.asked.value,
             "--precision": self.precision.value,
         }
-        if wishes.channels:
-            options["--channels"] = ",".join(wishes.channels)
+        if request.channels:
+            options["--channels"] = ",".join(request.channels)
         return [word for option in options.items() for word in option]
 
 
@@ -153,11 +153,11 @@ def _workplace(beside: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _open(bundle: Bundle, wishes: Wishes, stack: ExitStack) -> dict[str, _Opened]:
+def _open(bundle: Bundle, request: BenchRequest, stack: ExitStack) -> dict[str, _Opened]:
     """Open every engine in every precision; what "auto" takes as well counts once."""
     opened: dict[str, _Opened] = {}
-    for name in wishes.engines:
-        for precision in wishes.precisions:
+    for name in request.engines:
+        for precision in request.precisions:
             engine = stack.enter_context(closing(open_engine(bundle, name, precision)))
             opened.setdefault(
                 f"{engine.info.runtime} {engine.info.precision}", _Opened(engine, name, precision)
@@ -167,10 +167,11 @@ def _open(bundle: Bundle, wishes: Wishes, stack: ExitStack) -> dict[str, _Opened
 
 def _fitting(inputs: Inputs, bundle: Bundle) -> NDArray[Any]:
     """Return the planes in the bundle's layout; raise if it was made for another dtype."""
-    planes, wanted = inputs.acquisition.laid_out(bundle.config.channels), bundle.config.normalisation.dtype
-    if wanted not in ("", planes.dtype.name):
+    planes, normalisation = inputs.acquisition.laid_out(bundle.config.channels), bundle.config.normalisation
+    if not normalisation.build().takes(planes.dtype):
         raise UsageError(
-            f"the image is {planes.dtype}, and the bundle was made for {wanted}; give one of that"
+            f"the image is {planes.dtype}, and the bundle was made for {normalisation.dtype}; give one of "
+            "that"
         )
     return planes
 
@@ -184,22 +185,22 @@ def _checks(
     return check_engines(bundle, engines, images, f"{SIMULATED_IMAGES} simulated images")
 
 
-def _time(bench: Bench, wishes: Wishes, tell: Tell) -> tuple[Settings, list[Clocks]]:
+def _time(bench: Bench, request: BenchRequest, tell: Tell) -> tuple[Settings, list[Clocks]]:
     """Make all rounds; return how many, and the clocks right after."""
     tell("warming up", 0)
     round_s = bench.warm_up()
-    rounds = wishes.rounds or rounds_for(round_s)
+    rounds = request.rounds or rounds_for(round_s)
     bench.continuous(rounds, tell)
     found = [clocks("right after the images one after the other")]
     bench.bursts(tell)
-    if wishes.idle_s:
-        bench.after_idle(wishes.idle_s, tell)
-        found.append(clocks(f"right after an image that followed {wishes.idle_s:g} s of rest"))
+    if request.idle_s:
+        bench.after_idle(request.idle_s, tell)
+        found.append(clocks(f"right after an image that followed {request.idle_s:g} s of rest"))
     settings = Settings(
         rounds=rounds,
         warm_up_images=WARM_UP_IMAGES,
-        idle_s=wishes.idle_s,
-        idle_gaps=IDLE_GAPS if wishes.idle_s else 0,
+        idle_s=request.idle_s,
+        idle_gaps=IDLE_GAPS if request.idle_s else 0,
         cold_starts=STARTS,
         burst_images=BURST_IMAGES,
     )

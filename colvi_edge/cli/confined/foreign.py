@@ -33,7 +33,7 @@ def export(model: Path, bundle: Path, **options: Any) -> int:
 
 def evaluate(model: str, dataset: Path, *, html: Path | None, **options: Any) -> int:
     """Evaluate a model; the options are those of `show_evaluation`."""
-    from colvi_edge.outputs.folder import check_writable, write_file
+    from colvi_edge.system.writing import check_writable, write_file
 
     if html:
         check_writable(html)
@@ -60,7 +60,7 @@ def explain(image: Path, model: Path, *, output_dir: Path | None, **options: Any
             draft,
             **{"image": image, "model": model, "output_dir": out, **options},
         )
-        from colvi_edge.outputs.folder import write_file
+        from colvi_edge.system.writing import write_file
 
         for name, picture in gather(out).items():
             write_file(folder / name, picture)

@@ -25,8 +25,8 @@ from colvi_edge.export.evaluation.record import (
 )
 from colvi_edge.export.pages import comparison as comparison_page
 from colvi_edge.export.pages import evaluation as evaluation_page
-from colvi_edge.outputs.folder import check_writable, write_file
 from colvi_edge.printable import printable_json, printable_name
+from colvi_edge.system.writing import check_writable, write_file
 from colvi_edge.terminal.console import print_note, shown, wide_console
 from colvi_edge.terminal.progress import progress
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from colvi_edge.engines.openvino.silent import openvino
 from colvi_edge.errors import OutputError
+from colvi_edge.system.stamped import read_stamped, write_stamped
 from colvi_edge.system.state_directory import state_directory
 
 _KEPT = 8
@@ -44,8 +45,7 @@ def compiled_network(
         "cores": os.cpu_count(),
     }
     key = hashlib.sha256(repr(sorted(depends_on.items())).encode()).hexdigest()
-    kept = _kept(key)
-    if kept is not None:
+    if kept := _kept(key):
         with suppress(RuntimeError):  # whole, but OpenVINO does not take it
             return core.import_model(io.BytesIO(kept), "CPU", settings)
     compiled = core.compile_model(build(), "CPU", settings)
@@ -60,20 +60,15 @@ def _file(key: str) -> Path:
 
 
 def _kept(key: str) -> bytes | None:
-    try:
-        data = _file(key).read_bytes()
-    except (OSError, OutputError):
-        return None
-    digest, blob = data[:32], data[32:]
-    return blob if hashlib.sha256(blob).digest() == digest else None
+    with suppress(OutputError):
+        return read_stamped(_file(key))
+    return None
 
 
 def _keep(key: str, blob: bytes) -> None:
     with suppress(OSError, OutputError):
         file = _file(key)
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_name(f".{file.name}.{os.getpid()}")
-        draft.write_bytes(hashlib.sha256(blob).digest() + blob)
-        draft.replace(file)
+        write_stamped(file, blob)
         for old in sorted(file.parent.iterdir(), key=os.path.getmtime)[:-_KEPT]:
             old.unlink()

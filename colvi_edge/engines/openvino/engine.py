@@ -7,7 +7,7 @@ and a constant one is exactly zero without a special case.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.engines.base import EngineInfo, check_planes
+from colvi_edge.engines.base import EngineInfo, PassedOver, check_planes
 from colvi_edge.engines.openvino import unfold
 from colvi_edge.engines.openvino.compiled_cache import compiled_network
 from colvi_edge.engines.openvino.silent import PrePostProcessor, openvino, ops
@@ -50,7 +50,9 @@ Fill = Callable[[NDArray[np.float32], int], None]
 class OpenVinoEngine:
     """A network of the bundle compiled for this CPU."""
 
-    def __init__(self, bundle: Bundle, precision: Precision, reason: str) -> None:
+    def __init__(
+        self, bundle: Bundle, precision: Precision, reason: str, passed_over: Sequence[PassedOver] = ()
+    ) -> None:
         """Compile the network; `open_engine` is the way here."""
         self._core = openvino.Core()
         self._bundle = bundle
@@ -63,7 +65,7 @@ class OpenVinoEngine:
         device = str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
         version = openvino.__version__.split("-")[0]
         how = f"{reason}; {self._whole.ahead} x {_BATCH} patches at once"
-        self.info = EngineInfo("openvino", version, precision, device, how)
+        self.info = EngineInfo("openvino", version, precision, device, how, tuple(passed_over))
 
     def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """See `Engine.probabilities`."""

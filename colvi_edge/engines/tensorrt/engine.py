@@ -3,6 +3,7 @@
 Importing this without TensorRT or pycuda is the error that says what to install.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.engines.base import EngineInfo, Progress, check_planes
+from colvi_edge.engines.base import EngineInfo, PassedOver, Progress, check_planes
 from colvi_edge.engines.cuda.gpu import find_gpu
 from colvi_edge.engines.cuda.thread import CudaError, CudaThread
 from colvi_edge.engines.tensorrt.for_this_machine import build_for_this_machine, jit_file
@@ -24,7 +25,15 @@ _DTYPES = ("uint8", "uint16", "float32")
 class TensorRtEngine:
     """A network of the bundle on the first GPU. May be closed, or dropped, in any thread."""
 
-    def __init__(self, bundle: Bundle, precision: Precision, reason: str, progress: Progress) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        precision: Precision,
+        reason: str,
+        passed_over: Sequence[PassedOver] = (),
+        *,
+        progress: Progress,
+    ) -> None:
         """Build the engine if need be, load it and warm it up; `open_engine` is the way here."""
         gpu = find_gpu()
         if gpu is None:
@@ -36,23 +45,26 @@ class TensorRtEngine:
         self._bundle = bundle
         try:
             self._cuda = CudaThread(lambda: GpuInference(bundle, built.read_bytes(), jit))
-            launched = self._warm_up()
+            self._launched = self._warm_up()
         except CudaError as error:
             raise EngineUnavailableError(
                 f"CUDA cannot prepare the engine ({error}); update the GPU's driver, or use --engine openvino"
             ) from error
-        self._reason = reason
-        self.info = EngineInfo(RUNTIME, VERSION, precision, gpu.name, f"{reason}; {launched}")
+        self._opened = EngineInfo(RUNTIME, VERSION, precision, gpu.name, reason, tuple(passed_over))
+
+    @property
+    def info(self) -> EngineInfo:
+        """See `Engine.info`."""
+        return replace(self._opened, reason=f"{self._opened.reason}; {self._launched}")
 
     def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """See `Engine.probabilities`."""
         rows, cols = check_planes(planes, self._bundle)
         if planes.dtype.name not in _DTYPES:
             raise ValueError(f"expected planes of {', '.join(_DTYPES)}, got {planes.dtype}")
-        found, launched = self._cuda.run(
+        found, self._launched = self._cuda.run(
             lambda inference: (inference.probabilities(planes, rows, cols), inference.launched)
         )
-        self.info = replace(self.info, reason=f"{self._reason}; {launched}")
         return found
 
     def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,7 +10,6 @@ whose key is not this machine's is built again.
 
 import fcntl
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from pydantic import Field, ValidationError
 from colvi_edge.bundle import Precision
 from colvi_edge.bundle.manifest import Part
 from colvi_edge.errors import OutputError
+from colvi_edge.system.atomic import is_temporary_name, open_folder, write_atomically
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,13 @@ def _reason_to_build(engine: Path, key: EngineKey) -> str:
 
 def _store(engine: Path, key: EngineKey, built: BuiltEngine) -> None:
     record = _Record(key=key.model_dump(), sha256=hashlib.sha256(built.plan).hexdigest(), layers=built.layers)
-    with _explained(engine.parent):
-        _write(engine, built.plan)
-        _write(engine.with_suffix(".json"), record.model_dump_json(indent=2).encode())
+    with _explained(engine.parent), open_folder(engine.parent) as folder_fd:
+        fcntl.flock(folder_fd, fcntl.LOCK_EX)  # so that every draft in it is of a writer that was killed
+        for path in engine.parent.iterdir():
+            if is_temporary_name(path.name):
+                path.unlink(missing_ok=True)
+        write_atomically(folder_fd, engine.name, built.plan)
+        write_atomically(folder_fd, f"{engine.stem}.json", record.model_dump_json(indent=2).encode())
 
 
 @contextmanager
@@ -136,29 +140,6 @@ def _locked(lock: Path, tell: Callable[[str], None]) -> Iterator[None]:
             tell(f"another process builds {lock.stem}; waiting for it")
             fcntl.flock(held, fcntl.LOCK_EX)
         yield
-
-
-def _write(file: Path, data: bytes) -> None:
-    """Put a file there whole or not at all, even if the power goes.
-
-    Under the lock there is one writer, so one temporary name does, and what a killed writer left
-    is overwritten.
-    """
-    temporary = file.with_name(f".{file.name}.tmp")
-    try:
-        with temporary.open("wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(file)
-    except BaseException:  # Ctrl-C too; on a full disk the litter would stand in the way
-        temporary.unlink(missing_ok=True)
-        raise
-    folder_fd = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder_fd)
-    finally:
-        os.close(folder_fd)
 
 
 @contextmanager

@@ -3,11 +3,11 @@
 Classic TensorRT compiles when an engine is built, and has nothing to keep.
 """
 
-import hashlib
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from colvi_edge.system.stamped import read_stamped, write_stamped
 
 if TYPE_CHECKING:  # typings/tensorrt_rtx: what is used here, TensorRT-RTX alone has
     import tensorrt_rtx as trt
@@ -16,8 +16,6 @@ else:
 
 COMPILES_WHEN_OPENED = hasattr(trt, "IRuntimeCache")
 """TensorRT-RTX, then."""
-
-_DIGEST_BYTES = 32
 
 
 class JitCache:
@@ -38,7 +36,7 @@ class JitCache:
         )
         settings.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._cache = settings.create_runtime_cache()
-        kept = self._read()
+        kept = read_stamped(self._file)
         if kept and self._cache.deserialize(kept):  # it checks for itself that the code is for this machine
             self._kept = kept
         settings.set_runtime_cache(self._cache)
@@ -49,16 +47,6 @@ class JitCache:
         compiled = bytes(self._cache.serialize() or b"")
         if compiled in (b"", self._kept):
             return
-        with suppress(OSError), tempfile.TemporaryDirectory(dir=self._file.parent) as folder:
-            draft = Path(folder) / self._file.name
-            draft.write_bytes(hashlib.sha256(compiled).digest() + compiled)
-            draft.replace(self._file)
+        with suppress(OSError):
+            write_stamped(self._file, compiled)
             self._kept = compiled
-
-    def _read(self) -> bytes:
-        try:
-            found = self._file.read_bytes()
-        except OSError:
-            return b""
-        digest, compiled = found[:_DIGEST_BYTES], found[_DIGEST_BYTES:]
-        return compiled if hashlib.sha256(compiled).digest() == digest else b""

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from colvi_edge.errors import ColviEdgeError
-from colvi_edge.outputs.folder import explained, open_results
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.system.atomic import write_atomically
+from colvi_edge.system.writing import explained, hold_folder
 from colvi_edge.watch.folder.folders import Folders
 from colvi_edge.watch.ipc.channel import Channel, as_words
 from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
@@ -77,7 +77,7 @@ class Publisher:
                     finally:
                         os.close(parent)
                 return
-        with open_results(self._page.parent, _WHAT) as parent:
+        with hold_folder(self._page.parent, _WHAT) as parent:
             yield parent
 
 

@@ -25,9 +25,9 @@ from colvi_edge.watch.scanner.session import FolderSession
 class Scanner:
     """Holds a session on the watched folder whenever that is there."""
 
-    def __init__(self, line: Channel, settings: ScannerSettings) -> None:
+    def __init__(self, channel: Channel, settings: ScannerSettings) -> None:
         """Prepare; nothing of the folder is touched yet."""
-        self._line = line
+        self._channel = channel
         self._settings = settings
         self._ledger = LedgerReader(Path(settings.ledger))
         self._known = dict(self._ledger.judged())
@@ -44,7 +44,7 @@ class Scanner:
     def run(self) -> None:
         """Work until the supervisor ends."""
         selector = selectors.DefaultSelector()
-        selector.register(self._line, selectors.EVENT_READ)
+        selector.register(self._channel, selectors.EVENT_READ)
         selector.register(self._wakeup, selectors.EVENT_READ)
         while True:
             for act in (self._check_claim, self._step):
@@ -66,7 +66,7 @@ class Scanner:
 
     def _receive(self) -> bool:
         """Receive the supervisor's messages; return whether it still is there."""
-        messages = self._line.receive()
+        messages = self._channel.receive()
         if messages is None:
             return False
         if self._session and any(isinstance(message, Rescan) for message in messages):
@@ -103,7 +103,7 @@ class Scanner:
         self._mount, self._results_mount = self._folders.mount, self._folders.results_mount
         self._claimed_once = True
         self._session = FolderSession(
-            self._folders, settings, self._known, self._ledger, self._line.send, self._wake
+            self._folders, settings, self._known, self._ledger, self._channel.send, self._wake
         )
 
     def _release(self) -> None:
@@ -119,27 +119,27 @@ class Scanner:
     def _send_alive(self) -> None:
         now = time.monotonic()
         if now >= self._alive_at:
-            self._line.send(Alive())
+            self._channel.send(Alive())
             self._alive_at = now + self._settings.timings.scanner_alive_s
 
     def _send_root(self, root: RootState) -> None:
         if root != self._root:
             self._root = root
-            self._line.send(root)
+            self._channel.send(root)
 
     def _send_degraded(self) -> None:
         why = "; ".join(self._session.degraded) if self._session else ""
         if why != self._degraded:
             self._degraded = why
-            self._line.send(Degraded(why))
+            self._channel.send(Degraded(why))
 
 
 def main() -> None:
     """Run as the supervisor's child."""
     # Of no consequence, but it would write the names of folders into the log.
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-    line = join_supervisor()
-    settings = line.first()
+    channel = join_supervisor()
+    settings = channel.first()
     assert isinstance(settings, ScannerSettings)  # noqa: S101 - the supervisor's first word
     with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we
-        Scanner(line, settings).run()
+        Scanner(channel, settings).run()

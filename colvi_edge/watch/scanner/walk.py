@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from colvi_edge.outputs.names import is_temporary_name
 from colvi_edge.raw_files import is_raw_name, unread_suffix
+from colvi_edge.system.atomic import is_temporary_name
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders

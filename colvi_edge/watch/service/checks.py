@@ -32,7 +32,7 @@ _TRIAL = f"""
 import os, sys
 from colvi_edge.watch.publisher import process
 from colvi_edge.watch.scanner import process
-from colvi_edge.watch.supervisor import loop
+from colvi_edge.watch.supervisor import start
 from colvi_edge.watch.worker import process
 from colvi_edge.acquisition.tiff import reader
 from colvi_edge.engines import openvino

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from colvi_edge.errors import OutputError
-from colvi_edge.system.atomic import open_folder, write_atomically
+from colvi_edge.system.atomic import write_whole
 from colvi_edge.watch.service.unit_files import environment, read_environment, variables_of
 
 _WORD_WIDTH = 10  # of the longest, "kept yours"
@@ -63,9 +63,7 @@ class ServiceFile:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open_folder(self.path.parent) as folder:
-                write_atomically(folder, self.path.name, self.text.encode())
-            self.path.chmod(0o644)
+            write_whole(self.path, self.text.encode(), for_all=True)
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be written: {error.strerror}; see to that and call this again"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
-from colvi_edge.outputs.names import TEMPORARY_PREFIX, TEMPORARY_SUFFIX
 from colvi_edge.printable import counted
+from colvi_edge.system.atomic import write_whole
 from colvi_edge.watch.ipc.model import UNKNOWN
 from colvi_edge.watch.ledger.ledger import Judged, LedgerReader
 from colvi_edge.watch.rollout import told_apart
@@ -83,15 +83,13 @@ def _results(judged: list[Judged], anew: Replace, current: str) -> list[str]:
 def _leave_word(state: StateFolder, anew: Replace) -> None:
     """Write a request that the user of the daemon can read; one that waits there is never weakened."""
     path = state.retry
-    draft = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-retry{TEMPORARY_SUFFIX}")
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with suppress(FileNotFoundError):
             anew = max(anew, state.wanted_again(), key=_STRENGTH.index)
-        draft.write_text(f"{anew.value}\n")
-        draft.chmod(0o644)  # whatever root's umask is; others cannot enter the folder
-        draft.rename(path)
+        # Whatever root's umask is; others cannot enter the folder.
+        write_whole(path, f"{anew.value}\n".encode(), for_all=True)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be made: {error.strerror}; retry as root, or as the user of the service"

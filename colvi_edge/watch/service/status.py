@@ -15,7 +15,7 @@ from colvi_edge.choices import Replace
 from colvi_edge.errors import EXIT_AILING, EXIT_DONE, OutputError
 from colvi_edge.printable import counted, printable_json, printable_name, unambiguous_name
 from colvi_edge.raw_files import unread_words
-from colvi_edge.system.atomic import open_folder, write_atomically
+from colvi_edge.system.atomic import write_whole
 from colvi_edge.system.bounded import json_of, read_bounded
 from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ipc.model import UNKNOWN, Model
@@ -24,8 +24,8 @@ from colvi_edge.watch.ledger.ledger import Entry, Judged, LedgerReader
 from colvi_edge.watch.ledger.ledger import State as LedgerState
 from colvi_edge.watch.rollout import asked_line, model_lines, others_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
+from colvi_edge.watch.supervisor.answers import Last
 from colvi_edge.watch.supervisor.conditions import Condition
-from colvi_edge.watch.supervisor.dispatcher import Last
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -139,8 +139,7 @@ def write_status(path: Path, status: Status) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    with open_folder(path.parent) as folder_fd:
-        write_atomically(folder_fd, path.name, json.dumps(asdict(status), indent=1).encode())
+    write_whole(path, json.dumps(asdict(status), indent=1).encode())
 
 
 def note_refusal(path: Path, before: Status, why: str) -> None:

@@ -24,8 +24,7 @@ from colvi_edge.watch.supervisor.backoff import backoff_s
 from colvi_edge.watch.supervisor.signals import Signals
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 from colvi_edge.watch.supervisor.telling.systemd import notify
-
-CALM_S = 600.0  # after which the next loss is taken for a new one, and not for the same again
+from colvi_edge.watch.timings import Timings
 
 log = logging.getLogger(LOGGER)
 
@@ -44,17 +43,19 @@ class HeldState:
     folder: StateFolder
     ledger: Ledger
 
-    def __init__(self, settings: WatchSettings, signals: Signals) -> None:
+    def __init__(self, settings: WatchSettings, signals: Signals, timings: Timings) -> None:
         """Remember for whom it is held; nothing is opened yet.
 
         Args:
             settings: of the operator.
             signals: end every wait.
+            timings: how long is waited before a disk or another begin is tried again.
         """
         self.lost = ""
         self.renew_at = 0.0
         self._settings = settings
         self._signals = signals
+        self._timings = timings
         self._lock: Lock | None = None
         self._held: dict[Path, os.stat_result | None] = {}  # None: it went when it had just been opened
         self._begun_at = -math.inf
@@ -91,11 +92,11 @@ class HeldState:
                 if failures == 1:
                     log.error("%s; it is tried until that succeeds", error, extra={"COLVI_EVENT": "waiting"})
                 notify(READY="1", STATUS=f"waiting: {error}")
-                if not self._waited(backoff_s(failures)):
+                if not self._waited(self._backoff_s(failures)):
                     return False
         now = time.monotonic()
-        self._losses = self._losses + 1 if now - self._begun_at < CALM_S else 0
-        self._begun_at, self.renew_at = now, now + (backoff_s(self._losses) if self._losses else 0.0)
+        self._losses = self._losses + 1 if now - self._begun_at < self._timings.same_loss_s else 0
+        self._begun_at, self.renew_at = now, now + (self._backoff_s(self._losses) if self._losses else 0.0)
         return True
 
     def loss(self) -> str:
@@ -195,6 +196,9 @@ class HeldState:
             if not self._waited(1.0):
                 return False
         return True
+
+    def _backoff_s(self, failures: int) -> float:
+        return backoff_s(failures, self._timings.longest_backoff_s)
 
     def _waited(self, seconds: float) -> bool:
         """Wait for a while, alive for systemd; return False if a signal came that ends the daemon."""

@@ -1,8 +1,8 @@
-"""What is to be worked on next: rules of order, patience and blame, without a clock, file or process.
+"""The queue of raw files: which is worked on next, and which waits for what; no clock, file or process.
 
-    offer ──▶ waiting ──next──▶ given ──▶ done       final; an early one is checked after its quiet time
-                 ▲                │ ├───▶ dropped    it changed: the scanner will offer it again
-                 └──── backoff ◀──┘ └───▶ suspect    the worker died: next time it is given alone
+    offer ──▶ waiting ──assign──▶ assigned ──▶ done     final; an early one is checked after its quiet time
+                 ▲                  │ ├──▶ dropped      it changed: the scanner will offer it again
+                 └──── backoff ◀────┘ └──▶ suspect      the worker died: next time it is assigned alone
 
 Times are seconds of one monotonic clock, which the caller reads.
 """
@@ -18,46 +18,46 @@ from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import FileReady
 from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE, Trouble
 from colvi_edge.watch.supervisor.backoff import backoff_s
+from colvi_edge.watch.timings import Timings
 
 OUTSTANDING = 2  # so that the next file is read while this one is judged
 BARRED_TOLD = 20  # of the folders that are closed to the daemon; there may be thousands
-INCOMPLETE_S = 3600.0  # how long an incomplete file may stay as it is before it gets its error record
 OUTAGES: tuple[Trouble, ...] = ("share away", "stuck")
-"""What ends when the folder is seen to be back."""
+"""Those of `FOLDER_WIDE` that end when the scanner sees the folder again."""
 _ENDED_BY_WRITING: tuple[Trouble, ...] = ("disk full", "read-only")
 
 
-class Turn(IntEnum):
-    """Which of the pieces that are due goes first."""
+class Priority(IntEnum):
+    """Which of the files that are due goes first."""
 
     NEW = 0
     """An event announced it a moment ago, so that somebody may be waiting for it."""
     FOUND = 1
     """Found by a scan, or tried once more."""
     SUSPECT = 2
-    """Was in a worker that died; given alone, so that blame is exact."""
-    CHECK = 3
-    """Has its result. Was its content really at rest?"""
+    """Was in a worker that died; assigned alone, so that it is known which file ends the next one."""
+    RECHECK = 3
+    """Has its result; its content is looked at once more, whether it was at rest."""
 
 
 @dataclass(slots=True)
-class Piece:
-    """A raw file that is to be worked on.
+class QueuedFile:
+    """A raw file of the queue.
 
     Attributes:
         path, signature, closed_at, early, quiet_s: as in `FileReady`.
         attempts: on this state of the file, without an answer.
-        anew: results that it is judged in spite of.
-        check: it has its result, and is only looked at once more.
-        sentence: of its error record, if it must not be read again.
-        failures: answers "again" in a row.
-        kind, words: of the last of them.
+        force: results that it is judged in spite of.
+        recheck: it has its result, and is only looked at once more.
+        quarantine_message: what its error record says; "" unless it must not be read again.
+        failures: answers in a row that it has to wait.
+        kind, words: why, of the last of them.
         due: when its turn comes.
-        number: under which it was given; 0 while it waits.
-        alone: it was given as a suspect.
-        newer: what the scanner said of it since it was given.
-        heard: the scanner heard it being closed, and took it at once.
-        answered: the ledger counts a final answer of it until this one comes.
+        number: under which it was assigned; 0 while it waits.
+        alone: it was assigned as a suspect.
+        newer: what the scanner announced of it since it was assigned.
+        heard: the scanner heard it being closed, and announced it at once.
+        answered: the ledger counts an earlier final answer of it until this one comes.
     """
 
     path: str
@@ -66,9 +66,9 @@ class Piece:
     early: bool
     quiet_s: float
     attempts: int = 0
-    anew: Replace = Replace.OWN
-    check: bool = False
-    sentence: str = ""
+    force: Replace = Replace.OWN
+    recheck: bool = False
+    quarantine_message: str = ""
     failures: int = 0
     kind: str = ""
     words: str = ""
@@ -80,77 +80,87 @@ class Piece:
     answered: bool = False
 
     @classmethod
-    def of(cls, ready: FileReady) -> "Piece":
-        """Return what a scanner announced, as a piece that waits."""
-        piece = cls(ready.path, ready.signature, ready.closed_at, ready.early, ready.quiet_s)
-        piece.heard = ready.early
-        return piece
+    def of(cls, ready: FileReady) -> "QueuedFile":
+        """Return what a scanner announced, as a file that waits."""
+        file = cls(ready.path, ready.signature, ready.closed_at, ready.early, ready.quiet_s)
+        file.heard = ready.early
+        return file
 
     @property
-    def turn(self) -> Turn:
+    def priority(self) -> Priority:
         """Its class among those that are due."""
         if self.attempts:
-            return Turn.SUSPECT
-        if self.check:
-            return Turn.CHECK
-        return Turn.NEW if self.early and not self.failures else Turn.FOUND
-
-    def is_last(self, now: float) -> bool:
-        """Return whether an incomplete file has been waited for long enough."""
-        return self.kind == "incomplete" and now - self.closed_at >= INCOMPLETE_S
+            return Priority.SUSPECT
+        if self.recheck:
+            return Priority.RECHECK
+        return Priority.NEW if self.early and not self.failures else Priority.FOUND
 
 
-class Schedule:
-    """The pieces that wait, and those that were given to the worker and have no answer yet.
+@dataclass(frozen=True)
+class FolderTrouble:
+    """What stops every file of the folder, in the words of the file that met it first."""
+
+    name: Trouble
+    words: str
+
+
+class WorkQueue:
+    """The files that wait, and those that are assigned to the worker.
 
     Attributes:
-        given: the latter, by number.
+        assigned: files that the worker was given and has not answered, by number.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timings: Timings) -> None:
         """Begin with nothing."""
-        self.given: dict[int, Piece] = {}
-        self._pieces: dict[str, Piece] = {}
-        self._queues: dict[Turn, list[tuple[float, int, Piece]]] = {turn: [] for turn in Turn}
-        self._tickets = 0  # number of a piece, and the order of pieces that are due at once
-        self._suffering: dict[str, None] = {}  # paths, first come first
-        self._barred: dict[str, dict[str, None]] = {}  # folders, and which paths wait for each, likewise
+        self._timings = timings
+        self.assigned: dict[int, QueuedFile] = {}
+        self._files: dict[str, QueuedFile] = {}
+        self._queues: dict[Priority, list[tuple[float, int, QueuedFile]]] = {
+            priority: [] for priority in Priority
+        }
+        self._tickets = 0  # number of a file, and the order of files that are due at once
+        self._troubled: dict[str, Trouble] = {}  # what stops the folder, by path, first come first
+        self._barred: dict[
+            str, dict[str, None]
+        ] = {}  # folders, and the paths that wait for each, first first
         self._probe_at = 0.0
         self._probes = 0
 
-    def __iter__(self) -> Iterator[Piece]:
-        """Yield every piece, waiting or given."""
-        return iter(self._pieces.values())
+    def __iter__(self) -> Iterator[QueuedFile]:
+        """Yield every file, waiting or assigned."""
+        return iter(self._files.values())
 
     @property
     def pending(self) -> int:
         """How many files have no final answer yet."""
-        return sum(not piece.check for piece in self)
+        return sum(not file.recheck for file in self)
 
     @property
     def repeated(self) -> int:
-        """How many of them have one that was given before, and is counted as long as it stands."""
-        return sum(piece.answered and not piece.check for piece in self)
+        """How many of the pending files have an earlier answer, which is counted as long as it stands."""
+        return sum(file.answered and not file.recheck for file in self)
 
     @property
-    def trouble(self) -> Piece | None:
-        """A file that shows what the whole folder suffers from; None while nothing is known to be wrong."""
-        return self._pieces[next(iter(self._suffering))] if self._suffering else None
+    def fewest_failures(self) -> int | None:
+        """The fewest failures of a file that waits for no other one's try; None if there is no such file."""
+        return min((file.failures for file in self if not self._is_parked(file)), default=None)
+
+    @property
+    def trouble(self) -> FolderTrouble | None:
+        """What stops every file of the folder; None while nothing does."""
+        first = next(iter(self._troubled.items()), None)
+        return FolderTrouble(first[1], self._files[first[0]].words) if first else None
 
     @property
     def barred(self) -> list[str]:
-        """Folders that could not be written to, and what waits for them; a number of them at most."""
+        """Folders that files wait for because they cannot be written to, `BARRED_TOLD` at most."""
         return list(islice(self._barred, BARRED_TOLD))
-
-    def is_parked(self, piece: Piece) -> bool:
-        """Return whether a piece waits until another one could be written into its folder."""
-        waiting = self._barred.get(_folder(piece))
-        return waiting is not None and piece.path != next(iter(waiting))
 
     def wake_at(self, now: float) -> float | None:
         """Return when the next of those that wait for their time will be due; None if none does."""
-        tops = (self._top(turn) for turn in Turn)
-        times = [self._probe_at] if self._suffering else [top.due for top in tops if top]
+        tops = (self._top(priority) for priority in Priority)
+        times = [self._probe_at] if self._troubled else [top.due for top in tops if top]
         # Of what is due already, an answer of the worker decides.
         return min((time for time in times if time > now), default=None)
 
@@ -162,8 +172,8 @@ class Schedule:
         now: float,
         *,
         attempts: int = 0,
-        anew: Replace = Replace.OWN,
-        sentence: str = "",
+        force: Replace = Replace.OWN,
+        quarantine_message: str = "",
         answered: bool = False,
     ) -> None:
         """Take a file that is ready; one that is known in this very state is left where it is.
@@ -172,153 +182,157 @@ class Schedule:
             ready: what the scanner said.
             now: when it is due.
             attempts: on this state of it, without an answer, that the ledger knows of.
-            anew: results that it is judged in spite of.
-            sentence: of its error record, if it must not be read.
+            force: results that it is judged in spite of.
+            quarantine_message: what its error record says; "" unless it must not be read.
             answered: the ledger counts a final answer of it.
         """
-        known = self._pieces.get(ready.path)
+        known = self._files.get(ready.path)
         if known and known.number:
             known.newer = ready if known.signature != ready.signature else None
-        elif not known or known.signature != ready.signature or anew is not Replace.OWN:
-            self._suffering.pop(ready.path, None)
-            piece = replace(Piece.of(ready), attempts=attempts, anew=anew, sentence=sentence, due=now)
-            piece.answered = answered
-            self._wait(piece)
+        elif not known or known.signature != ready.signature or force is not Replace.OWN:
+            self._troubled.pop(ready.path, None)
+            file = replace(QueuedFile.of(ready), attempts=attempts, force=force, due=now)
+            file.quarantine_message, file.answered = quarantine_message, answered
+            self._wait(file)
 
-    def check(self, ready: FileReady, *, attempts: int = 0) -> None:
+    def recheck(self, ready: FileReady, *, attempts: int = 0) -> None:
         """Take a file that has its result; its content is looked at once more after the quiet time."""
         due = ready.closed_at + ready.quiet_s
-        self._wait(replace(Piece.of(ready), attempts=attempts, check=True, due=due))
+        self._wait(replace(QueuedFile.of(ready), attempts=attempts, recheck=True, due=due))
 
     # --- what goes out
 
-    def next(self, now: float) -> Piece | None:
-        """Return the piece to be given now, as given; None if none may be."""
-        given = self.given.values()
-        if len(given) >= OUTSTANDING or any(piece.alone for piece in given):
+    def assign(self, now: float) -> QueuedFile | None:
+        """Assign the file whose turn it is, and return it; None if none may be assigned now."""
+        assigned = self.assigned.values()
+        if len(assigned) >= OUTSTANDING or any(file.alone for file in assigned):
             return None
-        if self._suffering:
-            piece = self.trouble if not given and self._probe_at <= now else None
+        if self._troubled:
+            may_try = not assigned and self._probe_at <= now
+            file = self._files[next(iter(self._troubled))] if may_try else None
         else:
-            piece = next(filter(None, (self._first_due(turn, now) for turn in Turn)), None)
-        if piece is None or (piece.attempts and given):
+            file = next(filter(None, (self._first_due(priority, now) for priority in Priority)), None)
+        if file is None or (file.attempts and assigned):
             return None
-        piece.alone = piece.attempts > 0
-        piece.early = piece.early and now < piece.closed_at + piece.quiet_s
+        file.alone = file.attempts > 0
+        file.early = file.early and now < file.closed_at + file.quiet_s
         self._tickets += 1
-        piece.number = self._tickets
-        self.given[piece.number] = piece
-        return piece
+        file.number = self._tickets
+        self.assigned[file.number] = file
+        return file
 
     # --- what comes back
 
-    def done(self, piece: Piece, now: float, *, wrote: bool) -> None:
+    def done(self, file: QueuedFile, now: float, *, wrote: bool) -> None:
         """Take a final answer; `wrote` says that something was written for it, so that no disk is full."""
-        piece.answered = True
-        self._answered(piece, now, wrote=wrote)
-        self._unbar(piece, now, wrote=wrote)
-        check = replace(piece, check=True, attempts=0, anew=Replace.OWN, failures=0, kind="")
-        check.due = piece.closed_at + piece.quiet_s
-        self._take_back(piece, now, check if piece.early and not piece.check else None)
+        file.answered = True
+        self._answered(file, now, wrote=wrote)
+        self._unbar(file, now, wrote=wrote)
+        recheck = replace(file, recheck=True, attempts=0, force=Replace.OWN, failures=0, kind="")
+        recheck.due = file.closed_at + file.quiet_s
+        self._take_back(file, now, recheck if file.early and not file.recheck else None)
 
-    def drop(self, piece: Piece, now: float) -> None:
-        """Forget a piece that is not any more what was given."""
-        self._answered(piece, now, wrote=False)
-        self._unbar(piece, now, wrote=False)
-        self._take_back(piece, now, None)
+    def drop(self, file: QueuedFile, now: float) -> None:
+        """Forget a file that is not any more what was assigned."""
+        self._answered(file, now, wrote=False)
+        self._unbar(file, now, wrote=False)
+        self._take_back(file, now, None)
 
-    def again(self, piece: Piece, now: float, kind: str, words: str, *, attempts: int = 0) -> None:
-        """Take the answer that nothing could be done yet; `attempts` remain without one."""
-        failures = piece.failures + 1
-        due = now + backoff_s(failures)
-        if kind in FOLDER_WIDE:  # while one lasts, a single file at a time tries whether it has ended
-            self._suffering[piece.path] = None
+    def retry_later(self, file: QueuedFile, now: float, kind: str, words: str, *, attempts: int = 0) -> None:
+        """Take the answer that a file has to wait; `attempts` remain without an answer."""
+        failures = file.failures + 1
+        due = now + backoff_s(failures, self._timings.longest_backoff_s)
+        trouble = next((name for name in FOLDER_WIDE if name == kind), None)
+        if trouble:  # while one lasts, a single file at a time tries whether it has ended
+            self._troubled[file.path] = trouble
             self._probes += 1
-            self._probe_at = now + backoff_s(self._probes)
+            self._probe_at = now + backoff_s(self._probes, self._timings.longest_backoff_s)
         else:
-            self._answered(piece, now, wrote=False)
+            self._answered(file, now, wrote=False)
         if kind == NOT_WRITABLE:
-            self._barred.setdefault(_folder(piece), {})[piece.path] = None
+            self._barred.setdefault(_folder(file), {})[file.path] = None
         else:
-            self._unbar(piece, now, wrote=False)
+            self._unbar(file, now, wrote=False)
         self._take_back(
-            piece, now, replace(piece, due=due, attempts=attempts, failures=failures, kind=kind, words=words)
+            file, now, replace(file, due=due, attempts=attempts, failures=failures, kind=kind, words=words)
         )
 
-    def suspect(self, piece: Piece, now: float) -> None:
-        """Take back a piece whose worker died with it: it will be given alone."""
-        self._take_back(piece, now, replace(piece, due=now))
+    def requeue_alone(self, file: QueuedFile, now: float) -> None:
+        """Take back a file whose worker died with it: it will be assigned alone."""
+        self._take_back(file, now, replace(file, due=now))
 
-    def condemn(self, piece: Piece, now: float, sentence: str) -> None:
-        """Take back a piece that must not be read again: it will be given for its error record only."""
-        self._take_back(
-            piece,
-            now,
-            replace(piece, due=now, attempts=0, early=False, check=False, sentence=sentence, answered=True),
-        )
+    def quarantine(self, file: QueuedFile, now: float, message: str) -> None:
+        """Take back a file that must not be read again: it will be assigned for its error record only."""
+        waiting = replace(file, due=now, attempts=0, early=False, recheck=False)
+        waiting.quarantine_message, waiting.answered = message, True
+        self._take_back(file, now, waiting)
 
-    def hurry(self, now: float) -> None:
+    def retry_now(self, now: float) -> None:
         """Let all that back off try at once: what they wait for may have ended."""
-        self._suffering = {path: None for path in self._suffering if self._pieces[path].kind not in OUTAGES}
+        self._troubled = {path: name for path, name in self._troubled.items() if name not in OUTAGES}
         self._probe_at, self._probes = now, 0
-        for piece in list(self):
-            if piece.failures and not piece.number:
-                self._wait(replace(piece, due=now))
+        for file in list(self):
+            if file.failures and not file.number:
+                self._wait(replace(file, due=now))
 
     # --- inside
 
-    def _top(self, turn: Turn) -> Piece | None:
-        queue = self._queues[turn]
-        while queue and (self._pieces.get(queue[0][2].path) is not queue[0][2] or queue[0][2].number):
+    def _is_parked(self, file: QueuedFile) -> bool:
+        """Return whether a file waits until another one could be written into its folder."""
+        waiting = self._barred.get(_folder(file))
+        return waiting is not None and file.path != next(iter(waiting))
+
+    def _top(self, priority: Priority) -> QueuedFile | None:
+        queue = self._queues[priority]
+        while queue and (self._files.get(queue[0][2].path) is not queue[0][2] or queue[0][2].number):
             heapq.heappop(queue)
         return queue[0][2] if queue else None
 
-    def _first_due(self, turn: Turn, now: float) -> Piece | None:
-        """Return the first of a class that is due; what waits for another's try is parked."""
-        while (top := self._top(turn)) and top.due <= now:
-            if not self.is_parked(top):
+    def _first_due(self, priority: Priority, now: float) -> QueuedFile | None:
+        """Return the first of a priority that is due; what waits for another's try is parked."""
+        while (top := self._top(priority)) and top.due <= now:
+            if not self._is_parked(top):
                 return top
             self._barred[_folder(top)][top.path] = None
-            heapq.heappop(self._queues[turn])
+            heapq.heappop(self._queues[priority])
         return None
 
-    def _unbar(self, piece: Piece, now: float, *, wrote: bool) -> None:
+    def _unbar(self, file: QueuedFile, now: float, *, wrote: bool) -> None:
         """Let all that waits for a folder go on if something was written there, else the next of them try."""
-        waiting = self._barred.get(_folder(piece), {})
-        tried = next(iter(waiting), None) == piece.path
-        waiting.pop(piece.path, None)
+        waiting = self._barred.get(_folder(file), {})
+        tried = next(iter(waiting), None) == file.path
+        waiting.pop(file.path, None)
         released = list(waiting) if wrote else list(waiting)[:tried]
         if wrote or not waiting:
-            self._barred.pop(_folder(piece), None)
+            self._barred.pop(_folder(file), None)
         for path in released:
-            if not self._pieces[path].number:
-                self._wait(replace(self._pieces[path], due=now))
+            if not self._files[path].number:
+                self._wait(replace(self._files[path], due=now))
 
-    def _wait(self, piece: Piece) -> None:
-        """Put a piece into its queue; what was queued for that path before is passed over there."""
-        self._pieces[piece.path] = piece
+    def _wait(self, file: QueuedFile) -> None:
+        """Put a file into its queue; what was queued for that path before is passed over there."""
+        self._files[file.path] = file
         self._tickets += 1
-        heapq.heappush(self._queues[piece.turn], (piece.due, self._tickets, piece))
+        heapq.heappush(self._queues[file.priority], (file.due, self._tickets, file))
 
-    def _take_back(self, piece: Piece, now: float, waiting: Piece | None) -> None:
-        """End that a piece is given; what the scanner said since goes before what would follow on it."""
-        del self.given[piece.number], self._pieces[piece.path]
-        if piece.newer:
-            self.offer(piece.newer, now, answered=piece.answered)
+    def _take_back(self, file: QueuedFile, now: float, waiting: QueuedFile | None) -> None:
+        """End that a file is assigned; what the scanner announced since goes before `waiting`."""
+        del self.assigned[file.number], self._files[file.path]
+        if file.newer:
+            self.offer(file.newer, now, answered=file.answered)
         elif waiting:
             self._wait(replace(waiting, number=0, alone=False))
 
-    def _answered(self, piece: Piece, now: float, *, wrote: bool) -> None:
+    def _answered(self, file: QueuedFile, now: float, *, wrote: bool) -> None:
         """Let all go on if an answer shows that the trouble has ended, else the next of them try."""
-        suffered = piece.path in self._suffering
-        self._suffering.pop(piece.path, None)
-        if wrote or (suffered and piece.kind not in _ENDED_BY_WRITING):
-            released, self._suffering, self._probes = self._suffering, {}, 0
+        trouble = self._troubled.pop(file.path, None)
+        if wrote or (trouble and trouble not in _ENDED_BY_WRITING):
+            released, self._troubled, self._probes = self._troubled, {}, 0
             for path in released:
-                self._wait(replace(self._pieces[path], due=now))
-        elif suffered:
+                self._wait(replace(self._files[path], due=now))
+        elif trouble:
             self._probe_at = now
 
 
-def _folder(piece: Piece) -> str:
-    return piece.path.rpartition("/")[0]
+def _folder(file: QueuedFile) -> str:
+    return file.path.rpartition("/")[0]

@@ -1,22 +1,20 @@
 """The copies of bundles in the state folder, so that workers do not depend on what becomes of the original.
 
-A copy stands under its name only when it is whole on the disk: drafted, synced, renamed, and the folder
-synced, as 8 power cuts left 11,556 of 13,839 files empty that were renamed only. One that was torn all the
-same is made again, and what cannot be kept is no reason not to judge.
+A copy stands under its name only when it is whole on the disk. One that was torn all the same is made again,
+and what cannot be kept is no reason not to judge.
 """
 
 import os
-import secrets
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.errors import BundleError
+from colvi_edge.system.whole_folder import remove_all, write_folder
 
 _KEPT = 3
 _NAME_LENGTH = 16  # hex digits of the bundle's hash
-_DRAFT_PREFIX = "."
+_HIDDEN = "."
 
 
 class KeptBundle(NamedTuple):
@@ -43,8 +41,8 @@ def kept_bundle(where: str, keep: str) -> KeptBundle:
     folder = Path(keep)
     try:
         folder.mkdir(0o750, parents=True, exist_ok=True)
-        for draft in folder.glob(f"{_DRAFT_PREFIX}*"):  # of a worker that was killed
-            _remove(draft)
+        for draft in folder.glob(f"{_HIDDEN}*"):  # of a worker that was killed
+            remove_all(draft)
         copy = _whole(folder, bundle) or _copied(folder, bundle)
         os.utime(copy.path)
         _drop_oldest(folder, but=copy.path)
@@ -69,43 +67,17 @@ def _whole(folder: Path, bundle: Bundle) -> Bundle | None:
             return copy
     except (BundleError, OSError):
         pass
-    _remove(path)
+    remove_all(path)
     return None
 
 
 def _copied(folder: Path, bundle: Bundle) -> Bundle:
-    draft = folder / f"{_DRAFT_PREFIX}{bundle.sha256[:_NAME_LENGTH]}.{secrets.token_hex(4)}"
-    try:
-        draft.mkdir(0o750)
-        for file in bundle.path.iterdir():
-            shutil.copyfile(file, draft / file.name)
-            _sync(draft / file.name)
-        _sync(draft)
-        path = draft.rename(_path_of_copy(folder, bundle))
-        _sync(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
+    path = _path_of_copy(folder, bundle)
+    write_folder(path, ((file.name, file.read_bytes()) for file in bundle.path.iterdir()), 0o750)
     return open_bundle(path)
 
 
 def _drop_oldest(folder: Path, but: Path) -> None:
     copies = sorted((path for path in folder.iterdir() if path != but), key=os.path.getmtime)
     for old in copies[: -_KEPT + 1]:
-        _remove(old)
-
-
-def _remove(path: Path) -> None:
-    """Remove whatever is there: a folder, a file, a link, or nothing."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        remove_all(old)

@@ -71,11 +71,11 @@ _FULL_OR_CLOSED: dict[int, Trouble] = {
 
 
 class Worker:
-    """Takes work from the line, and answers each piece of it once."""
+    """Takes work from the channel, and answers each piece of it once."""
 
-    def __init__(self, line: Channel, settings: WorkerSettings) -> None:
-        """Take the line over; nothing is opened yet."""
-        self._line = line
+    def __init__(self, channel: Channel, settings: WorkerSettings) -> None:
+        """Take the channel over; nothing is opened yet."""
+        self._channel = channel
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
         self._model = ""  # SHA-256 of what judges
@@ -98,10 +98,10 @@ class Worker:
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
         except ColviEdgeError as error:
-            self._line.send(StartRefused(error.exit_code, error.kind, as_words(error)))
+            self._channel.send(StartRefused(error.exit_code, error.kind, as_words(error)))
             return
         info = engine.info
-        self._line.send(
+        self._channel.send(
             WorkerReady(
                 bundle=str(bundle.path),
                 model=bundle.name,
@@ -137,10 +137,10 @@ class Worker:
 
     def _given(self) -> Iterator[Work | RecordFailure]:
         while True:
-            if not select.select([self._line], [], [], self._settings.timings.worker_alive_s)[0]:
-                self._line.send(Alive())
+            if not select.select([self._channel], [], [], self._settings.timings.worker_alive_s)[0]:
+                self._channel.send(Alive())
                 continue
-            messages = self._line.receive()
+            messages = self._channel.receive()
             if messages is None:
                 return
             for message in messages:
@@ -216,7 +216,7 @@ class Worker:
         if isinstance(result, Sidecar):
             revision = result.revision
         model, files = self._stands_at(file, result or stands)
-        self._line.send(
+        self._channel.send(
             WorkDone(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
         )
 
@@ -260,13 +260,13 @@ def verdict(result: Sidecar | Index) -> str:
 
 
 def main() -> None:
-    """Run a worker on the line whose descriptor the command line names."""
-    line = join_supervisor()
-    settings = line.first()
+    """Run a worker on the channel whose descriptor the command line names."""
+    channel = join_supervisor()
+    settings = channel.first()
     if not isinstance(settings, WorkerSettings):
         raise TypeError(f"the first message to a worker is its settings, not {settings}")
     try:
-        Worker(line, settings).run()
+        Worker(channel, settings).run()
     except BaseException:  # noqa: BLE001 - printed, and the end
         if supervisor_lives():
             sys.excepthook(*sys.exc_info())

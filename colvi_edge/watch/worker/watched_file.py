@@ -13,8 +13,9 @@ from colvi_edge.errors import (
     LastPlaneBlackError,
     NotAnImageError,
 )
-from colvi_edge.outputs.folder import explained
+from colvi_edge.outputs.names import kind_of_name
 from colvi_edge.outputs.sidecar import Image
+from colvi_edge.system.writing import explained
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
 from colvi_edge.watch.folder.pinned import NO_FILE
 from colvi_edge.watch.folder.signature import Signature
@@ -92,7 +93,8 @@ class WatchedFile:
     def results(self) -> Iterator[int]:
         """Hold the folder of the results open."""
         mounts = self.work.mount, self.work.results_mount
-        with explained("the folder of the results", names=False), self._folders.results(*mounts) as top:
+        cannot_write = explained("the folder of the results", "results", kind_of_name)
+        with cannot_write, self._folders.results(*mounts) as top:
             folder = top.open_folder(self._folder, create=self._folders.apart)
             try:
                 yield folder

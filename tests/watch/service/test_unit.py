@@ -10,8 +10,8 @@ from typer.main import get_command
 
 from colvi_edge.cli import app
 from colvi_edge.watch.service.unit_files import SOURCES, unit
-from colvi_edge.watch.supervisor.children.workers import MEMORY_LIMIT_BYTES, WORK_LIMIT_S
-from colvi_edge.watch.supervisor.loop import STOP_LIMIT_S
+from colvi_edge.watch.supervisor.children.workers import MEMORY_LIMIT_BYTES
+from colvi_edge.watch.timings import Timings
 
 UNIT = (SOURCES / "colvi-edge@.service").read_text()
 EXPOSURE = 15  # of 100: 1.5 in systemd's words
@@ -68,8 +68,8 @@ def test_every_line_of_the_sandbox_is_explained() -> None:
 
 def test_times_fit_the_daemon() -> None:
     """The watchdog must not bite a slow file, and a stop ends within the 15 s that are promised."""
-    assert float(setting("WatchdogSec")) >= 2 * WORK_LIMIT_S
-    assert STOP_LIMIT_S < float(setting("TimeoutStopSec")) <= 15
+    assert float(setting("WatchdogSec")) >= 2 * Timings().work_limit_s
+    assert Timings().stop_limit_s < float(setting("TimeoutStopSec")) <= 15
 
 
 def test_the_kernel_takes_a_worker_and_not_the_service() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.watch.ipc.messages import Alive, Finish, Message
-from colvi_edge.watch.supervisor.children import process as children
 from colvi_edge.watch.supervisor.children.process import Child
+from colvi_edge.watch.timings import Timings
 from tests.tools.watching import wait_until
 
 LINE = "import socket, sys, os, time; line = socket.socket(fileno=int(sys.argv[1])); "
@@ -24,7 +24,7 @@ def start() -> Iterator[Callable[[str], Child]]:
     started: list[Child] = []
 
     def start(code: str) -> Child:
-        child = Child("worker", [sys.executable, "-c", LINE + code], Finish())
+        child = Child("worker", [sys.executable, "-c", LINE + code], Finish(), Timings(stuck_after_s=0.2))
         started.append(child)
         return child
 
@@ -66,7 +66,7 @@ def test_a_module_in_the_working_folder_is_not_imported(
     """Who may write into the watched folder cannot run code by a file named json.py."""
     (tmp_path / "json.py").write_text("raise SystemExit(77)")
     monkeypatch.chdir(tmp_path)
-    child = Child("worker", [sys.executable, "-m", "colvi_edge.watch.ipc.child"], Finish())
+    child = Child("worker", [sys.executable, "-m", "colvi_edge.watch.ipc.child"], Finish(), Timings())
     wait_until(child.reap)
     child.close()
 
@@ -168,7 +168,6 @@ def test_a_child_that_will_not_end_is_stuck(
     start: Callable[[str], Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed, but there: a process on a dead share; it is not taken for gone before it is."""
-    monkeypatch.setattr(children, "STUCK_AFTER_S", 0.2)
     child = start("time.sleep(99)")
     monkeypatch.setattr(subprocess.Popen, "kill", lambda self: os.kill(self.pid, signal.SIGSTOP))
     child.kill("it said nothing")
@@ -198,6 +197,6 @@ def test_what_cannot_be_started_leaves_nothing_open() -> None:
     """It is told as OSError, for a later try."""
     before = set(Path("/proc/self/fd").iterdir())
     with pytest.raises(OSError, match="No such file"):
-        Child("worker", ["/nowhere/python"], Finish())
+        Child("worker", ["/nowhere/python"], Finish(), Timings())
 
     assert set(Path("/proc/self/fd").iterdir()) == before

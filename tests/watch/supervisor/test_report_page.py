@@ -19,10 +19,11 @@ from colvi_edge.simulate import simulate_projection
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.ipc.messages import PublisherSettings
 from colvi_edge.watch.settings import WatchSettings
-from colvi_edge.watch.supervisor.children import publisher as publishing
+from colvi_edge.watch.supervisor.children import publisher as publishers
 from colvi_edge.watch.supervisor.children.process import Child
-from colvi_edge.watch.supervisor.children.publisher import Publishing
+from colvi_edge.watch.supervisor.children.publisher import PublisherKeeper
 from colvi_edge.watch.supervisor.conditions import Conditions
+from colvi_edge.watch.timings import Timings
 from tests.tools.services import install, make_root
 from tests.tools.watching import told, wait_until
 
@@ -30,18 +31,19 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from colvi_edge.errors import ColviEdgeError
-from colvi_edge.watch import publishing, supervisor
+from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.supervisor.start import COMMANDS, watch
+from colvi_edge.watch.timings import Timings
 told = json.loads(sys.argv[1])
-publishing.PAUSE_S = 0.2
 for name in ("root", "report", "output_dir"):
     told[name] = told[name] and Path(told[name])
 publisher = told.pop("publisher", None)
-commands = {**supervisor.COMMANDS, **({"publisher": [sys.executable, "-c", publisher]} if publisher else {})}
-sys.exit(supervisor.watch(supervisor.WatchSettings(**told), commands))
+commands = {**COMMANDS, **({"publisher": [sys.executable, "-c", publisher]} if publisher else {})}
+sys.exit(watch(WatchSettings(**told), commands, Timings(publisher_pause_s=0.2)))
 """
 SLOW = """
 import time
-from colvi_edge.watch import publisher
+from colvi_edge.watch.publisher import process as publisher
 really = publisher.write_atomically
 publisher.write_atomically = lambda *what: (time.sleep(1), really(*what))
 publisher.main()
@@ -210,20 +212,21 @@ GOOD = 'line.send(Published("", 2.0))'
 
 
 class Bench:
-    """A Publishing with real children that do as they are told, and a clock in the test's hands."""
+    """A keeper with real children that do as they are told, and a clock in the test's hands."""
 
-    def __init__(self, behave: str) -> None:
+    def __init__(self, behave: str, timings: Timings) -> None:
         """Prepare; the first child starts with the first page."""
         self.behave = behave
+        self.timings = timings
         self.children: list[Child] = []
         self.conditions = Conditions()
-        self.part = Publishing(self.start, self.conditions)
+        self.part = PublisherKeeper(self.start, self.conditions, timings)
 
     def start(self) -> Child:
         """Start a child."""
         settings = PublisherSettings("/", None, "/report.html", None, 1.0)
         command = [sys.executable, "-c", CHILD.replace("BEHAVE", self.behave)]
-        self.children.append(Child("publisher", command, settings))
+        self.children.append(Child("publisher", command, settings, self.timings))
         return self.children[-1]
 
     def answer(self, now: float) -> None:
@@ -242,12 +245,12 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Iterator[Callable[[str], Bench]]:
+def bench() -> Iterator[Callable[..., Bench]]:
     """Return a function that makes a bench."""
     made: list[Bench] = []
 
-    def make(behave: str) -> Bench:
-        made.append(Bench(behave))
+    def make(behave: str, **timings: float) -> Bench:
+        made.append(Bench(behave, Timings(**timings)))
         return made[-1]
 
     yield make
@@ -257,7 +260,7 @@ def bench() -> Iterator[Callable[[str], Bench]]:
         child.close()
 
 
-def test_results_that_come_together_get_one_page(bench: Callable[[str], Bench]) -> None:
+def test_results_that_come_together_get_one_page(bench: Callable[..., Bench]) -> None:
     """And the next page waits ten times as long as this one took, unless the daemon is to end."""
     one = bench(GOOD)
     one.part.tick(0, MOUNT, 100.0)
@@ -272,14 +275,14 @@ def test_results_that_come_together_get_one_page(bench: Callable[[str], Bench]) 
     one.part.tick(49, MOUNT, 122.1)
     one.answer(123.0)
     one.part.tick(50, MOUNT, 123.1)
-    one.part.hurry()
+    one.part.publish_now()
     one.part.tick(50, MOUNT, 123.2)
     one.answer(124.0)
     assert list(one.conditions) == []
     assert len(one.children) == 1
 
 
-def test_without_news_the_page_still_is_written_now_and_then(bench: Callable[[str], Bench]) -> None:
+def test_without_news_the_page_still_is_written_now_and_then(bench: Callable[..., Bench]) -> None:
     """So that one that is older tells by itself that nobody watches."""
     one = bench(GOOD)
     one.part.tick(0, MOUNT, 1000.0)
@@ -290,7 +293,7 @@ def test_without_news_the_page_still_is_written_now_and_then(bench: Callable[[st
     one.answer(1602.0)
 
 
-def test_nothing_is_asked_while_the_share_is_away(bench: Callable[[str], Bench]) -> None:
+def test_nothing_is_asked_while_the_share_is_away(bench: Callable[..., Bench]) -> None:
     """Nor waited for."""
     one = bench(GOOD)
     one.part.tick(3, None, 100.0)
@@ -300,24 +303,24 @@ def test_nothing_is_asked_while_the_share_is_away(bench: Callable[[str], Bench])
 
 
 @pytest.mark.parametrize(
-    ("behave", "limit", "why"),
+    ("behave", "limit_s", "memory_bytes", "why"),
     [
-        ("time.sleep(99)", {"LIMIT_S": 5.0}, "the time limit of 5 s ran out"),
-        ("time.sleep(99)", {"MEMORY_LIMIT_BYTES": 1}, "the memory limit of 0 GiB was passed"),
-        ("sys.exit(3)", {}, "it exited with code 3"),
+        ("time.sleep(99)", 5.0, 2 << 30, "the time limit of 5 s ran out"),
+        ("time.sleep(99)", 120.0, 1, "the memory limit of 0 GiB was passed"),
+        ("sys.exit(3)", 120.0, 2 << 30, "it exited with code 3"),
     ],
 )
 def test_a_publisher_that_fails_is_ended_told_once_and_followed(
-    bench: Callable[[str], Bench],
+    bench: Callable[..., Bench],
     monkeypatch: pytest.MonkeyPatch,
     behave: str,
-    limit: dict[str, Any],
+    limit_s: float,
+    memory_bytes: int,
     why: str,
 ) -> None:
     """After a pause; until then nothing waits for it."""
-    one = bench(behave)
-    for name, value in limit.items():
-        monkeypatch.setattr(publishing, name, value)
+    one = bench(behave, publisher_limit_s=limit_s)
+    monkeypatch.setattr(publishers, "MEMORY_LIMIT_BYTES", memory_bytes)
     now = time.monotonic()
     one.part.tick(1, MOUNT, now)
     one.part.tick(1, MOUNT, now + 5.1)
@@ -335,12 +338,9 @@ def test_a_publisher_that_fails_is_ended_told_once_and_followed(
     assert list(one.conditions) == []
 
 
-def test_a_publisher_that_is_slow_is_given_more_time(
-    bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_publisher_that_is_slow_is_given_more_time(bench: Callable[..., Bench]) -> None:
     """A page of many results would never be written if each one had the same limit."""
-    monkeypatch.setattr(publishing, "LIMIT_S", 100.0)
-    one = bench("time.sleep(99)")
+    one = bench("time.sleep(99)", publisher_limit_s=100.0)
     now = time.monotonic()
     for limit_s in (100.0, 200.0, 400.0):
         one.part.tick(1, MOUNT, now)
@@ -355,7 +355,7 @@ def test_a_publisher_that_is_slow_is_given_more_time(
 
 def test_no_report_no_process() -> None:
     """Who wants no page gets no publisher."""
-    part = Publishing(None, Conditions())
+    part = PublisherKeeper(None, Conditions(), Timings())
     part.tick(1, MOUNT, 100.0)
 
     assert list(part) == []

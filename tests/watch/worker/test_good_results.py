@@ -24,48 +24,15 @@ from tests.watch.worker.test_worker import Supervised, settings_for
 DYES = ("Leica/DAPI", "Leica/FITC")
 RAWS = ("good.tif", "rejected.tif", "day.lif")
 
-FAULTY = """
-import json
-from pathlib import Path
-from colvi_edge import errors, pipeline
-from colvi_edge.system.atomic import Drafts
-from colvi_edge.watch import watched_file, worker
-FAULT = Path(__file__).with_name("fault.json")
-acquire, assess, publish = pipeline.acquire_opened, pipeline.assess, Drafts.publish
-count = 0
-def fails(step, at=0):
-    if not FAULT.exists():
-        return
-    fault = json.loads(FAULT.read_bytes())
-    if (fault["step"], fault["at"]) == (step, at):
-        kind = fault["kind"]
-        raise OSError(5, "Input/output error") if kind == "OSError" else (
-            getattr(errors, kind, None) or getattr(watched_file, kind))("does not work")
-def acquired(*given, **named):
-    fails("read")
-    yield from acquire(*given, **named)
-def assessed(*given):
-    fails("judge")
-    return assess(*given)
-def published(self, names, confirm):
-    global count
-    for name in names:
-        fails("publish", count % 6)
-        count += 1
-        publish(self, [name], confirm)
-pipeline.acquire_opened, pipeline.assess, Drafts.publish = acquired, assessed, published
-worker.main()
-"""
+FAILING = str(Path(__file__).parents[1] / "fakes" / "failing_worker.py")
 
 
 class Faulty(Supervised):
     """A worker one step of which fails when it is told to."""
 
     def __init__(self, folder: Path, root: Path, **changes: Any) -> None:
-        program = folder / "faulty.py"
-        program.write_text(FAULTY)
         self._fault = folder / "fault.json"
-        super().__init__(settings_for(root, **changes), [str(program)])
+        super().__init__(settings_for(root, **changes), [FAILING, str(self._fault)])
         self.answer(WorkerReady)
 
     def __enter__(self) -> "Faulty":

@@ -13,6 +13,7 @@ import pytest
 
 from colvi_edge.bundle import open_bundle
 from colvi_edge.bundle.opening import SUMS
+from colvi_edge.system.atomic import is_temporary_name
 from colvi_edge.watch.ipc.messages import StartRefused, WorkerReady
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from tests.watch.worker.test_worker import Supervised, settings_for
@@ -185,7 +186,7 @@ def test_all_of_a_copy_is_on_the_disk_before_it_has_its_name(
     files = sorted(path.name for path in copy.iterdir())
     assert sorted(happened[: len(files)]) == files
     draft, *rest = happened[len(files) :]
-    assert draft.startswith(f".{copy.name}.")
+    assert is_temporary_name(draft)
     assert rest == ["renamed", keep.name]
 
 

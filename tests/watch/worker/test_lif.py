@@ -22,8 +22,9 @@ from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.messages import Finish, Work, WorkDone, WorkerSettings
 from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.supervisor.children.process import Child
-from colvi_edge.watch.supervisor.children.workers import WORK_LIMIT_S, Workers
+from colvi_edge.watch.supervisor.children.workers import WorkerKeeper
 from colvi_edge.watch.supervisor.conditions import Conditions
+from colvi_edge.watch.timings import Timings
 from tests.tools.leica import Series, container
 
 DYES = ("Leica/DAPI", "Leica/FITC")
@@ -167,13 +168,13 @@ def test_what_cannot_be_written_is_said_once(give: Give, root: Path, day: bytes)
 
 def test_a_long_container_has_more_time() -> None:
     """The time limit grows with the file: hundreds of images are one piece of work."""
-    child = Child("worker", ["sleep", "60"], Finish())
-    workers = Workers(lambda _: child, "demo", Conditions())
-    workers.current, workers.moved_at = child, 100.0
+    child = Child("worker", ["sleep", "60"], Finish(), Timings())
+    workers = WorkerKeeper(lambda _: child, "demo", Conditions(), Timings(work_limit_s=30.0))
+    workers.current, workers.last_progress_at = child, 100.0
 
     killed = []
     for seconds in (249, 251):
-        workers.limit(True, True, 100.0 + WORK_LIMIT_S + seconds, longest_bytes=10**9)
+        workers.limit(True, True, 130.0 + seconds, longest_bytes=10**9)
         killed.append(child.is_killed)
     while not child.reap():
         time.sleep(0.01)

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import demo_path, open_bundle
 from colvi_edge.errors import ChannelError, OutputError
-from colvi_edge.outputs.folder import explained
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.system.atomic import write_atomically
+from colvi_edge.system.writing import explained
 from colvi_edge.watch.folder.folders import Folders
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.pinned import PinnedFolder
@@ -391,7 +391,7 @@ def test_what_may_not_be_written_suffers_by_itself_or_with_its_folder(tmp_path: 
     tmp_path.chmod(0o1777 if what == "older result" else 0o555)
 
     def write(root: PinnedFolder) -> None:
-        with explained("the folder of the results"):
+        with explained("the folder of the results", "results"):
             if what == "mirrored folder":
                 root.open_folder("day", create=True)
             write_atomically(root.fileno(), "x.json", b"{}")
@@ -526,11 +526,11 @@ def test_no_error_is_told_of_a_file_that_changed_meanwhile(
     write_imagej(root / "told.tif", culture)
     worker.work(root, "told.tif")
     file = alone(root, "told.tif")
-    assert isinstance(write_error(ChannelError("told.tif: no collagen"), file).record, Sidecar)
+    assert isinstance(write_error(ChannelError("no collagen", subject="told.tif"), file).record, Sidecar)
     os.utime(root / "told.tif")
 
     with pytest.raises(ChangedFileError):
-        write_error(ChannelError("told.tif: no collagen"), file)
+        write_error(ChannelError("no collagen", subject="told.tif"), file)
     assert not (root / "told.tif.colvi.error.json").exists()
 
 

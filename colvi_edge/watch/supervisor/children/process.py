@@ -17,8 +17,8 @@ from colvi_edge.watch.ipc.channel import BadMessageError, Channel
 from colvi_edge.watch.ipc.child import NAMES
 from colvi_edge.watch.ipc.messages import Message
 from colvi_edge.watch.supervisor.telling.journal import names_are_logged
+from colvi_edge.watch.timings import Timings
 
-STUCK_AFTER_S = 2.0  # without ending, once killed
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -32,7 +32,7 @@ class Child:
         ended_for: why it was killed; "" if it was not.
     """
 
-    def __init__(self, role: str, command: Sequence[str], settings: Message) -> None:
+    def __init__(self, role: str, command: Sequence[str], settings: Message, timings: Timings) -> None:
         """Start a process, and tell it its settings.
 
         Args:
@@ -40,15 +40,16 @@ class Child:
             command: is given more arguments: descriptor of its line, this process's id, and `NAMES` where the
                 log may name files.
             settings: the first message.
+            timings: how long it may go on once it is killed.
 
         Raises:
             OSError: no process can be started.
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        self._line = Channel(ours)
+        self._channel = Channel(ours)
         with theirs, ExitStack() as on_failure:
-            on_failure.callback(self._line.close)
+            on_failure.callback(self._channel.close)
             # In the watched folder a file named numpy.py would be imported, and it could not be unmounted.
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [*command, str(theirs.fileno()), str(os.getpid()), *([NAMES] if names_are_logged() else [])],
@@ -62,23 +63,24 @@ class Child:
         self.started_at = self.heard_at = time.monotonic()
         self.ended_for = ""
         self._killed_at = 0.0
+        self._stuck_after_s = timings.stuck_after_s
         self.send(settings)
 
     def fileno(self) -> int:
         """Return the descriptor of the line, for selectors."""
-        return self._line.fileno()
+        return self._channel.fileno()
 
     def send(self, message: Message) -> None:
         """Send a message; a child that takes none any more is killed."""
         try:
-            self._line.send(message)
+            self._channel.send(message)
         except OSError:  # it ended, or did not read for so long that the buffer is full
             self.kill("it took no message any more")
 
     def receive(self) -> list[Message] | None:
         """Return the messages that have come; None when there are no more, and never will be."""
         try:
-            messages = self._line.receive()
+            messages = self._channel.receive()
         except BlockingIOError:
             return []
         except OSError:  # it ended with messages to it unread
@@ -97,13 +99,38 @@ class Child:
             self._killed_at = time.monotonic()
             self._process.kill()
 
+    def kill_if_silent(self, limit_s: float, now: float) -> None:
+        """End it if it sent nothing for longer than a limit."""
+        if now - self.heard_at > limit_s:
+            self.kill(f"it said nothing for {limit_s:g} s")
+
+    def kill_if_late(self, since: float, limit_s: float, now: float, what: str = "") -> bool:
+        """End it if something takes longer than a limit; return whether it does.
+
+        Args:
+            since: when that began.
+            limit_s: for it.
+            now: of the monotonic clock.
+            what: is late, such as "it did not begin"; "" if that is its work.
+        """
+        if now - since <= limit_s:
+            return False
+        limit = f"{round(limit_s, 1):g} s"
+        self.kill(f"{what} within {limit}" if what else f"the time limit of {limit} ran out")
+        return True
+
+    def kill_if_large(self, limit_bytes: int) -> None:
+        """End it if it holds more memory than a limit."""
+        if self.resident_bytes() > limit_bytes:
+            self.kill(f"the memory limit of {limit_bytes >> 30} GiB was passed")
+
     def reap(self) -> bool:
         """Return whether the process has ended; there may still be messages of it."""
         return self._process.poll() is not None
 
     def close(self) -> None:
         """Close the line."""
-        self._line.close()
+        self._channel.close()
 
     @property
     def is_killed(self) -> bool:
@@ -113,7 +140,7 @@ class Child:
     @property
     def is_stuck(self) -> bool:
         """Whether it was killed and goes on nevertheless."""
-        return self.is_killed and time.monotonic() - self._killed_at > STUCK_AFTER_S
+        return self.is_killed and time.monotonic() - self._killed_at > self._stuck_after_s
 
     @property
     def end(self) -> str:

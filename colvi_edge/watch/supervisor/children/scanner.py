@@ -1,4 +1,4 @@
-"""The one scanner: started, started again when it ends, and known to be deaf when the share hangs."""
+"""The scanner's keeper: what the scanner said of the folder, and that the share hangs if it is silent."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -7,115 +7,114 @@ from dataclasses import replace
 from colvi_edge.raw_files import unread_words
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.ipc.messages import Degraded, Rescan, RootState, Scanned, Settles
-from colvi_edge.watch.supervisor.backoff import MOST_PATIENCE, backoff_s, patience_s
+from colvi_edge.watch.supervisor.backoff import MOST_PATIENCE, patience_s
+from colvi_edge.watch.supervisor.children.kept import KeptProcess
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
-
-SILENT_AFTER_S = 20.0  # soft mounts answer with an error before that: CIFS after 10 s, NFS after 15
-SILENCE_LIMIT_S = 60.0  # to end it earlier would help nobody: the next one would wait for the same server
-FIRST_WORD_LIMIT_S = 60.0  # it touches no share before it, but a slow machine loads it slowly
+from colvi_edge.watch.timings import Timings
 
 log = logging.getLogger(LOGGER)
 
 
-class Lookout:
-    """Keeps one scanner looking.
+class ScannerKeeper:
+    """Keeps one scanner.
 
     Attributes:
-        scanner: None while none runs.
         root: what the scanner that runs said of the folder; None before it has, and while none runs.
         scanned: of its last whole scan, with what settles now; None before the first.
         scanned_at: when that came.
-        failures: scanners that ended since the last whole scan, without those that were slow to begin, as
-            long as the next one has more time.
     """
 
-    def __init__(self, start: Callable[[], Child], conditions: Conditions) -> None:
+    def __init__(self, start: Callable[[], Child], conditions: Conditions, timings: Timings) -> None:
         """Prepare to start scanners.
 
         Args:
             start: starts one.
             conditions: where it is raised what goes wrong.
+            timings: how long a scanner may be silent.
         """
-        self.scanner: Child | None = None
         self.root: RootState | None = None
         self.scanned: Scanned | None = None
         self.scanned_at = 0.0
-        self.failures = 0
-        self._start = start
-        self._start_at = 0.0
+        self._process = KeptProcess(start, timings.longest_backoff_s)
         self._conditions = conditions
-        self._began = False  # the scanner has said a word
+        self._timings = timings
+        self._is_heard = False  # the scanner that runs has sent a message
         self._late = 0  # scanners that had not when their time was up
-        self._stuck = False  # it fell silent, and nothing was reported of the folder since
-        self._away = False  # what was reported last is that the folder is not there
+        self._is_silent = False  # it fell silent, and nothing was reported of the folder since
+        self._is_away = False  # what was reported last is that the folder is not there
         self._told: set[str] = set()  # suffixes of formats that are not read
 
     def __iter__(self) -> Iterator[Child]:
         """Yield the scanner, if one runs."""
-        if self.scanner:
-            yield self.scanner
+        return iter(self._process)
+
+    @property
+    def failures(self) -> int:
+        """Scanners that ended since the last whole scan, without those that only began too late."""
+        return self._process.failures
 
     @property
     def tells_outage(self) -> bool:
-        """Whether it is said that the folder is not there, or does not answer."""
-        return self._away or self._stuck
+        """Whether it is raised that the folder is not there, or does not answer."""
+        return self._is_away or self._is_silent
 
     def mount(self, now: float) -> Mount | None:
         """Return the folder's mount if it is there and answers; else nothing may be read or written."""
-        silent = self._stuck or self._is_silent(now)
+        silent = self._is_silent or self._has_fallen_silent(now)
         return self.root.mount if self.root and self.root.state == "here" and not silent else None
 
     def tick(self, now: float) -> None:
         """Start and end scanners as it is time."""
-        if self.scanner is None:
-            if now >= self._start_at:
-                self._begin(now)
+        scanner, timings = self._process.child, self._timings
+        if scanner is None:
+            if self._process.is_due(now):
+                self._start(now)
             return
-        silent_s = now - self.scanner.heard_at
-        if not self._began:
-            limit_s = patience_s(FIRST_WORD_LIMIT_S, self._late)
-            if silent_s > limit_s:
-                self.scanner.kill(f"it did not begin within {limit_s:g} s")
-            elif silent_s > SILENT_AFTER_S and not self._stuck:
+        if self._is_heard:
+            scanner.kill_if_silent(timings.scanner_silence_s, now)
+        else:
+            limit_s = patience_s(timings.scanner_start_s, self._late)
+            is_late = scanner.kill_if_late(scanner.heard_at, limit_s, now, "it did not begin")
+            is_slow = now - scanner.heard_at > timings.scanner_silent_s
+            if is_slow and not is_late and not self._is_silent:
                 why = "the scanner is slow to begin; nothing is judged before it has"
                 self._conditions.raise_("scanner", "degraded", why)
-        elif silent_s > SILENCE_LIMIT_S:
-            self.scanner.kill(f"it said nothing for {SILENCE_LIMIT_S:g} s")
-        if self._is_silent(now):
-            self._stuck = True
-            if not self._away:  # else the reason is known and told
-                self._conditions.raise_(
-                    "scanner", "stuck", "the folder does not answer; nothing is judged before it does"
-                )
+        if self._has_fallen_silent(now):
+            self._is_silent = True
+            if not self._is_away:  # else the reason is known and told
+                why = "the folder does not answer; nothing is judged before it does"
+                self._conditions.raise_("scanner", "stuck", why)
 
     def heard(self) -> None:
         """Note that the scanner said something, whatever it was.
 
         That is no news of the folder: it says that it is alive before it touches that.
         """
-        self._began = True
-        if not self._stuck and self.failures < 2:  # one that ends again and again is told until a whole scan
+        self._is_heard = True
+        if (
+            not self._is_silent and self._process.failures < 2
+        ):  # one that ends again and again is told until a whole scan
             self._conditions.clear("scanner")
 
     def said(self, message: RootState | Scanned | Degraded, now: float) -> bool:
         """Take what the scanner says of the folder; return whether that is back, moved, or answers again."""
-        was_here = self.root is not None and self.root.state == "here" and not self._stuck
+        was_here = self.root is not None and self.root.state == "here" and not self._is_silent
         moved = isinstance(message, RootState) and message != self.root
         if isinstance(message, RootState):
             self.root = message
-            self._away = message.state != "here"
+            self._is_away = message.state != "here"
             if message.state == "here":
                 self._conditions.clear("root")
             else:
                 self._conditions.raise_("root", message.state, message.why)
-            if self._stuck:
-                self._stuck = False
+            if self._is_silent:
+                self._is_silent = False
                 self._conditions.clear("scanner")
         elif isinstance(message, Scanned):
-            self.scanned, self.scanned_at, self.failures = message, now, 0
-            self._stuck = False
+            self.scanned, self.scanned_at, self._process.failures = message, now, 0
+            self._is_silent = False
             self._conditions.clear("scanner")
             self._tell_unread(message.not_read)
             self._conditions.raise_barred("folder not readable", message.barred)
@@ -134,20 +133,21 @@ class Lookout:
 
     def rescan(self) -> None:
         """Have the folder looked through now."""
-        if self.scanner:
-            self.scanner.send(Rescan())
+        if self._process.child:
+            self._process.child.send(Rescan())
 
     def ended(self, now: float) -> None:
         """Take note that the scanner ended."""
-        assert self.scanner is not None  # noqa: S101 # it did not end otherwise
-        log.error("the scanner ended: %s", self.scanner.end, extra={"COLVI_EVENT": "scanner ended"})
-        if not self._stuck:  # else that is what is said, until something is reported of the folder
-            self._conditions.raise_("scanner", "degraded", f"the scanner ended: {self.scanner.end}")
-        if self.scanner.is_killed and not self._began and self._late < MOST_PATIENCE:
+        scanner = self._process.release()
+        assert scanner is not None  # noqa: S101 # it did not end otherwise
+        self.root = None  # without a scanner nobody knows
+        log.error("the scanner ended: %s", scanner.end, extra={"COLVI_EVENT": "scanner ended"})
+        if not self._is_silent:  # else that is what is raised, until something is reported of the folder
+            self._conditions.raise_("scanner", "degraded", f"the scanner ended: {scanner.end}")
+        if scanner.is_killed and not self._is_heard and self._late < MOST_PATIENCE:
             self._late += 1
-            self._forget()
         else:
-            self._lose(now)
+            self._process.failed(now)
 
     def _tell_unread(self, not_read: Mapping[str, int]) -> None:
         """Log a format that is not read when its first files are seen; later ones are in the status."""
@@ -156,22 +156,13 @@ class Lookout:
             extra = {"COLVI_EVENT": "not read", "COLVI_SUFFIX": suffix}
             log.warning("%s", unread_words(suffix, not_read[suffix]), extra=extra)
 
-    def _is_silent(self, now: float) -> bool:
-        return self.scanner is not None and self._began and now - self.scanner.heard_at > SILENT_AFTER_S
+    def _has_fallen_silent(self, now: float) -> bool:
+        scanner = self._process.child
+        silent_s = now - scanner.heard_at if scanner and self._is_heard else 0.0
+        return silent_s > self._timings.scanner_silent_s
 
-    def _begin(self, now: float) -> None:
-        self._began = False
-        try:
-            self.scanner = self._start()
-        except OSError as error:
-            self._conditions.raise_("scanner", "degraded", f"no scanner can be started: {error.strerror}")
-            self._lose(now)
-
-    def _forget(self) -> None:
-        self.scanner = None
-        self.root = None  # without a scanner nobody knows
-
-    def _lose(self, now: float) -> None:
-        self._forget()
-        self.failures += 1
-        self._start_at = now + backoff_s(self.failures)
+    def _start(self, now: float) -> None:
+        self._is_heard = False
+        if why := self._process.start():
+            self._conditions.raise_("scanner", "degraded", f"no scanner can be started: {why}")
+            self._process.failed(now)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from colvi_edge.printable import printable_name
-from colvi_edge.system.atomic import open_folder, write_atomically
+from colvi_edge.system.atomic import write_whole
 from colvi_edge.watch.ipc.words import OUTCOMES, TROUBLES
 
 _COUNTED = (*OUTCOMES, "quarantined")
@@ -74,8 +74,7 @@ class Metrics:
         Raises:
             OSError: it cannot be written.
         """
-        with open_folder(path.parent) as folder_fd:
-            write_atomically(folder_fd, path.name, self.text(pending, states, not_read).encode())
+        write_whole(path, self.text(pending, states, not_read).encode())
 
     def _lines(self, pending: int, states: Collection[str], not_read: Mapping[str, int]) -> Iterator[str]:
         yield from _head("files_total", "counter", "What became of raw files.")

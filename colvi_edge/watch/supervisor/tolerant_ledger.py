@@ -1,0 +1,88 @@
+"""The ledger as the supervisor uses it: work goes on while it cannot be written or read."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from colvi_edge.printable import counted
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.ledger.ledger import Ledger
+from colvi_edge.watch.supervisor.conditions import Conditions
+
+
+class TolerantLedger:
+    """Lends the ledger for a use, and raises a condition where SQLite refuses that.
+
+    Attributes:
+        ledger: what is lent; used directly by who has to know that a use failed.
+        damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
+    """
+
+    def __init__(self, ledger: Ledger, conditions: Conditions) -> None:
+        """Begin with a ledger that was just opened.
+
+        Args:
+            ledger: of this daemon.
+            conditions: where it is raised that it cannot be written.
+        """
+        self.ledger = ledger
+        self.damage = ""
+        self._conditions = conditions
+        self._is_unwritten = False  # it could not be written, or read, and was not written since
+
+    @contextmanager
+    def writing(self) -> Iterator[Ledger]:
+        """Lend the ledger; what it does not come to know is found again by content."""
+        try:
+            yield self.ledger
+        except sqlite3.Error as error:
+            self._refused(error)
+        else:
+            self._is_unwritten = False
+            self._conditions.clear("ledger")
+
+    @contextmanager
+    def reading(self) -> Iterator[Ledger]:
+        """Lend the ledger; that it can be read does not tell that a full disk has room again."""
+        try:
+            yield self.ledger
+        except sqlite3.Error as error:
+            self._refused(error)
+
+    def try_to_write(self) -> None:
+        """Find out whether a ledger that could not be written can be written again."""
+        if self._is_unwritten:
+            with self.writing() as ledger:
+                ledger.touch()
+
+    def counts(self) -> dict[str, int] | None:
+        """Return how many files are in each state; None if it cannot be read."""
+        counts = None
+        with self.reading() as ledger:
+            counts = ledger.counts()
+        return counts
+
+    def standing(self) -> str:
+        """Return how many files have a final answer, in words; "" if none has, or it cannot be read."""
+        counts = self.counts() or {}
+        done, errors = counts.get("done", 0), counts.get("failed", 0) + counts.get("quarantined", 0)
+        return ", ".join(
+            [*([f"{done:,} done"] if done else []), *([counted(errors, "error")] if errors else [])]
+        )
+
+    def remember(self, mount: Mount, output_dir: str | None, results_mount: Mount | None) -> None:
+        """Keep where the root is mounted, and where the folder of the results is, if that is another one."""
+        with self.reading() as ledger:
+            if mount != ledger.mount:
+                with self.writing():
+                    ledger.mount = mount
+            if output_dir and results_mount and results_mount != ledger.results_mount(output_dir):
+                with self.writing():
+                    ledger.note_results_mount(output_dir, results_mount)
+
+    def _refused(self, error: sqlite3.Error) -> None:
+        self._is_unwritten = True
+        if type(error) is sqlite3.DatabaseError:  # "malformed", "not a database"; what may end is of others
+            self.damage = f"the ledger is damaged: {error}"
+        why = f"the state folder cannot be written: {error}; make room there or check its permissions"
+        self._conditions.raise_("ledger", "ledger", why)
