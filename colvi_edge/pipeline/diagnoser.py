@@ -1,36 +1,30 @@
-"""The one way from a raw file to a diagnosis and to the files beside it: read, judge, write.
+"""The three steps from a raw file to a diagnosis and to the files beside it, image by image.
 
     raw file -> read -> Acquisition -> judge -> Judged -> write -> X.tif.colvi.*
 
-`Diagnoser` walks it for one image; `process` overlaps the steps of successive images. Of a file that
-holds several, each image goes its own way, and the index comes last.
+`runner.process` overlaps the steps of successive images.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition import Acquisition, Limits, Provenance, Refused, acquire_opened
+from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
-from colvi_edge.errors import AcquisitionError, ColviEdgeError, ImageTooLargeError, OutputError
-from colvi_edge.outputs.sidecar import MAX_PATCHES, Image, Index, Sidecar
+from colvi_edge.errors import ImageTooLargeError
+from colvi_edge.outputs.sidecar import MAX_PATCHES, Index, Sidecar
 from colvi_edge.patches import grid_shape, project
-from colvi_edge.pipeline.raw_file import Done, End, File, Judged, Kept, Outcome, RawFile
+from colvi_edge.pipeline.raw_file import Judged, Kept, RawFile
 from colvi_edge.pipeline.records import result_record
 from colvi_edge.pipeline.standing import keeps, kept_image, kept_result, sidecars
-from colvi_edge.pipeline.writing import Writing, write_result
+from colvi_edge.pipeline.writing import write_result
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.stopwatch import Stopwatch
-
-__all__ = ["Diagnoser", "Judged", "Kept", "Outcome", "RawFile", "process"]
-
-Found = Acquisition | Refused | Kept | Index | End | ColviEdgeError
 
 
 class Diagnoser:
@@ -165,103 +159,6 @@ class Diagnoser:
 
     def _as_kept(self, sidecar: Sidecar) -> Kept:
         return Kept(sidecar, sidecar.model.sha256 != self._bundle.sha256)
-
-
-_STOP_SEEN_S = 0.2
-
-
-def process(
-    diagnoser: Diagnoser, jobs: Iterable[File], is_stopped: Callable[[], bool] | None = None
-) -> Iterator[Outcome[File]]:
-    """Diagnose every image of every job, in order; one that fails stops none of the others.
-
-    The next image is read and the last one written while this one is judged. Of each step one
-    image is held in memory at a time. An outcome is given as soon as it is written, also while the
-    next job is still being waited for.
-
-    Whoever owns the process calls `gc.freeze` before, once the engine is open: what is loaded by then stays,
-    and looking for garbage in it cost every thirtieth image 14 ms.
-
-    Args:
-        diagnoser: does it.
-        jobs: the raw files.
-        is_stopped: asked between images whether no other is to be judged.
-
-    Raises:
-        KeyboardInterrupt: it was stopped; the outcome of every image that was judged was given before.
-    """
-    reader = ThreadPoolExecutor(1, "read")
-    try:
-        with ThreadPoolExecutor(1, "write") as writer:
-            write: Writing[File] = Writing(diagnoser.overlay)
-            images = images_of(diagnoser, jobs)
-            ahead = reader.submit(next, images, None)
-            behind: Future[Outcome[File]] | None = None
-            while True:
-                pending: list[Future[Any]] = [ahead, *([behind] if behind else [])]
-                wait(pending, _STOP_SEEN_S if is_stopped else None, FIRST_COMPLETED)
-                if behind is not None and behind.done():
-                    yield behind.result()
-                    behind = None
-                    continue
-                if is_stopped and is_stopped():
-                    break
-                if not ahead.done():
-                    continue
-                if (image := ahead.result()) is None:
-                    break
-                ahead = reader.submit(next, images, None)
-                job, found = image
-                judged = _judge(diagnoser, found)
-                if behind is not None:
-                    yield behind.result()
-                behind = writer.submit(write, job, judged)
-            if behind is not None:
-                yield behind.result()
-            if is_stopped and is_stopped():
-                raise KeyboardInterrupt
-    finally:
-        reader.shutdown(wait=False)  # it may wait for a job that never comes; a failure must not wait for it
-
-
-def images_of(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[tuple[File, Found]]:
-    """Yield what is found of every image of every job before any is judged."""
-    for job in jobs:
-        kept = False
-        try:
-            for result in diagnoser.kept(job):
-                kept = True
-                yield job, result
-        except OutputError as error:
-            yield job, error
-        if not kept:
-            yield from _read(diagnoser, job)
-
-
-def _read(diagnoser: Diagnoser, job: File) -> Iterator[tuple[File, Found]]:
-    source: Provenance | Image | None = None
-    try:
-        for image in diagnoser.found(job):
-            if isinstance(image, Kept):
-                source = image.sidecar.image
-            else:
-                source = image.provenance if image.image_key else None
-            yield job, image
-            del image  # or it would be held while the next one is read
-    except AcquisitionError as error:
-        yield job, error
-    else:
-        if source is not None:
-            yield job, End(source)
-
-
-def _judge(diagnoser: Diagnoser, found: Found) -> Done:
-    if not isinstance(found, Acquisition):
-        return found
-    try:
-        return diagnoser.judge(found)
-    except AcquisitionError as error:
-        return Refused(found.name, found.image_key, error, found.provenance)
 
 
 def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:

@@ -13,9 +13,10 @@ from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.read_back import read_record, read_sidecar
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Model
-from colvi_edge.pipeline.diagnoser import Diagnoser, images_of
+from colvi_edge.pipeline.diagnoser import Diagnoser
 from colvi_edge.pipeline.jobs import Job
 from colvi_edge.pipeline.raw_file import End, Kept
+from colvi_edge.pipeline.runner import images_of
 from colvi_edge.pipeline.standing import Content, stands
 from colvi_edge.system.atomic import open_folder
 from colvi_edge.system.writing import explained
@@ -49,20 +50,21 @@ def rehearse(diagnoser: Diagnoser, bundle: Bundle, jobs: Iterable[Job]) -> Itera
         bundle: that it has.
         jobs: the raw files.
     """
-    for job, found in images_of(diagnoser, (_Looked(job.raw, job.folder, job.place) for job in jobs)):
-        if isinstance(found, Kept):
-            key = found.sidecar.image.key
-            model = _called(found.sidecar.model) if found.is_other_model else "this model"
-            yield Planned(job, key, "keep", f"the result of {model} stands")
-        elif isinstance(found, Acquisition):
-            yield _of_image(diagnoser, bundle, job, found)
-        elif isinstance(found, Refused):
-            yield _refused(job, found.image_key, found.error, found.provenance.sha256)
-        elif isinstance(found, ColviEdgeError):
-            yield _refused(job, "", found, None)
-        else:
-            _: Index | End = found  # its images were told of
-        del found  # or it would be held while the next one is read
+    for named in jobs:
+        job = _Looked(named.raw, named.folder, named.place)
+        for found in images_of(diagnoser, job):
+            if isinstance(found, Kept):
+                model = _called(found.sidecar.model) if found.is_other_model else "this model"
+                yield Planned(job, found.sidecar.image.key, "keep", f"the result of {model} stands")
+            elif isinstance(found, Acquisition):
+                yield _of_image(diagnoser, bundle, job, found)
+            elif isinstance(found, Refused):
+                yield _refused(job, found.image_key, found.error, found.provenance.sha256)
+            elif isinstance(found, ColviEdgeError):
+                yield _refused(job, "", found, None)
+            else:
+                _: Index | End = found  # its images were told of
+            del found  # or it would be held while the next one is read
 
 
 def closed_folders(jobs: Iterable[Job]) -> list[Path]:

@@ -90,125 +90,119 @@ def _record(record: ErrorRecord, job: RawFile, stays: Callable[[Sidecar | ErrorR
         raise BlockedRecordError(error.words, subject=error.subject) from error
 
 
-class Writing(Generic[File]):
-    """Writes one image after the other; and of a file that holds several their index."""
+class FileWriter(Generic[File]):
+    """Writes what became of one raw file: image after image, and at last the index, if it holds several."""
 
-    def __init__(self, overlay: OverlayChoice) -> None:
+    def __init__(self, job: File, overlay: OverlayChoice) -> None:
         """Begin with nothing written.
 
         Args:
+            job: the raw file.
             overlay: how it is written.
         """
-        self._overlay = overlay
-        self._begin()
-
-    def _begin(self) -> None:
+        self._job, self._overlay = job, overlay
         self._entries: dict[str, IndexEntry | None] = {}  # None where the record that stands counts
         self._trouble: ColviEdgeError | None = None
         self._before: Index | None = None  # of the same content, when the first image's turn came
 
-    def __call__(self, job: File, done: Done) -> Outcome[File]:
-        """Write what became of an image, or of a whole file; return it."""
+    def write(self, done: Done) -> Outcome[File]:
+        """Write what became of an image, or of the whole file, which comes last; return it."""
         key, source = _image_of(done)
         if key:
             if not self._entries:
-                self._before = _index_of(job, source)
+                self._before = _index_of(self._job, source)
             self._entries[key] = None
-        try:
-            if isinstance(done, Judged):
-                return self._judged(job, done)
-            if isinstance(done, Kept):
-                return Outcome(job, done, key)
-            if isinstance(done, Refused):
-                if key or job.is_final(done.error):
-                    return self._failed(job, done.error, key, done.provenance)
-                return Outcome(job, done.error)
-            if isinstance(done, End):
-                return self._index(job, done.source)
-            if isinstance(done, Index) or not job.is_final(done):
-                return Outcome(job, done)
-            return self._rebuilt(job, done) or self._failed(job, done, "", None)
-        finally:
-            if not key:
-                self._begin()
+        if isinstance(done, Judged):
+            return self._judged(done)
+        if isinstance(done, Kept):
+            return Outcome(self._job, done, key)
+        if isinstance(done, Refused):
+            if key or self._job.is_final(done.error):
+                return self._failed(done.error, key, done.provenance)
+            return Outcome(self._job, done.error)
+        if isinstance(done, End):
+            return self._index(done.source)
+        if isinstance(done, Index) or not self._job.is_final(done):
+            return Outcome(self._job, done)
+        return self._rebuilt(done) or self._failed(done, "", None)
 
-    def _judged(self, job: File, judged: Judged) -> Outcome[File]:
+    def _judged(self, judged: Judged) -> Outcome[File]:
         image = judged.sidecar.image
         try:
-            written = write_result(judged, job, self._overlay)
+            written = write_result(judged, self._job, self._overlay)
         except BlockedOutputError as error:
-            outcome = self._failed(job, error, image.key, image)
+            outcome = self._failed(error, image.key, image)
             self._trouble = self._trouble or error
             return outcome
         except ColviEdgeError as error:
             self._trouble = error
-            left = _what_stands(job, image.key, image) if isinstance(error, OutputError) else None
-            return Outcome(job, error, image.key, stands=left)
+            left = _what_stands(self._job, image.key, image) if isinstance(error, OutputError) else None
+            return Outcome(self._job, error, image.key, stands=left)
         if image.key:
             sidecar = written.sidecar
-            self._entries[image.key] = index_entry(job.name, sidecar, to_json(sidecar))
-        return Outcome(job, written.sidecar, image.key, replaced=written.replaced)
+            self._entries[image.key] = index_entry(self._job.name, sidecar, to_json(sidecar))
+        return Outcome(self._job, written.sidecar, image.key, replaced=written.replaced)
 
-    def _failed(
-        self, job: File, error: ColviEdgeError, key: str, source: Provenance | Image | None
-    ) -> Outcome[File]:
+    def _failed(self, error: ColviEdgeError, key: str, source: Provenance | Image | None) -> Outcome[File]:
         try:
-            left, gone = write_error(error, job, key, source)
+            left, gone = write_error(error, self._job, key, source)
         except ColviEdgeError as worse:
-            self._trouble = worse
-            return Outcome(job, worse, key)
+            if key:
+                self._trouble = worse
+            return Outcome(self._job, worse, key)
         stands = None if isinstance(left, ErrorRecord) else left
-        return Outcome(job, error, key, stands=stands, gone=gone)
+        return Outcome(self._job, error, key, stands=stands, gone=gone)
 
-    def _index(self, job: File, source: Provenance | Image) -> Outcome[File]:
+    def _index(self, source: Provenance | Image) -> Outcome[File]:
         """Write the index of a file all of whose images were seen, if it can be true."""
         trouble = self._trouble
         try:
-            entries = self._complete(job, list(self._entries), source.sha256 or "")
+            entries = self._complete(list(self._entries), source.sha256 or "")
             if entries and (trouble is None or self._before is not None):
                 try:
-                    index = _write_index(job, source, entries)
+                    index = _write_index(self._job, source, entries)
                 except BlockedOutputError as error:
                     trouble = trouble or error
                 else:
-                    return Outcome(job, trouble or index, stands=index if trouble else None)
+                    return Outcome(self._job, trouble or index, stands=index if trouble else None)
             if trouble is None:
                 trouble = OutputError(
-                    "a result of it went away meanwhile; diagnose it again", subject=job.name
+                    "a result of it went away meanwhile; diagnose it again", subject=self._job.name
                 )
             if isinstance(trouble, BlockedOutputError) and not isinstance(trouble, BlockedRecordError):
-                record = error_record(job.name, trouble, "", source)
-                _record(record, job, lambda image: image.image.key in self._entries)
+                record = error_record(self._job.name, trouble, "", source)
+                _record(record, self._job, lambda image: image.image.key in self._entries)
         except ColviEdgeError as error:
-            return Outcome(job, error)
-        return Outcome(job, trouble)
+            return Outcome(self._job, error)
+        return Outcome(self._job, trouble)
 
-    def _rebuilt(self, job: File, error: ColviEdgeError) -> Outcome[File] | None:
+    def _rebuilt(self, error: ColviEdgeError) -> Outcome[File] | None:
         """Write the index anew that went when the first image was written, if the file failed after that.
 
         Returns:
             None where there was none, or it is of other content.
         """
         before = self._before
-        if before is None or before.status == "error" or _index_of(job, before.image) is not None:
+        if before is None or before.status == "error" or _index_of(self._job, before.image) is not None:
             return None
-        if not Content(job).may_be_of(before.image):
+        if not Content(self._job).may_be_of(before.image):
             return None
         keys = dict.fromkeys([*(entry.key for entry in before.images), *self._entries])
         try:
-            job.confirm()
-            entries = self._complete(job, list(keys), before.image.sha256 or "")
+            self._job.confirm()
+            entries = self._complete(list(keys), before.image.sha256 or "")
             if not entries:
                 return None
-            return Outcome(job, error, stands=_write_index(job, before.image, entries))
+            return Outcome(self._job, error, stands=_write_index(self._job, before.image, entries))
         except ColviEdgeError as worse:
-            return Outcome(job, worse)
+            return Outcome(self._job, worse)
 
-    def _complete(self, job: File, keys: Sequence[str], raw_sha256: str) -> list[IndexEntry]:
+    def _complete(self, keys: Sequence[str], raw_sha256: str) -> list[IndexEntry]:
         """Return the line of each image, of what was written or stands; none at all if one has neither."""
-        with job.results() as folder_fd:
+        with self._job.results() as folder_fd:
             found = [
-                self._entries.get(key) or standing_entry(folder_fd, job.name, key, raw_sha256) for key in keys
+                self._entries.get(key) or standing_entry(folder_fd, self._job.name, key, raw_sha256)
+                for key in keys
             ]
         entries = [entry for entry in found if entry is not None]
         return entries if len(entries) == len(keys) else []

@@ -14,8 +14,8 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.choices import Replace
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.pipeline.diagnoser import RawFile
 from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.raw_file import RawFile
 from colvi_edge.simulate import images as simulate
 from colvi_edge.simulate import simulate_projection, write_imagej
 

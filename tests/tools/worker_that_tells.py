@@ -10,7 +10,7 @@ from pathlib import Path
 
 from colvi_edge.acquisition import Acquisition, Refused
 from colvi_edge.pipeline import Diagnoser
-from colvi_edge.pipeline.diagnoser import RawFile
+from colvi_edge.pipeline.raw_file import RawFile
 from colvi_edge.watch.worker.process import main
 
 told = Path(sys.argv.pop(1))
