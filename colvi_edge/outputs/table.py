@@ -54,7 +54,7 @@ def write_table(path: Path, folders: Mapping[str, Path], render: Callable[[Itera
 
     Args:
         path: of the table.
-        folders: each by its place, see `pipeline.jobs.Job`.
+        folders: each by its place, see `pipeline.inputs.InputFile`.
         render: makes the table.
 
     Raises:

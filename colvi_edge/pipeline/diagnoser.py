@@ -70,14 +70,14 @@ class Diagnoser:
         self._pixel_size_um = pixel_size_um
         self._is_kept = keeps(replace, bundle.sha256)
 
-    def read(self, job: RawFile) -> Iterator[Acquisition | Refused]:
+    def read(self, file: RawFile) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
         """
         for image in acquire_opened(
-            job.open, job.name, channels=self._channels, limits=self._limits, is_final=job.is_final
+            file.open, file.name, channels=self._channels, limits=self._limits, is_final=file.is_final
         ):
             if self._pixel_size_um is not None and isinstance(image, Acquisition):
                 yield image.with_pixel_size(self._pixel_size_um)
@@ -122,38 +122,38 @@ class Diagnoser:
         _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
         return acquisition.laid_out(config.channels)
 
-    def write(self, judged: Judged, job: RawFile) -> Sidecar:
+    def write(self, judged: Judged, file: RawFile) -> Sidecar:
         """Write the files of a result, the sidecar last; return the sidecar as written.
 
         Raises:
             OutputError: a file cannot be written; the older ones are as they were.
         """
-        return write_result(judged, job, self.overlay).sidecar
+        return write_result(judged, file, self.overlay).sidecar
 
-    def kept(self, job: RawFile) -> Iterator[Kept | Index]:
+    def kept(self, file: RawFile) -> Iterator[Kept | Index]:
         """Yield the results of a raw file if all of them are kept: nothing of it is decoded.
 
         They are intact, of the same content, and of a model of which that was said; none failed. Of a file
         that holds several images the index comes last.
         """
-        result = None if self._replace is Replace.ALL else kept_result(job, self._is_kept, failed_too=False)
+        result = None if self._replace is Replace.ALL else kept_result(file, self._is_kept, failed_too=False)
         if isinstance(result, Sidecar):
             yield self._as_kept(result)
         elif result is not None:
-            for sidecar in sidecars(job, result):
+            for sidecar in sidecars(file, result):
                 yield self._as_kept(sidecar)
             yield result
 
-    def found(self, job: RawFile) -> Iterator[Acquisition | Refused | Kept]:
+    def found(self, file: RawFile) -> Iterator[Acquisition | Refused | Kept]:
         """Yield the images of a raw file as `read` does; in the place of one whose result is kept, that.
 
         Raises:
             AcquisitionError: as from `read`.
         """
-        for image in self.read(job):
+        for image in self.read(file):
             kept = None
             if isinstance(image, Acquisition) and image.image_key and self._replace is not Replace.ALL:
-                kept = kept_image(job, image.image_key, image.provenance.sha256, self._is_kept)
+                kept = kept_image(file, image.image_key, image.provenance.sha256, self._is_kept)
             yield self._as_kept(kept) if kept else image
             del image  # or it would be held while the next one is read
 

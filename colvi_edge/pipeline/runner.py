@@ -21,20 +21,20 @@ _STOP_SEEN_S = 0.2
 
 
 def process(
-    diagnoser: Diagnoser, jobs: Iterable[File], is_stopped: Callable[[], bool] | None = None
+    diagnoser: Diagnoser, files: Iterable[File], is_stopped: Callable[[], bool] | None = None
 ) -> Iterator[Outcome[File]]:
-    """Diagnose every image of every job, in order; one that fails stops none of the others.
+    """Diagnose every image of every file, in order; one that fails stops none of the others.
 
     The next image is read and the last one written while this one is judged. Of each step one
     image is held in memory at a time. An outcome is given as soon as it is written, also while the
-    next job is still being waited for.
+    next file is still being waited for.
 
     Whoever owns the process calls `gc.freeze` before, once the engine is open: what is loaded by then stays,
     and looking for garbage in it cost every thirtieth image 14 ms.
 
     Args:
         diagnoser: does it.
-        jobs: the raw files.
+        files: the raw files.
         is_stopped: asked between images whether no other is to be judged.
 
     Raises:
@@ -43,7 +43,7 @@ def process(
     reading = ThreadPoolExecutor(1, "read")
     try:
         with ThreadPoolExecutor(1, "write") as writing:
-            images = _ahead(diagnoser, jobs)
+            images = _ahead(diagnoser, files)
             ahead = reading.submit(next, images, None)
             behind: Future[Outcome[File]] | None = None
             while True:
@@ -70,26 +70,26 @@ def process(
             if is_stopped and is_stopped():
                 raise KeyboardInterrupt
     finally:
-        reading.shutdown(wait=False)  # it may wait for a job that never comes; a failure must not wait for it
+        reading.shutdown(wait=False)  # it may wait for a file that never comes; a failure must not wait
 
 
-def images_of(diagnoser: Diagnoser, job: RawFile) -> Iterator[Found]:
+def images_of(diagnoser: Diagnoser, file: RawFile) -> Iterator[Found]:
     """Yield what is found of every image of a raw file before any is judged."""
     kept = False
     try:
-        for result in diagnoser.kept(job):
+        for result in diagnoser.kept(file):
             kept = True
             yield result
     except OutputError as error:
         yield error
     if not kept:
-        yield from _read(diagnoser, job)
+        yield from _read(diagnoser, file)
 
 
-def _read(diagnoser: Diagnoser, job: RawFile) -> Iterator[Found]:
+def _read(diagnoser: Diagnoser, file: RawFile) -> Iterator[Found]:
     source: Provenance | Image | None = None
     try:
-        for image in diagnoser.found(job):
+        for image in diagnoser.found(file):
             if isinstance(image, Kept):
                 source = image.sidecar.image
             else:
@@ -103,11 +103,11 @@ def _read(diagnoser: Diagnoser, job: RawFile) -> Iterator[Found]:
             yield End(source)
 
 
-def _ahead(diagnoser: Diagnoser, jobs: Iterable[File]) -> Iterator[tuple[FileWriter[File], Found]]:
+def _ahead(diagnoser: Diagnoser, files: Iterable[File]) -> Iterator[tuple[FileWriter[File], Found]]:
     """Yield what is found of every image of every file, with the writer of its file."""
-    for job in jobs:
-        writer = FileWriter(job, diagnoser.overlay)
-        for found in images_of(diagnoser, job):
+    for file in files:
+        writer = FileWriter(file, diagnoser.overlay)
+        for found in images_of(diagnoser, file):
             yield writer, found
             del found  # or it would be held while the next one is read
 

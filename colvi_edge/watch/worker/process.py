@@ -165,7 +165,7 @@ class Worker:
             self._say(work.number, "error", words=work.message, kind=CondemnedError.kind)
 
     def _answer(self, outcome: Outcome[WatchedFile]) -> None:
-        file, result = outcome.job, outcome.result
+        file, result = outcome.file, outcome.result
         number = file.work.number
         if outcome.replaced:
             file.note(REPLACED)
