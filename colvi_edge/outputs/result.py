@@ -240,7 +240,7 @@ def _remove_all(
 
 
 def _retire(folder_fd: int, names: Mapping[OutputKind, str]) -> bool:
-    """Let the sidecar of a result stay as that of the previous result; return whether there was one."""
+    """Keep the sidecar of a result as that of the previous one; return whether there was any."""
     sidecar, previous = names[OutputKind.SIDECAR], names[OutputKind.PREVIOUS]
     if read_sidecar(sidecar, folder_fd) is not None:
         with suppress(IsADirectoryError):  # what is in the way there must not keep the truth from being told

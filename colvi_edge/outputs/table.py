@@ -33,7 +33,7 @@ FOLDER_COLUMNS = (
 )  # fmt: skip
 
 
-class Listed(NamedTuple):
+class ListedResult(NamedTuple):
     """A result among others.
 
     Attributes:
@@ -46,7 +46,9 @@ class Listed(NamedTuple):
     sidecar: Sidecar
 
 
-def write_table(path: Path, folders: Mapping[str, Path], render: Callable[[Iterable[Listed]], bytes]) -> int:
+def write_table(
+    path: Path, folders: Mapping[str, Path], render: Callable[[Iterable[ListedResult]], bytes]
+) -> int:
     """Write a table of every result that lies in the folders, such as `result_csv` renders it.
 
     Returns:
@@ -65,17 +67,17 @@ def write_table(path: Path, folders: Mapping[str, Path], render: Callable[[Itera
     return len(unread)
 
 
-def _listed(folders: Mapping[str, Path], unread: list[Path]) -> Iterator[Listed]:
+def _listed(folders: Mapping[str, Path], unread: list[Path]) -> Iterator[ListedResult]:
     for place, folder in sorted(folders.items()):
         for record in sorted(folder.glob(f"*{OutputKind.SIDECAR.value}")):
             if sidecar := read_record(Sidecar, record):
                 label = record_label(record.name, sidecar.image.name, sidecar.image.key)
-                yield Listed(unambiguous_name(f"{place}/{label}" if place else label), sidecar)
+                yield ListedResult(unambiguous_name(f"{place}/{label}" if place else label), sidecar)
             elif read_record(Index, record) is None:
                 unread.append(record)
 
 
-def result_csv(results: Iterable[Listed]) -> bytes:
+def result_csv(results: Iterable[ListedResult]) -> bytes:
     """Return the table of the published program: a row for each judged image, in order.
 
     `image_name` is the key of a row: the path, which in the folder named itself is the bare name, as there.
@@ -92,7 +94,7 @@ def result_csv(results: Iterable[Listed]) -> bytes:
     )
 
 
-def omero_csv(results: Iterable[Listed]) -> bytes:
+def omero_csv(results: Iterable[ListedResult]) -> bytes:
     """Return the table that `omero metadata populate` attaches to a dataset: a row for each image, in order.
 
     OMERO finds an image by its exact name, so names stand here as they are, even one that a
@@ -117,7 +119,7 @@ def folder_row(path: str, record: Sidecar | ErrorRecord) -> tuple[object, ...]:
     patches, `quality` the names of its flags and `remarks` their words.
 
     Args:
-        path: of its image, as of a `Listed`.
+        path: of its image, as of a `ListedResult`.
         record: what became of it.
     """
     if isinstance(record, ErrorRecord):
@@ -164,7 +166,7 @@ def _omero_row(path: str, sidecar: Sidecar) -> tuple[object, ...]:
         votes.tie,
         sidecar.coverage,
         " ".join(flag.words for flag in sidecar.quality),
-        plain_text(f"{sidecar.model.name} {sidecar.model.version}"),
+        plain_text(sidecar.model.label),
         sidecar.model.sha256,
         sidecar.result_id,
         sidecar.intended_use,

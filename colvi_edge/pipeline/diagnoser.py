@@ -1,6 +1,6 @@
 """The three steps from a raw file to a diagnosis and to the files beside it, image by image.
 
-    raw file -> read -> Acquisition -> judge -> Judged -> write -> X.tif.colvi.*
+    raw file -> read -> Acquisition -> judge -> JudgedImage -> write -> X.tif.colvi.*
 
 `runner.process` overlaps the steps of successive images.
 """
@@ -18,7 +18,7 @@ from colvi_edge.engines import Engine
 from colvi_edge.errors import ImageTooLargeError
 from colvi_edge.outputs.sidecar import MAX_PATCHES, Index, Sidecar
 from colvi_edge.patches import grid_shape, project
-from colvi_edge.pipeline.raw_file import Judged, Kept, RawFile
+from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
 from colvi_edge.pipeline.records import result_record
 from colvi_edge.pipeline.standing import keeps, kept_image, kept_result, sidecars
 from colvi_edge.pipeline.writing import write_result
@@ -85,7 +85,7 @@ class Diagnoser:
                 yield image
             del image  # or it would be held while the next one is read
 
-    def judge(self, acquisition: Acquisition) -> Judged:
+    def judge(self, acquisition: Acquisition) -> JudgedImage:
         """Return the result for an image: its diagnosis, or why it was rejected.
 
         Raises:
@@ -109,7 +109,7 @@ class Diagnoser:
         record = result_record(
             acquisition, self._bundle, self._engine.info, assessment, diagnosis, stopwatch.laps_ms
         )
-        return Judged(record, collagen, nuclei, acquisition.pixel_height_um)
+        return JudgedImage(record, collagen, nuclei, acquisition.pixel_height_um)
 
     def laid_out(self, acquisition: Acquisition) -> NDArray[Any]:
         """Return the planes of an image as the bundle asks for them, `(Z, C, H, W)`.
@@ -122,7 +122,7 @@ class Diagnoser:
         _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
         return acquisition.laid_out(config.channels)
 
-    def write(self, judged: Judged, file: RawFile) -> Sidecar:
+    def write(self, judged: JudgedImage, file: RawFile) -> Sidecar:
         """Write the files of a result, the sidecar last; return the sidecar as written.
 
         Raises:

@@ -63,7 +63,7 @@ class InputFile:
         return hold_folder(self.folder, "results")
 
     def confirm(self) -> None:
-        """Let everything be written: who names a file wants its result."""
+        """Raise nothing: who names a file wants its result."""
 
     def is_final(self, _: ColviEdgeError) -> bool:
         """Return True: there is no second try, so that every error gets its record."""

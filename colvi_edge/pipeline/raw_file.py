@@ -40,7 +40,7 @@ class RawFile(Protocol):
         ...
 
     def note(self, words: str) -> None:
-        """Take what is to be told beside the result."""
+        """Keep words that are to be told beside the result."""
         ...
 
 
@@ -48,7 +48,7 @@ File = TypeVar("File", bound=RawFile)
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedImage:
     """An image with its result, not yet written.
 
     Attributes:
@@ -111,5 +111,5 @@ class End:
     source: Provenance | Image
 
 
-Done = Judged | Kept | Refused | Index | End | ColviEdgeError
+Done = JudgedImage | Kept | Refused | Index | End | ColviEdgeError
 """What the last step takes: of an image; or of a whole file the index that is kept, its end, or an error."""

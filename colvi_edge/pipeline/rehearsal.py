@@ -12,7 +12,7 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.read_back import read_record, read_sidecar
-from colvi_edge.outputs.sidecar import ErrorRecord, Index, Model
+from colvi_edge.outputs.sidecar import ErrorRecord, Index
 from colvi_edge.pipeline.diagnoser import Diagnoser
 from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.pipeline.raw_file import End, Kept
@@ -54,7 +54,7 @@ def rehearse(diagnoser: Diagnoser, bundle: Bundle, files: Iterable[InputFile]) -
         file = _Looked(named.raw, named.folder, named.place)
         for found in images_of(diagnoser, file):
             if isinstance(found, Kept):
-                model = _called(found.sidecar.model) if found.is_other_model else "this model"
+                model = found.sidecar.model.label if found.is_other_model else "this model"
                 yield Planned(file, found.sidecar.image.key, "keep", f"the result of {model} stands")
             elif isinstance(found, Acquisition):
                 yield _of_image(diagnoser, bundle, file, found)
@@ -107,7 +107,7 @@ def _why_judged(file: InputFile, key: str, raw_sha256: str, bundle: Bundle) -> s
     if sidecar is not None and sidecar.model.sha256 == bundle.sha256:
         return "again: the result of this model gives way"
     if sidecar is not None:
-        return f"anew: the result of {_called(sidecar.model)} gives way"
+        return f"anew: the result of {sidecar.model.label} gives way"
     return "again: it failed before" if error is not None else "for the first time"
 
 
@@ -119,10 +119,6 @@ def _refused(file: InputFile, key: str, error: ColviEdgeError, raw_sha256: str |
         result = None
     why = f"{error.words}{'; its result stays' if result else ''}"
     return Planned(file, key, "refuse", why, error.subject)
-
-
-def _called(model: Model) -> str:
-    return f"{model.name} {model.version}"
 
 
 def _is_open(folder: Path) -> bool:

@@ -26,7 +26,7 @@ class Content:
     """The content of a raw file, which is read at most once, and only where nothing less can tell."""
 
     def __init__(self, file: RawFile, sha256: str | None = None) -> None:
-        """Take the file, and its hash if somebody has read it."""
+        """Remember the file, and its hash if somebody has read it."""
         self._file = file
         self._sha256 = sha256
 

@@ -15,12 +15,12 @@ from colvi_edge.outputs.intact import index_entry, read_result, standing_entry
 from colvi_edge.outputs.names import record_name
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Image, Index, IndexEntry, Sidecar, to_json
-from colvi_edge.pipeline.raw_file import Done, End, File, Judged, Kept, Outcome, RawFile
+from colvi_edge.pipeline.raw_file import Done, End, File, JudgedImage, Kept, Outcome, RawFile
 from colvi_edge.pipeline.records import error_record, index_record
 from colvi_edge.pipeline.standing import Content, stands
 
 
-def write_result(judged: Judged, file: RawFile, overlay: OverlayChoice) -> result.Written:
+def write_result(judged: JudgedImage, file: RawFile, overlay: OverlayChoice) -> result.Written:
     """Write the files of a result, the sidecar last.
 
     Raises:
@@ -112,7 +112,7 @@ class FileWriter(Generic[File]):
             if not self._entries:
                 self._before = _index_of(self._file, source)
             self._entries[key] = None
-        if isinstance(done, Judged):
+        if isinstance(done, JudgedImage):
             return self._judged(done)
         if isinstance(done, Kept):
             return Outcome(self._file, done, key)
@@ -126,7 +126,7 @@ class FileWriter(Generic[File]):
             return Outcome(self._file, done)
         return self._rebuilt(done) or self._failed(done, "", None)
 
-    def _judged(self, judged: Judged) -> Outcome[File]:
+    def _judged(self, judged: JudgedImage) -> Outcome[File]:
         image = judged.sidecar.image
         try:
             written = write_result(judged, self._file, self._overlay)
@@ -210,7 +210,7 @@ class FileWriter(Generic[File]):
 
 def _image_of(done: Done) -> tuple[str, Provenance | Image | None]:
     """Return the key of the image that this is about, and the file as it was read; nothing of a whole one."""
-    if isinstance(done, Judged | Kept):
+    if isinstance(done, JudgedImage | Kept):
         return done.sidecar.image.key, done.sidecar.image
     return (done.image_key, done.provenance) if isinstance(done, Refused) else ("", None)
 

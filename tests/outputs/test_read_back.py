@@ -103,8 +103,8 @@ def use(record: Record) -> None:
     sqlite3.connect(":memory:").execute("SELECT ?", (record.revision,))
     verdict(record)
     headline(record)
-    table.result_csv([table.Listed("x.tif", record)])
-    table.omero_csv([table.Listed("x.tif", record)])
+    table.result_csv([table.ListedResult("x.tif", record)])
+    table.omero_csv([table.ListedResult("x.tif", record)])
     if record.status == "ok":
         patch_table.render(record)
 
