@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.choices import DEMO, EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.timings import Timings
 
@@ -54,7 +54,7 @@ class Judging:
     @property
     def is_demo(self) -> bool:
         """Whether the bundle is the one of the package, which is no path."""
-        return self.bundle == "demo"
+        return self.bundle == DEMO
 
     def absolute(self) -> "Judging":
         """Return the same with the absolute path of the bundle."""

@@ -1,4 +1,4 @@
-"""A raw file below the watched root: reached without trusting its path, written only while that is right."""
+"""A raw file of the watched folder, as the pipeline takes it: opened and judged only as it was announced."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from colvi_edge.errors import (
     LastPlaneBlackError,
     NotAnImageError,
 )
-from colvi_edge.outputs.folder import kind_of_name
+from colvi_edge.outputs.names import kind_of_name
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.system.writing import explained
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
@@ -41,7 +41,7 @@ class ChangedFileError(IncompleteFileError):
     kind = "changed"
 
 
-class CondemnedError(AcquisitionError):
+class QuarantinedError(AcquisitionError):
     """The file ended several workers that read it."""
 
     kind = "killed"
@@ -68,7 +68,7 @@ class WatchedFile:
     def open(self) -> int:
         """Return a descriptor of the raw file in the state that was announced."""
         if isinstance(self.work, RecordFailure):
-            raise CondemnedError(self.work.message)
+            raise QuarantinedError(self.work.message)
         with self._folders.root(self.work.mount) as root:
             try:
                 raw = root.open_raw(self.work.path)
