@@ -2,10 +2,9 @@
 
     python -m tests.watch.fakes.supervisor SETTINGS HERE
 
-SETTINGS are JSON: of `WatchSettings`, and `timings` and `children` beside them; see `daemon.Daemon`.
+SETTINGS are JSON: of `WatchSettings`, and `timings` and `workers` beside them; see `daemon.Daemon`.
 """
 
-import importlib
 import json
 import os
 import sys
@@ -32,15 +31,14 @@ def main(settings: dict[str, Any], here: Path) -> int:
 
     from colvi_edge.errors import ColviEdgeError
     from colvi_edge.watch.settings import WatchSettings
+    from colvi_edge.watch.supervisor.children import workers
     from colvi_edge.watch.supervisor.start import watch
     from colvi_edge.watch.timings import Timings
 
     timings = Timings(**settings.pop("timings"))
-    for role, limits in settings.pop("children").items():
-        module = importlib.import_module(f"colvi_edge.watch.supervisor.children.{role}")
-        for name, value in limits.items():
-            assert hasattr(module, name), name
-            setattr(module, name, value)
+    for name, value in settings.pop("workers").items():
+        assert hasattr(workers, name), name
+        setattr(workers, name, value)
     for name in ("root", "output_dir", "metrics"):
         settings[name] = settings[name] and Path(settings[name])
     commands = {

@@ -95,7 +95,7 @@ def test_a_damaged_copy_does_not_bring_a_refused_bundle_into_use(
 def test_that_no_copy_is_kept_is_said_and_tried_again(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """It works on; the next worker that can keep one ends the state."""
     (tmp_path / "bundle").write_text("unkept")
-    daemon = start(children={"workers": {"KEEP_AGAIN_S": 0.3}})
+    daemon = start(timings={"keep_again_s": 0.3})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     wait_until(lambda: [s["why"] for s in daemon.status()["states"]] == ["no room for a copy"])
