@@ -137,17 +137,9 @@ class WorkerKeeper:
             worker.kill_if_silent(timings.worker_silence_s, now)
             return False
         limit_s = timings.work_limit_s + longest_bytes / SLOWEST_BYTES_PER_S
-<<<<<<< HEAD
-        if now - self.last_progress_at > limit_s:
-            # Asked before it is killed: then it waits no more.
-            self.blocked_by_share = not folder_answers or worker.waits_for_disk()
-            worker.kill_if_late(self.last_progress_at, limit_s, now)
-        else:
-=======
         if now - self.last_progress_at > limit_s:  # asked first: once killed, it may wait no more
             self.blocked_by_share = not folder_answers or worker.waits_for_disk()
         if not worker.kill_if_late(self.last_progress_at, limit_s, now):
->>>>>>> main
             worker.kill_if_large(MEMORY_LIMIT_BYTES)
         return self.blocked_by_share
 
