@@ -2,7 +2,7 @@
 
     python -m tests.watch.fakes.supervisor SETTINGS HERE
 
-SETTINGS are JSON: of `WatchSettings`, and `timings` and `worker_limits` beside them; see `daemon.Daemon`.
+SETTINGS are JSON: of `WatchSettings`, and `timings` and `workers` beside them; see `daemon.Daemon`.
 """
 
 import json
@@ -37,7 +37,7 @@ def main(settings: dict[str, Any], here: Path) -> int:
     from colvi_edge.watch.timings import Timings
 
     timings = Timings(**settings.pop("timings"))
-    for name, value in settings.pop("worker_limits").items():
+    for name, value in settings.pop("workers").items():
         assert hasattr(workers, name), name
         setattr(workers, name, value)
     commands = {

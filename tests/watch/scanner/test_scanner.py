@@ -72,7 +72,7 @@ class Supervisor:
         command = [*prefix, sys.executable, *program, str(theirs.fileno()), str(os.getpid()), *fails]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
-        self._line = Channel(ours)
+        self._socket, self._line = ours, Channel(ours)
         self.say(ScannerSettings(folders, scanning, state, timings=TIMINGS, **settings))
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -139,9 +139,13 @@ class Supervisor:
         before = self.said.count(Alive())
         self.wait(lambda: self.said.count(Alive()) >= before + times, f"{times} rounds")
 
+    def hang_up(self) -> None:
+        """End the line."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+
     def end(self) -> None:
         """End it as the end of a supervisor would."""
-        self._line._end.shutdown(socket.SHUT_RDWR)
+        self.hang_up()
         self.process.wait(10)
         self._line.close()
 
@@ -668,7 +672,7 @@ def test_it_ends_with_its_supervisor(start: Callable[..., Supervisor]) -> None:
     """By the end of the line, without a complaint; until then it says that it is alive."""
     scanner = start()
     scanner.wait(lambda: scanner.said.count(Alive()) >= 2, "alive")
-    scanner._line._end.shutdown(socket.SHUT_RDWR)
+    scanner.hang_up()
 
     assert scanner.process.wait(10) == 0
 

@@ -617,6 +617,18 @@ def test_the_last_answer_outlives_the_daemon(office: Office) -> None:
     assert office.tolerant.standing() == "1 done, 1 error"
 
 
+@pytest.mark.parametrize("outcome", ["ok", "rejected", "same", "error"])
+def test_the_last_outcome_outlives_the_daemon(office: Office, outcome: WorkOutcome) -> None:
+    """As it was answered, whatever its words are."""
+    office.ready("a.tif")
+    (work,) = office.take()
+    office.answer(work, outcome, "rejected ones have no score", "axes" if outcome == "error" else "")
+    office.kill()
+
+    assert office.work.last
+    assert office.work.last.outcome == outcome
+
+
 def test_what_was_asked_for_already_is_not_recommended(office: Office) -> None:
     """A request that waits is taken up next, so the log says that results are judged again."""
     office.judge(OLD, "a.tif")

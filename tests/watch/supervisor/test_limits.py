@@ -132,7 +132,7 @@ def test_a_hang_ends_at_the_time_limit(start: Callable[..., Daemon]) -> None:
 
 def test_a_memory_bomb_ends_at_the_limit(start: Callable[..., Daemon]) -> None:
     """The worker is ended long before the machine is."""
-    daemon = start(worker_limits={"MEMORY_LIMIT_BYTES": 200 << 20})
+    daemon = start(workers={"MEMORY_LIMIT_BYTES": 200 << 20})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("eat.tif", "ok.tif")
@@ -151,7 +151,7 @@ def test_an_answer_before_the_crash_counts(daemon: Daemon) -> None:
 
 def test_a_worker_is_recycled(start: Callable[..., Daemon]) -> None:
     """After a number of answers another one takes its place; each file is given once."""
-    daemon = start(worker_limits={"RECYCLE_AFTER": 3})
+    daemon = start(workers={"RECYCLE_AFTER": 3})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (first,) = daemon.children("worker")
@@ -227,9 +227,7 @@ def test_a_scanner_that_ends_is_started_again(daemon: Daemon) -> None:
 
 def test_a_pause_of_the_supervisor_blames_nobody(start: Callable[..., Daemon]) -> None:
     """A machine that was suspended finds its clocks far ahead; no limit was passed by anybody."""
-    daemon = start(
-        timings={"paused_after_s": 0.8, "work_limit_s": 1.2, "scanner_silence_s": 1.2},
-    )
+    daemon = start(timings={"paused_after_s": 0.8, "work_limit_s": 1.2, "scanner_silence_s": 1.2})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("slow.tif")

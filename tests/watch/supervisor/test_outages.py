@@ -27,7 +27,8 @@ def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> N
 
 def test_a_file_is_not_blamed_while_the_scanner_hangs_too(start: Callable[..., Daemon]) -> None:
     """Not every share that hangs can be told by the kernel's word for it; that both hang is no chance."""
-    daemon = start(timings={"work_limit_s": 1.0, "scanner_silent_s": 0.3, "scanner_silence_s": 60.0})
+    silence = {"scanner_silent_s": 0.3, "scanner_silence_s": 60.0}
+    daemon = start(timings={"work_limit_s": 1.0, **silence})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (old,) = daemon.children("worker")
