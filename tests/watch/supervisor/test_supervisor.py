@@ -108,6 +108,8 @@ while True:
             line._end.sendall(text[4:].encode() + b"\\n")
         else:
             line.send(decode(text.encode()))
+    with open(f"{here}/scanner.read", "w") as told:
+        told.write(str(file.tell()))
 """
 )
 
@@ -261,6 +263,13 @@ class Daemon:
         files = ({**found, "path": path, "quiet_s": 0.6} for path in paths)
         self.scanner(*files, *filter(None, [then]))
 
+    def go_round(self, times: int = 2) -> None:
+        """Wait until the scanner has said all, and the supervisor's loop came round this often after that."""
+        said, read = self.here / "scanner.in", self.here / "scanner.read"
+        wait_until(lambda: read.exists() and read.read_text() == str(said.stat().st_size))
+        before = self.heard().count("WATCHDOG=1")
+        wait_until(lambda: self.heard().count("WATCHDOG=1") >= before + times)
+
     def log(self, role: str) -> list[dict[str, Any]]:
         """Return what a role's processes noted."""
         path = self.here / f"{role}.log"
@@ -383,7 +392,7 @@ def test_ready_comes_after_the_self_test_and_the_first_scan(start: Callable[...,
     daemon = start()
     daemon.scanner(HERE)
     wait_until(lambda: daemon.status().get("model"))
-    time.sleep(0.3)
+    daemon.go_round()
     assert not daemon.is_ready()
     daemon.scanner(SCANNED)
     wait_until(daemon.is_ready)
@@ -417,7 +426,7 @@ def test_ready_waits_for_a_worker_that_starts_slowly(start: Callable[..., Daemon
     daemon = start()
     daemon.scanner(HERE, SCANNED)
     wait_until(lambda: len(daemon.log("worker")) == 1)
-    time.sleep(0.4)
+    daemon.go_round()
     assert not daemon.is_ready()
     assert any(text.startswith("EXTEND_TIMEOUT_USEC=") for text in daemon.heard())
     wait_until(daemon.is_ready)
@@ -430,7 +439,7 @@ def test_a_share_that_is_absent_at_boot_is_no_failure(start: Callable[..., Daemo
     wait_until(daemon.is_ready)
     wait_until(lambda: any(text.startswith("STATUS=share away: /data is not") for text in daemon.heard()))
     daemon.ready("a.tif")
-    time.sleep(0.5)
+    daemon.go_round()
     assert daemon.given() == []
     assert daemon.ails() == ["share away"]
     daemon.scanner(HERE)
@@ -444,7 +453,7 @@ def test_no_work_while_the_share_is_away(daemon: Daemon) -> None:
         daemon.scanner({**AWAY, "state": state})
         wait_until(lambda: daemon.ails() == [state])  # noqa: B023 # called at once
         daemon.ready(f"{state}.tif")
-        time.sleep(0.4)
+        daemon.go_round()
         assert not daemon.given(f"{state}.tif")
         daemon.scanner(HERE)
         wait_until(lambda: daemon.in_state(f"{state}.tif"))  # noqa: B023 # called at once
@@ -629,7 +638,7 @@ def test_a_silent_scanner_stops_work_and_is_replaced(start: Callable[..., Daemon
     wait_until(lambda: daemon.heard().count("WATCHDOG=1") > pings)
     (daemon.here / "scanner.in").write_text("")
     (daemon.here / "silence").unlink()
-    time.sleep(1.0)  # the new scanner says that it is alive, and not yet that the folder is there
+    daemon.go_round()  # the new scanner says that it is alive, and not yet that the folder is there
     assert daemon.ails() == ["stuck"]
     assert len(daemon.given()) == 2
     daemon.scanner(HERE)
@@ -679,7 +688,7 @@ def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, 
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
-    time.sleep(0.3)
+    wait_until(lambda: samples.seen)
     began = time.monotonic()
     daemon.ready("ok.tif", then="be silent")
     killed = len(daemon.log("scanner"))
@@ -688,7 +697,7 @@ def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, 
     (daemon.here / "silence").unlink()
     daemon.scanner(HERE, SCANNED)
     wait_until(lambda: daemon.ails() == [])
-    time.sleep(0.3)
+    daemon.go_round()
 
     assert samples.runs() == [[], ["stuck"], []]
     assert daemon.stderr().count("WARNING stuck: ") == daemon.stderr().count("over: stuck") == 1
@@ -702,7 +711,7 @@ def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callab
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
-    time.sleep(0.3)
+    wait_until(lambda: samples.seen)
     daemon.scanner(AWAY, "be silent")
     wait_until(lambda: len(daemon.log("scanner")) >= 3)
     (daemon.here / "scanner.in").write_text("")
@@ -740,7 +749,7 @@ def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> No
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
-    time.sleep(0.3)
+    wait_until(lambda: samples.seen)
     daemon.scanner("be silent")
     wait_until(lambda: len(daemon.log("scanner")) >= 2)
     (daemon.here / "scanner.in").write_text("")
@@ -762,7 +771,7 @@ def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> Non
     wait_until(lambda: daemon.ails() == ["stuck"])
     (daemon.here / "silence").unlink()
     daemon.ready("ok.tif")
-    time.sleep(0.5)
+    daemon.go_round()
     assert daemon.ails() == ["stuck"]
     assert daemon.given() == []
     daemon.scanner(SCANNED)
@@ -810,7 +819,7 @@ def test_a_scanner_that_ends_again_and_again_is_told_throughout(start: Callable[
     assert samples.runs() == [["degraded"]]
     (daemon.here / "scanner.in").write_text("")
     daemon.scanner(HERE)
-    time.sleep(0.5)
+    daemon.go_round()
     assert daemon.ails() == ["degraded"]
     daemon.scanner(SCANNED)
     wait_until(lambda: daemon.ails() == [])
