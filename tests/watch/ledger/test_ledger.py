@@ -256,6 +256,7 @@ def test_a_ledger_of_the_first_version_is_read(path: Path) -> None:
         "CREATE TABLE models (sha256, name, version)",
         "PRAGMA user_version = 2",
         "PRAGMA user_version = 3",
+        "PRAGMA user_version = 4",
         "PRAGMA user_version = -1",
         "CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries; END",
     ],
