@@ -861,7 +861,7 @@ def test_a_folder_that_may_not_be_written_to_is_a_state(start: Callable[..., Dae
     (state,) = daemon.status()["states"]
     name = hashlib.sha256(b"Meier").hexdigest()[:12]
     assert (state["folder"], f"folder {name} is closed" in state["why"]) == ("Meier", True)
-    time.sleep(1.0)
+    wait_until(lambda: len(daemon.given(*names)) >= 5)
     assert len({note["path"] for note in daemon.given(*names)}) <= 2
     assert daemon.ails() == ["folder not writable"]
     (daemon.here / "closed").unlink()
@@ -1026,7 +1026,7 @@ def test_that_no_copy_is_kept_is_said_and_tried_again(start: Callable[..., Daemo
     daemon.bundle.write_text("first")
     wait_until(lambda: daemon.ails() == [])
     count = len(daemon.log("worker"))
-    time.sleep(1.2)
+    daemon.go_round(6)  # of more than twice the time after which a copy is tried again
     assert len(daemon.log("worker")) == count, "workers are replaced for no reason"
 
 
@@ -1332,7 +1332,7 @@ def test_a_full_disk_is_shown_and_ends_by_itself(daemon: Daemon) -> None:
     daemon.ready(*names)
     wait_until(lambda: "disk full" in daemon.ails())
     wait_until(lambda: any("STATUS=disk full: No space left on device" in text for text in daemon.heard()))
-    time.sleep(1.0)
+    wait_until(lambda: len(daemon.given()) >= 6)
     tries = (time.monotonic() - began) / (0.8 * QUICKER["longest_backoff_s"])
     assert len(daemon.given()) <= min(3 + tries, len(names) - 1)
     (daemon.here / "full").unlink()
