@@ -32,7 +32,7 @@ class Publisher:
     """Writes one page, again and again."""
 
     def __init__(self, supervisor: SupervisorLink, settings: PublisherSettings) -> None:
-        """Take the channel over; nothing is opened yet."""
+        """Remember what to do and with whom; nothing is opened yet."""
         self._supervisor = supervisor
         self._page = settings.page
         self._root, self._results = settings.folders.root, settings.folders.results

@@ -67,7 +67,7 @@ class FolderSession:
         self._scan: Iterator[None] | None = None
         self._scan_at = 0.0
         self._requested = False  # a scan, since the one began that is under way
-        self._unheard = True  # no event can have announced what the next scan finds
+        self._unannounced = True  # no event can have announced what the next scan finds
         self._took_s = 0.0
         self._missed = 0
         self._unread: list[str] = []
@@ -136,20 +136,20 @@ class FolderSession:
             return
         if stream.started and not self._first_scan_requested:
             self._first_scan_requested = True
-            self._request_unheard_scan()
+            self._request_unannounced_scan()
         if stream.count - self._count > _BURST:
             self._count = stream.count
-            self._request_unheard_scan()
+            self._request_unannounced_scan()
         while stream.overflows:
             self._health.overflowed(stream.overflows.popleft())
-            self._request_unheard_scan()
+            self._request_unannounced_scan()
         while stream.events:
             event = stream.events.popleft()
             if self._folders.is_walked(event.path.rpartition("/")[0]):
                 (self._settling.closed if event.closed else self._settling.created)(event.path, event.at)
 
-    def _request_unheard_scan(self) -> None:
-        self._unheard = True
+    def _request_unannounced_scan(self) -> None:
+        self._unannounced = True
         self._request_scan()
 
     # --- files that settle
@@ -273,14 +273,14 @@ class FolderSession:
         )
         self._missed = 0
         if not self._requested:
-            self._unheard = False
+            self._unannounced = False
             self._scan_at = time.monotonic() + self._pause_s
 
     def _offer(self, found: FoundFile, *, force: bool) -> bool:
-        """Have a file settle that a scan found; return whether it does now."""
+        """Add a file that a scan found to those that settle; return whether it is among them now."""
         now = time.monotonic()
         if self._settings.scanning.marker is None:
-            announced = self._unheard or self._polls or found.path in self._known
+            announced = self._unannounced or self._polls or found.path in self._known
             self._settling.found(found.path, found.signature, now, announced=announced, force=force)
         elif found.marked and found.path not in self._settling:
             self._settling.closed(found.path, now)

@@ -75,7 +75,7 @@ class Worker:
     """Takes work from the channel, and replies to each piece of it once."""
 
     def __init__(self, supervisor: SupervisorLink, settings: WorkerSettings) -> None:
-        """Take the channel over; nothing is opened yet."""
+        """Remember what to do and with whom; nothing is opened yet."""
         self._channel = supervisor.channel
         self._may_write = supervisor.is_alive
         self._settings = settings
