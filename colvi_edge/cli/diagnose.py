@@ -1,6 +1,7 @@
 """The commands that diagnose images here and now, and show their results on one page."""
 
 import gc
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -103,10 +104,8 @@ def run(
     from colvi_edge.bundle import open_bundle
     from colvi_edge.cli.interruption import interruptible
     from colvi_edge.cli.show.outcomes import Asked
-    from colvi_edge.cli.show.run import show
+    from colvi_edge.cli.show.run import show_outcomes
     from colvi_edge.cli.show.standing import show_standing
-    from colvi_edge.outputs import table
-    from colvi_edge.outputs.folder import write_table
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
     from colvi_edge.pipeline.jobs import find_jobs, folders_of, places_of
@@ -138,7 +137,7 @@ def run(
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
         gc.freeze()  # see `pipeline.process`
         with interruptible() as is_stopped:
-            outcomes = show(
+            outcomes = show_outcomes(
                 process(diagnoser, jobs, is_stopped),
                 len(jobs),
                 folders_of(images, output_dir),
@@ -150,6 +149,17 @@ def run(
     show_standing(outcomes, f"{opened.name} {opened.version}")
     folders = {job.place: job.folder for job in jobs}
     clear_leftovers(folders.values())
+    _write_tables(folders, result_csv, omero_csv)
+    if page:
+        typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
+    failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
+    raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
+
+
+def _write_tables(folders: Mapping[str, Path], result_csv: Path | None, omero_csv: Path | None) -> None:
+    from colvi_edge.outputs import table
+    from colvi_edge.outputs.folder import write_table
+
     unread = 0
     if result_csv:
         unread = write_table(result_csv, folders, table.result_csv)
@@ -161,10 +171,6 @@ def run(
             "images again"
         )
         typer.echo(printable_name(words), err=True)
-    if page:
-        typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
-    failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
-    raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
 
 
 def report(

@@ -138,7 +138,7 @@ def main() -> None:
     """Run as the supervisor's child."""
     # Of no consequence, but it would write the names of folders into the log.
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-    channel = join_supervisor()
+    channel = join_supervisor().channel
     settings = channel.first()
     assert isinstance(settings, ScannerSettings)  # noqa: S101 - the supervisor's first word
     with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we

@@ -221,8 +221,7 @@ class Dispatcher:
         if file is None:
             return None
         if file.quarantine_message:
-            message = file.quarantine_message
-            return RecordFailure(file.number, file.path, mount, message, results_mount)
+            return RecordFailure(file.number, file.path, mount, file.quarantine_message, results_mount)
         attempts = file.attempts + 1  # where the ledger cannot be written, the count lasts as long as this
         with self._ledger.writing() as ledger:
             attempts = ledger.begin(file.path, file.signature)

@@ -216,11 +216,11 @@ class Supervisor:
     # --- children
 
     def _start_scanner(self) -> Child:
-        settings = self._settings.for_scanner(self._folder, self._mount, self._results_mount)
+        settings = self._settings.for_scanner(self._folder, self._mount, self._results_mount, self._timings)
         return self._listen_to("scanner", settings)
 
     def _start_worker(self, bundle: str) -> Child:
-        return self._listen_to("worker", self._settings.for_worker(self._folder, bundle))
+        return self._listen_to("worker", self._settings.for_worker(self._folder, bundle, self._timings))
 
     def _start_publisher(self) -> Child:
         return self._listen_to("publisher", self._settings.for_publisher())

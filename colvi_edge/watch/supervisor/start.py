@@ -19,8 +19,6 @@ from colvi_edge.watch.supervisor.telling import journal
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 from colvi_edge.watch.timings import Timings
 
-__all__ = ["WatchSettings", "watch"]
-
 COMMANDS: Mapping[str, Sequence[str]] = {
     role: (sys.executable, "-m", f"colvi_edge.watch.{role}") for role in ("scanner", "worker", "publisher")
 }

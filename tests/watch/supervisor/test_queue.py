@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from colvi_edge.choices import Replace
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import FileReady
-from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE
+from colvi_edge.watch.ipc.words import BARRED_TOLD, FOLDER_WIDE, NOT_WRITABLE
 from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
-from colvi_edge.watch.supervisor.queue import BARRED_TOLD, QueuedFile, WorkQueue
+from colvi_edge.watch.supervisor.queue import QueuedFile, WorkQueue
 from colvi_edge.watch.timings import Timings
 
 
@@ -142,8 +142,8 @@ def test_backoff_doubles_to_a_minute() -> None:
     """1, 2, 4 ... 60 s, a fifth more or less, however often."""
     for failures in range(1, 2000):
         expected = min(2 ** (failures - 1), 60)
-        assert 0.8 * expected <= backoff_s(failures) <= 1.2 * expected
-    assert len({backoff_s(5) for _ in range(20)}) > 1
+        assert 0.8 * expected <= backoff_s(failures, 60.0) <= 1.2 * expected
+    assert len({backoff_s(5, 60.0) for _ in range(20)}) > 1
 
 
 def test_what_has_to_wait_is_never_given_up(queue: WorkQueue) -> None:
