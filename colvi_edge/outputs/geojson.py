@@ -62,10 +62,10 @@ def _field(sidecar: Sidecar) -> dict[str, Any]:
                 "intended_use": sidecar.intended_use,
                 "image": image_label(sidecar.image.name, sidecar.image.key),
                 "diagnosis": sidecar.diagnosis,
-                "model": f"{sidecar.model.name} {sidecar.model.version}",
+                "model": sidecar.model.label,
                 "model_sha256": sidecar.model.sha256,
                 "result_id": str(sidecar.result_id),
-                "software": f"{sidecar.software.name} {sidecar.software.version}",
+                "software": sidecar.software.label,
             },
         },
     }

@@ -86,7 +86,7 @@ def render(
             resolution=(1e4 / size_um[0], 1e4 / size_um[1]) if size_um else None,
             resolutionunit="CENTIMETER" if size_um else None,
             description=_ome_xml(sidecar, pixels, size_um),
-            software=_software(sidecar),
+            software=sidecar.software.label,
             metadata=None,
             extratags=imagej_metadata_tag(overlay, "<"),
         )
@@ -105,7 +105,7 @@ def _ome_xml(sidecar: Sidecar, pixels: NDArray[Any], size_um: tuple[float, float
     ome = ElementTree.Element("OME", {"xmlns": _SCHEMA, "xmlns:xsi": _XSI})
     ome.set("xsi:schemaLocation", f"{_SCHEMA} {_SCHEMA}/ome.xsd")
     ome.set("UUID", f"urn:uuid:{uuid5(sidecar.result_id, 'ome-tiff')}")
-    ome.set("Creator", _software(sidecar))
+    ome.set("Creator", sidecar.software.label)
     rectangles = [_field(sidecar, pixels), *_patches(sidecar)]
     image = _add(ome, "Image", ID="Image:0", Name=series_name(sidecar.image.name, sidecar.image.key))
     _add(image, "Description", f"{headline(sidecar)}. {sidecar.intended_use}")
@@ -180,15 +180,11 @@ def _facts(sidecar: Sidecar) -> dict[str, str]:
     if sidecar.quality:
         facts["quality"] = " ".join(flag.words for flag in sidecar.quality)
     return facts | {
-        "model": f"{sidecar.model.name} {sidecar.model.version}",
+        "model": sidecar.model.label,
         "model_sha256": sidecar.model.sha256,
         "result_id": str(sidecar.result_id),
-        "software": _software(sidecar),
+        "software": sidecar.software.label,
     }
-
-
-def _software(sidecar: Sidecar) -> str:
-    return f"{sidecar.software.name} {sidecar.software.version}"
 
 
 def _rgba(rgb: tuple[int, int, int]) -> int:

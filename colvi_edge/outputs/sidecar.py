@@ -170,6 +170,11 @@ class Model(Record):
     version: Text
     sha256: Sha256 = Field(description="Of the bundle's SHA256SUMS, which covers every file of it.")
 
+    @property
+    def label(self) -> str:
+        """Name and version, as people are told of it."""
+        return f"{self.name} {self.version}"
+
 
 class EngineRecord(Record):
     """What ran the model."""
@@ -186,6 +191,11 @@ class Software(Record):
 
     name: Literal["colvi-edge"] = "colvi-edge"
     version: Word
+
+    @property
+    def label(self) -> str:
+        """Name and version, as people are told of it."""
+        return f"{self.name} {self.version}"
 
 
 class Sidecar(Record):

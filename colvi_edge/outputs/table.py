@@ -192,7 +192,7 @@ def _omero_row(path: str, sidecar: Sidecar) -> tuple[object, ...]:
         votes.tie,
         sidecar.coverage,
         " ".join(flag.words for flag in sidecar.quality),
-        _text(f"{sidecar.model.name} {sidecar.model.version}"),
+        _text(sidecar.model.label),
         sidecar.model.sha256,
         sidecar.result_id,
         sidecar.intended_use,

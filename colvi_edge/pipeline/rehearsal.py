@@ -13,7 +13,7 @@ from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
 from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.read_back import read_record
-from colvi_edge.outputs.sidecar import ErrorRecord, Index, Model
+from colvi_edge.outputs.sidecar import ErrorRecord, Index
 from colvi_edge.pipeline.diagnoser import Diagnoser, images_of
 from colvi_edge.pipeline.jobs import Job
 from colvi_edge.pipeline.raw_file import End, Kept
@@ -53,7 +53,7 @@ def rehearse(diagnoser: Diagnoser, bundle: Bundle, jobs: Iterable[Job]) -> Itera
     for job, found in images_of(diagnoser, (_Looked(job.raw, job.folder, job.place) for job in jobs)):
         if isinstance(found, Kept):
             key = found.sidecar.image.key
-            model = _called(found.sidecar.model) if found.is_other_model else "this model"
+            model = found.sidecar.model.label if found.is_other_model else "this model"
             yield Planned(job, key, "keep", f"the result of {model} stands")
         elif isinstance(found, Acquisition):
             yield _of_image(diagnoser, bundle, job, found)
@@ -106,7 +106,7 @@ def _why_judged(job: Job, key: str, raw_sha256: str, bundle: Bundle) -> str:
     if sidecar is not None and sidecar.model.sha256 == bundle.sha256:
         return "again: the result of this model gives way"
     if sidecar is not None:
-        return f"anew: the result of {_called(sidecar.model)} gives way"
+        return f"anew: the result of {sidecar.model.label} gives way"
     return "again: it failed before" if error is not None else "for the first time"
 
 
@@ -118,10 +118,6 @@ def _refused(job: Job, key: str, error: ColviEdgeError, raw_sha256: str | None) 
         result = None
     why = f"{error.words}{'; its result stays' if result else ''}"
     return Planned(job, key, "refuse", why, error.subject)
-
-
-def _called(model: Model) -> str:
-    return f"{model.name} {model.version}"
 
 
 def _is_open(folder: Path) -> bool:

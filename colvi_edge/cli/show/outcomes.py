@@ -129,7 +129,7 @@ def _row(outcome: Outcome[Job], asked: Asked) -> _Row:
     }
     command = _again(outcome, result, asked) if any(flag.name == _SWAPPED for flag in result.quality) else ()
     if isinstance(outcome.result, Kept):
-        model = printable_name(f"{result.model.name} {result.model.version}")
+        model = printable_name(result.model.label)
         words = (
             f"As {model} judged it before."
             if outcome.result.is_other_model

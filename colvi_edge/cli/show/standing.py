@@ -18,7 +18,7 @@ def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
         judge: name and version of the model that judged.
     """
     kept = Counter(
-        (f"{found.sidecar.model.name} {found.sidecar.model.version}", found.is_other_model)
+        (found.sidecar.model.label, found.is_other_model)
         for found in (outcome.result for outcome in outcomes)
         if isinstance(found, Kept)
     )

@@ -109,7 +109,7 @@ def _lines(sidecar: Sidecar) -> list[list[_Group]]:
         lines.append(_sentence(" ".join(warnings), AMBER))
     if sidecar.patches is not None:
         lines.append(_legend(sidecar.patches))
-    model = _sentence(f"model: {sidecar.model.name} {sidecar.model.version}")
+    model = _sentence(f"model: {sidecar.model.label}")
     model[-1] = [model[-1][0]._replace(gap=GAP)]
     lines.append([*model, *_sentence(sidecar.intended_use, WHITE)])
     return lines

@@ -49,8 +49,7 @@ def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDAr
 
 def encode(canvas: NDArray[np.uint8], sidecar: Sidecar) -> bytes:
     """Return a drawn overlay as a PNG file; equal input gives equal bytes."""
-    software = f"{sidecar.software.name} {sidecar.software.version}"
-    return png.encode(canvas, {"Software": software, "Description": sidecar.intended_use})
+    return png.encode(canvas, {"Software": sidecar.software.label, "Description": sidecar.intended_use})
 
 
 def _draw_channels(picture: NDArray[np.uint8], channels: dict[int, NDArray[Any]]) -> None:
