@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffWriter, imagej_metadata_tag
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.cells import cells, headline
 from colvi_edge.outputs.names import series_name
+from colvi_edge.outputs.palette import BAND_COLOURS, FIELD
 from colvi_edge.outputs.rois import imagej_rois
 from colvi_edge.outputs.sidecar import Sidecar
-from colvi_edge.outputs.table import cells, headline
 from colvi_edge.printable import printable_name
 
 CHANNELS = {"nuclei": (0, 0, 255), "collagen": (0, 255, 0)}
@@ -36,8 +36,6 @@ CHANNELS = {"nuclei": (0, 0, 255), "collagen": (0, 255, 0)}
 _SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _PIXEL_TYPES = {"float32": "float", "float64": "double"}
-_COLOURS = {band.name: band.rgb for band in BANDS}
-_FIELD_COLOUR = (224, 224, 224)
 _STROKE_PX = 2
 _FRAME_INSET_PX = 2  # at 0 neighbours are drawn on the same pixels, and the later one covers the earlier
 
@@ -139,7 +137,7 @@ def _add_pixels(
 
 def _field(sidecar: Sidecar, pixels: NDArray[Any]) -> _Rectangle:
     height, width = pixels.shape[1:]
-    return _Rectangle("field", headline(sidecar), sidecar.intended_use, 0, 0, width, height, _FIELD_COLOUR)
+    return _Rectangle("field", headline(sidecar), sidecar.intended_use, 0, 0, width, height, FIELD)
 
 
 def _patches(sidecar: Sidecar) -> Iterator[_Rectangle]:
@@ -147,7 +145,7 @@ def _patches(sidecar: Sidecar) -> Iterator[_Rectangle]:
         words = f"p_control {cell.p_control}, p_patient {cell.p_patient}, vote {cell.vote}, band {cell.band}"
         text = f"{cell.name} {cell.p_control:.3f}"
         yield _Rectangle(
-            cell.name, text, words, cell.x, cell.y, cell.size_px, cell.size_px, _COLOURS[cell.band]
+            cell.name, text, words, cell.x, cell.y, cell.size_px, cell.size_px, BAND_COLOURS[cell.band]
         )
 
 

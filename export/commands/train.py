@@ -32,7 +32,7 @@ from colvi_edge.export.training.folds import (
 from colvi_edge.export.training.loop import Epoch, Resumed, Settings, Step, computes_bfloat16
 from colvi_edge.export.training.prediction import predict_logits
 from colvi_edge.printable import printable_name
-from colvi_edge.quality.fibroblast import PIXEL_SIZE_FACTOR
+from colvi_edge.quality.recording import PIXEL_SIZE_FACTOR
 from colvi_edge.system.writing import check_writable
 
 from .evaluate import facts

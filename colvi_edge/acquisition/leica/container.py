@@ -55,7 +55,7 @@ class LifPicture:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedImage:
     """An image of a container, not yet read.
 
     Attributes:
@@ -118,7 +118,7 @@ class LifContainer:
         used = uses([element for _, element in described])
         self.images = [self._listed(key, element, used) for key, element in described]
 
-    def _listed(self, key: str, element: Element, used: Counter[str]) -> Listed:
+    def _listed(self, key: str, element: Element, used: Counter[str]) -> ListedImage:
         try:
             layout = layout_of(element, self._blocks, used)
             assigned = assign_roles(len(layout.hints), layout.hints, rgb=False, asked=self._channels)
@@ -130,11 +130,11 @@ class LifContainer:
                 )
             refuse_too_large(layout.block.bytes, layout.dtype.itemsize, self.bytes, self._limits)
         except AcquisitionError as error:
-            return Listed(key, element, error)
-        return Listed(key, element, layout, assigned)
+            return ListedImage(key, element, error)
+        return ListedImage(key, element, layout, assigned)
 
     def read(
-        self, listed: Listed, is_final: Callable[[AcquisitionError], bool]
+        self, listed: ListedImage, is_final: Callable[[AcquisitionError], bool]
     ) -> LifPicture | AcquisitionError:
         """Return an image, or why it is refused.
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 from colvi_edge.outputs.names import OutputKind
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.printable import counted
 from colvi_edge.terminal.console import error_console, shown
 
 
-def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
+def show_standing(outcomes: Sequence[Outcome[InputFile]], judge: str) -> None:
     """Print what became of results that stood: which were kept, replaced, or outlasted an error.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.palette import PAPER
 from colvi_edge.outputs.picture import caption, png
 from colvi_edge.outputs.sidecar import Patches, Sidecar
 
@@ -38,7 +39,7 @@ def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDAr
     height, width = collagen.shape
     below = caption.draw(sidecar, width)
     canvas = np.empty((height + below.shape[0], below.shape[1], 3), np.uint8)
-    canvas[:height, width:] = caption.PAPER
+    canvas[:height, width:] = PAPER
     canvas[height:] = below
     picture = canvas[:height, :width]
     _draw_channels(picture, {GREEN: collagen, BLUE: nuclei})

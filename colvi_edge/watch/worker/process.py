@@ -154,7 +154,7 @@ class Worker:
             self._reply(work.number, "error", words=work.message, kind=QuarantinedError.kind)
 
     def _answer(self, outcome: Outcome[WatchedFile]) -> None:
-        file, result = outcome.job, outcome.result
+        file, result = outcome.file, outcome.result
         number = file.work.number
         if outcome.replaced:
             file.note(REPLACED)

@@ -13,7 +13,7 @@ from colvi_edge.errors import (
     LastPlaneBlackError,
     NotAnImageError,
 )
-from colvi_edge.outputs.folder import kind_of_name
+from colvi_edge.outputs.names import kind_of_name
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.system.writing import explained
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError

@@ -531,11 +531,11 @@ def test_no_error_is_told_of_a_file_that_changed_meanwhile(
     write_imagej(root / "told.tif", culture)
     worker.work(root, "told.tif")
     file = alone(root, "told.tif")
-    assert isinstance(write_error(ChannelError("told.tif: no collagen"), file).record, Sidecar)
+    assert isinstance(write_error(ChannelError("no collagen", subject="told.tif"), file).record, Sidecar)
     os.utime(root / "told.tif")
 
     with pytest.raises(ChangedFileError):
-        write_error(ChannelError("told.tif: no collagen"), file)
+        write_error(ChannelError("no collagen", subject="told.tif"), file)
     assert not (root / "told.tif.colvi.error.json").exists()
 
 
