@@ -4,7 +4,6 @@ A result is of the same content if the SHA-256 of the raw file says so. The leng
 without reading, can tell that it is not. Where nothing can be read, a result is not taken for another's.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 
@@ -15,8 +14,7 @@ from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.read_back import read_sidecar
 from colvi_edge.outputs.sidecar import Image, Index, Sidecar
 from colvi_edge.pipeline.raw_file import RawFile
-
-_CHUNK = 1 << 20
+from colvi_edge.system.bounded import sha256_of
 
 IsKept = Callable[[Sidecar], bool]
 """Says of a result of the same content whether it is kept, or judged anew."""
@@ -44,12 +42,9 @@ class Content:
     def _hash(self) -> str:
         """Return the hash of the whole file; "" if it cannot be read."""
         if self._sha256 is None:
-            digest = hashlib.sha256()
             try:
                 with os.fdopen(self._file.open(), "rb") as raw:
-                    while block := raw.read(_CHUNK):
-                        digest.update(block)
-                self._sha256 = digest.hexdigest()
+                    self._sha256 = sha256_of(raw)
             except (ColviEdgeError, OSError):
                 self._sha256 = ""
         return self._sha256

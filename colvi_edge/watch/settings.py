@@ -12,6 +12,7 @@ from colvi_edge.report import check_page_name
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.ipc.messages import PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.state_folder import StateFolder
+from colvi_edge.watch.timings import Timings
 
 REFRESH_S = 30.0  # of the report in a browser
 
@@ -95,7 +96,7 @@ class WatchSettings:
         return replace(self, root=root, output_dir=output_dir, metrics=metrics, report=report, bundle=bundle)
 
     def for_scanner(
-        self, state: StateFolder, mount: Mount | None, results_mount: Mount | None
+        self, state: StateFolder, mount: Mount | None, results_mount: Mount | None, timings: Timings
     ) -> ScannerSettings:
         """Return what a scanner is told; the mounts are those of root and results when last seen."""
         return ScannerSettings(
@@ -108,9 +109,10 @@ class WatchSettings:
             marker=self.marker,
             results_mount=results_mount,
             ome_tiff=self.overlay == OverlayChoice.OME_TIFF.value,
+            timings=timings,
         )
 
-    def for_worker(self, state: StateFolder, bundle: str) -> WorkerSettings:
+    def for_worker(self, state: StateFolder, bundle: str, timings: Timings) -> WorkerSettings:
         """Return what a worker is told; `bundle` is the one to open."""
         return WorkerSettings(
             root=str(self.root),
@@ -123,6 +125,7 @@ class WatchSettings:
             limits=self.limits,
             overlay=self.overlay,
             pixel_size_um=self.pixel_size_um,
+            timings=timings,
         )
 
     def for_publisher(self) -> PublisherSettings:

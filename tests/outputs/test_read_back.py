@@ -44,7 +44,7 @@ from colvi_edge.report.entries import entry
 from colvi_edge.report.page import render
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.system.writing import hold_folder
-from colvi_edge.watch.worker.process import verdict
+from colvi_edge.watch.worker.process import summary
 from tests.tools.hostile import every, some, spoilt
 
 MakeSidecar = Callable[..., Sidecar]
@@ -93,7 +93,7 @@ def use(record: Record) -> None:
     assert parsed(type(record), to_json(record)) == record
     json.dumps(as_plain(record), allow_nan=False)
     if isinstance(record, Index):
-        verdict(record)
+        summary(record)
         return
     shown = entry(record, "day 1", "x.tif.colvi.json", PATTERN)
     render({"folder": "x", "images": [dict(shown.shown)]})
@@ -101,7 +101,7 @@ def use(record: Record) -> None:
     if isinstance(record, ErrorRecord):
         return
     sqlite3.connect(":memory:").execute("SELECT ?", (record.revision,))
-    verdict(record)
+    summary(record)
     headline(record)
     table.result_csv([table.ListedResult("x.tif", record)])
     table.omero_csv([table.ListedResult("x.tif", record)])

@@ -29,16 +29,18 @@ MARK = "mark"
 DYES = ("Leica/DAPI", "Leica/FITC")
 
 DRIVER = """
-import os, sys
-from colvi_edge.watch import drain, journal, schedule, supervisor
+import functools, os, sys
+from colvi_edge.watch.supervisor import start
+from colvi_edge.watch.supervisor.telling import journal
+from colvi_edge.watch.timings import Timings
 here = sys.argv.pop(1)
 if "JOURNAL" in os.environ:
     err = os.fstat(2)
     os.environ["JOURNAL_STREAM"] = f"{err.st_dev}:{err.st_ino}"
     journal._JOURNAL = os.environ["JOURNAL"]
-schedule.LONGEST_BACKOFF_S, drain.ASK_EVERY_S = 0.3, 0.1
-for role in supervisor.COMMANDS:
-    supervisor.COMMANDS[role] = [sys.executable, f"{here}/{role}.py"]
+commands = {role: [sys.executable, f"{here}/{role}.py"] for role in start.COMMANDS}
+timings = Timings(longest_backoff_s=0.3, once_rescan_s=0.1)
+start.watch = functools.partial(start.watch, commands=commands, timings=timings)
 from colvi_edge.cli import main
 main()
 """
@@ -75,9 +77,9 @@ def loud(name):
 WORKER = (
     LOUD
     + """
-from colvi_edge.acquisition import tiff
-from colvi_edge.outputs import folder
-from colvi_edge.watch import worker
+from colvi_edge.acquisition.tiff import reader as tiff
+from colvi_edge.system import atomic as folder
+from colvi_edge.watch.worker import process as worker
 from colvi_edge.watch.folder.pinned import PinnedFolder
 read_tiff, open_raw, publish = tiff.read_tiff, PinnedFolder.open_raw, folder.Drafts.publish
 SAYS = {"acces": errno.EACCES, "stale": errno.ESTALE, "busy": errno.EBUSY, "hostdown": errno.EHOSTDOWN}
@@ -128,7 +130,7 @@ process.main()
 PUBLISHER = """
 from colvi_edge.errors import OutputError
 from colvi_edge.report.page_of_folder import Report
-from colvi_edge.watch import publisher
+from colvi_edge.watch.publisher import process as publisher
 from pathlib import Path
 asked = Path(__file__ + ".asked")
 def render(self, folder):
@@ -336,13 +338,13 @@ def test_a_bug_of_the_supervisor_names_nobody(tmp_path: Path) -> None:
     """What nobody catches is logged by line and class of exception, as long as names are not asked for."""
     code = (
         "import sys\n"
-        "from colvi_edge.watch import supervisor\n"
+        "from colvi_edge.watch.supervisor.loop import Supervisor\n"
         "def fail(self):\n"
         "    try:\n"
         "        open(sys.argv[2] + '/MARK' + 'file')\n"
         "    except OSError as error:\n"
         "        raise RuntimeError('MARK' + 'folder') from error\n"
-        "supervisor.Supervisor._round = fail\n"
+        "Supervisor._round = fail\n"
         "from colvi_edge.cli import main\n"
         "main()"
     )
@@ -368,16 +370,16 @@ def test_no_process_leaves_a_core_dump(tmp_path: Path) -> None:
     (tmp_path / "scope").mkdir()
     code = (
         "import json, resource, subprocess, sys\n"
-        "from colvi_edge.watch import supervisor\n"
-        "really = supervisor.Supervisor._round\n"
+        "from colvi_edge.watch.supervisor.loop import Supervisor\n"
+        "really = Supervisor._round\n"
         "def look(self):\n"
         "    really(self)\n"
         "    pids = {child.role: child.pid for child in self._children()}\n"
-        "    if len(pids) == 3 and self._reporter.ready:\n"
+        "    if len(pids) == 3 and self._workers.started:\n"
         "        print(json.dumps({'supervisor': 'self', **pids}), flush=True)\n"
         "        sys.stdin.readline()\n"
         "        self._exit_code = 0\n"
-        "supervisor.Supervisor._round = look\n"
+        "Supervisor._round = look\n"
         "from colvi_edge.cli import main\n"
         "main()"
     )

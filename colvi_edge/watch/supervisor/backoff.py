@@ -6,7 +6,7 @@ MOST_PATIENCE = 4
 """Failures that prolong a limit; later ones do not."""
 
 
-def backoff_s(failures: int, longest_s: float = 60.0) -> float:
+def backoff_s(failures: int, longest_s: float) -> float:
     """Return how long to wait after so many failures in a row: 1, 2, 4 s ..., a fifth more or less.
 
     Args:

@@ -15,9 +15,9 @@ from colvi_edge.printable import counted, printable_name
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
 from colvi_edge.watch.ipc.model import UNKNOWN, Model
-from colvi_edge.watch.ledger.ledger import Entry
+from colvi_edge.watch.ledger.entries import Entry
 from colvi_edge.watch.rollout import again_words, others_of, stay_words
-from colvi_edge.watch.service.status import WAITING_SHOWN, Waiting
+from colvi_edge.watch.status_file import WAITING_SHOWN, Waiting
 from colvi_edge.watch.supervisor.answers import Answers, kept_kind
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.queue import OUTAGES, QueuedFile, WorkQueue
@@ -221,8 +221,7 @@ class Dispatcher:
         if file is None:
             return None
         if file.quarantine_message:
-            message = file.quarantine_message
-            return RecordFailure(file.number, file.path, mount, message, results_mount)
+            return RecordFailure(file.number, file.path, mount, file.quarantine_message, results_mount)
         attempts = file.attempts + 1  # where the ledger cannot be written, the count lasts as long as this
         with self._ledger.writing() as ledger:
             attempts = ledger.begin(file.path, file.signature)
@@ -231,13 +230,12 @@ class Dispatcher:
             with self._ledger.reading() as ledger:
                 entry = ledger.entry(file.path)
                 file.answered = entry is not None and entry.state != "pending"
-        waited_s = now - file.closed_at
         return Work(
             file.number,
             file.path,
             file.signature,
             mount,
-            file.kind == "incomplete" and waited_s >= self._timings.incomplete_s,
+            file.is_last_try(now, self._timings.incomplete_s),
             file.force.value,
             file.kind,
             results_mount,

@@ -11,6 +11,7 @@ from colvi_edge.watch import state_folder
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.held_state import HeldState
 from colvi_edge.watch.supervisor.signals import Signals
+from colvi_edge.watch.timings import Timings
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
             once=False,
             **options,  # type: ignore[arg-type] # None
         )
-        return HeldState(settings, signals)
+        return HeldState(settings, signals, Timings())
 
     with signals:
         yield hold

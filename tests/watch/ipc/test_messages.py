@@ -41,9 +41,11 @@ from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.typed import LONGEST_TEXT
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
-from colvi_edge.watch.supervisor.dispatcher import Desk
+from colvi_edge.watch.supervisor.dispatcher import Dispatcher
 from colvi_edge.watch.supervisor.queue import OUTSTANDING
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
+from colvi_edge.watch.supervisor.tolerant_ledger import TolerantLedger
+from colvi_edge.watch.timings import Timings
 
 MOUNT = Mount(point="/data", kind="cifs", source="//server/share", inside="/")
 SIGNATURE = Signature(2**64 - 1, 1, -1, 1)
@@ -73,6 +75,7 @@ FIELDS = [
     for message in SOUND
     for name, value in vars(message).items()
     for path in [(name,), *((name, part) for part in (vars(value) if is_dataclass(value) else ()))]
+    if path[-1] in ("timings", "claim_check_s") or name != "timings"  # one time is as good as the others
 ]
 
 texts = st.text(st.characters(), max_size=20) | st.text(max_size=3).map(lambda text: text * 30_000)
@@ -115,6 +118,8 @@ def test_no_value_raises_anything_else(message: Message, path: tuple[str, ...], 
     except BadMessageError:
         return
     sent = json.loads(line)
+    if "timings" in sent:  # what is not sent of these is the product's
+        sent["timings"] = asdict(Timings()) | sent["timings"]
     assert {"say": type(found).__name__, **asdict(found)} == sent
     del sent["say"]
     readable = json.dumps(sent, ensure_ascii=False).encode("utf-8", "replace")  # pydantic takes UTF-8 only
@@ -145,6 +150,7 @@ def test_no_field_may_be_missing(message: Message) -> None:
             "model_version",
             "ome_tiff",
             "pixel_size_um",
+            "timings",
         }
         of_some = {"kind": Work, "model": WorkDone, "files": WorkDone, "settled_before": Scanned}
         if name in optional or isinstance(message, of_some.get(name, ())):
@@ -209,23 +215,29 @@ hashes = st.sampled_from(["", "ab" * 32])
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), steps=st.lists(st.sampled_from(["ready", "answer", "death"]), max_size=12))
-def test_whatever_is_taken_ends_no_desk(data: st.DataObject, steps: list[str]) -> None:
+def test_whatever_is_taken_ends_no_dispatcher(data: st.DataObject, steps: list[str]) -> None:
     """Values at every bound go through queue, ledger, log and numbers, and are read back from the ledger."""
-    states, metrics = Conditions(), Metrics("/data")
+    conditions, metrics = Conditions(), Metrics("/data")
     with TemporaryDirectory() as folder, closing(Ledger(Path(folder) / "ledger.sqlite")) as ledger:
-        desk = Desk(ledger, metrics, states, 0.0)
+        tolerant = TolerantLedger(ledger, conditions)
+        dispatcher = Dispatcher(tolerant, metrics, conditions, Timings(), 0.0)
+        numbers: list[int] = []
         for step in steps:
             if step == "ready":
-                desk.offer(_carried(data.draw(readies)), 1.0)
-            while len(desk.schedule.given) < OUTSTANDING and desk.take(MOUNT, 1e15):
-                pass
-            for number in list(desk.schedule.given) if step == "answer" else ():
-                desk.finished(_carried(data.draw(finished(number))), 2.0)
+                dispatcher.offer(_carried(data.draw(readies)), 1.0)
+            while dispatcher.assigned < OUTSTANDING and (work := dispatcher.assign(MOUNT, 1e15)):
+                numbers.append(work.number)
+            if step == "answer":
+                for number in numbers:
+                    dispatcher.finished(_carried(data.draw(finished(number))), 2.0)
             if step == "death":
-                desk.worker_died("it sent what is no message", 3.0)
-        metrics.text(desk.schedule.pending, [], {})
-        ledger.judged()
-        assert list(states) == []
+                dispatcher.worker_died("it sent what is no message", 3.0)
+            if step != "ready":
+                numbers.clear()
+            assert len(numbers) == dispatcher.assigned
+        metrics.text(dispatcher.snapshot().pending, [], {})
+        ledger.finished()
+        assert list(conditions) == []
 
 
 def finished(number: int) -> st.SearchStrategy[WorkDone]:

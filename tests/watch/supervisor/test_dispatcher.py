@@ -15,9 +15,12 @@ from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.words import WorkOutcome
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
-from colvi_edge.watch.supervisor.dispatcher import QUARANTINE_AFTER, UNSEEN_DEATHS, Desk
+from colvi_edge.watch.supervisor.dispatcher import QUARANTINE_AFTER, UNSEEN_DEATHS, Dispatcher
+from colvi_edge.watch.supervisor.snapshot import WorkSnapshot
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
+from colvi_edge.watch.supervisor.tolerant_ledger import TolerantLedger
+from colvi_edge.watch.timings import Timings
 
 MOUNT = Mount(point="/data", kind="ext4", source="/dev/sda1", inside="/")
 QUIET_S = 2.0
@@ -25,33 +28,39 @@ OLD, NEW = Model("demo", "1.0", "ab" * 32), Model("my", "2.0", "cd" * 32)
 
 
 class Office:
-    """A desk over a ledger that may be closed and opened again, as when the daemon is killed."""
+    """A dispatcher over a ledger that may be closed and opened again, as when the daemon is killed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.now = 0.0
         self.open()
 
-    def open(self, anew: Replace = Replace.OWN) -> None:
+    def open(self, force: Replace = Replace.OWN) -> None:
         """Begin as a daemon does."""
         self.conditions = Conditions()
         self.ledger = Ledger(self.path)
         self.metrics = Metrics("/data")
-        self.desk = Desk(self.ledger, self.metrics, self.conditions, self.now, anew)
+        self.tolerant = TolerantLedger(self.ledger, self.conditions)
+        self.dispatcher = Dispatcher(self.tolerant, self.metrics, self.conditions, Timings(), self.now, force)
 
-    def kill(self, anew: Replace = Replace.OWN) -> None:
+    @property
+    def work(self) -> WorkSnapshot:
+        """How work stands now."""
+        return self.dispatcher.snapshot()
+
+    def kill(self, force: Replace = Replace.OWN) -> None:
         """End without a word, and begin again."""
         self.ledger.close()
-        self.open(anew)
+        self.open(force)
 
     def ready(self, path: str, version: int = 1, early: bool = False) -> None:
         """Let the scanner find a file."""
-        self.desk.offer(FileReady(path, signature(version), self.now, early, QUIET_S), self.now)
+        self.dispatcher.offer(FileReady(path, signature(version), self.now, early, QUIET_S), self.now)
 
     def take(self) -> "list[Work | RecordFailure]":
         """Return all that a worker is given now."""
         taken = []
-        while (work := self.desk.take(MOUNT, self.now)) is not None:
+        while (work := self.dispatcher.assign(MOUNT, self.now)) is not None:
             taken.append(work)
         return taken
 
@@ -66,7 +75,7 @@ class Office:
         """Let the worker answer."""
         files = 5 if model else 0
         answer = WorkDone(work.number, outcome, "ab" * 32, 1, words, kind, 12.5, model, files)
-        self.desk.finished(answer, self.now)
+        self.dispatcher.finished(answer, self.now)
 
     def judge(self, model: Model, *paths: str) -> None:
         """Have files judged with a model."""
@@ -77,7 +86,7 @@ class Office:
 
     def judge_with(self, model: Model) -> None:
         """Let a worker begin that judges with a model."""
-        self.desk.judge_with(model, Path("/data/my scope"), self.now)
+        self.dispatcher.judge_with(model, Path("/data/my scope"), self.now)
 
     def wanted(self) -> dict[str, str]:
         """Return what is given now, and which results it is judged in spite of; answered by no one."""
@@ -86,7 +95,7 @@ class Office:
             for work in works:
                 assert isinstance(work, Work)
                 given[work.path] = work.anew
-                self.desk.finished(WorkDone(work.number, "again", "", 0, "", "incomplete", 1.0), self.now)
+                self.answer(work, "again", kind="incomplete")
         return given
 
     def row(self, path: str) -> dict[str, object]:
@@ -105,7 +114,7 @@ def signature(version: int) -> Signature:
 
 @pytest.fixture
 def office(tmp_path: Path) -> Iterator[Office]:
-    """Return a desk over an empty ledger."""
+    """Return a dispatcher over an empty ledger."""
     opened = Office(tmp_path / "ledger.sqlite")
     yield opened
     opened.ledger.close()
@@ -132,9 +141,9 @@ def test_a_final_answer_is_kept(office: Office, outcome: WorkOutcome, state: str
 
     row = office.row("folder/M\u00fcller.tif")
     assert (row["state"], row["attempts"], row["words"]) == (state, 0, "the sentence")
-    assert office.desk.last is not None
-    assert office.desk.last.words == "the sentence"
-    assert (office.desk.answers, office.desk.errors) == (1, outcome == "error")
+    assert office.work.last is not None
+    assert office.work.last.words == "the sentence"
+    assert (office.work.answers, office.work.errors) == (1, outcome == "error")
 
 
 def test_quarantine_comes_with_the_third_death(office: Office) -> None:
@@ -143,8 +152,8 @@ def test_quarantine_comes_with_the_third_death(office: Office) -> None:
     for death in range(1, QUARANTINE_AFTER + 1):
         (work,) = office.take()
         assert isinstance(work, Work)
-        assert office.row("bomb.tif")["attempts"] == death == work_attempts(office)
-        office.desk.worker_died("the memory limit of 4 GiB was passed", office.now)
+        assert office.row("bomb.tif")["attempts"] == death
+        office.dispatcher.worker_died("the memory limit of 4 GiB was passed", office.now)
     (condemned,) = office.take()
 
     assert isinstance(condemned, RecordFailure)
@@ -158,18 +167,12 @@ def test_quarantine_comes_with_the_third_death(office: Office) -> None:
     assert office.take() == []
 
 
-def work_attempts(office: Office) -> int:
-    """Return the attempts of the one piece that is given."""
-    (piece,) = office.desk.schedule.given.values()
-    return piece.attempts
-
-
 def test_the_neighbour_of_a_bomb_is_not_blamed(office: Office) -> None:
     """Two were with the worker when it died; alone, one of them is innocent."""
     office.ready("bomb.tif")
     office.ready("good.tif")
     assert len(office.take()) == 2
-    office.desk.worker_died("it died of SIGSEGV", office.now)
+    office.dispatcher.worker_died("it died of SIGSEGV", office.now)
     condemned = []
     for _ in range(4):
         works = office.take()
@@ -181,7 +184,7 @@ def test_the_neighbour_of_a_bomb_is_not_blamed(office: Office) -> None:
                 office.answer(work, "ok")
             else:
                 assert len(works) == 1
-                office.desk.worker_died("it died of SIGSEGV", office.now)
+                office.dispatcher.worker_died("it died of SIGSEGV", office.now)
 
     assert condemned == ["bomb.tif"]
     assert (office.row("good.tif")["state"], office.row("good.tif")["attempts"]) == ("done", 0)
@@ -195,10 +198,11 @@ def test_attempts_outlive_the_daemon(office: Office) -> None:
         office.kill()
     office.ready("bomb.tif")
     office.ready("good.tif")
-    assert [work.path for work in office.take()] == ["good.tif"]
-    office.answer(RecordFailure(next(iter(office.desk.schedule.given)), "", MOUNT, ""), "ok")
+    (good,) = office.take()
+    assert good.path == "good.tif"
+    office.answer(good, "ok")
     assert [work.path for work in office.take()] == ["bomb.tif"]
-    office.desk.worker_died("it died of SIGSEGV", office.now)
+    office.dispatcher.worker_died("it died of SIGSEGV", office.now)
 
     assert office.row("bomb.tif")["state"] == "quarantined"
 
@@ -221,7 +225,7 @@ def test_a_quarantined_file_gets_its_error_record_again(office: Office) -> None:
     office.ready("bomb.tif")
     for _ in range(QUARANTINE_AFTER):
         office.take()
-        office.desk.worker_died("it died of SIGSEGV", office.now)
+        office.dispatcher.worker_died("it died of SIGSEGV", office.now)
     sentence = office.row("bomb.tif")["words"]
     office.kill()
     office.ready("bomb.tif")
@@ -236,7 +240,7 @@ def test_a_quarantined_file_that_changed_is_read_again(office: Office) -> None:
     office.ready("bomb.tif")
     for _ in range(QUARANTINE_AFTER):
         office.take()
-        office.desk.worker_died("it died of SIGSEGV", office.now)
+        office.dispatcher.worker_died("it died of SIGSEGV", office.now)
     office.ready("bomb.tif", version=2)
     (work,) = office.take()
 
@@ -248,18 +252,19 @@ def test_stop_and_share_are_no_blame(office: Office) -> None:
     """What was handed back, or held up by a share, was not tried; but earlier deaths count on."""
     office.ready("a.tif")
     office.take()
-    office.desk.worker_died("it died of SIGSEGV", office.now)
+    office.dispatcher.worker_died("it died of SIGSEGV", office.now)
     for _ in range(10):
         office.now += 100
         assert len(office.take()) == 1
-        office.desk.absolve()
-        office.desk.wait_for_share("the time limit of 30 s ran out", office.now)
-        assert office.desk.schedule.trouble is not None
+        office.dispatcher.refund_attempts()
+        office.dispatcher.wait_for_share("the time limit of 30 s ran out", office.now)
+        office.dispatcher.raise_troubles(outage_is_told=False)
+        assert [condition.name for condition in office.conditions] == ["stuck"]
     assert office.row("a.tif")["attempts"] == 1
 
     office.now += 100
     office.take()
-    assert work_attempts(office) == 2
+    assert office.row("a.tif")["attempts"] == 2
 
 
 def test_any_answer_sets_attempts_back(office: Office) -> None:
@@ -306,7 +311,7 @@ def test_an_early_result_is_checked_after_the_quiet_time(office: Office) -> None
 
     assert office.row("a.tif")["recheck_s"] is None
     assert office.row("a.tif")["words"] == "control, score 90.0"
-    assert office.desk.answers == 1
+    assert office.work.answers == 1
     assert office.take() == []
 
 
@@ -321,7 +326,7 @@ def test_a_check_that_finds_other_pixels_is_a_result(office: Office) -> None:
 
     assert office.row("a.tif")["words"] == "patient, score 10.0"
     assert office.row("a.tif")["recheck_s"] is None
-    assert office.desk.answers == 2
+    assert office.work.answers == 2
 
 
 def test_a_check_of_an_error_that_finds_it_again_is_no_news(office: Office) -> None:
@@ -329,13 +334,13 @@ def test_a_check_of_an_error_that_finds_it_again_is_no_news(office: Office) -> N
     for first, second, answers in (("no axes", "no axes", 1), ("no axes", "no channel", 2)):
         office.ready(f"{second}.tif", early=True)
         (work,) = office.take()
-        before = office.desk.answers
+        before = office.work.answers
         office.answer(work, "error", first, "axes")
         office.now += QUIET_S
         (check,) = office.take()
         office.answer(check, "error", second, "axes")
 
-        assert office.desk.answers - before == answers
+        assert office.work.answers - before == answers
         row = office.row(f"{second}.tif")
         assert (row["state"], row["words"], row["recheck_s"]) == ("failed", second, None)
 
@@ -362,7 +367,7 @@ def test_retry_offers_what_failed(office: Office) -> None:
     office.answer(bad, "error", "no axes", "axes")
     office.answer(slow, "again", "cut off", "incomplete")
     assert office.take() == []
-    office.desk.retry(office.now)
+    office.dispatcher.retry(office.now)
     works = office.take()
 
     assert {work.path for work in works} == {"bad.tif", "slow.tif"}
@@ -404,10 +409,10 @@ def test_a_start_with_stale_offers_results_of_other_models(office: Office) -> No
     (bad,) = office.take()
     office.answer(bad, "error", "no axes", "axes")
     office.kill(Replace.STALE)
-    waits = office.desk.awaits_model
+    waits = office.dispatcher.awaits_model
     assert office.take() == []
     office.judge_with(NEW)
-    assert (waits, office.desk.awaits_model) == (True, False)
+    assert (waits, office.dispatcher.awaits_model) == (True, False)
     assert office.wanted() == dict.fromkeys(("a.tif", "b.tif", "gone.tif", "bad.tif"), "stale")
     assert office.row("a.tif")["state"] == "done"
 
@@ -448,14 +453,14 @@ def test_again_offers_everything(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
-    ("anew", "given"),
+    ("force", "given"),
     [
         (Replace.OWN, {"bad.tif": "all"}),
         (Replace.STALE, {"bad.tif": "all", "old.tif": "stale"}),
         (Replace.ALL, {"bad.tif": "all", "old.tif": "all", "new.tif": "all"}),
     ],
 )
-def test_retry_of_results(office: Office, anew: Replace, given: dict[str, str]) -> None:
+def test_retry_of_results(office: Office, force: Replace, given: dict[str, str]) -> None:
     """As the operator says; a daemon that is killed before it was done knows of it, and it is done once."""
     office.judge_with(NEW)
     office.judge(OLD, "old.tif")
@@ -463,7 +468,7 @@ def test_retry_of_results(office: Office, anew: Replace, given: dict[str, str]) 
     office.ready("bad.tif")
     (bad,) = office.take()
     office.answer(bad, "error", "no axes", "axes")
-    office.desk.retry(office.now, anew)
+    office.dispatcher.retry(office.now, force)
     office.kill()
     for path in given:
         office.ready(path)
@@ -482,7 +487,7 @@ def test_a_file_that_changed_is_not_wanted_any_more(office: Office) -> None:
     """New content is judged anyway, once."""
     office.judge_with(NEW)
     office.judge(OLD, "a.tif")
-    office.desk.retry(office.now, Replace.STALE)
+    office.dispatcher.retry(office.now, Replace.STALE)
     office.ready("a.tif", version=2)
     (work,) = office.take()
     assert isinstance(work, Work)
@@ -520,7 +525,7 @@ def test_a_full_state_disk_is_told_and_stops_no_work(office: Office) -> None:
             office.answer(work, "ok", "words " * 100)
             told |= {(state.name, state.why) for state in office.conditions}
         works = office.take()
-    assert office.desk.answers == 50
+    assert office.work.answers == 50
     ((name, why),) = told
     assert name == "ledger"
     assert "disk is full; make room" in why
@@ -535,12 +540,12 @@ def test_a_ledger_that_is_read_only_is_told_until_it_is_written(office: Office) 
     for _ in range(2):
         assert [state.name for state in office.conditions] == ["ledger"]
         office.ready("more.tif")
-        office.desk.try_to_write()
+        office.tolerant.try_to_write()
 
     office.ledger._connection.execute("PRAGMA query_only = OFF")
-    office.desk.try_to_write()
+    office.tolerant.try_to_write()
     assert list(office.conditions) == []
-    assert office.desk.damage == ""
+    assert office.tolerant.damage == ""
 
 
 def test_attempts_count_where_the_ledger_cannot_be_written(office: Office) -> None:
@@ -550,7 +555,7 @@ def test_attempts_count_where_the_ledger_cannot_be_written(office: Office) -> No
     for attempt in range(1, QUARANTINE_AFTER + 1):
         (work,) = office.take()
         assert isinstance(work, Work)
-        office.desk.worker_died(f"attempt {attempt}", office.now)
+        office.dispatcher.worker_died(f"attempt {attempt}", office.now)
     (sentence,) = office.take()
 
     assert isinstance(sentence, RecordFailure)
@@ -563,24 +568,31 @@ def test_no_number_is_too_large_for_the_ledger(office: Office, number: int) -> N
     """Should one come, whoever let it in: SQLite has 63 bits, and would raise what nobody expects."""
     office.ready("a.tif")
     (work,) = office.take()
-    office.desk.finished(WorkDone(work.number, "ok", "ab" * 32, number, "", "", 1.0), office.now)
+    office.dispatcher.finished(WorkDone(work.number, "ok", "ab" * 32, number, "", "", 1.0), office.now)
 
     assert office.row("a.tif")["revision"] == 2**63 - 1
 
 
+def fail(error: sqlite3.Error) -> None:
+    """Raise what SQLite would."""
+    raise error
+
+
 def test_a_damaged_ledger_is_known_from_a_full_disk(office: Office) -> None:
     """Damage does not end by itself."""
-    office.desk.note(sqlite3.OperationalError("disk I/O error"))
-    assert office.desk.damage == ""
-    office.desk.note(sqlite3.DatabaseError("database disk image is malformed"))
-    assert "malformed" in office.desk.damage
+    with office.tolerant.reading():
+        fail(sqlite3.OperationalError("disk I/O error"))
+    assert office.tolerant.damage == ""
+    with office.tolerant.reading():
+        fail(sqlite3.DatabaseError("database disk image is malformed"))
+    assert "malformed" in office.tolerant.damage
 
 
 def test_an_answer_of_a_worker_that_was_given_up_is_nothing(office: Office) -> None:
     """It has been given to another one."""
     office.ready("a.tif")
     (work,) = office.take()
-    office.desk.worker_died("the time limit of 30 s ran out", office.now)
+    office.dispatcher.worker_died("the time limit of 30 s ran out", office.now)
     office.answer(work, "ok")
 
     assert office.row("a.tif")["state"] == "pending"
@@ -594,24 +606,24 @@ def test_the_last_answer_outlives_the_daemon(office: Office) -> None:
         office.ready(path)
         (work,) = office.take()
         office.answer(work, outcome, f"what became of {path}")
-    said = office.desk.last
+    said = office.work.last
     office.kill()
     assert said
-    last = office.desk.last
+    last = office.work.last
     assert last
     assert (last.path, last.outcome, last.words) == ("a.tif", "error", said.words)
     assert abs(last.at - said.at) < 1
     assert (last.took_ms, last.latency_ms, last.heard) == (None, None, False)
-    assert office.desk.standing() == "1 done, 1 error"
+    assert office.tolerant.standing() == "1 done, 1 error"
 
 
 def test_what_was_asked_for_already_is_not_recommended(office: Office) -> None:
     """A request that waits is taken up next, so the log says that results are judged again."""
     office.judge(OLD, "a.tif")
-    office.desk.judge_with(NEW, Path("/data/scope"), office.now, lambda: Replace.STALE)
+    office.dispatcher.judge_with(NEW, Path("/data/scope"), office.now, lambda: Replace.STALE)
 
-    assert "is judged again with" in office.desk.other_models
-    assert "retry" not in office.desk.other_models
+    assert "is judged again with" in office.work.other_models
+    assert "retry" not in office.work.other_models
 
 
 def test_only_a_file_that_was_heard_has_a_time_since_its_close(office: Office) -> None:
@@ -620,8 +632,8 @@ def test_only_a_file_that_was_heard_has_a_time_since_its_close(office: Office) -
         office.ready(path, early=early)
         (work,) = office.take()
         office.answer(work, "ok")
-        assert office.desk.last
-        assert office.desk.last.heard is early
+        assert office.work.last
+        assert office.work.last.heard is early
 
 
 def test_no_file_is_counted_twice(office: Office) -> None:
@@ -629,7 +641,7 @@ def test_no_file_is_counted_twice(office: Office) -> None:
 
     def counts() -> int:
         stands = {**office.ledger.counts(), "pending": 0}
-        return sum(stands.values()) + office.desk.schedule.pending - office.desk.schedule.repeated
+        return sum(stands.values()) + office.work.pending - office.work.repeated
 
     office.judge(OLD, "a.tif", "b.tif")
     assert counts() == 2
@@ -647,12 +659,12 @@ def test_no_file_is_counted_twice(office: Office) -> None:
     office.answer(work, "error")
     assert counts() == 2
     office.judge_with(NEW)
-    office.desk.retry(office.now, Replace.STALE)
+    office.dispatcher.retry(office.now, Replace.STALE)
     assert counts() == 2
     for work in office.take():
         assert counts() == 2
         office.answer(work, "ok", model=NEW)
-    assert (counts(), office.desk.schedule.pending) == (2, 0)
-    office.desk.retry(office.now, Replace.ALL)
+    assert (counts(), office.work.pending) == (2, 0)
+    office.dispatcher.retry(office.now, Replace.ALL)
     office.kill()  # what was wanted is taken up by the next one
-    assert (counts(), office.desk.schedule.pending) == (2, 2)
+    assert (counts(), office.work.pending) == (2, 2)

@@ -17,7 +17,7 @@ NAME = "Frau Müller\n2026-11-20T12:00:00.000Z INFO all is well\x1b[2J\udcff.tif
 
 PROGRAM = """
 import json, logging, sys
-from colvi_edge.watch import journal
+from colvi_edge.watch.supervisor.telling import journal
 name, long, log_names = json.loads(sys.argv[1])
 journal.set_up(log_names)
 log = logging.getLogger("colvi_edge.watch.supervisor.loop")

@@ -11,17 +11,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from tests.tools.watching import wait_until
-from tests.watch.supervisor.test_supervisor import HERE, QUICKER, SCANNED, Daemon
+from tests.watch.supervisor.test_supervisor import HERE, SCANNED, Daemon
 
 TOLD_S = 1.5
-QUICK: dict[str, Any] = {"supervisor": {**QUICKER["supervisor"], "STATE_EVERY_S": 0.2, "TOLD_S": TOLD_S}}
+QUICK = {"state_every_s": 0.2, "loss_told_s": TOLD_S}
 SAID_WITHIN_S = 30.0
 
 
@@ -30,8 +29,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
     """Return a function that starts a daemon, which looks at its state folder more often than usual."""
     started: list[Daemon] = []
 
-    def start(**settings: Any) -> Daemon:
-        daemon = Daemon(tmp_path, **QUICK, **settings)
+    def start(**timings: float) -> Daemon:
+        daemon = Daemon(tmp_path, timings={**QUICK, **timings})
         started.append(daemon)
         return daemon
 
@@ -183,7 +182,7 @@ def test_work_in_hand_is_finished_before(daemon: Daemon) -> None:
 
 def test_who_deletes_it_again_and_again_makes_no_loop(start: Callable[..., Daemon]) -> None:
     """Each time it waits longer; files are judged meanwhile."""
-    daemon = start(schedule={"LONGEST_BACKOFF_S": 60.0})
+    daemon = start(longest_backoff_s=60.0)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     state = StateFolder(daemon.state)

@@ -39,19 +39,22 @@ def note(event, arguments):
 sys.addaudithook(note)
 
 from colvi_edge.errors import ColviEdgeError
-from colvi_edge.watch import drain, lookout, reporter, schedule, supervisor, workers
+from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.supervisor import start
+from colvi_edge.watch.supervisor.children import workers
+from colvi_edge.watch.timings import Timings
 settings = json.loads(sys.argv[1])
-for module in (drain, lookout, reporter, schedule, supervisor, workers):
-    for name, value in settings.pop(module.__name__.rpartition(".")[2], {}).items():
-        assert hasattr(module, name), name
-        setattr(module, name, value)
+timings = Timings(**settings.pop("timings"))
+for name, value in settings.pop("workers", {}).items():
+    assert hasattr(workers, name), name
+    setattr(workers, name, value)
 for name in ("root", "output_dir", "metrics"):
     settings[name] = settings[name] and Path(settings[name])
 here = sys.argv[2]
 commands = {role: [sys.executable, f"{here}/{role}.py", here] for role in ("scanner", "worker")}
 sys.argv[1:] = []
 try:
-    sys.exit(supervisor.watch(supervisor.WatchSettings(**settings), commands))
+    sys.exit(start.watch(WatchSettings(**settings), commands, timings))
 except ColviEdgeError as error:
     print("colvi-edge: error:", error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -63,7 +66,7 @@ here = sys.argv.pop(1)
 from colvi_edge.watch.ipc.child import join_supervisor
 from colvi_edge.watch.ipc.channel import *
 from colvi_edge.watch.ipc.messages import *
-line = join_supervisor()
+line = join_supervisor().channel
 me = os.path.basename(sys.argv[0])[:-3]
 def log(**what):
     with open(f"{here}/{me}.log", "a") as file:
@@ -185,12 +188,7 @@ while True:
 """
 )
 
-QUICKER = {
-    "drain": {"ASK_EVERY_S": 0.1},
-    "reporter": {"LOOK_EVERY_S": 0.1},
-    "schedule": {"LONGEST_BACKOFF_S": 0.3},
-    "supervisor": {"_IDLE_ROUND_S": 0.1},
-}
+QUICKER = {"once_rescan_s": 0.1, "heartbeat_s": 0.1, "longest_backoff_s": 0.3, "idle_round_s": 0.1}
 MOUNT = {"point": "/data", "kind": "ext4", "source": "/dev/sda1", "inside": "/"}
 HERE = {"say": "RootState", "state": "here", "why": "", "mount": MOUNT}
 AWAY = {"say": "RootState", "state": "share away", "why": "/data is not mounted", "mount": None}
@@ -216,8 +214,7 @@ class Daemon:
         self.listener = threading.Thread(target=self.listen)
         self.listener.start()
         wanted = told(root="/nowhere/data/scope", bundle=str(self.bundle), **settings)
-        for module, quicker in QUICKER.items():
-            wanted[module] = {**quicker, **settings.get(module, {})}
+        wanted["timings"] = {**QUICKER, **settings.get("timings", {})}
         log = (here / "stderr").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, str(here / "driver.py"), json.dumps(wanted), str(here)],
@@ -362,7 +359,7 @@ def is_alive(pid: int) -> bool:
 def test_it_loads_nothing_heavy() -> None:
     """No image library and no engine: they cost memory, start threads, and crash."""
     code = (
-        "import sys, colvi_edge.watch.supervisor.loop\nprint(*{name.split('.')[0] for name in sys.modules})"
+        "import sys, colvi_edge.watch.supervisor.start\nprint(*{name.split('.')[0] for name in sys.modules})"
     )
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
@@ -560,7 +557,7 @@ def test_a_line_without_an_end_ends_its_child(daemon: Daemon) -> None:
 
 def test_a_hang_ends_at_the_time_limit(start: Callable[..., Daemon]) -> None:
     """A file that loops for ever is ended, three times; the next one is diagnosed."""
-    daemon = start(workers={"WORK_LIMIT_S": 0.5})
+    daemon = start(timings={"work_limit_s": 0.5})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("hang.tif", "ok.tif")
@@ -582,7 +579,7 @@ def test_a_memory_bomb_ends_at_the_limit(start: Callable[..., Daemon]) -> None:
 
 def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> None:
     """A worker that waits in the kernel is ended, but its file is not blamed, however often; it is shown."""
-    daemon = start(workers={"WORK_LIMIT_S": 0.2})
+    daemon = start(timings={"work_limit_s": 0.2})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("share.tif")
@@ -597,7 +594,7 @@ def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> N
 
 def test_a_file_is_not_blamed_while_the_scanner_hangs_too(start: Callable[..., Daemon]) -> None:
     """Not every share that hangs can be told by the kernel's word for it; that both hang is no chance."""
-    daemon = start(workers={"WORK_LIMIT_S": 1.0}, lookout={"SILENT_AFTER_S": 0.3, "SILENCE_LIMIT_S": 60.0})
+    daemon = start(timings={"work_limit_s": 1.0, "scanner_silent_s": 0.3, "scanner_silence_s": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (old,) = daemon.children("worker")
@@ -619,7 +616,7 @@ def test_an_answer_before_the_crash_counts(daemon: Daemon) -> None:
 
 def test_a_silent_scanner_stops_work_and_is_replaced(start: Callable[..., Daemon]) -> None:
     """A share that hangs is shown as stuck, nothing more is given, and systemd hears that all is well."""
-    daemon = start(lookout={"SILENT_AFTER_S": 0.4, "SILENCE_LIMIT_S": 1.6})
+    daemon = start(timings={"scanner_silent_s": 0.4, "scanner_silence_s": 1.6})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (first,) = daemon.children("scanner")
@@ -668,8 +665,8 @@ class Samples(threading.Thread):
 
 # A twentieth of the real times, so that six seconds are an outage of two minutes.
 OUTAGE_S = 6.0
-HURRIED = {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 3.0}
-KILLED_OFTEN = {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 1.6}
+HURRIED = {"scanner_silent_s": 1.0, "scanner_silence_s": 3.0}
+KILLED_OFTEN = {"scanner_silent_s": 1.0, "scanner_silence_s": 1.6}
 
 
 @pytest.mark.parametrize("limits", [HURRIED, KILLED_OFTEN])
@@ -678,7 +675,7 @@ def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, 
 
     Scanners that are started meanwhile say that they are alive, and then hang as the one before them.
     """
-    daemon = start(lookout=limits)
+    daemon = start(timings=limits)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -701,7 +698,7 @@ def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, 
 
 def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callable[..., Daemon]) -> None:
     """The reason is known and told; that the next question is not answered either is no other state."""
-    daemon = start(lookout=KILLED_OFTEN)
+    daemon = start(timings=KILLED_OFTEN)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -720,7 +717,7 @@ def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callab
 @pytest.mark.parametrize("state", ["share away", "stuck"])
 def test_worker_and_scanner_tell_of_one_outage(start: Callable[..., Daemon], state: str) -> None:
     """What a file suffers from is no second state beside what the scanner says, and ends with that."""
-    daemon = start(lookout={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 60.0})
+    daemon = start(timings={"scanner_silent_s": 1.0, "scanner_silence_s": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (daemon.here / "away").touch()
@@ -739,7 +736,7 @@ def test_worker_and_scanner_tell_of_one_outage(start: Callable[..., Daemon], sta
 
 def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> None:
     """First the folder does not answer, then the scanner knows why; at no time all seems well."""
-    daemon = start(lookout=KILLED_OFTEN)
+    daemon = start(timings=KILLED_OFTEN)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -758,7 +755,7 @@ def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> No
 
 def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> None:
     """It has nothing new to say of the root; that it has seen the whole folder ends the silence."""
-    daemon = start(lookout={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 60.0})
+    daemon = start(timings={"scanner_silent_s": 1.0, "scanner_silence_s": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.scanner("be silent")
@@ -777,7 +774,7 @@ def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> Non
 def test_a_slow_machine_gives_the_scanner_more_time(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """One that has not begun is ended and told, and is not taken for a folder that does not answer."""
     (tmp_path / "slow").write_text("1.5")
-    daemon = start(lookout={"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 9.0, "FIRST_WORD_LIMIT_S": 0.5})
+    daemon = start(timings={"scanner_silent_s": 1.0, "scanner_silence_s": 9.0, "scanner_start_s": 0.5})
     samples = Samples(daemon)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
@@ -794,7 +791,7 @@ def test_a_worker_that_is_slow_to_start_is_given_more_time(
 ) -> None:
     """It would never be ready if each had the same limit."""
     (tmp_path / "bundle").write_text("slow")
-    daemon = start(workers={"START_LIMIT_S": 0.4})
+    daemon = start(timings={"worker_start_s": 0.4})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
 
@@ -868,7 +865,7 @@ def test_a_folder_that_may_not_be_written_to_is_a_state(start: Callable[..., Dae
 
 def test_once_ends_with_a_folder_that_may_not_be_written_to(start: Callable[..., Daemon]) -> None:
     """What waits for another file's try does not wait for ever."""
-    daemon = start(once=True, drain={"PATIENCE_S": 1.0})
+    daemon = start(once=True, timings={"once_patience_s": 1.0})
     (daemon.here / "closed").touch()
     daemon.scanner(HERE)
     daemon.ready(*(f"f/closed{number}.tif" for number in range(9)), "ok.tif")
@@ -906,7 +903,7 @@ def test_a_stop_hands_back_what_cannot_be_finished(
     start: Callable[..., Daemon], number: signal.Signals
 ) -> None:
     """In time, without blame, and with no process left; the next daemon has it again."""
-    daemon = start(supervisor={"STOP_LIMIT_S": 0.5})
+    daemon = start(timings={"stop_limit_s": 0.5})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("hang.tif", "ok.tif")
@@ -1011,7 +1008,7 @@ def test_a_damaged_copy_does_not_bring_a_refused_bundle_into_use(
 def test_that_no_copy_is_kept_is_said_and_tried_again(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """It works on; the next worker that can keep one ends the state."""
     (tmp_path / "bundle").write_text("unkept")
-    daemon = start(workers={"KEEP_AGAIN_S": 0.5})
+    daemon = start(timings={"keep_again_s": 0.5})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     wait_until(lambda: [s["why"] for s in daemon.status()["states"]] == ["no room for a copy"])
@@ -1056,8 +1053,8 @@ def test_a_worker_is_recycled(start: Callable[..., Daemon]) -> None:
 @pytest.mark.parametrize(
     ("bundle", "limit", "why"),
     [
-        ("slow", {"START_LIMIT_S": 0.4}, "no worker can be started: it was not ready within 0.4 s"),
-        ("mute", {"SILENCE_LIMIT_S": 0.4}, "the worker ended: it said nothing for 0.4 s"),
+        ("slow", {"worker_start_s": 0.4}, "no worker can be started: it was not ready within 0.4 s"),
+        ("mute", {"worker_silence_s": 0.4}, "the worker ended: it said nothing for 0.4 s"),
     ],
 )
 def test_a_worker_that_hangs_without_work_is_ended(
@@ -1065,7 +1062,7 @@ def test_a_worker_that_hangs_without_work_is_ended(
 ) -> None:
     """It is shown, and another one started."""
     (tmp_path / "bundle").write_text(bundle)
-    daemon = start(workers=limit)
+    daemon = start(timings=limit)
     daemon.scanner(HERE, SCANNED)
     wait_until(lambda: why in daemon.stderr())
     (tmp_path / "bundle").write_text("first")
@@ -1077,7 +1074,7 @@ def test_a_worker_that_hangs_without_work_is_ended(
 def test_a_worker_that_does_not_leave_is_ended(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """Its follower has the work; the two do not stay side by side."""
     (tmp_path / "bundle").write_text("stay")
-    daemon = start(workers={"LEAVE_LIMIT_S": 0.4})
+    daemon = start(timings={"worker_end_s": 0.4})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (old,) = daemon.children("worker")
@@ -1163,7 +1160,7 @@ def test_once_drains_and_tells(
     start: Callable[..., Daemon], paths: list[str], settling: int, exit_code: int, words: str
 ) -> None:
     """The exit code is 1 if a file failed or was left."""
-    daemon = start(once=True, drain={"PATIENCE_S": 1.0})
+    daemon = start(once=True, timings={"once_patience_s": 1.0})
     daemon.scanner(HERE)
     daemon.ready(*paths)
     scans = 0
@@ -1327,7 +1324,7 @@ def test_a_full_disk_is_shown_and_ends_by_itself(daemon: Daemon) -> None:
     wait_until(lambda: "disk full" in daemon.ails())
     wait_until(lambda: any("STATUS=disk full: No space left on device" in text for text in daemon.heard()))
     time.sleep(1.0)
-    tries = (time.monotonic() - began) / (0.8 * QUICKER["schedule"]["LONGEST_BACKOFF_S"])
+    tries = (time.monotonic() - began) / (0.8 * QUICKER["longest_backoff_s"])
     assert len(daemon.given()) <= min(3 + tries, len(names) - 1)
     (daemon.here / "full").unlink()
     wait_until(lambda: daemon.in_state(*names))
@@ -1365,9 +1362,7 @@ def test_retry_is_noticed_by_the_running_daemon(daemon: Daemon) -> None:
 
 def test_a_pause_of_the_supervisor_blames_nobody(start: Callable[..., Daemon]) -> None:
     """A machine that was suspended finds its clocks far ahead; no limit was passed by anybody."""
-    daemon = start(
-        supervisor={"PAUSED_AFTER_S": 0.8}, workers={"WORK_LIMIT_S": 1.2}, lookout={"SILENCE_LIMIT_S": 1.2}
-    )
+    daemon = start(timings={"paused_after_s": 0.8, "work_limit_s": 1.2, "scanner_silence_s": 1.2})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("slow.tif")
