@@ -18,9 +18,10 @@ import pytest
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Config, demo_path, open_bundle
-from colvi_edge.bundle.manifest import NormalisationConfig, PrecisionFile
+from colvi_edge.bundle.manifest import PrecisionFile
 from colvi_edge.cli import main
 from colvi_edge.engines.cuda.gpu import find_gpu
+from colvi_edge.patches import Normalisation
 from tests.tools.bundles import edit_config
 
 
@@ -140,7 +141,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple
             Config(
                 patch_px=patch_px,
                 channels=channels,  # type: ignore[arg-type] # strings, which pydantic checks
-                normalisation=NormalisationConfig(**normalisation),
+                normalisation=Normalisation(**normalisation),
                 precisions={"fp32": PrecisionFile(file="fp32.onnx", purpose="reference")},
             ),
             {"fp32.onnx": to_onnx(network, len(channels), patch_px)},

@@ -13,7 +13,7 @@ from rich.text import Text
 from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.choices import Replace
 from colvi_edge.cli.interruption import interruptible
-from colvi_edge.cli.show.run import show
+from colvi_edge.cli.show.run import show_outcomes
 from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.outputs.named import Named, refuse_other
@@ -51,7 +51,7 @@ def run_demo(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: 
         diagnoser = Diagnoser(bundle, engine, replace=Replace.ALL)
         when_loaded()
         done = process(diagnoser, files, is_stopped)
-        outcomes = show(done, len(files), [folder], as_json=False, with_report=False)
+        outcomes = show_outcomes(done, len(files), [folder], as_json=False, with_report=False)
         info = engine.info
     results = [(o.file.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [("patient" if folder == "stacks" else folder, result.diagnosis) for folder, result in results]

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colvi_edge.choices import OverlayChoice, Replace
+from colvi_edge.choices import DEMO, OverlayChoice, Replace
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.names import is_output_name
@@ -92,7 +92,7 @@ class WatchSettings:
             raise UsageError(f"--metrics {metrics}: is called like a result; choose another name")
         if metrics:
             refuse_other(Named.METRICS, metrics)
-        bundle = self.bundle if self.bundle == "demo" else str(_absolute(Path(self.bundle)))
+        bundle = self.bundle if self.bundle == DEMO else str(_absolute(Path(self.bundle)))
         return replace(self, root=root, output_dir=output_dir, metrics=metrics, report=report, bundle=bundle)
 
     def for_scanner(
@@ -118,7 +118,7 @@ class WatchSettings:
             root=str(self.root),
             output_dir=None if self.output_dir is None else str(self.output_dir),
             bundle=bundle,
-            keep="" if bundle == "demo" else str(state.bundles),
+            keep="" if bundle == DEMO else str(state.bundles),
             engine=self.engine,
             precision=self.precision,
             channels=self.channels,

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from colvi_edge.cli.show.run import show
+from colvi_edge.cli.show.run import show_outcomes
 from colvi_edge.outputs import table
 from colvi_edge.outputs.names import OutputKind, output_name, record_label
 from colvi_edge.outputs.sidecar import Sidecar, to_json
@@ -98,7 +98,7 @@ def keys_of_all_lists(files: list[InputFile], sidecars: list[Sidecar], results: 
     lines = io.StringIO()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.stdout", lines)
-        show(outcomes, len(files), [], as_json=True)
+        show_outcomes(outcomes, len(files), [], as_json=True)
     told = [json.loads(line) for line in lines.getvalue().splitlines()]
     keys["json"] = [(one["path"], one["image"].get("key", "")) for one in told]
     top = os.open(results, os.O_RDONLY)

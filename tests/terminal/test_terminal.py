@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.cli.show.run import show
+from colvi_edge.cli.show.run import show_outcomes
 from colvi_edge.errors import IncompleteFileError
 from colvi_edge.pipeline import Outcome
 from colvi_edge.pipeline.inputs import InputFile
@@ -80,7 +80,7 @@ def test_an_interruption_shows_what_was_done(capsys: pytest.CaptureFixture[str])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        show(outcomes(), 3, [Path("day")], as_json=False, goes_on="Say --stale.")
+        show_outcomes(outcomes(), 3, [Path("day")], as_json=False, goes_on="Say --stale.")
 
     printed = capsys.readouterr()
     assert "is empty (0 bytes)" in printed.out

@@ -29,7 +29,7 @@ _REPORTS = 3  # commands to copy; of more nobody copies each
 _SWAPPED = "channels_swapped"
 _MOST_COMMANDS = 5
 
-_Said = dict[str, list[str]]
+_Remark = dict[str, list[str]]
 """Names of the images of which the same words are said."""
 
 
@@ -69,8 +69,8 @@ def print_outcomes(
 ) -> None:
     """Print a row for each image, below it what is said of them, and how many there are of each kind."""
     rows = [_row(outcome, asked or Asked()) for outcome in outcomes]
-    remarks: dict[str, _Said] = {}
-    errors: _Said = {}
+    remarks: dict[str, _Remark] = {}
+    errors: _Remark = {}
     for row in rows:
         for title, words in row.remarks.items():
             remarks.setdefault(title, {}).setdefault(words, []).append(row.name)
@@ -181,7 +181,7 @@ def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequen
         print_named(console, _HEADS, [row[:-1] for row in cells], right=_NUMBERS)
 
 
-def _print_remark(console: PrintableConsole, mark: str, title: str, said: _Said) -> None:
+def _print_remark(console: PrintableConsole, mark: str, title: str, said: _Remark) -> None:
     head = f"{title}: {counted(sum(map(len, said.values())), 'image')}"
     console.print()
     if len(said) == 1:

@@ -16,7 +16,7 @@ from colvi_edge.terminal.console import error_console, print_json, shown, wide_c
 from colvi_edge.terminal.progress import progress
 
 
-def show(
+def show_outcomes(
     outcomes: Iterable[Outcome[InputFile]],
     total: int,
     folders: Sequence[Path],

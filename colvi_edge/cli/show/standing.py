@@ -11,10 +11,10 @@ from colvi_edge.terminal.console import error_console, shown
 
 
 def show_standing(outcomes: Sequence[Outcome[InputFile]], judge: str) -> None:
-    """Say what became of results that stood: which were kept, replaced, or outlasted an error.
+    """Print what became of results that stood: which were kept, replaced, or outlasted an error.
 
     Args:
-        outcomes: as `show` returns them.
+        outcomes: as `show_outcomes` returns them.
         judge: name and version of the model that judged.
     """
     kept = Counter(

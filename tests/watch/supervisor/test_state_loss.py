@@ -17,7 +17,7 @@ import pytest
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from tests.tools.watching import wait_until
-from tests.watch.supervisor.test_supervisor import HERE, SCANNED, Daemon
+from tests.watch.fakes.daemon import HERE, SCANNED, Daemon
 
 TOLD_S = 1.5
 QUICK = {"state_every_s": 0.2, "loss_told_s": TOLD_S}

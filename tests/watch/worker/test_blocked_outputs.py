@@ -15,8 +15,7 @@ from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.ipc.messages import WorkDone, WorkerReady
 from tests.tools.leica import Series, container
 from tests.tools.watching import wait_until
-from tests.watch.supervisor.test_supervisor import HERE, SCANNED, Daemon
-from tests.watch.supervisor.test_supervisor import start as start  # a fixture
+from tests.watch.fakes.daemon import HERE, SCANNED, Daemon
 from tests.watch.worker.test_worker import Supervised, settings_for
 
 RESULT = set(OutputKind) - {OutputKind.ERROR, OutputKind.PREVIOUS}
