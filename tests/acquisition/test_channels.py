@@ -7,15 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from colvi_edge.acquisition.channels import (
-    Assigned,
-    ChannelHint,
-    Colour,
-    assign_roles,
-    colour_of,
-    judge,
-    role_of,
-)
+from colvi_edge.acquisition.channel_hints import ChannelHint, Colour, colour_of, judge, role_of
+from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.stains import DYES, Dye, dyes_in
 from colvi_edge.errors import ChannelError
 
