@@ -57,11 +57,6 @@ def colour_of(red: float, green: float, blue: float) -> Colour:
     return cast(Colour, first[1]) if first[0] > 0 and second[0] <= first[0] / 2 else ""
 
 
-def role_of(hint: ChannelHint) -> Role | None:
-    """Return the one role that name and wavelengths speak for; None when for none, or for both."""
-    return judge(hint).role
-
-
 def judge(hint: ChannelHint) -> Verdict:
     """Return what name and wavelengths of a single channel amount to."""
     return _judge(hint, read(hint.name))
