@@ -230,7 +230,7 @@ def _ready(bundle: Bundle, engine: Engine, not_kept: str) -> WorkerReady:
         bundle=str(bundle.path),
         model=bundle.name,
         model_sha256=bundle.sha256,
-        runtime=f"{info.runtime} {info.version}",
+        runtime=info.label,
         precision=info.precision,
         device=info.device,
         reason=info.reason,
