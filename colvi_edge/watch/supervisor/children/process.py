@@ -37,8 +37,8 @@ class Child:
 
         Args:
             role: what it is.
-            command: is given more arguments: descriptor of its channel, this process's id, and `NAMES` where the
-                log may name files.
+            command: is given more arguments: descriptor of its channel, this process's id, and `NAMES` where
+                the log may name files.
             settings: the first message.
             timings: how long it may go on once it is killed.
 
