@@ -79,7 +79,7 @@ class Channel:
             self._end.sendall(encode(message))
 
     def first(self) -> Message:
-        """Return the first message, and leave what follows it on the line, where `select` sees it.
+        """Return the first message, and leave what follows it in the channel, where `select` sees it.
 
         Raises:
             EOFError: the other side ended without one.
@@ -91,7 +91,7 @@ class Channel:
                 raise BadMessageError("it has no end")
             byte = self._end.recv(1)
             if not byte:
-                raise EOFError("the line ended before its first message")
+                raise EOFError("the channel ended before its first message")
             line += byte
         return decode(line)
 
@@ -99,7 +99,7 @@ class Channel:
         """Return the messages that have come, after waiting for at least a part of one; None at the end.
 
         Raises:
-            BadMessageError: one of them is none; what the line brings later has no meaning.
+            BadMessageError: one of them is none; what comes later has no meaning.
         """
         data = self._end.recv(1 << 16)
         if not data:
@@ -116,5 +116,5 @@ class Channel:
             yield from messages
 
     def close(self) -> None:
-        """End the line."""
+        """Close the channel."""
         self._end.close()

@@ -37,8 +37,8 @@ class Child:
 
         Args:
             role: what it is.
-            command: is given more arguments: descriptor of its line, this process's id, and `NAMES` where the
-                log may name files.
+            command: is given more arguments: descriptor of its channel, this process's id, and `NAMES` where
+                the log may name files.
             settings: the first message.
             timings: how long it may go on once it is killed.
 
@@ -67,7 +67,7 @@ class Child:
         self.send(settings)
 
     def fileno(self) -> int:
-        """Return the descriptor of the line, for selectors."""
+        """Return the descriptor of the channel, for selectors."""
         return self._channel.fileno()
 
     def send(self, message: Message) -> None:
@@ -129,7 +129,7 @@ class Child:
         return self._process.poll() is not None
 
     def close(self) -> None:
-        """Close the line."""
+        """Close the channel."""
         self._channel.close()
 
     @property
