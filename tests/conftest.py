@@ -48,6 +48,12 @@ PRESENT = {
 REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Give `-n auto` one worker more than cores: tests of the daemon wait more than they compute."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, unless COLVI_EDGE_REQUIRE asks for it, and what cannot share it."""
     for item in items:

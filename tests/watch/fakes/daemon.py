@@ -44,8 +44,8 @@ class Daemon:
         Args:
             here: the folder of the test.
             stderr: a descriptor; None takes a file.
-            settings: of `WatchSettings`, as JSON; `timings` of `Timings`, beside `QUICKER`, and limits of
-                `children` by the name of their module.
+            settings: of `WatchSettings`, as JSON; also `timings` of `Timings`, beside `QUICKER`, and what
+                else bounds `workers`.
         """
         self.here = here
         self.bundle = here / "bundle"
@@ -60,7 +60,7 @@ class Daemon:
         self.listener.start()
         wanted = told(root="/nowhere/data/scope", bundle=str(self.bundle), **settings)
         wanted["timings"] = {**QUICKER, **settings.get("timings", {})}
-        wanted.setdefault("children", {})
+        wanted.setdefault("workers", {})
         log = (here / "stderr").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.watch.fakes.supervisor", json.dumps(wanted), str(here)],

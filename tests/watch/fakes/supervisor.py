@@ -2,10 +2,9 @@
 
     python -m tests.watch.fakes.supervisor SETTINGS HERE
 
-SETTINGS are JSON: of `WatchSettings`, and `timings` and `children` beside them; see `daemon.Daemon`.
+SETTINGS are JSON: of `WatchSettings`, and `timings` and `workers` beside them; see `daemon.Daemon`.
 """
 
-import importlib
 import json
 import os
 import sys
@@ -31,23 +30,21 @@ def main(settings: dict[str, Any], here: Path) -> int:
     note_openings(here / "opened")
 
     from colvi_edge.errors import ColviEdgeError
+    from colvi_edge.watch.ipc.typed import made
     from colvi_edge.watch.settings import WatchSettings
+    from colvi_edge.watch.supervisor.children import workers
     from colvi_edge.watch.supervisor.start import watch
     from colvi_edge.watch.timings import Timings
 
     timings = Timings(**settings.pop("timings"))
-    for role, limits in settings.pop("children").items():
-        module = importlib.import_module(f"colvi_edge.watch.supervisor.children.{role}")
-        for name, value in limits.items():
-            assert hasattr(module, name), name
-            setattr(module, name, value)
-    for name in ("root", "output_dir", "metrics"):
-        settings[name] = settings[name] and Path(settings[name])
+    for name, value in settings.pop("workers").items():
+        assert hasattr(workers, name), name
+        setattr(workers, name, value)
     commands = {
         role: [sys.executable, "-m", f"tests.watch.fakes.{role}", str(here)] for role in ("scanner", "worker")
     }
     try:
-        return watch(WatchSettings(**settings), commands, timings)
+        return watch(made(WatchSettings, settings), commands, timings)
     except ColviEdgeError as error:
         sys.stderr.write(f"colvi-edge: error: {error}\n")
         return error.exit_code

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from colvi_edge.watch.ipc.messages import (
     Rescan,
     RootState,
     Scanned,
-    ScannerSettings,
     Settles,
 )
+from colvi_edge.watch.ipc.settings import FolderPaths, ScannerSettings, Scanning
 from colvi_edge.watch.ledger.entries import FileState
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.timings import Timings
@@ -60,14 +61,9 @@ class Supervisor:
     def __init__(
         self, root: Path, state: Path, *prefix: str, fails: Sequence[str] = (), **settings: Any
     ) -> None:
-        given: dict[str, Any] = {
-            "output_dir": None,
-            "mount": None,
-            "poll": False,
-            "interval_s": None,
-            "marker": None,
-            "timings": TIMINGS,
-        }
+        output_dir = settings.pop("output_dir", None)
+        folders = FolderPaths(root, output_dir and Path(output_dir))
+        scanning = Scanning(*(settings.pop(field.name, field.default) for field in fields(Scanning)))
         self.root = root
         self.said: list[Message] = []
         self._more = threading.Condition()
@@ -76,8 +72,8 @@ class Supervisor:
         command = [*prefix, sys.executable, *program, str(theirs.fileno()), str(os.getpid()), *fails]
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
-        self._line = Channel(ours)
-        self.say(ScannerSettings(root=str(root), ledger=str(state), **(given | settings)))
+        self._socket, self._line = ours, Channel(ours)
+        self.say(ScannerSettings(folders, scanning, state, timings=TIMINGS, **settings))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -143,9 +139,13 @@ class Supervisor:
         before = self.said.count(Alive())
         self.wait(lambda: self.said.count(Alive()) >= before + times, f"{times} rounds")
 
+    def hang_up(self) -> None:
+        """End the line."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+
     def end(self) -> None:
         """End it as the end of a supervisor would."""
-        self._line._end.shutdown(socket.SHUT_RDWR)
+        self.hang_up()
         self.process.wait(10)
         self._line.close()
 
@@ -672,7 +672,7 @@ def test_it_ends_with_its_supervisor(start: Callable[..., Supervisor]) -> None:
     """By the end of the line, without a complaint; until then it says that it is alive."""
     scanner = start()
     scanner.wait(lambda: scanner.said.count(Alive()) >= 2, "alive")
-    scanner._line._end.shutdown(socket.SHUT_RDWR)
+    scanner.hang_up()
 
     assert scanner.process.wait(10) == 0
 

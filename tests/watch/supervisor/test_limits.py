@@ -121,7 +121,7 @@ def test_a_line_without_an_end_ends_its_child(daemon: Daemon) -> None:
 
 def test_a_hang_ends_at_the_time_limit(start: Callable[..., Daemon]) -> None:
     """A file that loops for ever is ended, three times; the next one is diagnosed."""
-    daemon = start(children={"workers": {"WORK_LIMIT_S": 0.5}})
+    daemon = start(timings={"work_limit_s": 0.5})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("hang.tif", "ok.tif")
@@ -132,7 +132,7 @@ def test_a_hang_ends_at_the_time_limit(start: Callable[..., Daemon]) -> None:
 
 def test_a_memory_bomb_ends_at_the_limit(start: Callable[..., Daemon]) -> None:
     """The worker is ended long before the machine is."""
-    daemon = start(children={"workers": {"MEMORY_LIMIT_BYTES": 200 << 20}})
+    daemon = start(workers={"MEMORY_LIMIT_BYTES": 200 << 20})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("eat.tif", "ok.tif")
@@ -151,7 +151,7 @@ def test_an_answer_before_the_crash_counts(daemon: Daemon) -> None:
 
 def test_a_worker_is_recycled(start: Callable[..., Daemon]) -> None:
     """After a number of answers another one takes its place; each file is given once."""
-    daemon = start(children={"workers": {"RECYCLE_AFTER": 3}})
+    daemon = start(workers={"RECYCLE_AFTER": 3})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (first,) = daemon.children("worker")
@@ -171,8 +171,8 @@ def test_a_worker_is_recycled(start: Callable[..., Daemon]) -> None:
 @pytest.mark.parametrize(
     ("bundle", "limit", "why"),
     [
-        ("slow", {"START_LIMIT_S": 0.4}, "no worker can be started: it was not ready within 0.4 s"),
-        ("mute", {"SILENCE_LIMIT_S": 0.4}, "the worker ended: it said nothing for 0.4 s"),
+        ("slow", {"worker_start_s": 0.4}, "no worker can be started: it was not ready within 0.4 s"),
+        ("mute", {"worker_silence_s": 0.4}, "the worker ended: it said nothing for 0.4 s"),
     ],
 )
 def test_a_worker_that_hangs_without_work_is_ended(
@@ -180,7 +180,7 @@ def test_a_worker_that_hangs_without_work_is_ended(
 ) -> None:
     """It is shown, and another one started."""
     (tmp_path / "bundle").write_text(bundle)
-    daemon = start(children={"workers": limit})
+    daemon = start(timings=limit)
     daemon.scanner(HERE, SCANNED)
     wait_until(lambda: why in daemon.stderr())
     (tmp_path / "bundle").write_text("first")
@@ -192,7 +192,7 @@ def test_a_worker_that_hangs_without_work_is_ended(
 def test_a_worker_that_does_not_leave_is_ended(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """Its follower has the work; the two do not stay side by side."""
     (tmp_path / "bundle").write_text("stay")
-    daemon = start(children={"workers": {"LEAVE_LIMIT_S": 0.4}})
+    daemon = start(timings={"worker_end_s": 0.4})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (old,) = daemon.children("worker")
@@ -206,7 +206,7 @@ def test_a_worker_that_is_slow_to_start_is_given_more_time(
 ) -> None:
     """It would never be ready if each had the same limit."""
     (tmp_path / "bundle").write_text("slow")
-    daemon = start(children={"workers": {"START_LIMIT_S": 0.4}})
+    daemon = start(timings={"worker_start_s": 0.4})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
 
@@ -227,10 +227,7 @@ def test_a_scanner_that_ends_is_started_again(daemon: Daemon) -> None:
 
 def test_a_pause_of_the_supervisor_blames_nobody(start: Callable[..., Daemon]) -> None:
     """A machine that was suspended finds its clocks far ahead; no limit was passed by anybody."""
-    daemon = start(
-        timings={"paused_after_s": 0.8},
-        children={"workers": {"WORK_LIMIT_S": 1.2}, "scanner": {"SILENCE_LIMIT_S": 1.2}},
-    )
+    daemon = start(timings={"paused_after_s": 0.8, "work_limit_s": 1.2, "scanner_silence_s": 1.2})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("slow.tif")

@@ -12,7 +12,7 @@ from tests.watch.fakes.daemon import AWAY, HERE, MOUNT, SCANNED, Daemon, Samples
 
 def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> None:
     """A worker that waits in the kernel is ended, but its file is not blamed, however often; it is shown."""
-    daemon = start(children={"workers": {"WORK_LIMIT_S": 0.2}})
+    daemon = start(timings={"work_limit_s": 0.2})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("share.tif")
@@ -27,8 +27,8 @@ def test_a_share_that_hangs_is_no_files_fault(start: Callable[..., Daemon]) -> N
 
 def test_a_file_is_not_blamed_while_the_scanner_hangs_too(start: Callable[..., Daemon]) -> None:
     """Not every share that hangs can be told by the kernel's word for it; that both hang is no chance."""
-    silence = {"SILENT_AFTER_S": 0.3, "SILENCE_LIMIT_S": 60.0}
-    daemon = start(children={"workers": {"WORK_LIMIT_S": 1.0}, "scanner": silence})
+    silence = {"scanner_silent_s": 0.3, "scanner_silence_s": 60.0}
+    daemon = start(timings={"work_limit_s": 1.0, **silence})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (old,) = daemon.children("worker")
@@ -42,7 +42,7 @@ def test_a_file_is_not_blamed_while_the_scanner_hangs_too(start: Callable[..., D
 
 def test_a_silent_scanner_stops_work_and_is_replaced(start: Callable[..., Daemon]) -> None:
     """A share that hangs is shown as stuck, nothing more is given, and systemd hears that all is well."""
-    daemon = start(children={"scanner": {"SILENT_AFTER_S": 0.4, "SILENCE_LIMIT_S": 1.6}})
+    daemon = start(timings={"scanner_silent_s": 0.4, "scanner_silence_s": 1.6})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (first,) = daemon.children("scanner")
@@ -65,8 +65,8 @@ def test_a_silent_scanner_stops_work_and_is_replaced(start: Callable[..., Daemon
 
 
 # Some thirtieth of the real times: a scanner is ended once it was silent for long, or as soon as may be.
-HURRIED = {"SILENT_AFTER_S": 0.6, "SILENCE_LIMIT_S": 1.8}
-KILLED_OFTEN = {"SILENT_AFTER_S": 0.6, "SILENCE_LIMIT_S": 1.0}
+HURRIED = {"scanner_silent_s": 0.6, "scanner_silence_s": 1.8}
+KILLED_OFTEN = {"scanner_silent_s": 0.6, "scanner_silence_s": 1.0}
 
 
 @pytest.mark.parametrize("limits", [HURRIED, KILLED_OFTEN])
@@ -75,7 +75,7 @@ def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, 
 
     Scanners that are started meanwhile say that they are alive, and then hang as the one before them.
     """
-    daemon = start(children={"scanner": limits})
+    daemon = start(timings=limits)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -95,7 +95,7 @@ def test_an_outage_is_one_state(start: Callable[..., Daemon], limits: dict[str, 
 
 def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callable[..., Daemon]) -> None:
     """The reason is known and told; that the next question is not answered either is no other state."""
-    daemon = start(children={"scanner": KILLED_OFTEN})
+    daemon = start(timings=KILLED_OFTEN)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -114,7 +114,7 @@ def test_a_share_that_is_away_stays_so_while_the_scanner_is_silent(start: Callab
 @pytest.mark.parametrize("state", ["share away", "stuck"])
 def test_worker_and_scanner_tell_of_one_outage(start: Callable[..., Daemon], state: str) -> None:
     """What a file suffers from is no second state beside what the scanner says, and ends with that."""
-    daemon = start(children={"scanner": {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 60.0}})
+    daemon = start(timings={"scanner_silent_s": 1.0, "scanner_silence_s": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     (daemon.here / "away").touch()
@@ -133,7 +133,7 @@ def test_worker_and_scanner_tell_of_one_outage(start: Callable[..., Daemon], sta
 
 def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> None:
     """First the folder does not answer, then the scanner knows why; at no time all seems well."""
-    daemon = start(children={"scanner": KILLED_OFTEN})
+    daemon = start(timings=KILLED_OFTEN)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     samples = Samples(daemon)
@@ -152,7 +152,7 @@ def test_an_outage_may_come_to_be_understood(start: Callable[..., Daemon]) -> No
 
 def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> None:
     """It has nothing new to say of the root; that it has seen the whole folder ends the silence."""
-    daemon = start(children={"scanner": {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 60.0}})
+    daemon = start(timings={"scanner_silent_s": 1.0, "scanner_silence_s": 60.0})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.scanner("be silent")
@@ -172,8 +172,8 @@ def test_a_scanner_that_was_held_up_goes_on(start: Callable[..., Daemon]) -> Non
 def test_a_slow_machine_gives_the_scanner_more_time(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """One that has not begun is ended and told, and is not taken for a folder that does not answer."""
     (tmp_path / "slow").write_text("1.5")
-    silence = {"SILENT_AFTER_S": 1.0, "SILENCE_LIMIT_S": 9.0, "FIRST_WORD_LIMIT_S": 0.5}
-    daemon = start(children={"scanner": silence})
+    silence = {"scanner_silent_s": 1.0, "scanner_silence_s": 9.0, "scanner_start_s": 0.5}
+    daemon = start(timings=silence)
     samples = Samples(daemon)
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)

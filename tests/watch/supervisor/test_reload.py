@@ -21,7 +21,7 @@ def test_a_reload_takes_the_new_bundle(daemon: Daemon) -> None:
     wait_until(lambda: [note["say"] for note in daemon.log("worker")].count("start") == 2)
     daemon.rounds()
     (daemon.here / "go").touch()
-    wait_until(lambda: "READY=1" in daemon.heard()[-3:] and daemon.heard().count("READY=1") == 2)
+    wait_until(lambda: daemon.heard().count("READY=1") == 2)
     wait_until(lambda: daemon.in_state(*names))
 
     assert [note["pid"] == old for note in daemon.given(*names)] == [1, 1, 0]
@@ -29,7 +29,9 @@ def test_a_reload_takes_the_new_bundle(daemon: Daemon) -> None:
         note for note in daemon.log("worker") if (note["say"], note.get("path")) == ("done", "later2.tif")
     ]
     assert answered[0]["at"] < daemon.given("ok.tif")[0]["at"]
-    assert any(text.startswith("RELOADING=1\nMONOTONIC_USEC=") for text in daemon.heard())
+    heard = [text.partition("\nMONOTONIC_USEC=")[0] for text in daemon.heard()]
+    told = [text for text in heard if text in ("READY=1", "RELOADING=1")]
+    assert told == ["READY=1", "RELOADING=1", "READY=1"]
     assert "Rescan" in [note["say"] for note in daemon.log("scanner")]
     wait_until(lambda: daemon.status()["model"]["model"] == "second")
     wait_until(lambda: old not in daemon.children("worker"))
@@ -93,7 +95,7 @@ def test_a_damaged_copy_does_not_bring_a_refused_bundle_into_use(
 def test_that_no_copy_is_kept_is_said_and_tried_again(start: Callable[..., Daemon], tmp_path: Path) -> None:
     """It works on; the next worker that can keep one ends the state."""
     (tmp_path / "bundle").write_text("unkept")
-    daemon = start(children={"workers": {"KEEP_AGAIN_S": 0.3}})
+    daemon = start(timings={"keep_again_s": 0.3})
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     wait_until(lambda: [s["why"] for s in daemon.status()["states"]] == ["no room for a copy"])
