@@ -4,7 +4,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: test soak machine lint types floors demo-bundle
 
-# A worker for each core; a file's tests share what its fixtures made.
+# In parallel, as many as the cores bear; a file's tests share what its fixtures made.
 test:
 	pytest -n auto --dist loadfile
 

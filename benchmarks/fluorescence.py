@@ -13,7 +13,7 @@ from defects import blurred
 from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass, label
 
-from colvi_edge.quality.measures import FINE_PX, look_at
+from colvi_edge.quality.measures import FINE_PX, channel_statistics
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.simulate.culture import smooth_noise
 
@@ -131,7 +131,7 @@ def _neurons(rng: Random) -> Picture:
 def _cells(rng: Random) -> tuple[Floats, Floats]:
     """Return the nuclei of a culture, and the middle (y, x) of each, in pixels."""
     nuclei = simulate_projection("control", int(rng.integers(10**6)))[:1]
-    blobs, count = label(look_at(nuclei).bright)
+    blobs, count = label(channel_statistics(nuclei).bright)
     sizes = np.bincount(blobs.ravel(), minlength=count + 1)
     whole = [k for k in range(1, count + 1) if sizes[k] > 40]
     return nuclei[0].astype(np.float64), FINE_PX * np.array(center_of_mass(blobs > 0, blobs, whole)) + 2

@@ -12,7 +12,7 @@ from colvi_edge.acquisition import Refused
 from colvi_edge.bundle import open_bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 
 
 def main() -> None:
@@ -22,14 +22,14 @@ def main() -> None:
     diagnoser = Diagnoser(bundle, engine)
 
     def diagnose(raw: Path, folder: Path, laps: Laps) -> None:
-        job = Job(raw, folder)
-        [acquisition] = diagnoser.read(job)
+        file = InputFile(raw, folder)
+        [acquisition] = diagnoser.read(file)
         if isinstance(acquisition, Refused):
             raise acquisition.error
         laps.lap("read")
         judged = diagnoser.judge(acquisition)
         laps.lap("judge")
-        diagnoser.write(judged, job)
+        diagnoser.write(judged, file)
         laps.lap("write")
 
     info = engine.info

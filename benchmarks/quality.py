@@ -28,7 +28,7 @@ from colvi_edge.bundle.manifest import Expected
 from colvi_edge.diagnosis import ClassName, diagnose
 from colvi_edge.engines import open_engine
 from colvi_edge.quality import Flag, assess
-from colvi_edge.quality.measures import emptier_half, look_at, noise_at_nuclei, relief, sharpness
+from colvi_edge.quality.measures import channel_statistics, emptier_half, noise_at_nuclei, relief, sharpness
 from colvi_edge.simulate import image_seed, simulate_planes, simulate_projection
 from colvi_edge.simulate.images import PIXEL_SIZE_UM
 
@@ -176,14 +176,14 @@ def _flags(image: Acquisition) -> list[Flag]:
 
 def _measured(good: Acquisition) -> Iterator[tuple[str, float]]:
     for role, planes in zip(good.channels, np.moveaxis(good.planes, 1, 0), strict=True):
-        look = look_at(planes)
-        yield f"{role}: unevenness", look.unevenness
-        yield f"{role}: area", look.area
-        yield f"{role}: relief", relief(look)
+        found = channel_statistics(planes)
+        yield f"{role}: unevenness", found.unevenness
+        yield f"{role}: area", found.area
+        yield f"{role}: relief", relief(found)
         if role == "nuclei":
-            yield "nuclei: sharpness", sharpness(look)
-            yield "nuclei: signal to noise", look.contrast / noise_at_nuclei(planes, look)
-            yield "nuclei: emptier half", emptier_half(look.bright)
+            yield "nuclei: sharpness", sharpness(found)
+            yield "nuclei: signal to noise", found.contrast / noise_at_nuclei(planes, found)
+            yield "nuclei: emptier half", emptier_half(found.bright)
 
 
 def _write(results: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.simulate import image_seed, simulate_projection, write_imagej
 
@@ -146,7 +146,7 @@ def acquire(folder: Path) -> None:
                 save(folder / f"{name}_{date}_{repeat + 1}.tif", image)
     bundle = open_bundle(DEMO)
     with closing(open_engine(bundle)) as engine:
-        for _ in process(Diagnoser(bundle, engine), find_jobs([folder])):
+        for _ in process(Diagnoser(bundle, engine), find_inputs([folder])):
             pass
 
 

@@ -2,6 +2,9 @@
 
 from enum import Enum
 
+DEMO = "demo"
+"""The word that stands for the shipped bundle wherever a bundle is asked for."""
+
 
 class EngineName(str, Enum):
     """The runtimes that a bundle can be opened on."""
@@ -19,12 +22,6 @@ class PrecisionChoice(str, Enum):
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
-
-
-class BuiltEngine(str, Enum):
-    """The runtimes whose engines are built for one machine."""
-
-    TENSORRT = "tensorrt"
 
 
 class Outputs(str, Enum):

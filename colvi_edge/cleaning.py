@@ -1,4 +1,4 @@
-"""Finds and removes what colvi-edge left in a folder: results, explanations, unfinished files and the lock.
+"""Find and remove what colvi-edge left in a folder: results, explanations, unfinished files and the lock.
 
 What is ours is told by its name, which no raw file has (`outputs.names`); only of the OME-TIFF, an image by
 itself, the content must say so, too. Pages and tables were written where somebody said, and stay. Of links
@@ -28,7 +28,7 @@ _MARK = b'Creator="colvi-edge '
 
 
 @dataclass
-class Found:
+class OurFiles:
     """Our files below a folder.
 
     Attributes:
@@ -44,13 +44,13 @@ class Found:
     others: int = 0
 
 
-def find_ours(folder: Path) -> Found:
+def find_ours(folder: Path) -> OurFiles:
     """Return what of ours lies in a folder and those below it; hidden folders and links are not entered.
 
     Raises:
         UsageError: the folder, or one below it, cannot be listed.
     """
-    found = Found()
+    found = OurFiles()
     try:
         for below, names, here in _folders(folder):
             ours = []
@@ -75,7 +75,7 @@ def find_ours(folder: Path) -> Found:
 
 
 @contextmanager
-def no_daemon(folder: Path, found: Found) -> Iterator[None]:
+def no_daemon(folder: Path, found: OurFiles) -> Iterator[None]:
     """Keep daemons away from a folder, and those below it, meanwhile.
 
     Raises:
@@ -95,7 +95,7 @@ def no_daemon(folder: Path, found: Found) -> Iterator[None]:
         yield
 
 
-def remove_ours(folder: Path, found: Found) -> int:
+def remove_ours(folder: Path, found: OurFiles) -> int:
     """Remove what was found, and is still a file; return how many went.
 
     Raises:

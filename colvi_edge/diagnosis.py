@@ -23,21 +23,29 @@ VOTES: tuple[Vote, ...] = (*CLASSES, "tie")
 
 
 class Band(NamedTuple):
-    """One of the five colours of p_control."""
+    """One of the five colours of p_control.
+
+    Attributes:
+        name: of the colour.
+        at_least: where the band begins, this value included.
+        ceiling: where it ends, this value left out, except at 1.
+        rgb: the colour, 0..255.
+    """
 
     name: str
     at_least: float
+    ceiling: float
     rgb: tuple[int, int, int]
 
 
 BANDS = (
-    Band("cyan", 0.9, (0, 255, 255)),
-    Band("steelblue", 0.7, (70, 130, 180)),
-    Band("yellow", 0.5, (255, 255, 0)),
-    Band("orange", 0.3, (255, 165, 0)),
-    Band("red", 0.0, (255, 0, 0)),
+    Band("cyan", 0.9, 1.0, (0, 255, 255)),
+    Band("steelblue", 0.7, 0.9, (70, 130, 180)),
+    Band("yellow", 0.5, 0.7, (255, 255, 0)),
+    Band("orange", 0.3, 0.5, (255, 165, 0)),
+    Band("red", 0.0, 0.3, (255, 0, 0)),
 )
-"""The paper's colours, healthiest first; a band begins at `at_least`, the end included."""
+"""The paper's colours, healthiest first."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ A bug stays an ordinary exception and keeps its traceback.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 EXIT_DONE = 0
 """Rejected images included."""
@@ -27,8 +26,8 @@ EXIT_INTERRUPTED = 130
 class ColviEdgeError(Exception):
     """Something the operator can put right."""
 
-    exit_code: ClassVar[int] = EXIT_UNJUDGED
-    kind: ClassVar[str] = "error"
+    exit_code: int = EXIT_UNJUDGED
+    kind: str = "error"
     """Stable word for the cause; stands in `error.kind` of an error record."""
 
     def __init__(

@@ -27,6 +27,12 @@ from numpy.typing import NDArray
 SMALLEST_PATCH_PX, LARGEST_PATCH_PX = 8, 1024
 """Edges of the patches that a bundle may have."""
 
+MOST_CHANNELS = 8
+"""Of a network's input."""
+
+PIXEL_TYPES = ("uint8", "uint16", "float32")
+"""Dtypes of the planes that are judged."""
+
 NormalisationKind = Literal["patch", "patch-channel", "fixed", "scale"]
 
 _LARGEST = 1e12
@@ -50,12 +56,22 @@ class Normalisation:
     divisor: float = 0.0
     dtype: str = ""
 
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 # so it stands in manifests and checkpoints too
+
     def takes(self, dtype: np.dtype[Any]) -> bool:
         """Return whether planes of a dtype can be normalised so: "scale" is made for one alone."""
         return not self.dtype or np.dtype(self.dtype) == dtype
 
     def __post_init__(self) -> None:
-        """Refuse parameters that are missing, belong to another kind or divide by zero."""
+        """Refuse parameters that are missing, too many, belong to another kind or divide by zero."""
+        if len(self.mean) > MOST_CHANNELS:
+            raise ValueError(
+                f"normalisation mean: found {len(self.mean)} channels, expected at most {MOST_CHANNELS}"
+            )
+        if self.dtype not in ("", *PIXEL_TYPES):
+            raise ValueError(
+                f"normalisation dtype: found {self.dtype[:20]!r}, expected one of {', '.join(PIXEL_TYPES)}"
+            )
         if (self.kind == "fixed") != bool(self.mean) or len(self.mean) != len(self.std):
             raise ValueError("normalisation 'fixed', and no other, takes a mean and a std per channel")
         if (self.kind == "scale") != bool(self.divisor) or (self.kind == "scale") != bool(self.dtype):

@@ -7,7 +7,14 @@ break that forges a line, or an escape sequence that a terminal obeys.
 import json
 import traceback
 
+_NOT_PORTABLE = frozenset('/\\:*?"<>|')  # a share is also opened from Windows; "\" is EINVAL on CIFS
+
 _LEFT_OUT = "(its words are left out, as they may hold names; --log-names shows them)"
+
+
+def portable_name(name: str) -> str:
+    """Return a name that may be part of a file's on any share: what has another meaning somewhere is "_"."""
+    return "".join(c if c.isprintable() and c not in _NOT_PORTABLE else "_" for c in name)
 
 
 def printable_name(name: str) -> str:

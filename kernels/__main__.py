@@ -6,8 +6,8 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table
 
-from colvi_edge.kernels.compile import NAME, Binary, compile_kernels
-from colvi_edge.kernels.variant import OutputType, Variant
+from colvi_edge.kernels.compile import Binary, compile_kernels
+from colvi_edge.kernels.variant import NAME, OutputType, Variant
 from colvi_edge.patches import NormalisationKind
 
 

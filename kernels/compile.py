@@ -9,9 +9,7 @@ from functools import cache
 from importlib.resources import files
 
 from .nvrtc import RELEASES, Nvrtc
-from .variant import Variant
-
-NAME = "project_tile_normalise"
+from .variant import NAME, Variant
 
 _ENTRY = re.compile(
     r"Compiling entry function '(?P<name>\w+)'.*?"

@@ -15,6 +15,9 @@ from colvi_edge.patches import Normalisation, NormalisationKind, grid_shape
 
 OutputType = Literal["f32", "f16", "i8"]
 
+NAME = "project_tile_normalise"
+"""What the source is called, and what the name of each entry point begins with."""
+
 MAX_CHANNELS = 8
 MAX_PLANES = 1024
 """Keeps the sum of 64 projected uint16 values, what a thread adds up, below 2**32."""
@@ -95,7 +98,7 @@ def entry_name(source: np.dtype[Any], output: OutputType) -> str:
     """
     if not source.isnative or source.name not in _INPUTS:
         raise ValueError(f"found planes of {source}, expected {', '.join(_INPUTS)} in native byte order")
-    return f"project_tile_normalise_{_INPUTS[source.name]}_{output}"
+    return f"{NAME}_{_INPUTS[source.name]}_{output}"
 
 
 def grid(images: int, rows: int, cols: int, variant: Variant) -> tuple[int, int, int]:

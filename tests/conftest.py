@@ -18,9 +18,10 @@ import pytest
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Config, demo_path, open_bundle
-from colvi_edge.bundle.manifest import NormalisationConfig, PrecisionFile
+from colvi_edge.bundle.manifest import PrecisionFile
 from colvi_edge.cli import main
 from colvi_edge.engines.cuda.gpu import find_gpu
+from colvi_edge.patches import Normalisation
 from tests.tools.bundles import edit_config
 
 
@@ -45,6 +46,12 @@ PRESENT = {
     "tensorrt_rtx": find_spec("tensorrt_rtx") is not None and find_spec("tensorrt") is None,
 }
 REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Let `-n auto` start one worker more than there are cores: tests of the daemon wait a lot."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -140,7 +147,7 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple
             Config(
                 patch_px=patch_px,
                 channels=channels,  # type: ignore[arg-type] # strings, which pydantic checks
-                normalisation=NormalisationConfig(**normalisation),
+                normalisation=Normalisation(**normalisation),
                 precisions={"fp32": PrecisionFile(file="fp32.onnx", purpose="reference")},
             ),
             {"fp32.onnx": to_onnx(network, len(channels), patch_px)},

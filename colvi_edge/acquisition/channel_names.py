@@ -90,7 +90,7 @@ _COLOUR = re.compile(r"(?<![a-z])(blue|green)(?![a-z])", re.IGNORECASE)
 
 
 def read(name: str) -> Name:
-    """Take a name apart."""
+    """Return a name taken apart."""
     text = unicodedata.normalize("NFKC", name[:MAX_CHARACTERS])
     words = Counter(word.casefold() for word in re.findall(r"[^\W_]+", text))
     said: Counter[Statement] = Counter()

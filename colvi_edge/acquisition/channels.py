@@ -247,7 +247,7 @@ def _lit(hint: ChannelHint, name: Name, dyes: Sequence[Dye]) -> set[Role]:
 
 
 def _exact(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Let the one channel that is named collagen VI be it, whatever else is stained green.
+    """Return the verdicts; the one channel that is named collagen VI is it, whatever else is stained green.
 
     Raises:
         ChannelError: what is said of a channel disagrees, or another collagen stands beside one

@@ -112,6 +112,10 @@ class Acquisition:
     pixel_size_overruled_um: float | None = None
     channels_overruled: tuple[Role, ...] = ()
 
+    def channel(self, role: Role) -> NDArray[Any]:
+        """Return the planes (Z, H, W) of a channel that is in the file; a view."""
+        return self.planes[:, self.channels.index(role)]
+
     def with_pixel_size(self, edge_um: float) -> "Acquisition":
         """Return the same with pixels of another size, by the word of the operator.
 

@@ -114,10 +114,10 @@ def refuse_too_large(decoded_bytes: int, pixel_bytes: int, file_bytes: int, limi
 
 @contextmanager
 def spared_memory() -> Iterator[None]:
-    """Let memory be taken for an image; that there is not enough of it is the image's error.
+    """Make too little memory an error of the image that it is taken for.
 
     Raises:
-        ImageTooLargeError: there was not.
+        ImageTooLargeError: there was too little.
     """
     try:
         yield
@@ -129,7 +129,7 @@ def spared_memory() -> Iterator[None]:
 
 @contextmanager
 def told_of(subject: str) -> Iterator[None]:
-    """Let a file be read: whatever error comes of it is said of this subject."""
+    """Name the subject of every error that comes of reading a file."""
     try:
         with spared_memory():
             yield

@@ -89,7 +89,7 @@ class Source(io.RawIOBase):
 
     @contextmanager
     def reading(self) -> Iterator[int]:
-        """Let the stream be read; gives the file's length in bytes.
+        """Open the stream for reading; gives the file's length in bytes.
 
         Raises:
             AcquisitionError: as from `held`; or the file is not what it was at first.

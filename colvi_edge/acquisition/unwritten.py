@@ -1,4 +1,4 @@
-"""Tell space that was reserved for pixels, but never filled, from pixels that are black.
+"""Unwritten ends of a file: space reserved for pixels and never filled, told from pixels that are black.
 
 Many programs reserve a file's full length first and fill it in afterwards; until then its end
 reads as zeros. Neither the length nor the structure of such a file shows it, and uncompressed

@@ -22,14 +22,13 @@ from pydantic import (
 from colvi_edge.bundle import plain_yaml
 from colvi_edge.bundle.plain_yaml import YamlError
 from colvi_edge.diagnosis import BANDS
-from colvi_edge.patches import LARGEST_PATCH_PX, SMALLEST_PATCH_PX, Normalisation, NormalisationKind
+from colvi_edge.patches import LARGEST_PATCH_PX, MOST_CHANNELS, SMALLEST_PATCH_PX, Normalisation
 from colvi_edge.printable import printable_name
 
 MOST_BYTES = 2**20
 """Of the manifest. The demo's has 13 kB; each picture that a network learnt from adds 21 bytes."""
 
 MOST = 10**9
-MOST_CHANNELS = 8
 
 Precision = Literal["fp32", "fp16", "int8-trt", "int8-cpu"]
 ChannelSlot = Literal["collagen", "nuclei", "empty"]
@@ -55,25 +54,6 @@ class Part(BaseModel):
     """A part of `config.colvi_edge`: closed and immutable, without infinite numbers and NaN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class NormalisationConfig(Part):
-    """Kind and parameters of the normalisation; `patches` holds the formulas."""
-
-    kind: NormalisationKind = "patch"
-    mean: tuple[float, ...] = Field(default=(), max_length=MOST_CHANNELS)
-    std: tuple[float, ...] = Field(default=(), max_length=MOST_CHANNELS)
-    divisor: float = 0.0
-    dtype: Literal["", "uint8", "uint16", "float32"] = ""
-
-    @model_validator(mode="after")
-    def _parameters_fit_the_kind(self) -> "NormalisationConfig":
-        self.build()
-        return self
-
-    def build(self) -> Normalisation:
-        """Return the normalisation that `patches` and the engines take."""
-        return Normalisation(self.kind, self.mean, self.std, self.divisor, self.dtype)
 
 
 class Expected(Part):
@@ -152,20 +132,32 @@ class Familiarity(Part):
         return self
 
 
-class Parity(Part):
-    """How far one precision on one runtime was from torch in FP32, on images of the export."""
+class Comparison(Part):
+    """How a network's probabilities differ from the reference's, over some images: |delta| of p and score."""
 
-    runtime: Text
-    version: Text
-    images: Count
     patches: Count
     broken: int = Field(default=0, ge=0, le=MOST, description="Patches whose outputs are no probabilities.")
     agreement: float = Field(ge=0, le=1, description="Share of patches with the same vote.")
     band_flips: float = Field(ge=0, le=1, description="Share of patches with another band.")
-    diagnosis_flips: int = Field(ge=0, le=MOST)
-    largest_dp: float = Field(ge=0, le=1000)
+    diagnosis_flips: int = Field(
+        ge=0, le=MOST, description="Images with another diagnosis, the undecided ones aside."
+    )
+    largest_dp: float = Field(ge=0, le=1000, description="Over both classes.")
     p99_dp: float = Field(ge=0, le=1000)
-    largest_dscore: float = Field(ge=0, le=1000)
+    largest_dscore: float = Field(ge=0, le=1000, description="Over the images, points.")
+
+
+class _Measured(Part):
+    """What was compared."""
+
+    runtime: Text
+    version: Text
+    images: Count
+
+
+class Parity(Comparison, _Measured):
+    """How far one precision on one runtime was from torch in FP32, on images of the export."""
+
     faults: tuple[Text, ...] = Field(
         max_length=100, description="What was beyond tolerance; empty for a pass."
     )
@@ -236,7 +228,7 @@ class Config(Part):
     patch_px: int = Field(ge=SMALLEST_PATCH_PX, le=LARGEST_PATCH_PX)
     channels: tuple[ChannelSlot, ...] = Field(min_length=1, max_length=MOST_CHANNELS)
     classes: tuple[Literal["control"], Literal["patient"]] = ("control", "patient")
-    normalisation: NormalisationConfig
+    normalisation: Normalisation
     decision: Literal["majority of the larger outputs"] = "majority of the larger outputs"
     bands: dict[str, float] = Field(default_factory=lambda: {band.name: band.at_least for band in BANDS})
     expected: Expected = Expected()

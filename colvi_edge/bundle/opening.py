@@ -23,16 +23,15 @@ from numpy.typing import NDArray
 from colvi_edge.bundle import manifest
 from colvi_edge.bundle.manifest import Config, Familiarity, KernelFile, Precision
 from colvi_edge.bundle.npy import ArrayError, read_npy
+from colvi_edge.choices import DEMO
 from colvi_edge.errors import BundleError
 from colvi_edge.onnx import NetworkError, check_network
+from colvi_edge.patches import PIXEL_TYPES
 from colvi_edge.printable import printable_name
 from colvi_edge.system.bounded import read_bounded
 
 MANIFEST = "bioimageio.yaml"
 SUMS = "SHA256SUMS"
-DEMO = "demo"
-"""The word that stands for the shipped bundle wherever a bundle is asked for."""
-
 STRUCTURE = 10
 """Numbers that describe the collagen of a training image; see `quality.familiarity`."""
 
@@ -207,7 +206,7 @@ def _network(data: bytes, config: Config, precision: Precision) -> None:
 def _patches(data: bytes, config: Config) -> NDArray[Any]:
     made_for = config.normalisation.dtype
     shape = (None, len(config.channels), config.patch_px, config.patch_px)
-    patches = read_npy(data, (made_for,) if made_for else ("uint8", "uint16", "float32"), shape)
+    patches = read_npy(data, (made_for,) if made_for else PIXEL_TYPES, shape)
     if len(patches) > _MOST_PATCHES or patches.max() > _LARGEST_PIXEL or patches.min() < -_LARGEST_PIXEL:
         raise ArrayError(f"holds {len(patches)} patches from {patches.min():g} to {patches.max():g}")
     return patches

@@ -7,7 +7,7 @@ from colvi_edge.bench import page
 from colvi_edge.bench.figures import within_budget
 from colvi_edge.bench.measuring.measure import BenchRequest, measure
 from colvi_edge.bench.record import read, to_json
-from colvi_edge.cli.show import bench as table
+from colvi_edge.cli.show.bench import show_bench
 from colvi_edge.errors import EXIT_BUDGET, EXIT_DONE, EXIT_PARITY
 from colvi_edge.system.writing import write_file
 from colvi_edge.terminal.progress import progress_share
@@ -47,7 +47,7 @@ def bench(
         write_file(json, to_json(record))
     if html:
         write_file(html, page.render(record, old).encode())
-    table.show(record, old, budget_ms)
+    show_bench(record, old, budget_ms)
     if any(check.faults for check in record.checks):
         return EXIT_PARITY
     missed = budget_ms is not None and not within_budget(record, budget_ms)[0]

@@ -26,6 +26,7 @@ from colvi_edge.cli.line.options import (
     roles_of,
 )
 from colvi_edge.cli.line.variables import tell_variables
+from colvi_edge.errors import EXIT_AILING, EXIT_DONE
 
 
 def watch(
@@ -122,9 +123,12 @@ def status(folder: FolderArgument, json: JsonOption = False) -> None:
     What is done, waiting or wrong in a folder, of which model the results are, and what ails its daemon. Ends
     with 7 if none runs, or something ails it, and with 0 also after a --once that finished.
     """
-    from colvi_edge.watch.service.status import show_status
+    from colvi_edge.cli.show.status import show_status
+    from colvi_edge.watch.service.status import gather_status
 
-    raise typer.Exit(show_status(folder, as_json=json))
+    found = gather_status(folder)
+    show_status(found, as_json=json)
+    raise typer.Exit(EXIT_DONE if found.is_well else EXIT_AILING)
 
 
 def retry(folder: FolderArgument, stale: StaleOption = False, again: AgainOption = False) -> None:
@@ -133,6 +137,7 @@ def retry(folder: FolderArgument, stale: StaleOption = False, again: AgainOption
     Files with an error, or in quarantine, are offered to the daemon again, at once or when it starts; with
     --stale also those that another model judged, with --again all. A result is replaced by another one only.
     """
-    from colvi_edge.watch.service.retry import retry as offer_again
+    from colvi_edge.cli.show.status import show_retried
+    from colvi_edge.watch.service.retry import retry as leave_request
 
-    raise typer.Exit(offer_again(folder, replace_of(stale, again)))
+    show_retried(leave_request(folder, replace_of(stale, again)))

@@ -13,13 +13,13 @@ from rich.text import Text
 from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.choices import Replace
 from colvi_edge.cli.interruption import interruptible
-from colvi_edge.cli.show.run import show
+from colvi_edge.cli.show.run import show_outcomes
 from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.simulate import image_seed, simulate_planes, simulate_projection, write_imagej
 from colvi_edge.simulate.images import refuse_foreign
@@ -46,17 +46,17 @@ def run_demo(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: 
     refuse_other(Named.REPORT, page)
     raws = _acquire(folder, seed)
     bundle = open_bundle(DEMO)
-    jobs = find_jobs(raws)
+    files = find_inputs(raws)
     with closing(open_engine(bundle)) as engine, interruptible() as is_stopped:
         diagnoser = Diagnoser(bundle, engine, replace=Replace.ALL)
         when_loaded()
-        done = process(diagnoser, jobs, is_stopped)
-        outcomes = show(done, len(jobs), [folder], as_json=False, with_report=False)
+        done = process(diagnoser, files, is_stopped)
+        outcomes = show_outcomes(done, len(files), [folder], as_json=False, with_report=False)
         info = engine.info
-    results = [(o.job.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
+    results = [(o.file.raw.parent.name, o.result) for o in outcomes if isinstance(o.result, Sidecar)]
     truths = [("patient" if folder == "stacks" else folder, result.diagnosis) for folder, result in results]
     right = sum(truth == verdict for truth, verdict in truths)
-    example = jobs[-2].raw  # of a patient, with all colours
+    example = files[-2].raw  # of a patient, with all colours
     Report(folder, page).write()
     console = wide_console()
     model = f"{bundle.name} {bundle.version}: simulated images, no clinical meaning"

@@ -1,6 +1,7 @@
 """The commands that diagnose images here and now, and show their results on one page."""
 
 import gc
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -103,13 +104,11 @@ def run(
     from colvi_edge.bundle import open_bundle
     from colvi_edge.cli.interruption import interruptible
     from colvi_edge.cli.show.outcomes import Asked
-    from colvi_edge.cli.show.run import show
+    from colvi_edge.cli.show.run import show_outcomes
     from colvi_edge.cli.show.standing import show_standing
-    from colvi_edge.outputs import table
-    from colvi_edge.outputs.folder import write_table
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
-    from colvi_edge.pipeline.jobs import find_jobs, folders_of, places_of
+    from colvi_edge.pipeline.inputs import find_inputs, folders_of, places_of
     from colvi_edge.system.writing import check_writable, clear_leftovers
 
     tell_variables(context)
@@ -117,7 +116,7 @@ def run(
     refuse_place("--omero-csv", Named.TABLE, omero_csv)
     refuse_place("--report", Named.REPORT, report)
     options = (roles_of(channels), Limits.named(numbers_of(limit)), overlay, replace_of(stale, again))
-    jobs = find_jobs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
+    files = find_inputs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
     page = None
     if report:
         from colvi_edge.report.page_of_folder import Report
@@ -130,7 +129,7 @@ def run(
         from colvi_edge.pipeline.rehearsal import rehearse
 
         diagnoser = Diagnoser(opened, None, *options, pixel_size_um)
-        show_rehearsal(rehearse(diagnoser, opened, jobs), jobs, output_dir, as_json=json)
+        show_rehearsal(rehearse(diagnoser, opened, files), files, output_dir, as_json=json)
         return
     if report:
         check_writable(report)  # rather than when all is judged
@@ -138,9 +137,9 @@ def run(
         diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
         gc.freeze()  # see `pipeline.process`
         with interruptible() as is_stopped:
-            outcomes = show(
-                process(diagnoser, jobs, is_stopped),
-                len(jobs),
+            outcomes = show_outcomes(
+                process(diagnoser, files, is_stopped),
+                len(files),
                 folders_of(images, output_dir),
                 as_json=json,
                 with_report=page is None,
@@ -148,23 +147,29 @@ def run(
                 goes_on="" if again else _GOES_ON,
             )
     show_standing(outcomes, f"{opened.name} {opened.version}")
-    folders = {job.place: job.folder for job in jobs}
+    folders = {file.place: file.folder for file in files}
     clear_leftovers(folders.values())
+    _write_tables(folders, result_csv, omero_csv)
+    if page:
+        typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
+    failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
+    raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
+
+
+def _write_tables(folders: Mapping[str, Path], result_csv: Path | None, omero_csv: Path | None) -> None:
+    from colvi_edge.outputs import table
+
     unread = 0
     if result_csv:
-        unread = write_table(result_csv, folders, table.result_csv)
+        unread = table.write_table(result_csv, folders, table.result_csv)
     if omero_csv:
-        unread = write_table(omero_csv, folders, table.omero_csv)
+        unread = table.write_table(omero_csv, folders, table.omero_csv)
     if unread:
         words = (
             f"{unread} records are left out of the table: damaged, or none of this version; diagnose their "
             "images again"
         )
         typer.echo(printable_name(words), err=True)
-    if page:
-        typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
-    failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
-    raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
 
 
 def report(

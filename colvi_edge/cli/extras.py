@@ -10,7 +10,7 @@ _BROUGHT_BY_EXPORT = ("torch", "onnx", "onnxruntime", "h5py", "scipy", "sklearn"
 
 @contextmanager
 def needs_torch(what: str) -> Iterator[None]:
-    """Say how to install what only the extra `export` brings."""
+    """Raise an error that says how to install what only the extra `export` brings, where that is missing."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -13,7 +13,7 @@ from colvi_edge.errors import UsageError
 from colvi_edge.printable import counted, printable_lines, printable_name
 
 if TYPE_CHECKING:
-    from colvi_edge.cleaning import Found
+    from colvi_edge.cleaning import OurFiles
 
 ResultsArgument = Annotated[
     Path, typer.Argument(help="Holds results, in it and below it; links are not followed.", file_okay=False)
@@ -93,7 +93,7 @@ def clean(
     typer.echo(printable_name(done))
 
 
-def _listed(folder: Path, found: "Found") -> Iterator[str]:
+def _listed(folder: Path, found: "OurFiles") -> Iterator[str]:
     if found.names:
         files, size = counted(found.counts.total(), "file"), _size(found.bytes.total())
         yield f"Below {folder}, {files} of colvi-edge, {size}:"

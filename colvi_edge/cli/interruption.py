@@ -11,7 +11,7 @@ _WORDS = b"\nEnding after the image in hand; Ctrl-C again ends at once.\n"
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C ask for an end instead of making one; gives what tells whether it was asked for.
+    """Make Ctrl-C ask for an end; gives a function that returns whether it was asked for.
 
     A second Ctrl-C ends the process at once, also after the block. Where Ctrl-C is ignored, as by `nohup` and
     shells that start something in the background, it stays so.

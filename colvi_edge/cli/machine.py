@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.choices import DEMO, EngineName, PrecisionChoice
 from colvi_edge.cli.line.options import (
     BundleOption,
     ChannelsOption,
@@ -119,7 +119,7 @@ def doctor(
             help="Check this raw file instead: what is wrong with it, and how it compares with the training.",
         ),
     ] = None,
-    bundle: BundleOption = "demo",
+    bundle: BundleOption = DEMO,
     channels: ChannelsOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -1,11 +1,11 @@
 """The commands that make a model: train, evaluate, explain, export, build."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from colvi_edge.choices import BuiltEngine, EngineName, PrecisionChoice
+from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.cli.extras import needs_torch
 from colvi_edge.cli.line.options import (
     ChannelsOption,
@@ -266,7 +266,7 @@ def export(
         ),
     ] = False,
     engine: Annotated[
-        BuiltEngine | None,
+        Literal["tensorrt"] | None,
         option("--engine", of="export", help="tensorrt: also build the engine for this machine."),
     ] = None,
 ) -> None:

@@ -94,7 +94,7 @@ def uninstall_service(
 
 
 def _refuse(error: "SeveralFaultsError") -> NoReturn:
-    """Tell each of several faults in a line of its own, as one alone is told."""
+    """Print each of several faults in a line of its own, as one alone is printed, and exit."""
     for fault in error.faults:
         typer.echo(f"colvi-edge: error: {printable_name(str(fault))}", err=True)
     raise typer.Exit(error.exit_code)

@@ -105,11 +105,10 @@ def check_planes(planes: NDArray[Any], bundle: Bundle) -> tuple[int, int]:
     config = bundle.config
     if planes.ndim != 4 or planes.shape[1] != len(config.channels) or not planes.shape[0]:
         raise ValueError(f"expected planes (Z, {len(config.channels)}, H, W), got {planes.shape}")
-    made_for = config.normalisation.dtype
-    if made_for and planes.dtype != np.dtype(made_for):
+    if not config.normalisation.takes(planes.dtype):
         raise PixelTypeError(
-            f"found {planes.dtype} pixels, and the network was made for {made_for}; export the image as "
-            "those were that it was trained on"
+            f"found {planes.dtype} pixels, and the network was made for {config.normalisation.dtype}; export "
+            "the image as those were that it was trained on"
         )
     rows, cols = grid_shape(planes.shape[2], planes.shape[3], config.patch_px)
     if not rows * cols:

@@ -36,7 +36,7 @@ class OnnxRuntimeEngine:
         """See `Engine.probabilities`."""
         rows, cols = check_planes(planes, self._bundle)
         config = self._bundle.config
-        patches = network_input(planes, config.patch_px, config.normalisation.build())
+        patches = network_input(planes, config.patch_px, config.normalisation)
         return self.network(patches).reshape(rows, cols, 2)
 
     def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:

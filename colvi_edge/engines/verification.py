@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle
+from colvi_edge.bundle.manifest import Comparison
 from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines.base import Engine, blank_planes
 from colvi_edge.errors import ParityError
@@ -32,43 +33,19 @@ class Tolerance:
     score_points: float = 2.0
     undecided_points: float = 2.0
 
-
-@dataclass(frozen=True)
-class Comparison:
-    """How a network's probabilities differ from the reference's, over some images.
-
-    Attributes:
-        patches: how many were compared.
-        broken: patches whose outputs are no probabilities, such as NaN.
-        agreement: share with the same vote, 0..1.
-        band_flips: share with another band, 0..1.
-        diagnosis_flips: images with another diagnosis, the undecided ones aside.
-        largest_dp, p99_dp: of |delta p| over both classes.
-        largest_dscore: of |delta score| over the images, points.
-    """
-
-    patches: int
-    broken: int
-    agreement: float
-    band_flips: float
-    diagnosis_flips: int
-    largest_dp: float
-    p99_dp: float
-    largest_dscore: float
-
-    def faults(self, tolerance: Tolerance) -> list[str]:
+    def faults(self, compared: Comparison) -> list[str]:
         """Return what is beyond tolerance, in words; an empty list is a pass."""
         faults = []
-        if self.broken:
-            faults.append(f"{self.broken} patches get no probabilities, none may")
-        if self.agreement < tolerance.agreement:
-            faults.append(f"{self.agreement:.2%} of votes agree, at least {tolerance.agreement:.2%} must")
-        if self.largest_dscore > tolerance.score_points:
+        if compared.broken:
+            faults.append(f"{compared.broken} patches get no probabilities, none may")
+        if compared.agreement < self.agreement:
+            faults.append(f"{compared.agreement:.2%} of votes agree, at least {self.agreement:.2%} must")
+        if compared.largest_dscore > self.score_points:
             faults.append(
-                f"a score moves by {self.largest_dscore:.1f} points, at most {tolerance.score_points:g} may"
+                f"a score moves by {compared.largest_dscore:.1f} points, at most {self.score_points:g} may"
             )
-        if self.diagnosis_flips:
-            faults.append(f"{self.diagnosis_flips} diagnoses flip, none may")
+        if compared.diagnosis_flips:
+            faults.append(f"{compared.diagnosis_flips} diagnoses flip, none may")
         return faults
 
 
@@ -134,7 +111,7 @@ def verify(engine: Engine, bundle: Bundle) -> None:
     compared = compare_with_training(bundle, as_one_image(engine), tolerance)
     if compared is None:
         engine.probabilities(blank_planes(bundle.config, patches=1))
-    elif faults := compared.faults(tolerance):
+    elif faults := tolerance.faults(compared):
         raise ParityError(
             f"{engine.info.precision} on {engine.info.runtime} {engine.info.version} does not decide as the "
             f"trained network does: {'; '.join(faults)}; use --precision fp32, or export for this machine"

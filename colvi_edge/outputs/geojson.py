@@ -19,11 +19,10 @@ from uuid import uuid5
 import orjson
 
 from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.cells import Cell, cells, headline
 from colvi_edge.outputs.names import image_label
+from colvi_edge.outputs.palette import BAND_COLOURS, FIELD
 from colvi_edge.outputs.sidecar import Image, Sidecar
-from colvi_edge.outputs.table import Cell, cells, headline
-
-_FIELD_COLOUR = [224, 224, 224]  # none of the five; without a colour QuPath draws red
 
 
 def render(sidecar: Sidecar) -> bytes:
@@ -49,7 +48,7 @@ def _field(sidecar: Sidecar) -> dict[str, Any]:
         "properties": {
             "objectType": "annotation",
             "name": headline(sidecar),
-            "color": _FIELD_COLOUR,
+            "color": FIELD,
             "isLocked": True,
             "measurements": {
                 "score": sidecar.score,
@@ -62,17 +61,17 @@ def _field(sidecar: Sidecar) -> dict[str, Any]:
                 "intended_use": sidecar.intended_use,
                 "image": image_label(sidecar.image.name, sidecar.image.key),
                 "diagnosis": sidecar.diagnosis,
-                "model": f"{sidecar.model.name} {sidecar.model.version}",
+                "model": sidecar.model.label,
                 "model_sha256": sidecar.model.sha256,
                 "result_id": str(sidecar.result_id),
-                "software": f"{sidecar.software.name} {sidecar.software.version}",
+                "software": sidecar.software.label,
             },
         },
     }
 
 
 def _tile(sidecar: Sidecar, cell: Cell) -> dict[str, Any]:
-    colour = _COLOURS[cell.band]
+    colour = BAND_COLOURS[cell.band]
     return {
         "type": "Feature",
         "id": str(uuid5(sidecar.result_id, cell.name)),
@@ -111,13 +110,6 @@ def _size_px(image: Image) -> tuple[int, int]:
     return image.shape[image.axes.index("Y")], image.shape[image.axes.index("X")]
 
 
-def _class_names() -> dict[str, str]:
-    ceilings = [1.0, *(band.at_least for band in BANDS)]
-    return {
-        band.name: f"colvi P(control) {100 * band.at_least:.0f}-{100 * below:.0f}%"
-        for band, below in zip(BANDS, ceilings, strict=False)
-    }
-
-
-_COLOURS = {band.name: list(band.rgb) for band in BANDS}
-_CLASSES = _class_names()
+_CLASSES = {
+    band.name: f"colvi P(control) {100 * band.at_least:.0f}-{100 * band.ceiling:.0f}%" for band in BANDS
+}

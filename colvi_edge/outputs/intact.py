@@ -2,9 +2,8 @@
 
 from hashlib import sha256
 
-from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name, record_name
-from colvi_edge.outputs.read_back import MAX_RECORD_BYTES, parsed, read_record
+from colvi_edge.outputs.read_back import MAX_RECORD_BYTES, parsed, read_record, read_sidecar
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, IndexEntry, Sidecar
 from colvi_edge.printable import printable_name
 from colvi_edge.system.bounded import read_bounded, sha256_bounded
@@ -50,7 +49,7 @@ def standing_entry(folder_fd: int, raw_name: str, key: str, raw_sha256: str) -> 
     """Return the line of an index for the record of an image as it lies there.
 
     Args:
-        folder_fd: from `open_results`.
+        folder_fd: of the folder of the results.
         raw_name: of the raw file, without folders.
         key: of the image.
         raw_sha256: of the raw file; a record of another content is none of this index.

@@ -10,11 +10,10 @@ import os
 import re
 from enum import Enum
 
+from colvi_edge.printable import portable_name
 from colvi_edge.system.atomic import is_temporary_name
 
 NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
-
-_FORBIDDEN_IN_KEYS = set('/\\:*?"<>|')  # a share is also opened from Windows; "\" is EINVAL on CIFS
 
 
 class OutputKind(str, Enum):
@@ -88,6 +87,11 @@ def image_label(raw_name: str, image_key: str) -> str:
     return f"{raw_name}.{image_key}" if image_key else raw_name
 
 
+def kind_of_name(name: str) -> str:
+    """Return how an output is called where its name may not be told, such as "*.colvi.json"."""
+    return f"*{next((kind.value for kind in OutputKind if name.endswith(kind.value)), '')}"
+
+
 def record_name(raw_name: str, status: str, image_key: str = "") -> str:
     """Return the name of the record that tells of an image: its sidecar, or its error record."""
     return output_name(raw_name, OutputKind.ERROR if status == "error" else OutputKind.SIDECAR, image_key)
@@ -129,6 +133,6 @@ def _stem(raw_name: str, image_key: str, max_bytes: int) -> str:
 
 
 def _safe_key(key: str) -> str:
-    safe = "".join(c if c.isprintable() and c not in _FORBIDDEN_IN_KEYS else "_" for c in key)
+    safe = portable_name(key)
     undotted = safe.lstrip(".")
     return "_" * (len(safe) - len(undotted)) + undotted

@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffWriter, imagej_metadata_tag
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.cells import cells, headline
 from colvi_edge.outputs.names import series_name
+from colvi_edge.outputs.palette import BAND_COLOURS, FIELD
 from colvi_edge.outputs.rois import imagej_rois
 from colvi_edge.outputs.sidecar import Sidecar
-from colvi_edge.outputs.table import cells, headline
 from colvi_edge.printable import printable_name
 
 CHANNELS = {"nuclei": (0, 0, 255), "collagen": (0, 255, 0)}
@@ -36,8 +36,6 @@ CHANNELS = {"nuclei": (0, 0, 255), "collagen": (0, 255, 0)}
 _SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _PIXEL_TYPES = {"float32": "float", "float64": "double"}
-_COLOURS = {band.name: band.rgb for band in BANDS}
-_FIELD_COLOUR = (224, 224, 224)
 _STROKE_PX = 2
 _FRAME_INSET_PX = 2  # at 0 neighbours are drawn on the same pixels, and the later one covers the earlier
 
@@ -86,7 +84,7 @@ def render(
             resolution=(1e4 / size_um[0], 1e4 / size_um[1]) if size_um else None,
             resolutionunit="CENTIMETER" if size_um else None,
             description=_ome_xml(sidecar, pixels, size_um),
-            software=_software(sidecar),
+            software=sidecar.software.label,
             metadata=None,
             extratags=imagej_metadata_tag(overlay, "<"),
         )
@@ -105,7 +103,7 @@ def _ome_xml(sidecar: Sidecar, pixels: NDArray[Any], size_um: tuple[float, float
     ome = ElementTree.Element("OME", {"xmlns": _SCHEMA, "xmlns:xsi": _XSI})
     ome.set("xsi:schemaLocation", f"{_SCHEMA} {_SCHEMA}/ome.xsd")
     ome.set("UUID", f"urn:uuid:{uuid5(sidecar.result_id, 'ome-tiff')}")
-    ome.set("Creator", _software(sidecar))
+    ome.set("Creator", sidecar.software.label)
     rectangles = [_field(sidecar, pixels), *_patches(sidecar)]
     image = _add(ome, "Image", ID="Image:0", Name=series_name(sidecar.image.name, sidecar.image.key))
     _add(image, "Description", f"{headline(sidecar)}. {sidecar.intended_use}")
@@ -139,7 +137,7 @@ def _add_pixels(
 
 def _field(sidecar: Sidecar, pixels: NDArray[Any]) -> _Rectangle:
     height, width = pixels.shape[1:]
-    return _Rectangle("field", headline(sidecar), sidecar.intended_use, 0, 0, width, height, _FIELD_COLOUR)
+    return _Rectangle("field", headline(sidecar), sidecar.intended_use, 0, 0, width, height, FIELD)
 
 
 def _patches(sidecar: Sidecar) -> Iterator[_Rectangle]:
@@ -147,7 +145,7 @@ def _patches(sidecar: Sidecar) -> Iterator[_Rectangle]:
         words = f"p_control {cell.p_control}, p_patient {cell.p_patient}, vote {cell.vote}, band {cell.band}"
         text = f"{cell.name} {cell.p_control:.3f}"
         yield _Rectangle(
-            cell.name, text, words, cell.x, cell.y, cell.size_px, cell.size_px, _COLOURS[cell.band]
+            cell.name, text, words, cell.x, cell.y, cell.size_px, cell.size_px, BAND_COLOURS[cell.band]
         )
 
 
@@ -180,15 +178,11 @@ def _facts(sidecar: Sidecar) -> dict[str, str]:
     if sidecar.quality:
         facts["quality"] = " ".join(flag.words for flag in sidecar.quality)
     return facts | {
-        "model": f"{sidecar.model.name} {sidecar.model.version}",
+        "model": sidecar.model.label,
         "model_sha256": sidecar.model.sha256,
         "result_id": str(sidecar.result_id),
-        "software": _software(sidecar),
+        "software": sidecar.software.label,
     }
-
-
-def _software(sidecar: Sidecar) -> str:
-    return f"{sidecar.software.name} {sidecar.software.version}"
 
 
 def _rgba(rgb: tuple[int, int, int]) -> int:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from pydantic_core import from_json
 
-from colvi_edge.outputs.sidecar import ErrorRecord, Record
+from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar, SidecarPart
 from colvi_edge.system.bounded import read_bounded
 
 MAX_RECORD_BYTES = 2**25
@@ -20,7 +20,7 @@ MAX_VALUES, MAX_PARTS = 2**21, 2**19
 empty lists the errors took 2.6 GB."""
 _MAX_ERROR_BYTES = 2**21
 
-Kind = TypeVar("Kind", bound=Record)
+Kind = TypeVar("Kind", bound=SidecarPart)
 
 
 def read_record(kind: type[Kind], name: str | Path, folder_fd: int | None = None) -> Kind | None:
@@ -37,6 +37,16 @@ def read_record(kind: type[Kind], name: str | Path, folder_fd: int | None = None
         return None
 
 
+def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | None:
+    """Return a sidecar; None if there is none, or it is not one of this version.
+
+    Args:
+        name: its path, or its name in the folder of a descriptor.
+        folder_fd: that descriptor.
+    """
+    return read_record(Sidecar, name, folder_fd)
+
+
 def parsed(kind: type[Kind], text: bytes) -> Kind | None:
     """Return the record that a text of bounded length is; None if it is none of this kind and version."""
     if text.count(b",") > MAX_VALUES or sum(map(text.count, (b"[", b"{", b":"))) > MAX_PARTS:
@@ -48,5 +58,5 @@ def parsed(kind: type[Kind], text: bytes) -> Kind | None:
         return None
 
 
-def _most_bytes(kind: type[Record]) -> int:
+def _most_bytes(kind: type[SidecarPart]) -> int:
     return _MAX_ERROR_BYTES if kind is ErrorRecord else MAX_RECORD_BYTES

@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from colvi_edge.choices import OverlayChoice
-from colvi_edge.outputs import geojson, rois, table
-from colvi_edge.outputs.folder import read_sidecar
+from colvi_edge.outputs import geojson, patch_table, rois
 from colvi_edge.outputs.names import OutputKind, output_name, record_name
 from colvi_edge.outputs.picture import overlay
-from colvi_edge.outputs.read_back import read_record
+from colvi_edge.outputs.read_back import read_record, read_sidecar
 from colvi_edge.outputs.sidecar import MAX_REVISION, ErrorRecord, Index, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
 from colvi_edge.raw_files import is_container_name
@@ -32,7 +31,7 @@ _NAME_START = 50  # characters, of at most four bytes, that no cut takes away
 REPLACED = "in the place of a record that was damaged or none of this version"
 
 _TABLES: dict[OutputKind, Callable[[Sidecar], bytes]] = {
-    OutputKind.TABLE: table.render,
+    OutputKind.TABLE: patch_table.render,
     OutputKind.GEOJSON: geojson.render,
     OutputKind.ROIS: rois.render,
 }
@@ -67,7 +66,7 @@ def write_result(
     follows that of the sidecar that is replaced, if that was another result; at its maximum it stays.
 
     Args:
-        folder_fd: from `open_results`.
+        folder_fd: of the folder of the results.
         raw_name: of the raw file, without folders.
         sidecar: the record that the files are views of, its outputs still missing.
         collagen: (H, W) projection.
@@ -184,7 +183,7 @@ def write_error(
     """Write why a raw file, or one image of it, has no result; what had one before keeps its sidecar aside.
 
     Args:
-        folder_fd: from `open_results`.
+        folder_fd: of the folder of the results.
         raw_name: of the raw file, without folders.
         record: to be written.
         confirm: as for `write_result`.
@@ -241,7 +240,7 @@ def _remove_all(
 
 
 def _retire(folder_fd: int, names: Mapping[OutputKind, str]) -> bool:
-    """Let the sidecar of a result stay as that of the previous result; return whether there was one."""
+    """Keep the sidecar of a result as that of the previous one; return whether there was any."""
     sidecar, previous = names[OutputKind.SIDECAR], names[OutputKind.PREVIOUS]
     if read_sidecar(sidecar, folder_fd) is not None:
         with suppress(IsADirectoryError):  # what is in the way there must not keep the truth from being told

@@ -20,8 +20,9 @@ from itertools import islice
 from zlib import crc32
 
 from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.cells import Cell, cells
+from colvi_edge.outputs.palette import BAND_COLOURS
 from colvi_edge.outputs.sidecar import Sidecar
-from colvi_edge.outputs.table import Cell, cells
 
 _VERSION = 227
 _RECTANGLE = 1
@@ -42,7 +43,7 @@ _MOST_FILES = 0xFFFF
 
 _OPAQUE = 0xFF000000
 _GROUPS = {band.name: group for group, band in enumerate(BANDS, 1)}
-_ARGB = {band.name: _OPAQUE | int.from_bytes(bytes(band.rgb), "big") for band in BANDS}
+_ARGB = {name: _OPAQUE | int.from_bytes(bytes(rgb), "big") for name, rgb in BAND_COLOURS.items()}
 
 
 def render(sidecar: Sidecar) -> bytes:

@@ -73,13 +73,13 @@ Grid = Annotated[list[Annotated[list[Item], FailFast()]], FailFast()]
 """[row][col]; the first value that is none ends the reading, as the errors of 2^21 took a gigabyte."""
 
 
-class Record(BaseModel):
+class SidecarPart(BaseModel):
     """A part of a sidecar: immutable, filled by field name; keys of later versions are passed over."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
-class Votes(Record):
+class Votes(SidecarPart):
     """How many patches voted for what."""
 
     control: int = Field(ge=0, le=MAX_PATCHES)
@@ -89,7 +89,7 @@ class Votes(Record):
     )
 
 
-class Patches(Record):
+class Patches(SidecarPart):
     """The grid of patches, row-major from the top left; every grid is [row][col]."""
 
     size_px: int = Field(gt=0, le=2**31 - 1, description="Edge of one square patch, pixels.")
@@ -111,7 +111,7 @@ class Patches(Record):
         return self
 
 
-class QualityFlag(Record):
+class QualityFlag(SidecarPart):
     """One finding about the image itself."""
 
     name: Word
@@ -121,7 +121,7 @@ class QualityFlag(Record):
     words: Text = Field(description="The finding as a sentence.")
 
 
-class FamiliarityMeasure(Record):
+class FamiliarityMeasure(SidecarPart):
     """One number by which the image was compared with those that the network learnt from."""
 
     name: Word
@@ -131,14 +131,14 @@ class FamiliarityMeasure(Record):
     high: Number = Field(description="what lies above is, too. For an image of this size.")
 
 
-class OutputFile(Record):
+class OutputFile(SidecarPart):
     """A file written together with this sidecar, in the same folder."""
 
     name: FileName
     sha256: Sha256
 
 
-class Image(Record):
+class Image(SidecarPart):
     """The raw image. No free text of the file is copied: it may hold names of patients."""
 
     name: Label = Field(description="File name without folders.")
@@ -163,15 +163,20 @@ class Image(Record):
     )
 
 
-class Model(Record):
+class Model(SidecarPart):
     """The bundle that judged."""
 
     name: Text
     version: Text
     sha256: Sha256 = Field(description="Of the bundle's SHA256SUMS, which covers every file of it.")
 
+    @property
+    def label(self) -> str:
+        """Name and version, as people are told of it."""
+        return f"{self.name} {self.version}"
 
-class EngineRecord(Record):
+
+class EngineRecord(SidecarPart):
     """What ran the model."""
 
     runtime: Text
@@ -181,14 +186,19 @@ class EngineRecord(Record):
     reason: Text = Field(description="Why this engine and precision were taken.")
 
 
-class Software(Record):
+class Software(SidecarPart):
     """What wrote this file."""
 
     name: Literal["colvi-edge"] = "colvi-edge"
     version: Word
 
+    @property
+    def label(self) -> str:
+        """Name and version, as people are told of it."""
+        return f"{self.name} {self.version}"
 
-class Sidecar(Record):
+
+class Sidecar(SidecarPart):
     """The result for one image, judged or rejected by the quality rules."""
 
     schema_: Literal["colvi-edge.sidecar/1", "colvi-edge.sidecar/2"] = Field(
@@ -250,14 +260,14 @@ class Sidecar(Record):
         return self
 
 
-class Failure(Record):
+class Failure(SidecarPart):
     """Why a file has no result."""
 
     kind: Word = Field(description="Stable word for the cause.")
     message: Text = Field(description="Found, expected, remedy, in one sentence.")
 
 
-class ErrorRecord(Record):
+class ErrorRecord(SidecarPart):
     """`X.tif.colvi.error.json`: the file could not be read or judged."""
 
     schema_: Literal["colvi-edge.error/1"] = Field(default="colvi-edge.error/1", alias="schema")
@@ -268,7 +278,7 @@ class ErrorRecord(Record):
     created: Moment = Field(description="UTC.")
 
 
-class IndexEntry(Record):
+class IndexEntry(SidecarPart):
     """One image of a file that holds several."""
 
     key: Label = Field(description="Which image, e.g. 0003-Series004: its number from 0, and its name.")
@@ -277,7 +287,7 @@ class IndexEntry(Record):
     sha256: Sha256
 
 
-class Index(Record):
+class Index(SidecarPart):
     """`X.lif.colvi.json`: what became of each image of a file that holds several; written last."""
 
     schema_: Literal["colvi-edge.index/1"] = Field(default="colvi-edge.index/1", alias="schema")

@@ -12,7 +12,7 @@ from colvi_edge.outputs.sidecar import Image, Index, Sidecar
 
 
 class RawFile(Protocol):
-    """A raw file, and where its results go: `jobs.Job`, or the daemon's, which trusts no path."""
+    """A raw file, and where its results go: `inputs.InputFile`, or the daemon's, which trusts no path."""
 
     @property
     def name(self) -> str:
@@ -40,7 +40,7 @@ class RawFile(Protocol):
         ...
 
     def note(self, words: str) -> None:
-        """Take what is to be told beside the result."""
+        """Keep words that are to be told beside the result."""
         ...
 
 
@@ -48,7 +48,7 @@ File = TypeVar("File", bound=RawFile)
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedImage:
     """An image with its result, not yet written.
 
     Attributes:
@@ -84,7 +84,7 @@ class Outcome(Generic[File]):
     itself: its index.
 
     Attributes:
-        job: of the raw file.
+        file: the raw file.
         result: what was written or kept, or went wrong.
         image_key: which image of a file that holds several; else "".
         stands: the result of the same content that an error left as it was.
@@ -92,7 +92,7 @@ class Outcome(Generic[File]):
         gone: how many results of other content an error took the place of; their sidecars likewise.
     """
 
-    job: File
+    file: File
     result: Sidecar | Index | Kept | ColviEdgeError
     image_key: str = ""
     stands: Sidecar | Index | None = None
@@ -111,5 +111,5 @@ class End:
     source: Provenance | Image
 
 
-Done = Judged | Kept | Refused | Index | End | ColviEdgeError
+Done = JudgedImage | Kept | Refused | Index | End | ColviEdgeError
 """What the last step takes: of an image; or of a whole file the index that is kept, its end, or an error."""

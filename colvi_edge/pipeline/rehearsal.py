@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 from colvi_edge.acquisition import Acquisition, Refused
 from colvi_edge.bundle import Bundle
 from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
-from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name
-from colvi_edge.outputs.read_back import read_record
-from colvi_edge.outputs.sidecar import ErrorRecord, Index, Model
-from colvi_edge.pipeline.diagnoser import Diagnoser, images_of
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.outputs.read_back import read_record, read_sidecar
+from colvi_edge.outputs.sidecar import ErrorRecord, Index
+from colvi_edge.pipeline.diagnoser import Diagnoser
+from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.pipeline.raw_file import End, Kept
+from colvi_edge.pipeline.runner import images_of
 from colvi_edge.pipeline.standing import Content, stands
 from colvi_edge.system.atomic import open_folder
 from colvi_edge.system.writing import explained
@@ -26,53 +26,54 @@ class Planned(NamedTuple):
     """What would become of an image.
 
     Attributes:
-        job: of its raw file.
+        file: its raw file.
         image_key: which image of a file that holds several; else "".
         does: judge it; keep the result that stands; or refuse it, so that there is an error.
         why: in words, without the file's name.
         subject: what an error names before them; "" if nothing.
     """
 
-    job: Job
+    file: InputFile
     image_key: str
     does: Literal["judge", "keep", "refuse"]
     why: str
     subject: str = ""
 
 
-def rehearse(diagnoser: Diagnoser, bundle: Bundle, jobs: Iterable[Job]) -> Iterator[Planned]:
-    """Yield what would become of every image of every job, in order.
+def rehearse(diagnoser: Diagnoser, bundle: Bundle, files: Iterable[InputFile]) -> Iterator[Planned]:
+    """Yield what would become of every image of every file, in order.
 
     Only the gate and the reader are asked: what they let through may still be rejected for its quality.
 
     Args:
         diagnoser: with the options of the run; needs no engine.
         bundle: that it has.
-        jobs: the raw files.
+        files: the raw files.
     """
-    for job, found in images_of(diagnoser, (_Looked(job.raw, job.folder, job.place) for job in jobs)):
-        if isinstance(found, Kept):
-            key = found.sidecar.image.key
-            model = _called(found.sidecar.model) if found.is_other_model else "this model"
-            yield Planned(job, key, "keep", f"the result of {model} stands")
-        elif isinstance(found, Acquisition):
-            yield _of_image(diagnoser, bundle, job, found)
-        elif isinstance(found, Refused):
-            yield _refused(job, found.image_key, found.error, found.provenance.sha256)
-        elif isinstance(found, ColviEdgeError):
-            yield _refused(job, "", found, None)
-        else:
-            _: Index | End = found  # its images were told of
-        del found  # or it would be held while the next one is read
+    for named in files:
+        file = _Looked(named.raw, named.folder, named.place)
+        for found in images_of(diagnoser, file):
+            if isinstance(found, Kept):
+                model = found.sidecar.model.label if found.is_other_model else "this model"
+                yield Planned(file, found.sidecar.image.key, "keep", f"the result of {model} stands")
+            elif isinstance(found, Acquisition):
+                yield _of_image(diagnoser, bundle, file, found)
+            elif isinstance(found, Refused):
+                yield _refused(file, found.image_key, found.error, found.provenance.sha256)
+            elif isinstance(found, ColviEdgeError):
+                yield _refused(file, "", found, None)
+            else:
+                _: Index | End = found  # its images were told of
+            del found  # or it would be held while the next one is read
 
 
-def closed_folders(jobs: Iterable[Job]) -> list[Path]:
+def closed_folders(files: Iterable[InputFile]) -> list[Path]:
     """Return the folders for results that cannot be written to, or not be made."""
-    return [folder for folder in dict.fromkeys(job.folder for job in jobs) if not _is_open(folder)]
+    return [folder for folder in dict.fromkeys(file.folder for file in files) if not _is_open(folder)]
 
 
 @dataclass(frozen=True)
-class _Looked(Job):
+class _Looked(InputFile):
     """A raw file whose folder of results is not made."""
 
     def results(self) -> AbstractContextManager[int]:
@@ -85,20 +86,20 @@ def _existing(folder: Path) -> Iterator[int]:
         yield folder_fd
 
 
-def _of_image(diagnoser: Diagnoser, bundle: Bundle, job: Job, image: Acquisition) -> Planned:
+def _of_image(diagnoser: Diagnoser, bundle: Bundle, file: InputFile, image: Acquisition) -> Planned:
     try:
         diagnoser.laid_out(image)
     except AcquisitionError as error:
-        return _refused(job, image.image_key, error, image.provenance.sha256)
-    why = _why_judged(job, image.image_key, image.provenance.sha256, bundle)
-    return Planned(job, image.image_key, "judge", why)
+        return _refused(file, image.image_key, error, image.provenance.sha256)
+    why = _why_judged(file, image.image_key, image.provenance.sha256, bundle)
+    return Planned(file, image.image_key, "judge", why)
 
 
-def _why_judged(job: Job, key: str, raw_sha256: str, bundle: Bundle) -> str:
+def _why_judged(file: InputFile, key: str, raw_sha256: str, bundle: Bundle) -> str:
     try:
-        with job.results() as folder_fd:
-            sidecar = read_sidecar(output_name(job.name, OutputKind.SIDECAR, key), folder_fd)
-            error = read_record(ErrorRecord, output_name(job.name, OutputKind.ERROR, key), folder_fd)
+        with file.results() as folder_fd:
+            sidecar = read_sidecar(output_name(file.name, OutputKind.SIDECAR, key), folder_fd)
+            error = read_record(ErrorRecord, output_name(file.name, OutputKind.ERROR, key), folder_fd)
     except OutputError:  # there is no folder yet
         sidecar = error = None
     if sidecar is not None and sidecar.image.sha256 != raw_sha256:
@@ -106,22 +107,18 @@ def _why_judged(job: Job, key: str, raw_sha256: str, bundle: Bundle) -> str:
     if sidecar is not None and sidecar.model.sha256 == bundle.sha256:
         return "again: the result of this model gives way"
     if sidecar is not None:
-        return f"anew: the result of {_called(sidecar.model)} gives way"
+        return f"anew: the result of {sidecar.model.label} gives way"
     return "again: it failed before" if error is not None else "for the first time"
 
 
-def _refused(job: Job, key: str, error: ColviEdgeError, raw_sha256: str | None) -> Planned:
+def _refused(file: InputFile, key: str, error: ColviEdgeError, raw_sha256: str | None) -> Planned:
     try:
-        with job.results() as folder_fd:
-            result = stands(folder_fd, job.name, key, Content(job, raw_sha256))
+        with file.results() as folder_fd:
+            result = stands(folder_fd, file.name, key, Content(file, raw_sha256))
     except OutputError:
         result = None
     why = f"{error.words}{'; its result stays' if result else ''}"
-    return Planned(job, key, "refuse", why, error.subject)
-
-
-def _called(model: Model) -> str:
-    return f"{model.name} {model.version}"
+    return Planned(file, key, "refuse", why, error.subject)
 
 
 def _is_open(folder: Path) -> bool:

@@ -4,19 +4,17 @@ A result is of the same content if the SHA-256 of the raw file says so. The leng
 without reading, can tell that it is not. Where nothing can be read, a result is not taken for another's.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import ColviEdgeError, OutputError
-from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.intact import is_intact, read_result
 from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.read_back import read_sidecar
 from colvi_edge.outputs.sidecar import Image, Index, Sidecar
 from colvi_edge.pipeline.raw_file import RawFile
-
-_CHUNK = 1 << 20
+from colvi_edge.system.bounded import sha256_of
 
 IsKept = Callable[[Sidecar], bool]
 """Says of a result of the same content whether it is kept, or judged anew."""
@@ -25,9 +23,9 @@ IsKept = Callable[[Sidecar], bool]
 class Content:
     """The content of a raw file, which is read at most once, and only where nothing less can tell."""
 
-    def __init__(self, job: RawFile, sha256: str | None = None) -> None:
-        """Take the file, and its hash if somebody has read it."""
-        self._job = job
+    def __init__(self, file: RawFile, sha256: str | None = None) -> None:
+        """Remember the file, and its hash if somebody has read it."""
+        self._file = file
         self._sha256 = sha256
 
     def is_of(self, image: Image) -> bool:
@@ -39,17 +37,14 @@ class Content:
         return self._may_be(image) and self._hash() in ("", image.sha256)
 
     def _may_be(self, image: Image) -> bool:
-        return bool(self._sha256) or self._job.may_be(image)
+        return bool(self._sha256) or self._file.may_be(image)
 
     def _hash(self) -> str:
         """Return the hash of the whole file; "" if it cannot be read."""
         if self._sha256 is None:
-            digest = hashlib.sha256()
             try:
-                with os.fdopen(self._job.open(), "rb") as file:
-                    while block := file.read(_CHUNK):
-                        digest.update(block)
-                self._sha256 = digest.hexdigest()
+                with os.fdopen(self._file.open(), "rb") as file:
+                    self._sha256 = sha256_of(file)
             except (ColviEdgeError, OSError):
                 self._sha256 = ""
         return self._sha256
@@ -65,26 +60,26 @@ def keeps(replace: Replace, model_sha256: str) -> IsKept:
     return is_kept
 
 
-def kept_result(job: RawFile, is_kept: IsKept, *, failed_too: bool) -> Sidecar | Index | None:
+def kept_result(file: RawFile, is_kept: IsKept, *, failed_too: bool) -> Sidecar | Index | None:
     """Return the intact result of a raw file if it is of the same content and all of it is kept.
 
     The file is read only where nothing else speaks against that.
 
     Args:
-        job: the raw file.
+        file: the raw file.
         is_kept: asked of each of its images' sidecars.
         failed_too: an index that tells of failed images counts as well.
     """
     try:
-        with job.results() as folder_fd:
-            result = read_result(folder_fd, job.name)
-            if result is None or not _all_kept(folder_fd, job.name, result, is_kept, failed_too):
+        with file.results() as folder_fd:
+            result = read_result(folder_fd, file.name)
+            if result is None or not _all_kept(folder_fd, file.name, result, is_kept, failed_too):
                 return None
-            if not is_intact(folder_fd, job.name, result):
+            if not is_intact(folder_fd, file.name, result):
                 return None
     except ColviEdgeError:
         return None  # what stands in the way will be met, and told, on the usual way
-    return result if Content(job).is_of(result.image) else None
+    return result if Content(file).is_of(result.image) else None
 
 
 def _all_kept(
@@ -101,7 +96,7 @@ def _all_kept(
     return all((sidecar := read_sidecar(name, folder_fd)) is not None and is_kept(sidecar) for name in names)
 
 
-def sidecars(job: RawFile, index: Index) -> Iterator[Sidecar]:
+def sidecars(file: RawFile, index: Index) -> Iterator[Sidecar]:
     """Yield the sidecars of the images that an index lists, but for the failed ones.
 
     Raises:
@@ -109,21 +104,23 @@ def sidecars(job: RawFile, index: Index) -> Iterator[Sidecar]:
     """
     for entry in index.images:
         if entry.status != "error":
-            with job.results() as folder_fd:
-                sidecar = read_sidecar(output_name(job.name, OutputKind.SIDECAR, entry.key), folder_fd)
+            with file.results() as folder_fd:
+                sidecar = read_sidecar(output_name(file.name, OutputKind.SIDECAR, entry.key), folder_fd)
             if sidecar is None:
-                raise OutputError(f"the result of {entry.key} went away; diagnose it again", subject=job.name)
+                raise OutputError(
+                    f"the result of {entry.key} went away; diagnose it again", subject=file.name
+                )
             yield sidecar
 
 
-def kept_image(job: RawFile, key: str, raw_sha256: str, is_kept: IsKept) -> Sidecar | None:
+def kept_image(file: RawFile, key: str, raw_sha256: str, is_kept: IsKept) -> Sidecar | None:
     """Return the intact result of one image of a file that was read, if it is of this content and kept."""
     try:
-        with job.results() as folder_fd:
-            sidecar = read_sidecar(output_name(job.name, OutputKind.SIDECAR, key), folder_fd)
+        with file.results() as folder_fd:
+            sidecar = read_sidecar(output_name(file.name, OutputKind.SIDECAR, key), folder_fd)
             if sidecar is None or sidecar.image.sha256 != raw_sha256 or not is_kept(sidecar):
                 return None
-            return sidecar if is_intact(folder_fd, job.name, sidecar) else None
+            return sidecar if is_intact(folder_fd, file.name, sidecar) else None
     except ColviEdgeError:
         return None
 

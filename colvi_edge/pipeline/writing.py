@@ -15,29 +15,29 @@ from colvi_edge.outputs.intact import index_entry, read_result, standing_entry
 from colvi_edge.outputs.names import record_name
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Image, Index, IndexEntry, Sidecar, to_json
-from colvi_edge.pipeline.raw_file import Done, End, File, Judged, Kept, Outcome, RawFile
+from colvi_edge.pipeline.raw_file import Done, End, File, JudgedImage, Kept, Outcome, RawFile
 from colvi_edge.pipeline.records import error_record, index_record
 from colvi_edge.pipeline.standing import Content, stands
 
 
-def write_result(judged: Judged, job: RawFile, overlay: OverlayChoice) -> result.Written:
+def write_result(judged: JudgedImage, file: RawFile, overlay: OverlayChoice) -> result.Written:
     """Write the files of a result, the sidecar last.
 
     Raises:
         BlockedOutputError: a folder has the name of one of them; nothing was touched.
         OutputError: a file cannot be written; the older ones are as they were.
     """
-    with job.results() as folder_fd:
+    with file.results() as folder_fd:
         return result.write_result(
             folder_fd,
-            job.name,
+            file.name,
             judged.sidecar,
             judged.collagen,
             judged.nuclei,
-            job.confirm,
+            file.confirm,
             overlay,
             judged.pixel_height_um,
-            job.note,
+            file.note,
         )
 
 
@@ -54,13 +54,13 @@ class Recorded(NamedTuple):
 
 
 def write_error(
-    error: ColviEdgeError, job: RawFile, key: str = "", source: Provenance | Image | None = None
+    error: ColviEdgeError, file: RawFile, key: str = "", source: Provenance | Image | None = None
 ) -> Recorded:
     """Write why a raw file, or one image of it, has no result, unless one of the same content stands.
 
     Args:
         error: what went wrong.
-        job: the raw file.
+        file: the raw file.
         key: of the image; "" for the file itself.
         source: the raw file as it was read; None where it was not.
 
@@ -68,147 +68,141 @@ def write_error(
         BlockedRecordError: a folder has the name of the record.
         OutputError: the record cannot be written.
     """
-    job.confirm()
-    content = Content(job, source.sha256 if source else None)
-    with job.results() as folder_fd:
-        left = stands(folder_fd, job.name, key, content)
+    file.confirm()
+    content = Content(file, source.sha256 if source else None)
+    with file.results() as folder_fd:
+        left = stands(folder_fd, file.name, key, content)
         if left is not None:
             return Recorded(left)
-        record = error_record(job.name, error, key, source)
-        told = read_record(ErrorRecord, record_name(job.name, record.status, key), folder_fd)
+        record = error_record(file.name, error, key, source)
+        told = read_record(ErrorRecord, record_name(file.name, record.status, key), folder_fd)
     if key and told is not None and (told.error, told.image) == (record.error, record.image):
         return Recorded(told)  # so that the index above it stays, too
-    gone = _record(record, job, lambda image: image.status != "error" and content.may_be_of(image.image))
+    gone = _record(record, file, lambda image: image.status != "error" and content.may_be_of(image.image))
     return Recorded(record, gone)
 
 
-def _record(record: ErrorRecord, job: RawFile, stays: Callable[[Sidecar | ErrorRecord], bool]) -> int:
+def _record(record: ErrorRecord, file: RawFile, stays: Callable[[Sidecar | ErrorRecord], bool]) -> int:
     try:
-        with job.results() as folder_fd:
-            return result.write_error(folder_fd, job.name, record, job.confirm, stays)
+        with file.results() as folder_fd:
+            return result.write_error(folder_fd, file.name, record, file.confirm, stays)
     except BlockedOutputError as error:
         raise BlockedRecordError(error.words, subject=error.subject) from error
 
 
-class Writing(Generic[File]):
-    """Writes one image after the other; and of a file that holds several their index."""
+class FileWriter(Generic[File]):
+    """Writes what became of one raw file: image after image, and at last the index, if it holds several."""
 
-    def __init__(self, overlay: OverlayChoice) -> None:
+    def __init__(self, file: File, overlay: OverlayChoice) -> None:
         """Begin with nothing written.
 
         Args:
+            file: the raw file.
             overlay: how it is written.
         """
-        self._overlay = overlay
-        self._begin()
-
-    def _begin(self) -> None:
+        self._file, self._overlay = file, overlay
         self._entries: dict[str, IndexEntry | None] = {}  # None where the record that stands counts
         self._trouble: ColviEdgeError | None = None
         self._before: Index | None = None  # of the same content, when the first image's turn came
 
-    def __call__(self, job: File, done: Done) -> Outcome[File]:
-        """Write what became of an image, or of a whole file; return it."""
+    def write(self, done: Done) -> Outcome[File]:
+        """Write what became of an image, or of the whole file, which comes last; return it."""
         key, source = _image_of(done)
         if key:
             if not self._entries:
-                self._before = _index_of(job, source)
+                self._before = _index_of(self._file, source)
             self._entries[key] = None
-        try:
-            if isinstance(done, Judged):
-                return self._judged(job, done)
-            if isinstance(done, Kept):
-                return Outcome(job, done, key)
-            if isinstance(done, Refused):
-                if key or job.is_final(done.error):
-                    return self._failed(job, done.error, key, done.provenance)
-                return Outcome(job, done.error)
-            if isinstance(done, End):
-                return self._index(job, done.source)
-            if isinstance(done, Index) or not job.is_final(done):
-                return Outcome(job, done)
-            return self._rebuilt(job, done) or self._failed(job, done, "", None)
-        finally:
-            if not key:
-                self._begin()
+        if isinstance(done, JudgedImage):
+            return self._judged(done)
+        if isinstance(done, Kept):
+            return Outcome(self._file, done, key)
+        if isinstance(done, Refused):
+            if key or self._file.is_final(done.error):
+                return self._failed(done.error, key, done.provenance)
+            return Outcome(self._file, done.error)
+        if isinstance(done, End):
+            return self._index(done.source)
+        if isinstance(done, Index) or not self._file.is_final(done):
+            return Outcome(self._file, done)
+        return self._rebuilt(done) or self._failed(done, "", None)
 
-    def _judged(self, job: File, judged: Judged) -> Outcome[File]:
+    def _judged(self, judged: JudgedImage) -> Outcome[File]:
         image = judged.sidecar.image
         try:
-            written = write_result(judged, job, self._overlay)
+            written = write_result(judged, self._file, self._overlay)
         except BlockedOutputError as error:
-            outcome = self._failed(job, error, image.key, image)
+            outcome = self._failed(error, image.key, image)
             self._trouble = self._trouble or error
             return outcome
         except ColviEdgeError as error:
             self._trouble = error
-            left = _what_stands(job, image.key, image) if isinstance(error, OutputError) else None
-            return Outcome(job, error, image.key, stands=left)
+            left = _what_stands(self._file, image.key, image) if isinstance(error, OutputError) else None
+            return Outcome(self._file, error, image.key, stands=left)
         if image.key:
             sidecar = written.sidecar
-            self._entries[image.key] = index_entry(job.name, sidecar, to_json(sidecar))
-        return Outcome(job, written.sidecar, image.key, replaced=written.replaced)
+            self._entries[image.key] = index_entry(self._file.name, sidecar, to_json(sidecar))
+        return Outcome(self._file, written.sidecar, image.key, replaced=written.replaced)
 
-    def _failed(
-        self, job: File, error: ColviEdgeError, key: str, source: Provenance | Image | None
-    ) -> Outcome[File]:
+    def _failed(self, error: ColviEdgeError, key: str, source: Provenance | Image | None) -> Outcome[File]:
         try:
-            left, gone = write_error(error, job, key, source)
+            left, gone = write_error(error, self._file, key, source)
         except ColviEdgeError as worse:
-            self._trouble = worse
-            return Outcome(job, worse, key)
+            if key:
+                self._trouble = worse
+            return Outcome(self._file, worse, key)
         stands = None if isinstance(left, ErrorRecord) else left
-        return Outcome(job, error, key, stands=stands, gone=gone)
+        return Outcome(self._file, error, key, stands=stands, gone=gone)
 
-    def _index(self, job: File, source: Provenance | Image) -> Outcome[File]:
+    def _index(self, source: Provenance | Image) -> Outcome[File]:
         """Write the index of a file all of whose images were seen, if it can be true."""
         trouble = self._trouble
         try:
-            entries = self._complete(job, list(self._entries), source.sha256 or "")
+            entries = self._complete(list(self._entries), source.sha256 or "")
             if entries and (trouble is None or self._before is not None):
                 try:
-                    index = _write_index(job, source, entries)
+                    index = _write_index(self._file, source, entries)
                 except BlockedOutputError as error:
                     trouble = trouble or error
                 else:
-                    return Outcome(job, trouble or index, stands=index if trouble else None)
+                    return Outcome(self._file, trouble or index, stands=index if trouble else None)
             if trouble is None:
                 trouble = OutputError(
-                    "a result of it went away meanwhile; diagnose it again", subject=job.name
+                    "a result of it went away meanwhile; diagnose it again", subject=self._file.name
                 )
             if isinstance(trouble, BlockedOutputError) and not isinstance(trouble, BlockedRecordError):
-                record = error_record(job.name, trouble, "", source)
-                _record(record, job, lambda image: image.image.key in self._entries)
+                record = error_record(self._file.name, trouble, "", source)
+                _record(record, self._file, lambda image: image.image.key in self._entries)
         except ColviEdgeError as error:
-            return Outcome(job, error)
-        return Outcome(job, trouble)
+            return Outcome(self._file, error)
+        return Outcome(self._file, trouble)
 
-    def _rebuilt(self, job: File, error: ColviEdgeError) -> Outcome[File] | None:
+    def _rebuilt(self, error: ColviEdgeError) -> Outcome[File] | None:
         """Write the index anew that went when the first image was written, if the file failed after that.
 
         Returns:
             None where there was none, or it is of other content.
         """
         before = self._before
-        if before is None or before.status == "error" or _index_of(job, before.image) is not None:
+        if before is None or before.status == "error" or _index_of(self._file, before.image) is not None:
             return None
-        if not Content(job).may_be_of(before.image):
+        if not Content(self._file).may_be_of(before.image):
             return None
         keys = dict.fromkeys([*(entry.key for entry in before.images), *self._entries])
         try:
-            job.confirm()
-            entries = self._complete(job, list(keys), before.image.sha256 or "")
+            self._file.confirm()
+            entries = self._complete(list(keys), before.image.sha256 or "")
             if not entries:
                 return None
-            return Outcome(job, error, stands=_write_index(job, before.image, entries))
+            return Outcome(self._file, error, stands=_write_index(self._file, before.image, entries))
         except ColviEdgeError as worse:
-            return Outcome(job, worse)
+            return Outcome(self._file, worse)
 
-    def _complete(self, job: File, keys: Sequence[str], raw_sha256: str) -> list[IndexEntry]:
+    def _complete(self, keys: Sequence[str], raw_sha256: str) -> list[IndexEntry]:
         """Return the line of each image, of what was written or stands; none at all if one has neither."""
-        with job.results() as folder_fd:
+        with self._file.results() as folder_fd:
             found = [
-                self._entries.get(key) or standing_entry(folder_fd, job.name, key, raw_sha256) for key in keys
+                self._entries.get(key) or standing_entry(folder_fd, self._file.name, key, raw_sha256)
+                for key in keys
             ]
         entries = [entry for entry in found if entry is not None]
         return entries if len(entries) == len(keys) else []
@@ -216,16 +210,16 @@ class Writing(Generic[File]):
 
 def _image_of(done: Done) -> tuple[str, Provenance | Image | None]:
     """Return the key of the image that this is about, and the file as it was read; nothing of a whole one."""
-    if isinstance(done, Judged | Kept):
+    if isinstance(done, JudgedImage | Kept):
         return done.sidecar.image.key, done.sidecar.image
     return (done.image_key, done.provenance) if isinstance(done, Refused) else ("", None)
 
 
-def _index_of(job: RawFile, source: Provenance | Image | None) -> Index | None:
+def _index_of(file: RawFile, source: Provenance | Image | None) -> Index | None:
     """Return the index that stands above an image, if it is of the same content."""
     try:
-        with job.results() as folder_fd:
-            index = read_result(folder_fd, job.name)
+        with file.results() as folder_fd:
+            index = read_result(folder_fd, file.name)
     except ColviEdgeError:
         return None
     if not isinstance(index, Index) or source is None or index.image.sha256 != source.sha256:
@@ -233,20 +227,20 @@ def _index_of(job: RawFile, source: Provenance | Image | None) -> Index | None:
     return index
 
 
-def _what_stands(job: RawFile, key: str, image: Image) -> Sidecar | Index | None:
+def _what_stands(file: RawFile, key: str, image: Image) -> Sidecar | Index | None:
     try:
-        with job.results() as folder_fd:
-            return stands(folder_fd, job.name, key, Content(job, image.sha256))
+        with file.results() as folder_fd:
+            return stands(folder_fd, file.name, key, Content(file, image.sha256))
     except ColviEdgeError:
         return None
 
 
-def _write_index(job: RawFile, source: Provenance | Image, entries: Sequence[IndexEntry]) -> Index:
+def _write_index(file: RawFile, source: Provenance | Image, entries: Sequence[IndexEntry]) -> Index:
     """Write an index, unless it stands there already."""
-    index = index_record(job.name, source, entries)
-    with job.results() as folder_fd:
-        before = read_result(folder_fd, job.name)
+    index = index_record(file.name, source, entries)
+    with file.results() as folder_fd:
+        before = read_result(folder_fd, file.name)
         if isinstance(before, Index) and (before.images, before.image) == (index.images, index.image):
             return before
-        result.write_index(folder_fd, job.name, index, job.confirm)
+        result.write_index(folder_fd, file.name, index, file.confirm)
     return index

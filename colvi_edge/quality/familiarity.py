@@ -26,8 +26,8 @@ from colvi_edge.printable import printable_name
 from colvi_edge.quality.copies import ALIKE
 from colvi_edge.quality.measures import (
     FINE_PX,
+    ChannelStatistics,
     Floats,
-    Look,
     chord_px,
     emptier_half,
     halved,
@@ -143,7 +143,7 @@ WORDS: Mapping[MeasureName, Words] = {
 }
 
 
-def measure(nuclei: Look, collagen_fine: Floats, share_in_cells: float) -> Measured:
+def measure(nuclei: ChannelStatistics, collagen_fine: Floats, share_in_cells: float) -> Measured:
     """Measure an image.
 
     Args:
@@ -164,7 +164,7 @@ def measure(nuclei: Look, collagen_fine: Floats, share_in_cells: float) -> Measu
     )
 
 
-def speckle(nuclei: Look) -> float:
+def speckle(nuclei: ChannelStatistics) -> float:
     """Return the distance of the bright bins' quartiles, which no dead cell reaches, over the contrast."""
     bright = nuclei.fine[nuclei.bright]
     if not bright.size or nuclei.contrast <= 0:
@@ -173,7 +173,7 @@ def speckle(nuclei: Look) -> float:
     return (upper - lower) / nuclei.contrast
 
 
-def straight_lines(nuclei: Look) -> float:
+def straight_lines(nuclei: ChannelStatistics) -> float:
     """Return the largest mean step from one row or column of bins to the next, over their upper quartile.
 
     The upper one, because half of a field may be bare. What is brighter than a nucleus counts as one.

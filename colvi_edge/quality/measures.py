@@ -22,7 +22,7 @@ DIRECTIONS = 32
 
 
 @dataclass(frozen=True)
-class Look:
+class ChannelStatistics:
     """A channel's projection in bins, parted into what stands out and the rest.
 
     Attributes:
@@ -50,12 +50,14 @@ class Look:
         return float(self.bright.mean())
 
 
-def look_at(planes: NDArray[Any]) -> Look:
-    """Look at one channel: (Z, H, W) of any dtype, H and W at least 16."""
+def channel_statistics(planes: NDArray[Any]) -> ChannelStatistics:
+    """Return the statistics of one channel: (Z, H, W) of any dtype, H and W at least 16."""
     fine = binned(planes)
     coarse = halved(fine)
     threshold, contrast, unevenness = parted(coarse)
-    return Look(fine, coarse, threshold, fine > threshold, contrast, unevenness, grey_step(planes))
+    return ChannelStatistics(
+        fine, coarse, threshold, fine > threshold, contrast, unevenness, grey_step(planes)
+    )
 
 
 def parted(coarse: Floats) -> tuple[float, float, float]:
@@ -65,7 +67,7 @@ def parted(coarse: Floats) -> tuple[float, float, float]:
         coarse: its bins of 8 x 8 pixels.
 
     Returns:
-        The threshold, the contrast and the unevenness, as of a `Look`.
+        The threshold, the contrast and the unevenness, as of `ChannelStatistics`.
     """
     # The brightest 0.5 % are clipped: a speck of dust or a dead cell must not set the threshold.
     (ceiling,) = quantiles(coarse, 0.995)
@@ -78,7 +80,7 @@ def parted(coarse: Floats) -> tuple[float, float, float]:
     return threshold, contrast, (high - low) / contrast
 
 
-def relief(look: Look) -> float:
+def relief(channel: ChannelStatistics) -> float:
     """Return how far nuclei stand out, in typical steps between neighbouring coarse bins, 0 and up.
 
     It is their contrast (1.4 where there is nothing but noise; what covers less than 0.5 % of the field
@@ -86,40 +88,40 @@ def relief(look: Look) -> float:
     median of a normal distribution's magnitude; under a smooth gradient of light no more). A typical
     step is at least the rounding to grey levels.
     """
-    steps = np.abs(look.coarse[:, 1:] - look.coarse[:, :-1])
+    steps = np.abs(channel.coarse[:, 1:] - channel.coarse[:, :-1])
     typical, steepest = quantiles(steps, 0.5, 0.998)
-    rounding = 0.289 * 2**0.5 / COARSE_PX * look.grey_step  # 0.289: deviation of a uniform distribution
+    rounding = 0.289 * 2**0.5 / COARSE_PX * channel.grey_step  # 0.289: deviation of a uniform distribution
     step = max(typical, rounding)
-    return min(steepest, look.contrast) / step if step > 0 else 0.0
+    return min(steepest, channel.contrast) / step if step > 0 else 0.0
 
 
-def outshone(look: Look) -> float:
+def outshone(channel: ChannelStatistics) -> float:
     """Return the height of the brightest 0.2 % of the field over the contrast, 1 and up."""
-    low, high = quantiles(look.fine, 0.5, 0.998)
-    return (high - low) / look.contrast if look.contrast > 0 else 1.0
+    low, high = quantiles(channel.fine, 0.5, 0.998)
+    return (high - low) / channel.contrast if channel.contrast > 0 else 1.0
 
 
-def sharpness(look: Look) -> float:
+def sharpness(channel: ChannelStatistics) -> float:
     """Return the steepest edge: rise per 4 pixels over the height of the brightest 1 % of the field, 0..1.
 
     On bins of 4 pixels photon noise is a quarter; an edge in focus rises within one or two of them, and
     blurred by a Gaussian of sigma s bins by at most 0.4 / s of the contrast. What is brighter than nuclei,
     a dead cell say, seldom covers 1 % of the field.
     """
-    bins = look.fine
+    bins = channel.fine
     low, high = quantiles(bins, 0.5, 0.99)
     steps = [np.abs(bins[1:] - bins[:-1]), np.abs(bins[:, 1:] - bins[:, :-1])]
     steepest = max(quantiles(step, 0.999)[0] for step in steps)
     return steepest / (high - low) if high > low else 0.0
 
 
-def noise_at_nuclei(planes: NDArray[Any], look: Look) -> float:
+def noise_at_nuclei(planes: NDArray[Any], channel: ChannelStatistics) -> float:
     """Return the standard deviation of the projection's pixel noise on the bright bins, in counts.
 
     From the mixed difference of the four pixels in each bin's corner, which smooth structure leaves
     near 0: its variance is four times that of the noise.
     """
-    y, x = FINE_PX * np.array(np.nonzero(look.bright))
+    y, x = FINE_PX * np.array(np.nonzero(channel.bright))
     corner = [planes[:, y + v, x + u].sum(axis=0, dtype=np.float64) for v in (0, 1) for u in (0, 1)]
     difference = corner[0] - corner[1] - corner[2] + corner[3]
     (typical,) = quantiles(np.abs(difference), 0.5)

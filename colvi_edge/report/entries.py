@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.cells import cells
 from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.sidecar import ErrorRecord, Image, Patches, Sidecar
-from colvi_edge.outputs.table import cells
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.samples import NamePattern
 

@@ -117,7 +117,7 @@ def draw_culture(
 
 
 def grow(culture: Culture, canvas_px: int, rng: np.random.Generator) -> tuple[Light, Light]:
-    """Give everything its place on a square canvas; return the light of (nuclei, collagen)."""
+    """Place everything on a square canvas; return the light of (nuclei, collagen)."""
     health = culture.health + culture.unevenness * smooth_noise((canvas_px, canvas_px), 150, rng)
     waves = culture.waviness_rad * smooth_noise((canvas_px, canvas_px), 300, rng)
     direction = culture.direction_rad + waves
@@ -129,7 +129,7 @@ def grow(culture: Culture, canvas_px: int, rng: np.random.Generator) -> tuple[Li
 def _collagen(
     culture: Culture, health: Floats, direction: Floats, rng: np.random.Generator
 ) -> tuple[Light, Light]:
-    """Let fibrils walk through the field; return what can be seen of them, and clumps on them."""
+    """Draw fibrils through the field; return what can be seen of them, and clumps on them."""
     canvas_px, n = len(health), culture.fibrils
     y, x = rng.uniform(-0.15 * canvas_px, 1.15 * canvas_px, (2, n)).astype(np.float32)
     stray, bend = rng.standard_normal(n, np.float32), np.zeros(n, np.float32)

@@ -152,7 +152,7 @@ def simulate_folder(
 
 
 def is_simulated(path: Path) -> bool:
-    """Tell whether a file is one that `write_imagej` wrote; one that cannot be read is none."""
+    """Return whether a file is one that `write_imagej` wrote; one that cannot be read is none."""
     with suppress(OSError), path.open("rb") as file:
         return MARK.encode() in file.read(4096)
     return False

@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 _CHUNK = 1 << 20
 
@@ -44,11 +46,24 @@ def sha256_bounded(name: str | Path, most_bytes: int, folder_fd: int | None = No
     Raises:
         OSError: as from `read_bounded`.
     """
-    digest = hashlib.sha256()
     with _opened(name, most_bytes, folder_fd) as (file, size):
-        while size > 0 and (block := file.read(min(size, _CHUNK))):
-            digest.update(block)
-            size -= len(block)
+        return sha256_of(file, size)
+
+
+def sha256_of(stream: BufferedReader | RawIOBase, most_bytes: int = sys.maxsize) -> str:
+    """Return the hash of a stream from where it is to its end, without holding it in memory.
+
+    Args:
+        stream: to be read.
+        most_bytes: after which it ends, whatever is there.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+    while taken := stream.readinto(buffer[:most_bytes]):
+        digest.update(buffer[:taken])
+        most_bytes -= taken
     return digest.hexdigest()
 
 
@@ -71,7 +86,7 @@ def _refuse(constant: str) -> NoReturn:
 @contextmanager
 def _opened(
     name: str | Path, most_bytes: int | None, folder_fd: int | None
-) -> Iterator[tuple[IO[bytes], int]]:
+) -> Iterator[tuple[BufferedReader, int]]:
     handle = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode):

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colvi_edge.choices import OverlayChoice, Replace
+from colvi_edge.choices import DEMO, OverlayChoice, Replace
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.names import is_output_name
@@ -12,6 +12,7 @@ from colvi_edge.report import check_page_name
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.ipc.messages import PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.state_folder import StateFolder
+from colvi_edge.watch.timings import Timings
 
 REFRESH_S = 30.0  # of the report in a browser
 
@@ -91,11 +92,11 @@ class WatchSettings:
             raise UsageError(f"--metrics {metrics}: is called like a result; choose another name")
         if metrics:
             refuse_other(Named.METRICS, metrics)
-        bundle = self.bundle if self.bundle == "demo" else str(_absolute(Path(self.bundle)))
+        bundle = self.bundle if self.bundle == DEMO else str(_absolute(Path(self.bundle)))
         return replace(self, root=root, output_dir=output_dir, metrics=metrics, report=report, bundle=bundle)
 
     def for_scanner(
-        self, state: StateFolder, mount: Mount | None, results_mount: Mount | None
+        self, state: StateFolder, mount: Mount | None, results_mount: Mount | None, timings: Timings
     ) -> ScannerSettings:
         """Return what a scanner is told; the mounts are those of root and results when last seen."""
         return ScannerSettings(
@@ -108,21 +109,23 @@ class WatchSettings:
             marker=self.marker,
             results_mount=results_mount,
             ome_tiff=self.overlay == OverlayChoice.OME_TIFF.value,
+            timings=timings,
         )
 
-    def for_worker(self, state: StateFolder, bundle: str) -> WorkerSettings:
+    def for_worker(self, state: StateFolder, bundle: str, timings: Timings) -> WorkerSettings:
         """Return what a worker is told; `bundle` is the one to open."""
         return WorkerSettings(
             root=str(self.root),
             output_dir=None if self.output_dir is None else str(self.output_dir),
             bundle=bundle,
-            keep="" if bundle == "demo" else str(state.bundles),
+            keep="" if bundle == DEMO else str(state.bundles),
             engine=self.engine,
             precision=self.precision,
             channels=self.channels,
             limits=self.limits,
             overlay=self.overlay,
             pixel_size_um=self.pixel_size_um,
+            timings=timings,
         )
 
     def for_publisher(self) -> PublisherSettings:

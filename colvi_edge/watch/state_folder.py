@@ -15,23 +15,17 @@ import fcntl
 import hashlib
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from colvi_edge.choices import Replace
-from colvi_edge.errors import OutputError, UsageError
-from colvi_edge.printable import printable_name
+from colvi_edge.errors import OutputError
 from colvi_edge.system.bounded import read_bounded
 from colvi_edge.system.state_directory import state_directory
-from colvi_edge.watch.folder.share_lock import LOCK_NAME
 
 SERVICE_STATE = Path("/var/lib/colvi-edge")
 """The state directory that systemd gives the service."""
-
-UNITS_OF = Path("/")
-"""The system whose services are known."""
 
 _LONGEST_NAME = 40
 _LONGEST_WORD = 16
@@ -87,37 +81,6 @@ class StateFolder:
             ) from error
         return folder
 
-    @classmethod
-    def find(cls, root: Path) -> "StateFolder":
-        """Return the state folder that a daemon has made, as this user or as the service.
-
-        Raises:
-            UsageError: no daemon of this machine ever watched the folder.
-            OutputError: it may not be looked into, or was removed under a daemon.
-        """
-        states = [SERVICE_STATE]
-        with suppress(OutputError):  # who has no place for a daemon of his own may ask for the service's
-            states.insert(0, state_directory())
-        folders = [cls.within(state, root) for state in states]
-        found = [folder for folder in folders if folder.exists()]
-        if not found:
-            if _is_locked(root):
-                raise OutputError(
-                    f"a daemon watches {printable_name(str(root))}, but what it keeps is not in "
-                    f"{' or '.join(dict.fromkeys(map(str, states)))}; it was removed, or is another user's "
-                    "or machine's: ask there, or restart the daemon"
-                )
-            if not root.exists():
-                raise UsageError(
-                    f"{printable_name(str(root))} does not exist, and nothing of that name was watched "
-                    "on this machine; check the name"
-                )
-            raise UsageError(
-                f"{printable_name(str(root))} was never watched on this machine; expected its state in "
-                f"{' or '.join(dict.fromkeys(map(str, states)))}; start with: {_start_command(root)}"
-            )
-        return next((folder for folder in found if is_held(folder.lock)), found[0])
-
     def exists(self) -> bool:
         """Return whether a daemon has made it.
 
@@ -133,7 +96,7 @@ class StateFolder:
         return True
 
 
-class Lock:
+class DaemonLock:
     """Held by the one daemon of a folder. The kernel gives it back, however that ends."""
 
     def __init__(self, path: Path) -> None:
@@ -174,6 +137,14 @@ class Lock:
     def close(self) -> None:
         """Give it back."""
         os.close(self._file)
+
+
+def state_directories() -> list[Path]:
+    """Return where the daemons of this machine may keep their state: this user's, and the services'."""
+    states = [SERVICE_STATE]
+    with suppress(OutputError):  # who has no place for a daemon of his own may ask for the service's
+        states.insert(0, state_directory())
+    return list(dict.fromkeys(states))
 
 
 @contextmanager
@@ -228,26 +199,6 @@ def is_held(lock: Path) -> bool:
     finally:
         os.close(file)
     return False
-
-
-def _start_command(root: Path) -> str:
-    """Return how the watching of a folder begins: that of its service, where one is installed."""
-    from colvi_edge.watch.service.service import Service  # which needs this module
-
-    path = Path(os.path.abspath(root))  # noqa: PTH100 - as the state folder is named
-    with suppress(UsageError, OSError):
-        service = Service(path, UNITS_OF)
-        if service.drop_ins.is_dir():
-            return f"sudo systemctl enable --now {shlex.quote(service.name.removesuffix('.service'))}"
-    return printable_name(f"colvi-edge watch {shlex.quote(str(root))} --bundle BUNDLE")
-
-
-def _is_locked(root: Path) -> bool:
-    """Return whether a daemon holds the watched folder itself, which it does where results go there."""
-    try:
-        return is_held(root / LOCK_NAME)
-    except OutputError:
-        return False
 
 
 def _unreadable(path: Path, error: OSError) -> OutputError:

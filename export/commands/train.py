@@ -32,7 +32,7 @@ from colvi_edge.export.training.folds import (
 from colvi_edge.export.training.loop import Epoch, Resumed, Settings, Step, computes_bfloat16
 from colvi_edge.export.training.prediction import predict_logits
 from colvi_edge.printable import printable_name
-from colvi_edge.quality.fibroblast import PIXEL_SIZE_FACTOR
+from colvi_edge.quality.recording import PIXEL_SIZE_FACTOR
 from colvi_edge.system.writing import check_writable
 
 from .evaluate import facts
@@ -46,22 +46,22 @@ Told = Finished | Resumed | Step | Epoch
 
 
 class Observer(Protocol):
-    """Is told how a training goes, from the first file to the last fold."""
+    """Whoever follows a training, from the first file to the last fold."""
 
     def note(self, sentence: str) -> None:
-        """Take what a reader of the figures must know."""
+        """Called with what a reader of the figures must know."""
 
     def reading(self, files: int) -> AbstractContextManager[Callable[[], None]]:
-        """Take that so many files are read; gives what is called after each."""
+        """Called before so many files are read; gives what is called after each."""
 
     def divided(self, images: Sequence[Image], division: Division, fold: int) -> None:
-        """Take which images are for what in a fold, counted from 1."""
+        """Called with the division of a fold, counted from 1."""
 
     def stage(self, words: str, fold: int | None = None) -> AbstractContextManager[None]:
-        """Take what is done meanwhile, once, or in each fold."""
+        """Called with what is done meanwhile, once, or in each fold."""
 
     def training(self, fold: int, path: Path) -> AbstractContextManager[Callable[[Told], None]]:
-        """Take that the network of a fold is trained, for a checkpoint; gives what is told of it."""
+        """Called before the network of a fold is trained, for a checkpoint; gives what is told of it."""
 
 
 class Trained(NamedTuple):

@@ -16,7 +16,7 @@ from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.data.division import evenly_spread
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.patches import Normalisation, project
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.printable import counted
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.simulate.images import CHANNELS
@@ -76,7 +76,7 @@ def read_calibration(
     Raises:
         UsageError: fewer than four images can be used.
     """
-    raws = [job.raw for job in find_jobs([folder])]
+    raws = [file.raw for file in find_inputs([folder])]
     chosen = [raws[k] for k in evenly_spread(len(raws), AT_MOST)]
     images = Images([], [], [])
     for raw in chosen:
@@ -110,7 +110,7 @@ def read_samples(folder: Path, progress: Callable[[int, int], None] = lambda don
         folder: of raw files, as for `read_calibration`.
         progress: told after each file how many are done, and of how many.
     """
-    raws = [job.raw for job in find_jobs([folder])]
+    raws = [file.raw for file in find_inputs([folder])]
     chosen = evenly_spread(len(raws), MEASURED_AT_MOST)
     samples = []
     for done, k in enumerate(chosen, 1):

@@ -34,7 +34,7 @@ from colvi_edge.quality.familiarity import (
     unfamiliar,
     whitening,
 )
-from colvi_edge.quality.measures import Floats, binned, halved, look_at
+from colvi_edge.quality.measures import Floats, binned, channel_statistics, halved
 
 REFERENCES = "familiarity.npy"
 
@@ -101,10 +101,10 @@ def sample(collagen: NDArray[Any], nuclei: NDArray[Any]) -> Sample | None:
     """
     if is_constant(collagen) or is_constant(nuclei):
         return None
-    look, fine = look_at(nuclei), binned(collagen)
-    (in_cells, _) = shares_explained(halved(fine), look.coarse)
-    forms = [structure(look.coarse, form) for form in _left_by_disease(look.fine, fine)]
-    return Sample(measure(look, fine, in_cells), np.array(forms))
+    found, fine = channel_statistics(nuclei), binned(collagen)
+    (in_cells, _) = shares_explained(halved(fine), found.coarse)
+    forms = [structure(found.coarse, form) for form in _left_by_disease(found.fine, fine)]
+    return Sample(measure(found, fine, in_cells), np.array(forms))
 
 
 def _left_by_disease(nuclei: Floats, collagen: Floats) -> Iterator[Floats]:

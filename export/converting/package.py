@@ -8,7 +8,7 @@ checkpoint ──▶ FP32, FP16 ──▶ INT8 (with calibration images) ──�
 import lzma
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
@@ -22,7 +22,6 @@ from colvi_edge.bundle.manifest import (
     Evaluation,
     Expected,
     KernelFile,
-    NormalisationConfig,
     Parity,
     PrecisionFile,
     Verification,
@@ -265,7 +264,7 @@ def _config(
         {
             "patch_px": PATCH_PX,
             "channels": checkpoint.channels,
-            "normalisation": NormalisationConfig(**vars(checkpoint.normalisation)),
+            "normalisation": checkpoint.normalisation,
             "expected": settings.expected,
             "familiarity": settings.familiarity and settings.familiarity.familiarity,
             "precisions": {
@@ -289,7 +288,7 @@ def _with_parity(config: Config, rows: list[Row], images: int) -> dict[Precision
                 version=row.version,
                 images=images,
                 faults=tuple(row.faults),
-                **asdict(row.comparison),
+                **row.comparison.model_dump(),
             )
             for row in rows
             if row.precision == precision

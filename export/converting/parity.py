@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
+from colvi_edge.bundle.manifest import Comparison
 from colvi_edge.choices import EngineName
 from colvi_edge.engines.opening import open_exactly
-from colvi_edge.engines.verification import Comparison, Tolerance, compare
+from colvi_edge.engines.verification import Tolerance, compare
 from colvi_edge.errors import ModelError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Probabilities
 from colvi_edge.export.reading.checkpoint import Checkpoint
@@ -81,7 +82,7 @@ def measure(
                 found = [engine.probabilities(planes) for planes in images]
                 version = engine.info.version
             comparison = compare(expected, found, tolerance)
-            yield Row(precision, runtime.value, version, comparison, comparison.faults(tolerance), found)
+            yield Row(precision, runtime.value, version, comparison, tolerance.faults(comparison), found)
 
 
 def worst_patches(

@@ -81,7 +81,7 @@ def _differing(there: Bundle, fp32: bytes, checkpoint: Checkpoint) -> Iterator[s
     channels = there.config.channels
     if channels != checkpoint.channels:
         yield f"channels {', '.join(channels)} (now {', '.join(checkpoint.channels)})"
-    if there.config.normalisation.build() != checkpoint.normalisation:
+    if there.config.normalisation != checkpoint.normalisation:
         yield "another normalisation"
     if len(channels) != len(checkpoint.channels):
         return
@@ -102,7 +102,7 @@ def _patches_for(there: Bundle) -> NDArray[np.float32]:
     noise = np.random.default_rng(0).standard_normal(shape) * np.geomspace(0.01, 10, 8).reshape(-1, 1, 1, 1)
     parts = [noise, np.load(io.BytesIO(there.read("test_input.npy")), allow_pickle=False)]
     if known := there.verification_set():
-        parts.append(normalise(known.patches, there.config.normalisation.build()))
+        parts.append(normalise(known.patches, there.config.normalisation))
     return np.concatenate(parts).astype(np.float32)
 
 

@@ -29,7 +29,7 @@ from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.printable import printable_name, unambiguous_name
 
 SUBJECT = "subject "
@@ -212,7 +212,7 @@ def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     try:
-        return [job.raw for job in find_jobs([folder])]
+        return [file.raw for file in find_inputs([folder])]
     except UsageError as error:
         raise UsageError(f"{folder}: {error}") from error
 

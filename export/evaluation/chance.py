@@ -1,4 +1,4 @@
-"""Say where a test does not show that its method is better than guessing."""
+"""Tests that do not show their method to be better than guessing, in sentences."""
 
 from collections.abc import Iterator, Mapping
 from math import comb

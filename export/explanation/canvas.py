@@ -1,6 +1,6 @@
 """Pieces of a picture that explains: text, maps in false colours, colour bars; each an array of pixels.
 
-Like the caption below an overlay they stand on `caption.PAPER`, in the letters that Pillow brings.
+Like the caption below an overlay they stand on `palette.PAPER`, in the letters that Pillow brings.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from colvi_edge.outputs.picture.caption import GREY, PAPER, WHITE, Colour
+from colvi_edge.outputs.palette import GREY, PAPER, WHITE, Colour
 
 Picture = NDArray[np.uint8]
 """(height, width, 3), RGB."""

@@ -23,7 +23,7 @@ from colvi_edge.export.reading.model_file import read_model
 from colvi_edge.export.reading.questions import asked_without_channels, parse_normalisation
 from colvi_edge.outputs.names import explanation_name, image_label
 from colvi_edge.patches import Normalisation, grid_shape, network_input, project
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.system.atomic import write_atomically
 
 from .pictures import Explained, draw_patch, draw_saliency, encode
@@ -68,8 +68,8 @@ def explain(
     """
     checkpoint = _read(model, network, classes, activation, parse_normalisation(normalisation))
     written = []
-    for job in find_jobs([image], output_dir):
-        for acquisition in acquire(job.raw, channels=channels):
+    for file in find_inputs([image], output_dir):
+        for acquisition in acquire(file.raw, channels=channels):
             explained = _explained(acquisition, checkpoint, model.name, patch)
             stages = find_stages(checkpoint, explained.patches[explained.chosen_index])
             row, col = explained.chosen
@@ -77,11 +77,11 @@ def explain(
                 "saliency": draw_saliency(explained),
                 f"patch-{row:02}-{col:02}": draw_patch(explained, stages),
             }
-            with job.results() as folder_fd:
+            with file.results() as folder_fd:
                 for subject, picture in pictures.items():
-                    name = explanation_name(job.name, subject, acquisition.image_key)
+                    name = explanation_name(file.name, subject, acquisition.image_key)
                     write_atomically(folder_fd, name, encode(picture))
-                    written.append(job.folder / name)
+                    written.append(file.folder / name)
                     progress(str(written[-1]))
     return written
 

@@ -19,15 +19,9 @@ from PIL import Image, ImageDraw
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.diagnosis import BANDS, Diagnosis
+from colvi_edge.outputs.palette import DIAGNOSES, GREY, WHITE, Colour
 from colvi_edge.outputs.picture import png
-from colvi_edge.outputs.picture.caption import (
-    DIAGNOSIS_COLOURS,
-    GREY,
-    MIN_WIDTH_PX,
-    WHITE,
-    Colour,
-    spelt_name,
-)
+from colvi_edge.outputs.picture.caption import MIN_WIDTH_PX, spelt_name
 from colvi_edge.patches import paste
 
 from .canvas import (
@@ -205,7 +199,7 @@ def _about_saliency(image: Explained) -> _Lines:
     votes = f"score {found.score:.1f}, {found.counts[0]} of {found.vote.size} patches vote control"
     return [
         (f"{spelt_name(image.label)}   saliency of the control class", WHITE),
-        (f"{found.name.upper()}   {votes}", DIAGNOSIS_COLOURS[found.name]),
+        (f"{found.name.upper()}   {votes}", DIAGNOSES[found.name]),
         (f"Saliency by channel: {by_channel}", WHITE),
         (
             f"Left: by how much {image.margin} changes with a pixel, per {image.unit}, in the channel where "

@@ -123,6 +123,6 @@ def checkpoint_from(content: Any, path: Path) -> Checkpoint:
         channels=tuple(known.channels),
         activation=known.activation,
         temperature=known.temperature,
-        normalisation=known.normalisation.build(),
+        normalisation=known.normalisation,
         training=content["training"],
     )

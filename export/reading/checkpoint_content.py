@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, strided
 
-from colvi_edge.bundle.manifest import ChannelSlot, Evaluation, Familiarity, NormalisationConfig, PixelSize
+from colvi_edge.bundle.manifest import ChannelSlot, Evaluation, Familiarity, PixelSize
 from colvi_edge.bundle.opening import STRUCTURE
 from colvi_edge.diagnosis import CLASSES
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, build_network
+from colvi_edge.patches import Normalisation
 from colvi_edge.printable import printable_name
 
 _OTHER_ORDER = (
@@ -74,7 +75,7 @@ class CheckpointContent(_Part):
     classes: list[Literal["control", "patient"]]
     activation: Activation
     temperature: Annotated[Number, Field(ge=1e-3, le=1e3)]
-    normalisation: NormalisationConfig
+    normalisation: Normalisation
     patch_px: Annotated[int, Field(strict=True)]
     training: TrainingContent
     state_dict: dict[str, Tensor]

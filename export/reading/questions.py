@@ -6,7 +6,7 @@ from pathlib import Path
 
 from colvi_edge.choices import Outputs
 from colvi_edge.errors import UsageError
-from colvi_edge.patches import Normalisation, NormalisationKind
+from colvi_edge.patches import PIXEL_TYPES, Normalisation, NormalisationKind
 
 
 def lacking_facts(
@@ -91,7 +91,7 @@ def parse_normalisation(text: str | None) -> Normalisation | None:
             return Normalisation("fixed", mean=mean, std=std)
         if kind == "scale":
             divisor, dtype = parameters
-            if dtype in ("uint8", "uint16", "float32"):
+            if dtype in PIXEL_TYPES:
                 return Normalisation("scale", divisor=float(divisor), dtype=dtype)
     except ValueError as error:
         raise UsageError(f"--normalisation {text}: {error}; see --help for the four kinds") from error

@@ -280,7 +280,7 @@ def _keep_freed_blocks() -> None:
 
 
 def computes_bfloat16() -> bool:
-    """Tell whether this CPU multiplies in bfloat16; one that does not is slower for converting."""
+    """Return whether this CPU multiplies in bfloat16; one that does not is slower for converting."""
     with suppress(OSError):
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
         return not {"amx_bf16", "avx512_bf16", "bf16"}.isdisjoint(flags)

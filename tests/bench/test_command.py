@@ -23,7 +23,7 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.cli import bench as command
 from colvi_edge.cli.bench import bench
-from colvi_edge.cli.show.bench import show
+from colvi_edge.cli.show.bench import show_bench
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection, write_imagej
@@ -172,10 +172,10 @@ def test_a_bench_fits_80_columns(
 ) -> None:
     """There an engine stands above its changes; in a pipe it is in each row."""
     record = make_record()
-    show(record, make_record(seed=1), budget_ms=1.0)
+    show_bench(record, make_record(seed=1), budget_ms=1.0)
     piped = capsys.readouterr().out.splitlines()
     monkeypatch.setenv("COLUMNS", "80")
-    show(record, make_record(seed=1), budget_ms=1.0)
+    show_bench(record, make_record(seed=1), budget_ms=1.0)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
     assert 70 < max(map(len, lines)) <= 80
@@ -263,7 +263,7 @@ def test_a_record_of_hostile_words(
         plain = plain.replace(f'"{word}', f'"{word}' + json.dumps(odd)[1:-1])
     record = Record.model_validate_json(plain)
 
-    show(record, old=record, budget_ms=1000)
+    show_bench(record, old=record, budget_ms=1000)
 
     printed = capsys.readouterr().out
     assert "OWNED[" not in printed  # the bell before it is told

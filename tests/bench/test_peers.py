@@ -41,7 +41,7 @@ def verification_input(bundle: Bundle) -> NDArray[np.float32]:
     """Return the bundle's verification patches, normalised."""
     assert bundle.config.verification is not None
     raw = np.load(io.BytesIO(bundle.read(bundle.config.verification.patches)))
-    return normalise(raw, bundle.config.normalisation.build())
+    return normalise(raw, bundle.config.normalisation)
 
 
 def summed_again(folder: Path) -> Bundle:

@@ -68,7 +68,7 @@ def test_the_naive_pipeline_does_the_whole_work(script: Any, tmp_path: Path, dem
     image = simulate_projection("patient", seed=2, size_px=256)
     write_imagej(tmp_path / "image.tif", image)
     config = demo_bundle.config
-    patches = network_input(image[np.newaxis, ::-1], config.patch_px, config.normalisation.build())
+    patches = network_input(image[np.newaxis, ::-1], config.patch_px, config.normalisation)
     with torch.no_grad():
         expected = load_checkpoint(DEMO_CHECKPOINT).probabilities()(torch.from_numpy(patches)).numpy()
 

@@ -20,9 +20,8 @@ from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.service.status import Status, Waiting, write_status
 from colvi_edge.watch.state_folder import StateFolder
-from colvi_edge.watch.supervisor.conditions import Condition
+from colvi_edge.watch.status_file import Condition, Status, Waiting, write_status
 from tests.tools.terminal import read_terminal
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]

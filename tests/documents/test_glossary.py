@@ -11,8 +11,9 @@ from colvi_edge.cli.show.outcomes import OUTCOMES
 from colvi_edge.engines.precisions import precision_for
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.names import OutputKind
+from colvi_edge.outputs.patch_table import PATCH_COLUMNS
 from colvi_edge.outputs.sidecar import json_schema
-from colvi_edge.outputs.table import FOLDER_COLUMNS, OMERO_COLUMNS, PATCH_COLUMNS, RESULT_COLUMNS
+from colvi_edge.outputs.table import FOLDER_COLUMNS, OMERO_COLUMNS, RESULT_COLUMNS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text()
 

@@ -27,7 +27,7 @@ def expected(bundle: Bundle, network: Any, planes: NDArray[Any]) -> NDArray[np.f
     """Oracle, then torch in FP32."""
     config = bundle.config
     rows, cols = grid_shape(planes.shape[2], planes.shape[3], config.patch_px)
-    patches = network_input(planes, config.patch_px, config.normalisation.build())
+    patches = network_input(planes, config.patch_px, config.normalisation)
     with torch.no_grad():
         found = network(torch.from_numpy(patches)).numpy()
     probabilities: NDArray[np.float32] = found.reshape(rows, cols, 2)

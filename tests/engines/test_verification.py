@@ -3,7 +3,6 @@
 import io
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,11 @@ import yaml
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, open_bundle
+from colvi_edge.bundle.manifest import Comparison
 from colvi_edge.bundle.opening import MANIFEST
 from colvi_edge.cli import main
 from colvi_edge.engines import open_engine
-from colvi_edge.engines.verification import Comparison, Tolerance, compare
+from colvi_edge.engines.verification import Tolerance, compare
 from colvi_edge.errors import ParityError
 from colvi_edge.simulate import simulate_projection, write_imagej
 from tests.tools.bundles import reseal
@@ -110,7 +110,7 @@ def test_what_is_no_probability_is_a_fault_of_its_own(outputs: tuple[float, floa
 
     assert counted.broken == 1
     assert np.isfinite([counted.largest_dp, counted.p99_dp]).all()
-    assert counted.faults(Tolerance()) == ["1 patches get no probabilities, none may"]
+    assert Tolerance().faults(counted) == ["1 patches get no probabilities, none may"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_what_is_no_probability_is_a_fault_of_its_own(outputs: tuple[float, floa
 )
 def test_each_limit_stands_alone(spoilt: dict[str, float], said: str) -> None:
     """Whatever is beyond its limit is a fault, though all else is perfect."""
-    assert replace(FAULTLESS, **spoilt).faults(Tolerance()) == [said]  # type: ignore[arg-type]
+    assert Tolerance().faults(FAULTLESS.model_copy(update=spoilt)) == [said]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_each_limit_stands_alone(spoilt: dict[str, float], said: str) -> None:
 )
 def test_what_is_at_its_limit_passes(fine: dict[str, float]) -> None:
     """The limits are included, and bands and probabilities are told, not judged."""
-    assert replace(FAULTLESS, **fine).faults(Tolerance()) == []  # type: ignore[arg-type]
+    assert Tolerance().faults(FAULTLESS.model_copy(update=fine)) == []
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -26,9 +26,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from colvi_edge.bundle import Bundle, Config, Precision, open_bundle
-from colvi_edge.bundle.manifest import KernelFile, NormalisationConfig, PrecisionFile, Verification
+from colvi_edge.bundle.manifest import KernelFile, PrecisionFile, Verification
 from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.kernels.variant import Variant
+from colvi_edge.patches import Normalisation
 
 HERE = Path(__file__).parent
 FOLDER = "COLVI_EDGE_FAKE_CUDA_FOLDER"
@@ -258,7 +259,7 @@ def make_gpu_bundle(compile_kernels: Callable[[Variant], bytes], tmp_path: Path)
         config = Config(
             patch_px=64,
             channels=channels,  # type: ignore[arg-type] # strings, which pydantic checks
-            normalisation=NormalisationConfig(**normalisation),
+            normalisation=Normalisation(**normalisation),
             precisions=precisions,
         )
         if kernels is None:

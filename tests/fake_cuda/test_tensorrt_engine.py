@@ -63,7 +63,7 @@ def expected(bundle: Bundle, planes: NDArray[Any], precision: str = "fp32") -> N
     """Oracle, then the network of the bundle in ONNX Runtime."""
     config = bundle.config
     rows, cols = grid_shape(planes.shape[2], planes.shape[3], config.patch_px)
-    patches = network_input(planes, config.patch_px, config.normalisation.build())
+    patches = network_input(planes, config.patch_px, config.normalisation)
     if precision == "fp16":
         patches = patches.astype(np.float16)
     session = onnxruntime.InferenceSession(bundle.network(precision), providers=["CPUExecutionProvider"])  # type: ignore[arg-type]
@@ -137,7 +137,7 @@ def test_the_network_alone(cuda: Any, precision: str, make_gpu_bundle: MakeBundl
     bundle = make_gpu_bundle()
     planes = noise((1, 2, 128, 192), "uint16", 900)
     config = bundle.config
-    patches = network_input(planes, config.patch_px, config.normalisation.build())
+    patches = network_input(planes, config.patch_px, config.normalisation)
     atol = 1e-5 if precision == "fp32" else 2e-3
 
     with closing(open_engine(bundle, "tensorrt", precision)) as engine:

@@ -50,7 +50,7 @@ def test_planes_to_probabilities(cuda: Any, make_gpu_bundle: MakeBundle, noise: 
         info = engine.info
 
     session = onnxruntime.InferenceSession(bundle.network("fp32"), providers=["CPUExecutionProvider"])
-    patches = network_input(planes, 64, bundle.config.normalisation.build())
+    patches = network_input(planes, 64, bundle.config.normalisation)
     expected = session.run(None, {"patches": patches})[0].reshape(2, 3, 2)
     for probabilities in found:
         np.testing.assert_allclose(probabilities, expected, atol=1e-5)

@@ -64,7 +64,7 @@ def test_votes_as_in_onnxruntime(
         for seed in range(COMPARED):
             planes = image(seed, SIZE_PX)
             found = engine.probabilities(planes).reshape(-1, 2)
-            patches = network_input(planes, 64, demo_bundle.config.normalisation.build()).astype(dtype)
+            patches = network_input(planes, 64, demo_bundle.config.normalisation).astype(dtype)
             expected = np.concatenate(
                 [session.run(None, {given.name: part})[0] for part in np.array_split(patches, 4)]
             )

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from colvi_edge.errors import OutputError
-from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.intact import intact_sidecar
 from colvi_edge.outputs.result import write_result
 from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.system.writing import hold_folder
 from tests.tools.limits import file_size_limit
 
 MakeSidecar = Callable[..., Sidecar]
@@ -28,7 +28,7 @@ PREVIOUS = f"{RAW}.colvi.prev.json"
 
 def write(folder: Path, sidecar: Sidecar, confirm: Callable[[], None] = lambda: None) -> Sidecar:
     """Write a result into a folder."""
-    with open_results(folder) as folder_fd:
+    with hold_folder(folder, "results") as folder_fd:
         return write_result(folder_fd, RAW, sidecar, BLANK, BLANK, confirm).sidecar
 
 
@@ -47,7 +47,7 @@ def test_a_result_is_five_files_with_their_hashes(tmp_path: Path, make_sidecar: 
         name: sha256(data).hexdigest() for name, data in found.items() if not name.endswith(".colvi.json")
     }
     assert {"overlay", "encode", "tables"} <= set(written.timings_ms)
-    with open_results(tmp_path) as folder_fd:
+    with hold_folder(tmp_path, "results") as folder_fd:
         assert intact_sidecar(folder_fd, RAW) == written
 
 
@@ -155,13 +155,13 @@ def test_one_file_that_cannot_be_replaced_keeps_all_the_others(
     old = contents(folder)
     assert set(old) == FILES | {PREVIOUS}
 
-    with open_results(folder) as folder_fd, as_nobody(), pytest.raises(PermissionError):
+    with hold_folder(folder, "results") as folder_fd, as_nobody(), pytest.raises(PermissionError):
         write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
 
     assert contents(folder) == old
     for path in folder.iterdir():
         os.chown(path, 65534, -1)
-    with open_results(folder) as folder_fd, as_nobody():
+    with hold_folder(folder, "results") as folder_fd, as_nobody():
         write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
     assert set(contents(folder)) == FILES | {PREVIOUS}
 

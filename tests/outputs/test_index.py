@@ -8,11 +8,11 @@ import pytest
 
 from colvi_edge.acquisition import Provenance
 from colvi_edge.errors import ScanModeError
-from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.intact import index_entry, intact_result
 from colvi_edge.outputs.result import write_error, write_index, write_result
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.pipeline.records import error_record, index_record
+from colvi_edge.system.writing import hold_folder
 
 MakeSidecar = Callable[..., Sidecar]
 RAW = "day.lif"
@@ -27,7 +27,7 @@ def write(tmp_path: Path, make_sidecar: MakeSidecar) -> Callable[..., Index]:
 
     def everything(*keys: str, raw: str = RAW) -> Index:
         records: list[Sidecar | ErrorRecord] = []
-        with open_results(tmp_path) as folder_fd:
+        with hold_folder(tmp_path, "results") as folder_fd:
             for key in keys:
                 if key.endswith("!"):
                     failed = error_record(raw, ScanModeError("is an XZ scan"), key, SOURCE)
@@ -63,7 +63,7 @@ def test_an_index_lists_what_is_there(tmp_path: Path, write: Callable[..., Index
     ]
     assert (index.status, index.image.bytes, index.image.sha256) == ("ok", 1234, "5" * 64)
     assert len(names(tmp_path)) == 1 + 5 + 1 + 5
-    with open_results(tmp_path) as folder_fd:
+    with hold_folder(tmp_path, "results") as folder_fd:
         assert intact_result(folder_fd, RAW) == index
 
 
@@ -82,7 +82,7 @@ def test_an_index_is_not_intact_without_one_file(
     else:
         path.write_bytes(path.read_bytes() + b" ")
 
-    with open_results(tmp_path) as folder_fd:
+    with hold_folder(tmp_path, "results") as folder_fd:
         assert intact_result(folder_fd, RAW) is None
 
 
@@ -97,7 +97,7 @@ def test_the_index_goes_before_its_images_change(
     def confirm() -> None:
         seen.append((tmp_path / "day.lif.colvi.json").exists())
 
-    with open_results(tmp_path) as folder_fd:
+    with hold_folder(tmp_path, "results") as folder_fd:
         if again.endswith("!"):
             write_error(folder_fd, RAW, error_record(RAW, ScanModeError("other"), again, SOURCE), confirm)
         else:
@@ -144,7 +144,7 @@ def test_long_names_are_cleared_too(tmp_path: Path, write: Callable[..., Index])
 def test_an_error_of_the_whole_file_leaves_no_image(tmp_path: Path, write: Callable[..., Index]) -> None:
     """A container that cannot be used any more has its error record and what was before; and back again."""
     write("0000-a", "0001-b!")
-    with open_results(tmp_path) as folder_fd:
+    with hold_folder(tmp_path, "results") as folder_fd:
         write_error(folder_fd, RAW, error_record(RAW, ScanModeError("is no container")), lambda: None)
 
     assert names(tmp_path) == {"day.lif.colvi.error.json", "day.lif.0000-a.colvi.prev.json"}

@@ -48,7 +48,7 @@ def test_each_image_has_its_row(tmp_path: Path, make_sidecar: MakeSidecar, run: 
     flag = QualityFlag(name="out_of_focus", severity="reject", words="Out of focus, indeed: 0.2 < 0.3.")
     rejected = make_sidecar(None, image=named("b.tif"), quality=[flag], model=other)
     of_container = make_sidecar([[0.9]], image=named("x.lif", "0003-Series 4"))
-    failed = error_record("c.tif", UnsafeFileError("c.tif: leads elsewhere, expected not"))
+    failed = error_record("c.tif", UnsafeFileError("leads elsewhere, expected not", subject="c.tif"))
     (tmp_path / "a.tif.colvi.json").write_bytes(to_json(judged))
     (day / "b.tif.colvi.json").write_bytes(to_json(rejected))
     (day / "c.tif.colvi.error.json").write_bytes(to_json(failed))
@@ -137,7 +137,7 @@ def test_of_a_result_and_an_error_the_newer_counts(
 ) -> None:
     """They stand side by side only where something broke off; the image has one row all the same."""
     sidecar = make_sidecar([[0.9]], image=named("a.tif"))
-    failed = error_record("a.tif", UnsafeFileError("a.tif: no"))
+    failed = error_record("a.tif", UnsafeFileError("no", subject="a.tif"))
     (tmp_path / "a.tif.colvi.json").write_bytes(to_json(sidecar))
     status = []
     for hours in (-1, 1):

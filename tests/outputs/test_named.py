@@ -80,7 +80,7 @@ def test_a_table_is_replaced_by_a_newer_one(folder: Path, run: Run) -> None:
 
 def test_each_kind_knows_what_is_written(make_sidecar: MakeSidecar) -> None:
     """Its own, and no other."""
-    listed = [table.Listed("x.tif", make_sidecar([[0.9, 0.1]]))]
+    listed = [table.ListedResult("x.tif", make_sidecar([[0.9, 0.1]]))]
     rendered = {
         table.result_csv(listed): Named.TABLE,
         table.omero_csv(listed): Named.TABLE,

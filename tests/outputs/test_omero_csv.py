@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from colvi_edge.outputs.sidecar import Image, QualityFlag, Sidecar
-from colvi_edge.outputs.table import Listed, omero_csv
+from colvi_edge.outputs.table import ListedResult, omero_csv
 
 MakeSidecar = Callable[..., Sidecar]
 
@@ -36,7 +36,7 @@ def populate(data: bytes) -> list[dict[str, Any]]:
 
 def test_the_table_is_this_one(make_sidecar: MakeSidecar) -> None:
     """Written out by hand: a row an image, types before names."""
-    listed = Listed("P01/culture_07.tif", make_sidecar([[0.9, 0.8, 0.5, 0.1]]))
+    listed = ListedResult("P01/culture_07.tif", make_sidecar([[0.9, 0.8, 0.5, 0.1]]))
 
     assert omero_csv([listed]).decode() == (
         "# header s,s,s,d,l,l,l,d,s,s,s,s,s,s\n"
@@ -52,7 +52,9 @@ def test_a_rejected_image_is_there_and_has_no_score(make_sidecar: MakeSidecar) -
     """NaN is a number to OMERO; an empty cell is none, and loses the whole table."""
     flag = QualityFlag(name="focus", severity="reject", words='The nuclei are "out of focus".')
     sidecars = [make_sidecar([[0.9]]), make_sidecar(None, quality=[flag])]
-    good, rejected = populate(omero_csv(Listed(str(number), one) for number, one in enumerate(sidecars)))
+    good, rejected = populate(
+        omero_csv(ListedResult(str(number), one) for number, one in enumerate(sidecars))
+    )
 
     assert (good["status"], good["score"]) == ("ok", 100)
     assert (rejected["status"], rejected["diagnosis"]) == ("rejected", "")
@@ -77,7 +79,7 @@ def test_the_name_is_the_one_that_omero_knows(
     image = Image(name=name, key=key, axes="YX", shape=[64, 64])
 
     for path in ("a", "=P01/b"):
-        (row,) = populate(omero_csv([Listed(path, make_sidecar([[0.9]], image=image))]))
+        (row,) = populate(omero_csv([ListedResult(path, make_sidecar([[0.9]], image=image))]))
         assert row["Image Name"] == in_omero
         assert row["path"] == path
 

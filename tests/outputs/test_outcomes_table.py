@@ -15,14 +15,14 @@ from colvi_edge.cli.show.outcomes import print_outcomes, print_places
 from colvi_edge.errors import ColviEdgeError, IncompleteFileError
 from colvi_edge.outputs.sidecar import Model, QualityFlag, Sidecar
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal.console import PrintableConsole
 from colvi_edge.terminal.tables import print_name
 from tests.tools.terminal import Screen
 
 MakeSidecar = Callable[..., Sidecar]
-Outcomes = Sequence[Outcome[Job]]
+Outcomes = Sequence[Outcome[InputFile]]
 
 UNKNOWN = QualityFlag(name="pixel_size_unknown", severity="warn", words="The file states no pixel size.")
 EMPTY = QualityFlag(name="no_cells", severity="reject", words="No cells: the nuclei channel holds nothing.")
@@ -48,10 +48,10 @@ def piped(outcomes: Outcomes, *folders: str) -> list[str]:
     return pipe.getvalue().split("\n")
 
 
-def outcome(name: str, result: Sidecar | Kept | ColviEdgeError, folder: str = "day") -> Outcome[Job]:
+def outcome(name: str, result: Sidecar | Kept | ColviEdgeError, folder: str = "day") -> Outcome[InputFile]:
     """Return what became of a raw file that lies in a folder, with its results."""
     raw = Path(folder) / name
-    return Outcome(Job(raw, raw.parent, str(Path(name).parent).removeprefix(".")), result)
+    return Outcome(InputFile(raw, raw.parent, str(Path(name).parent).removeprefix(".")), result)
 
 
 @pytest.fixture
@@ -70,7 +70,10 @@ def many(make_sidecar: MakeSidecar) -> Outcomes:
         *(outcome(f"P03/{number}.tif", result) for number, result in enumerate(own)),
         outcome("P04/empty.tif", make_sidecar(None, quality=[EMPTY])),
         *(outcome(f"P05/{number}.tif", error) for number in range(3)),
-        outcome("short.tif", IncompleteFileError("short.tif: is empty (0 bytes); export the image again")),
+        outcome(
+            "short.tif",
+            IncompleteFileError("is empty (0 bytes); export the image again", subject="short.tif"),
+        ),
     ]
 
 
@@ -138,9 +141,9 @@ NAMES = st.text(st.sampled_from("ab _-./[]\\胶ä\u0301"), min_size=1, max_size=
 def test_no_name_is_broken(make_sidecar: MakeSidecar, names: list[str], width: int) -> None:
     """Each is whole in one line or, if it is wider than the terminal, in several, the others indented."""
     sidecar = make_sidecar([[0.9, 0.1]])
-    jobs = [Job(Path(name), Path(), "") for name in names]
-    outcomes = [Outcome(job, sidecar) for job in jobs]
-    paths = [unambiguous_name(job.path) for job in jobs]
+    files = [InputFile(Path(name), Path(), "") for name in names]
+    outcomes = [Outcome(file, sidecar) for file in files]
+    paths = [unambiguous_name(file.path) for file in files]
 
     lines = at(width, outcomes, told=False)
 
@@ -189,7 +192,7 @@ def test_where_the_results_are(make_sidecar: MakeSidecar) -> None:
     sidecar = make_sidecar([[0.9]])
     folder = "a day's folder, " + "-and-long" * 10
     beside = [outcome(f"P0{number}/x.tif", sidecar, folder) for number in (1, 2)]
-    apart = [Outcome(Job(Path("x.tif"), Path("out/P01")), sidecar)]
+    apart = [Outcome(InputFile(Path("x.tif"), Path("out/P01")), sidecar)]
 
     for lines in (at(80, beside, folder), piped(beside, folder)):
         assert f"2 results beside the raw files in {folder}" in lines
@@ -197,14 +200,17 @@ def test_where_the_results_are(make_sidecar: MakeSidecar) -> None:
         assert shlex.split(command) == ["colvi-edge", "report", folder]
         assert lines[lines.index(command) + 1] == ""
     assert "1 result in out/P01" in at(80, apart, "out")
-    assert at(80, [outcome("x.tif", IncompleteFileError("x.tif: is empty"))])[-2:] == ["1 image: 1 error", ""]
+    assert at(80, [outcome("x.tif", IncompleteFileError("is empty", subject="x.tif"))])[-2:] == [
+        "1 image: 1 error",
+        "",
+    ]
 
 
 def test_the_folders_that_were_named_are_told(make_sidecar: MakeSidecar) -> None:
     """One with results deeper down, several, or so many that nobody copies as many commands."""
     sidecar = make_sidecar([[0.9]])
-    deep = [Outcome(Job(Path("mine/patient/x.tif"), Path("mine/patient")), sidecar)]
-    apart = [*deep, Outcome(Job(Path("/mnt/b/y.tif"), Path("/mnt/b")), sidecar)]
+    deep = [Outcome(InputFile(Path("mine/patient/x.tif"), Path("mine/patient")), sidecar)]
+    apart = [*deep, Outcome(InputFile(Path("/mnt/b/y.tif"), Path("/mnt/b")), sidecar)]
 
     for lines in (at(80, deep, "mine"), piped(deep, "mine")):
         assert "1 result beside the raw file in mine/patient" in lines
@@ -221,12 +227,12 @@ def test_the_folders_that_were_named_are_told(make_sidecar: MakeSidecar) -> None
 def test_a_kept_result_has_its_row(make_sidecar: MakeSidecar) -> None:
     """With its diagnosis, which still holds, and the model that it is of; it is not among those written."""
     of_old = make_sidecar([[0.9]], model=Model(name="lab model", version="0.9", sha256="ef" * 32))
-    new, error = make_sidecar([[0.1]]), IncompleteFileError("d.tif: is empty")
+    new, error = make_sidecar([[0.1]]), IncompleteFileError("is empty", subject="d.tif")
     outcomes = [
         *(outcome(name, Kept(of_old, is_other_model=True)) for name in ("a.tif", "b.tif")),
         outcome("own.tif", Kept(new, is_other_model=False)),
         outcome("c.tif", new),
-        Outcome(outcome("d.tif", error).job, error, stands=of_old),
+        Outcome(outcome("d.tif", error).file, error, stands=of_old),
     ]
 
     for lines in (at(80, outcomes), piped(outcomes)):

@@ -14,11 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from colvi_edge.outputs import read_back, table
+from colvi_edge.outputs import patch_table, read_back, table
 from colvi_edge.outputs import sidecar as sidecar_models
-from colvi_edge.outputs.folder import open_results, read_sidecar, write_table
+from colvi_edge.outputs.cells import headline
 from colvi_edge.outputs.intact import intact_result
-from colvi_edge.outputs.read_back import MAX_PARTS, MAX_RECORD_BYTES, MAX_VALUES, parsed, read_record
+from colvi_edge.outputs.read_back import (
+    MAX_PARTS,
+    MAX_RECORD_BYTES,
+    MAX_VALUES,
+    parsed,
+    read_record,
+    read_sidecar,
+)
 from colvi_edge.outputs.result import write_result
 from colvi_edge.outputs.sidecar import (
     MAX_PATCHES,
@@ -32,10 +39,12 @@ from colvi_edge.outputs.sidecar import (
     json_schema,
     to_json,
 )
+from colvi_edge.outputs.table import write_table
 from colvi_edge.report.entries import entry
 from colvi_edge.report.page import render
 from colvi_edge.report.samples import NamePattern
-from colvi_edge.watch.worker.process import verdict
+from colvi_edge.system.writing import hold_folder
+from colvi_edge.watch.worker.process import summary
 from tests.tools.hostile import every, some, spoilt
 
 MakeSidecar = Callable[..., Sidecar]
@@ -84,7 +93,7 @@ def use(record: Record) -> None:
     assert parsed(type(record), to_json(record)) == record
     json.dumps(as_plain(record), allow_nan=False)
     if isinstance(record, Index):
-        verdict(record)
+        summary(record)
         return
     shown = entry(record, "day 1", "x.tif.colvi.json", PATTERN)
     render({"folder": "x", "images": [dict(shown.shown)]})
@@ -92,12 +101,12 @@ def use(record: Record) -> None:
     if isinstance(record, ErrorRecord):
         return
     sqlite3.connect(":memory:").execute("SELECT ?", (record.revision,))
-    verdict(record)
-    table.headline(record)
-    table.result_csv([table.Listed("x.tif", record)])
-    table.omero_csv([table.Listed("x.tif", record)])
+    summary(record)
+    headline(record)
+    table.result_csv([table.ListedResult("x.tif", record)])
+    table.omero_csv([table.ListedResult("x.tif", record)])
     if record.status == "ok":
-        table.render(record)
+        patch_table.render(record)
 
 
 def agrees(record: Sidecar) -> bool:
@@ -265,7 +274,7 @@ def test_a_flood_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def write(folder: Path, raw: str, sidecar: Sidecar, notes: list[str]) -> Sidecar:
     """Write a result and keep what is noted."""
     blank = np.zeros((128, 192), np.uint16)
-    with open_results(folder) as folder_fd:
+    with hold_folder(folder, "results") as folder_fd:
         return write_result(folder_fd, raw, sidecar, blank, blank, lambda: None, note=notes.append).sidecar
 
 
@@ -295,7 +304,7 @@ def test_what_is_no_record_is_replaced_and_told_once(
     assert notes == []
     path = tmp_path / "x.tif.colvi.json"
     path.write_bytes(path.read_bytes().replace(b'"revision": 1', b'"revision": %d' % revision))
-    with open_results(tmp_path) as folder_fd:
+    with hold_folder(tmp_path, "results") as folder_fd:
         assert intact_result(folder_fd, "x.tif") is None
 
     assert write(tmp_path, "x.tif", sidecar, notes).revision == 1

@@ -20,13 +20,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from colvi_edge.cli.show.run import show
+from colvi_edge.cli.show.run import show_outcomes
 from colvi_edge.outputs import table
-from colvi_edge.outputs.folder import write_table
 from colvi_edge.outputs.names import OutputKind, output_name, record_label
 from colvi_edge.outputs.sidecar import Sidecar, to_json
 from colvi_edge.pipeline import Outcome
-from colvi_edge.pipeline.jobs import Job, find_jobs
+from colvi_edge.pipeline.inputs import InputFile, find_inputs
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.gather import Gatherer
 from colvi_edge.report.samples import NamePattern
@@ -74,30 +73,32 @@ def rows_of(data: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(data.decode("utf-8"), newline=""), strict=True))
 
 
-def leave_result(job: Job, make: MakeSidecar, key: str = "") -> Sidecar:
+def leave_result(file: InputFile, make: MakeSidecar, key: str = "") -> Sidecar:
     """Write the sidecar of a raw file, as the pipeline names it and its image."""
     plain = make([[0.9]])
-    image = plain.image.model_copy(update={"name": printable_name(job.name), "key": key})
+    image = plain.image.model_copy(update={"name": printable_name(file.name), "key": key})
     sidecar = plain.model_copy(update={"image": image})
-    job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / output_name(job.name, OutputKind.SIDECAR, key)).write_bytes(to_json(sidecar))
+    file.folder.mkdir(parents=True, exist_ok=True)
+    (file.folder / output_name(file.name, OutputKind.SIDECAR, key)).write_bytes(to_json(sidecar))
     return sidecar
 
 
-def keys_of_all_lists(jobs: list[Job], sidecars: list[Sidecar], results: Path) -> dict[str, list[Any]]:
+def keys_of_all_lists(files: list[InputFile], sidecars: list[Sidecar], results: Path) -> dict[str, list[Any]]:
     """Return the row keys of each output that lists several images."""
-    folders = {job.place: job.folder for job in jobs}
+    folders = {file.place: file.folder for file in files}
     keys: dict[str, list[Any]] = {}
     for name, render, column in (("result", table.result_csv, 0), ("omero", table.omero_csv, -1)):
         path = results / f"{name}.csv"
-        write_table(path, folders, render)
+        table.write_table(path, folders, render)
         keys[name] = [row[column] for row in rows_of(path.read_bytes())[1 if name == "result" else 2 :]]
         path.unlink()
-    outcomes = [Outcome(job, sidecar, sidecar.image.key) for job, sidecar in zip(jobs, sidecars, strict=True)]
+    outcomes = [
+        Outcome(file, sidecar, sidecar.image.key) for file, sidecar in zip(files, sidecars, strict=True)
+    ]
     lines = io.StringIO()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("sys.stdout", lines)
-        show(outcomes, len(jobs), [], as_json=True)
+        show_outcomes(outcomes, len(files), [], as_json=True)
     told = [json.loads(line) for line in lines.getvalue().splitlines()]
     keys["json"] = [(one["path"], one["image"].get("key", "")) for one in told]
     top = os.open(results, os.O_RDONLY)
@@ -124,10 +125,10 @@ def test_no_two_results_share_a_row_key(
     """Beside the raw files and mirrored; each list has a row for every result."""
     with tree(images) as (top, raws), tempfile.TemporaryDirectory() as apart:
         for output_dir in (None, Path(apart)):
-            jobs = find_jobs([top], output_dir)
-            assert len(jobs) == len(raws)
-            sidecars = [leave_result(job, make_sidecar) for job in jobs]
-            for name, keys in keys_of_all_lists(jobs, sidecars, output_dir or top).items():
+            files = find_inputs([top], output_dir)
+            assert len(files) == len(raws)
+            sidecars = [leave_result(file, make_sidecar) for file in files]
+            for name, keys in keys_of_all_lists(files, sidecars, output_dir or top).items():
                 assert len(keys) == len(raws), name
                 assert len(set(keys)) == len(raws), name
 
@@ -137,9 +138,9 @@ def test_no_two_results_share_a_row_key(
 def test_the_key_is_the_path(make_sidecar: MakeSidecar, images: list[tuple[str, str, str]]) -> None:
     """As the terminal escapes a name, doubled backslashes read back: the file can be found by its row."""
     with tree(images) as (top, raws):
-        jobs = find_jobs([top])
-        sidecars = [leave_result(job, make_sidecar) for job in jobs]
-        keys = keys_of_all_lists(jobs, sidecars, top)
+        files = find_inputs([top])
+        sidecars = [leave_result(file, make_sidecar) for file in files]
+        keys = keys_of_all_lists(files, sidecars, top)
     wanted = {unambiguous_name(str(raw.relative_to(top))) for raw in raws}
 
     assert {path for path, _ in keys["json"]} == wanted
@@ -166,10 +167,10 @@ def test_a_flat_folder_has_plain_names(tmp_path: Path, make_sidecar: MakeSidecar
     for name in ("a.tif", "-b.tif"):
         (folder / name).touch()
     for named in ([folder], [tmp_path / "link"], sorted(folder.glob("*.tif")), [folder / ".." / "day"]):
-        jobs = find_jobs(named)
-        sidecars = [leave_result(job, make_sidecar) for job in jobs]
+        files = find_inputs(named)
+        sidecars = [leave_result(file, make_sidecar) for file in files]
 
-        keys = keys_of_all_lists(jobs, sidecars, folder)
+        keys = keys_of_all_lists(files, sidecars, folder)
 
         assert sorted(keys["result"]) == ["'-b.tif", "a.tif"]
         assert sorted(keys["omero"]) == ["-b.tif", "a.tif"]
@@ -202,12 +203,12 @@ def test_paths_start_from_the_common_folder(
         (tmp_path / folder / "x.tif").touch()
     (tmp_path / "to-y").symlink_to("data/P02/y")
     monkeypatch.chdir(tmp_path)
-    jobs = find_jobs(map(Path, named))
-    sidecars = [leave_result(job, make_sidecar) for job in jobs]
+    files = find_inputs(map(Path, named))
+    sidecars = [leave_result(file, make_sidecar) for file in files]
 
-    keys = keys_of_all_lists(jobs, sidecars, tmp_path)
+    keys = keys_of_all_lists(files, sidecars, tmp_path)
 
-    assert sorted(job.path for job in jobs) == paths
+    assert sorted(file.path for file in files) == paths
     assert sorted(keys["result"]) == sorted(keys["omero"]) == paths
 
 
@@ -219,11 +220,11 @@ def test_mirrored_results_are_named_by_their_place(tmp_path: Path, make_sidecar:
     out = tmp_path / "out"
     (out / "P02").mkdir(parents=True)
     (out / "P01").symlink_to("P02")
-    two = find_jobs([tmp_path / "one", tmp_path / "two" / "P02"], out)
-    assert [job.path for job in two] == ["P02/a.tif", "a.tif"]
-    for job in two:
-        leave_result(job, make_sidecar)
-    write_table(tmp_path / "t.csv", {job.place: job.folder for job in two}, table.result_csv)
+    two = find_inputs([tmp_path / "one", tmp_path / "two" / "P02"], out)
+    assert [file.path for file in two] == ["P02/a.tif", "a.tif"]
+    for file in two:
+        leave_result(file, make_sidecar)
+    table.write_table(tmp_path / "t.csv", {file.place: file.folder for file in two}, table.result_csv)
 
     assert [row[0] for row in rows_of((tmp_path / "t.csv").read_bytes())[1:]] == ["a.tif", "P02/a.tif"]
 
@@ -231,19 +232,19 @@ def test_mirrored_results_are_named_by_their_place(tmp_path: Path, make_sidecar:
 def test_images_of_a_container_have_its_path_and_their_key(tmp_path: Path, make_sidecar: MakeSidecar) -> None:
     """And a file that is named like one of them has another row; names in OMERO stay those that it knows."""
     keys = ["0000-S", "0001-S", "0002-'=x", "0003-a/b", "0004-" + "long" * 80]
-    jobs, sidecars = [], []
+    files, sidecars = [], []
     for folder in ("P01", "P02"):
         (tmp_path / folder).mkdir()
         for name in ("X.lif", "X.lif.0000-S.tif"):
             (tmp_path / folder / name).touch()
-    for job in find_jobs([tmp_path]):
-        for key in keys if job.name == "X.lif" else [""]:
-            jobs.append(job)
-            sidecars.append(leave_result(job, make_sidecar, key))
+    for file in find_inputs([tmp_path]):
+        for key in keys if file.name == "X.lif" else [""]:
+            files.append(file)
+            sidecars.append(leave_result(file, make_sidecar, key))
 
-    found = keys_of_all_lists(jobs, sidecars, tmp_path)
+    found = keys_of_all_lists(files, sidecars, tmp_path)
 
-    assert len(jobs) == 12
+    assert len(files) == 12
     for name, rows in found.items():
         assert len(set(rows)) == len(rows) == 12, name
     assert found["result"][:2] == ["P01/X.lif.0000-S", "P01/X.lif.0000-S.tif"]
@@ -266,8 +267,8 @@ def test_a_label_is_unique_in_its_folder(images: list[tuple[str, str]]) -> None:
 def test_one_image_is_told_once(tmp_path: Path, make_sidecar: MakeSidecar) -> None:
     """Where a crash left an error record beside a result, the newer of them counts."""
     (tmp_path / "a.tif").touch()
-    (job,) = find_jobs([tmp_path])
-    sidecar = leave_result(job, make_sidecar)
+    (file,) = find_inputs([tmp_path])
+    sidecar = leave_result(file, make_sidecar)
     error = {
         "error": {"kind": "axes", "message": "no"},
         "image": {"name": "a.tif"},
@@ -293,8 +294,8 @@ def test_long_paths_are_bounded_on_the_page_and_still_differ(
     for end in ("1", "2"):
         (tmp_path / deep / end).mkdir(parents=True)
         (tmp_path / deep / end / "a.tif").touch()
-    jobs = find_jobs([tmp_path])
-    keys = keys_of_all_lists(jobs, [leave_result(job, make_sidecar) for job in jobs], tmp_path)
+    files = find_inputs([tmp_path])
+    keys = keys_of_all_lists(files, [leave_result(file, make_sidecar) for file in files], tmp_path)
 
     assert len(set(keys["report"])) == 2
     assert all(len(folder) < 500 for folder, _ in keys["report"])

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from colvi_edge.outputs.patch_table import render
 from colvi_edge.outputs.sidecar import Image, Sidecar
-from colvi_edge.outputs.table import Listed, omero_csv, render, result_csv
+from colvi_edge.outputs.table import ListedResult, omero_csv, result_csv
 from colvi_edge.printable import printable_name
 
 MakeSidecar = Callable[..., Sidecar]
@@ -57,7 +58,7 @@ def test_any_name_is_read_back(make_sidecar: MakeSidecar, name: str) -> None:
     sidecar = make_sidecar([[0.9], [0.1]], image=named(name))
 
     assert {row[1] for row in read(render(sidecar))[1:]} == {printable_name(name)}
-    assert [row[0] for row in read(result_csv([Listed(name, sidecar)]))[1:]] == [printable_name(name)]
+    assert [row[0] for row in read(result_csv([ListedResult(name, sidecar)]))[1:]] == [printable_name(name)]
 
 
 @pytest.mark.parametrize("first", "=+-@\t")
@@ -66,7 +67,7 @@ def test_a_name_is_never_a_formula(make_sidecar: MakeSidecar, first: str) -> Non
     name = first + "cmd|' /C calc'!A0.tif"
     sidecar = make_sidecar([[0.9]], image=named(name))
 
-    for table in (render(sidecar), result_csv([Listed(name, sidecar)])):
+    for table in (render(sidecar), result_csv([ListedResult(name, sidecar)])):
         assert any(cell.startswith("'" + printable_name(first)) for cell in read(table)[1])
 
 
@@ -75,7 +76,7 @@ def test_a_model_is_never_a_formula(make_sidecar: MakeSidecar, first: str) -> No
     """It is a stranger's word, and OMERO finds nothing by it; by the image's name it does."""
     sidecar = make_sidecar([[0.9]], image=named(first + "x\x1b\x85.tif"))
     model = sidecar.model.model_copy(update={"name": first + "cmd|' /C calc'!A0\x1b\x9b\u202e"})
-    _, columns, row = read(omero_csv([Listed("x.tif", sidecar.model_copy(update={"model": model}))]))
+    _, columns, row = read(omero_csv([ListedResult("x.tif", sidecar.model_copy(update={"model": model}))]))
 
     cells = dict(zip(columns, row, strict=True))
     assert cells["Image Name"] == first + r"x\x1b\x85.tif"
@@ -107,8 +108,8 @@ def test_an_image_of_several_is_named_with_its_key(make_sidecar: MakeSidecar) ->
 def test_the_result_table_is_the_published_one(make_sidecar: MakeSidecar) -> None:
     """Share of control patches to three decimals, unsure on a tie, rejected images left out."""
     grids = [[[0.9, 0.8, 0.1]], [[0.9, 0.1]], [[0.2] * 8 + [0.7]]]
-    results = [Listed(f"{number}.tif", make_sidecar(grid)) for number, grid in enumerate(grids)]
-    results.insert(1, Listed("rejected.tif", make_sidecar(None)))
+    results = [ListedResult(f"{number}.tif", make_sidecar(grid)) for number, grid in enumerate(grids)]
+    results.insert(1, ListedResult("rejected.tif", make_sidecar(None)))
 
     assert result_csv(results).decode() == (
         "image_name,prediction,probability\n"

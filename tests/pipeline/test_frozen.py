@@ -14,8 +14,8 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.choices import Replace
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.pipeline.diagnoser import RawFile
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
+from colvi_edge.pipeline.raw_file import RawFile
 from colvi_edge.simulate import images as simulate
 from colvi_edge.simulate import simulate_projection, write_imagej
 
@@ -36,9 +36,9 @@ def engine_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     stays: list[bool] = []
     read = Diagnoser.read
 
-    def watched(self: Diagnoser, job: RawFile) -> Iterator[Acquisition | Refused]:
+    def watched(self: Diagnoser, raw: RawFile) -> Iterator[Acquisition | Refused]:
         stays.append(not any(one is self._engine for one in gc.get_objects()))
-        return read(self, job)
+        return read(self, raw)
 
     monkeypatch.setattr(Diagnoser, "read", watched)
     gc.unfreeze()
@@ -49,7 +49,7 @@ def engine_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 def test_the_pipeline_freezes_nothing(raw: Path, demo_bundle: Bundle, engine_stays: list[bool]) -> None:
     """It may run in a notebook or a server, whose garbage is none of its business."""
     with closing(open_engine(demo_bundle)) as engine:
-        outcomes = list(process(Diagnoser(demo_bundle, engine, replace=Replace.ALL), find_jobs([raw])))
+        outcomes = list(process(Diagnoser(demo_bundle, engine, replace=Replace.ALL), find_inputs([raw])))
 
     assert len(outcomes) == 1
     assert engine_stays == [False]

@@ -30,7 +30,7 @@ from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Index
 from colvi_edge.pipeline import Diagnoser, Outcome, process
 from colvi_edge.pipeline import diagnoser as pipeline
-from colvi_edge.pipeline.jobs import Job, find_jobs
+from colvi_edge.pipeline.inputs import InputFile, find_inputs
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.system.atomic import Drafts
 from tests.cli.test_run import broken_files
@@ -63,7 +63,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, demo_bundle: Bundle, engine
     series = [Series(planes, name=name, dyes=DYES) for planes, name in ((first, "first"), (second, "second"))]
     overview = Series(np.ones((4, 2, 64, 64), "u1"), "MCYX", "Overview")
     (folder / "day.lif").write_bytes(container(overview, *series).data)
-    outcomes = list(process(Diagnoser(demo_bundle, engine), find_jobs([folder])))
+    outcomes = list(process(Diagnoser(demo_bundle, engine), find_inputs([folder])))
     status = {name: json.loads((folder / f"{name}.colvi.json").read_bytes())["status"] for name in RESULTS}
     assert status == dict.fromkeys(RESULTS, "ok") | {"rejected.tif": "rejected"}
     assert [outcome.image_key for outcome in outcomes if isinstance(outcome.result, ColviEdgeError)] == [
@@ -314,7 +314,7 @@ def full_disk() -> Iterator[None]:
 def unreadable() -> Iterator[None]:
     """Let no raw file be opened, as if it had been moved since the folder was listed."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Job, "open", lambda job: os.open(job.raw.with_name("moved"), os.O_RDONLY))
+        patch.setattr(InputFile, "open", lambda file: os.open(file.raw.with_name("moved"), os.O_RDONLY))
         yield
 
 
@@ -449,11 +449,11 @@ def failing(where: Where, error: Exception, monkeypatch: pytest.MonkeyPatch) -> 
         yield
 
 
-def outcomes_of(diagnoser: Diagnoser, folder: Path) -> list[Outcome[Job]]:
+def outcomes_of(diagnoser: Diagnoser, folder: Path) -> list[Outcome[InputFile]]:
     """Return what became of a folder, up to an error that ends everything."""
     done = []
     with suppress(ColviEdgeError):
-        for outcome in process(diagnoser, find_jobs([folder])):
+        for outcome in process(diagnoser, find_inputs([folder])):
             done.append(outcome)  # what was done before the end counts
     return done
 
@@ -472,7 +472,7 @@ def test_no_kind_of_error_loses_a_result(
 
     assert contents(folder) == before
     if isinstance(error, AcquisitionError):
-        told = {outcome.job.name for outcome in outcomes if outcome.stands and outcome.result is error}
+        told = {outcome.file.name for outcome in outcomes if outcome.stands and outcome.result is error}
         assert told == set(RAWS)
 
 
@@ -508,8 +508,8 @@ def test_what_breaks_off_is_put_back(
         assert after == before
 
 
-def _name(outcome: Outcome[Job]) -> str:
-    return image_label(outcome.job.name, outcome.image_key)
+def _name(outcome: Outcome[InputFile]) -> str:
+    return image_label(outcome.file.name, outcome.image_key)
 
 
 @pytest.mark.parametrize("model", ["the same", "another"])
@@ -528,7 +528,7 @@ def test_a_container_that_breaks_off_keeps_a_true_index(
     def broken(*given: Any, **named: Any) -> Iterator[Any]:
         for image in usual(*given, **named):
             if image.image_key == "0002-second":
-                raise AcquisitionError("day.lif: cannot be read: Input/output error")
+                raise AcquisitionError("cannot be read: Input/output error", subject="day.lif")
             yield image
 
     monkeypatch.setattr(pipeline, "acquire_opened", broken)

@@ -200,16 +200,16 @@ def test_where_no_result_stands_nothing_is_read_twice(
     folder: Path, second: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor where one of this model does; one of another is read once, to be hashed."""
-    from colvi_edge.pipeline.jobs import Job
+    from colvi_edge.pipeline.inputs import InputFile
 
     opened: list[str] = []
-    usual = Job.open
+    usual = InputFile.open
 
-    def noted(job: Job) -> int:
-        opened.append(job.name)
-        return usual(job)
+    def noted(raw: InputFile) -> int:
+        opened.append(raw.name)
+        return usual(raw)
 
-    monkeypatch.setattr(Job, "open", noted)
+    monkeypatch.setattr(InputFile, "open", noted)
     (folder / "day.lif").unlink()
     for options in (["demo"], ["demo"], [second], [second, "--stale"], [second, "--stale"]):
         run("run", folder, "--bundle", *options)

@@ -16,7 +16,7 @@ from colvi_edge.outputs.read_back import parsed
 from colvi_edge.outputs.sidecar import MAX_TEXT, ErrorRecord, Sidecar, to_json
 from colvi_edge.pipeline import Diagnoser, process
 from colvi_edge.pipeline import diagnoser as pipeline
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.pipeline.records import error_record, result_record
 from colvi_edge.quality import Assessment, Flag
 from colvi_edge.quality.familiarity import Measure
@@ -65,7 +65,7 @@ def test_more_patches_than_are_recorded_are_refused(
     write_imagej(tmp_path / "x.tif", simulate_projection("control", 31, size_px=192))
     monkeypatch.setattr(pipeline, "MAX_PATCHES", 8)
     with closing(open_engine(demo_bundle, "openvino", "fp32")) as engine:
-        (outcome,) = process(Diagnoser(demo_bundle, engine), find_jobs([tmp_path]))
+        (outcome,) = process(Diagnoser(demo_bundle, engine), find_inputs([tmp_path]))
 
     assert str(outcome.result) == (
         "x.tif: holds 9 patches of 64 x 64 pixels, but at most 8 are recorded; crop the image"

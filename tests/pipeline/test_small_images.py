@@ -13,7 +13,7 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.pipeline.raw_file import Outcome
 
 
@@ -30,7 +30,7 @@ def diagnosed(folder: Path, bundle: Bundle, height: int, width: int) -> Outcome[
     pixels = np.random.default_rng(height).poisson(300, (2, height, width)).astype("uint16")
     tifffile.imwrite(folder / "x.tif", pixels, imagej=True, metadata={"axes": "CYX"})
     with diagnoser(bundle) as opened:
-        (outcome,) = process(opened, find_jobs([folder]))
+        (outcome,) = process(opened, find_inputs([folder]))
     return outcome
 
 

@@ -41,7 +41,7 @@ from colvi_edge.quality.familiarity import (
     unfamiliar,
     whitening,
 )
-from colvi_edge.quality.measures import binned, halved, look_at
+from colvi_edge.quality.measures import binned, channel_statistics, halved
 from colvi_edge.simulate import simulate_planes, simulate_projection
 from tests.tools.bundles import edit_config
 
@@ -308,8 +308,8 @@ def test_a_constant_has_a_structure_all_the_same(planes: NDArray[Any]) -> None:
     fine = binned(planes)
 
     assert np.isfinite(structure(halved(fine), fine)).all()
-    assert speckle(look_at(planes)) == 0
-    assert straight_lines(look_at(planes)) == 1
+    assert speckle(channel_statistics(planes)) == 0
+    assert straight_lines(channel_statistics(planes)) == 1
 
 
 @settings(max_examples=20, deadline=None)
@@ -336,13 +336,13 @@ def test_a_white_line_across_the_field_is_seen(
 ) -> None:
     """Along rows or columns, thin or thick; the light of a dead cell is not."""
     nuclei = cultures["control"][:1]
-    usual = straight_lines(look_at(nuclei))
+    usual = straight_lines(channel_statistics(nuclei))
     ruled, dead = nuclei.copy(), nuclei.copy()
     np.moveaxis(ruled, axis + 1, 0)[400 : 400 + width_px] = 40000
     dead[:, 300:364, 300:364] = 40000
 
-    assert straight_lines(look_at(ruled)) > 3 * usual
-    assert straight_lines(look_at(dead)) < 2.6 * usual
+    assert straight_lines(channel_statistics(ruled)) > 3 * usual
+    assert straight_lines(channel_statistics(dead)) < 2.6 * usual
 
 
 def test_remoteness_is_one_at_the_limits() -> None:

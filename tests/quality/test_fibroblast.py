@@ -25,9 +25,9 @@ from colvi_edge.bundle.manifest import Expected
 from colvi_edge.quality import Flag, assess
 from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.quality.measures import (
+    channel_statistics,
     chord_px,
     emptier_half,
-    look_at,
     noise_at_nuclei,
     quantiles,
     relief,
@@ -293,11 +293,11 @@ def test_a_stack_of_planes_is_as_good_as_its_projection(stack: Acquisition) -> N
 
     assert found(stack) == found(summed) == {}
     for channel in (0, 1):
-        looks = [look_at(image.planes[:, channel]) for image in (stack, summed)]
+        channels = [channel_statistics(image.planes[:, channel]) for image in (stack, summed)]
         noises = [
-            noise_at_nuclei(i.planes[:, channel], k) for i, k in zip((stack, summed), looks, strict=True)
+            noise_at_nuclei(i.planes[:, channel], k) for i, k in zip((stack, summed), channels, strict=True)
         ]
-        assert looks[0].unevenness == pytest.approx(looks[1].unevenness)
+        assert channels[0].unevenness == pytest.approx(channels[1].unevenness)
         assert noises[0] == pytest.approx(noises[1])
 
 
@@ -678,9 +678,9 @@ def test_order_statistics_are_exact(size: int, kind: str, share: float, seed: in
 @pytest.mark.parametrize("radius_px", [8, 16, 30])
 def test_the_chord_of_a_disc(radius_px: float) -> None:
     """A disc's mean chord is pi / 2 radii."""
-    look = look_at(discs(radius_px)[np.newaxis])
+    found = channel_statistics(discs(radius_px)[np.newaxis])
 
-    assert chord_px(look.bright) == pytest.approx(np.pi / 2 * radius_px, rel=0.06)
+    assert chord_px(found.bright) == pytest.approx(np.pi / 2 * radius_px, rel=0.06)
 
 
 @pytest.mark.parametrize("planes", [1, 10])
@@ -691,7 +691,9 @@ def test_the_noise_is_what_was_added(noise_counts: float, planes: int) -> None:
     noise = np.random.default_rng(0).normal(0, noise_counts, (planes, *nearby.shape))
     image = 1000 + 2000 * blurred(discs(24), 3) + noise * np.where(nearby, 1, 4)
 
-    assert noise_at_nuclei(image, look_at(image)) == pytest.approx(noise_counts * planes**0.5, rel=0.1)
+    assert noise_at_nuclei(image, channel_statistics(image)) == pytest.approx(
+        noise_counts * planes**0.5, rel=0.1
+    )
 
 
 @given(turn=st.floats(0, 2 * np.pi), border=st.floats(-0.6, 0.6))
@@ -712,10 +714,10 @@ def test_the_emptier_half_lies_in_any_direction(turn: float, border: float) -> N
 def test_gain_and_offset_change_nothing(culture: Acquisition, gain: float, offset: float) -> None:
     """What decides about an image does not depend on how the detector was set."""
     nuclei = culture.planes[:, 0]
-    plain, changed = look_at(nuclei), look_at(nuclei * gain + offset)
+    plain, changed = channel_statistics(nuclei), channel_statistics(nuclei * gain + offset)
 
     assert np.mean(plain.bright != changed.bright) < 1e-3
-    for measure in (relief, sharpness, lambda look: look.unevenness):
+    for measure in (relief, sharpness, lambda channel: channel.unevenness):
         assert measure(changed) == pytest.approx(measure(plain), rel=0.01)
 
 

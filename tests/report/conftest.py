@@ -17,7 +17,7 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.simulate import image_seed, simulate_projection, write_imagej
 
 SIZE_PX = 320  # 25 patches: an odd number, so that no vote is a tie by chance
@@ -73,7 +73,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, demo_bundle: Bundle) -> Pat
     write_imagej(folder / "rejected.tif", image)
     (folder / "error.tif").write_bytes(b"II*\0")
     with closing(open_engine(demo_bundle, "openvino", "fp32")) as engine:
-        for _ in process(Diagnoser(demo_bundle, engine), find_jobs([folder])):
+        for _ in process(Diagnoser(demo_bundle, engine), find_inputs([folder])):
             pass
     return folder
 

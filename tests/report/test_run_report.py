@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.pipeline.jobs import folders_of, places_of
+from colvi_edge.pipeline.inputs import folders_of, places_of
 from colvi_edge.simulate import simulate_projection, write_imagej
 
 Run = Callable[..., tuple[int, str, str]]

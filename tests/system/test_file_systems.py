@@ -9,7 +9,8 @@ import pytest
 
 from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.ipc.messages import ScannerSettings
-from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
+from colvi_edge.watch.ledger.ledger import Ledger
+from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.session import FolderSession
 

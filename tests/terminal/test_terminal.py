@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.cli.show.run import show
+from colvi_edge.cli.show.run import show_outcomes
 from colvi_edge.errors import IncompleteFileError
 from colvi_edge.pipeline import Outcome
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 from tests.tools.terminal import read_terminal
 
 COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -73,12 +73,14 @@ def test_colours_are_for_terminals() -> None:
 def test_an_interruption_shows_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C in the middle of a long run loses no result that is already on disk, nor its line."""
 
-    def outcomes() -> Iterator[Outcome[Job]]:
-        yield Outcome(Job(Path("a.tif"), Path()), IncompleteFileError("a.tif: is empty (0 bytes)"))
+    def outcomes() -> Iterator[Outcome[InputFile]]:
+        yield Outcome(
+            InputFile(Path("a.tif"), Path()), IncompleteFileError("is empty (0 bytes)", subject="a.tif")
+        )
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        show(outcomes(), 3, [Path("day")], as_json=False, goes_on="Say --stale.")
+        show_outcomes(outcomes(), 3, [Path("day")], as_json=False, goes_on="Say --stale.")
 
     printed = capsys.readouterr()
     assert "is empty (0 bytes)" in printed.out

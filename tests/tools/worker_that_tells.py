@@ -10,19 +10,19 @@ from pathlib import Path
 
 from colvi_edge.acquisition import Acquisition, Refused
 from colvi_edge.pipeline import Diagnoser
-from colvi_edge.pipeline.diagnoser import RawFile
+from colvi_edge.pipeline.raw_file import RawFile
 from colvi_edge.watch.worker.process import main
 
 told = Path(sys.argv.pop(1))
 read = Diagnoser.read
 
 
-def noted(self: Diagnoser, job: RawFile) -> Iterator[Acquisition | Refused]:
+def noted(self: Diagnoser, file: RawFile) -> Iterator[Acquisition | Refused]:
     """Read as ever."""
     frozen = not any(one is self._engine for one in gc.get_objects())
-    with told.open("a") as file:
-        file.write(f"{frozen}\n")
-    return read(self, job)
+    with told.open("a") as notes:
+        notes.write(f"{frozen}\n")
+    return read(self, file)
 
 
 Diagnoser.read = noted  # type: ignore[method-assign]

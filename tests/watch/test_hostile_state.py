@@ -22,16 +22,16 @@ from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.channel import decode, encode
 from colvi_edge.watch.ipc.messages import FileReady, WorkerReady
-from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
-from colvi_edge.watch.service.retry import retry
-from colvi_edge.watch.service.status import Status, Waiting, read_status, show_status, write_status
-from colvi_edge.watch.state_folder import Lock, StateFolder
-from colvi_edge.watch.supervisor.answers import Last
-from colvi_edge.watch.supervisor.conditions import Condition, Conditions
+from colvi_edge.watch.ledger.ledger import Ledger
+from colvi_edge.watch.ledger.reader import LedgerReader
+from colvi_edge.watch.state_folder import DaemonLock, StateFolder
+from colvi_edge.watch.status_file import Condition, Last, Status, Waiting, read_status, write_status
+from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import Dispatcher
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 from colvi_edge.watch.supervisor.tolerant_ledger import TolerantLedger
 from colvi_edge.watch.timings import Timings
+from tests.tools.asking import tell_retry, tell_status
 from tests.tools.hostile import every, some
 
 COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
@@ -54,8 +54,8 @@ STATUS = Status(
 SAID = asdict(STATUS)
 
 COLUMNS = (
-    *("path", "image", "signature", "state", "attempts", "recheck_s"),
-    *("kind", "words", "sha256", "revision", "at", "change"),
+    *("path", "signature", "state", "attempts", "recheck_s"),
+    *("kind", "words", "sha256", "revision", "at"),
     *("model", "files", "wanted"),
 )
 BAD = (
@@ -100,7 +100,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateFolder:
 @pytest.fixture
 def watched(state: StateFolder) -> Iterator[StateFolder]:
     """Return one whose daemon runs and has three entries."""
-    lock = Lock(state.lock)
+    lock = DaemonLock(state.lock)
     assert lock.take()
     fill(state.ledger)
     yield state
@@ -138,9 +138,9 @@ def spoil(path: Path, column: str, value: object) -> None:
 def look(root: Path) -> None:
     """Ask for the status, both ways, and say retry; whatever is printed comes with a code or a sentence."""
     asked: tuple[Callable[[], int], ...] = (
-        lambda: show_status(root, False),
-        lambda: show_status(root, True),
-        lambda: retry(root),
+        lambda: tell_status(root, as_json=False),
+        lambda: tell_status(root, as_json=True),
+        lambda: tell_retry(root),
     )
     for ask in asked:
         with suppress(ColviEdgeError):
@@ -150,7 +150,7 @@ def look(root: Path) -> None:
 def use(path: Path) -> int:
     """Do with a ledger what scanner and supervisor do; return how many entries were dropped."""
     with closing(LedgerReader(path)) as reader:
-        judged = dict(reader.judged())
+        judged = reader.finished()
         assert all(isinstance(signature, Signature) for signature in judged.values())
     with closing(Ledger(path)) as ledger:
         ledger.last_done_at().encode("ascii")
@@ -224,7 +224,7 @@ def test_an_answer_after_the_year_9999(
     """There is no such time; the rest is shown."""
     last = Last("a.tif", "ok", "control, score 90.0", 41.5, 62.0, at=1e14)
     write_status(watched.status, replace(STATUS, last=last))
-    show_status(tmp_path / "scope", as_json=False)
+    tell_status(tmp_path / "scope", as_json=False)
 
     assert "last: a.tif: control, score 90.0, at an unknown time" in capsys.readouterr().out
 
@@ -244,7 +244,7 @@ def test_each_extreme_in_each_column(
             spoil(state.ledger, column, value)
         except sqlite3.IntegrityError:  # NULL
             continue
-        Lock(state.lock).close()
+        DaemonLock(state.lock).close()
         look(tmp_path / "scope")
         capsys.readouterr()
         dropped += use(state.ledger)
@@ -302,7 +302,7 @@ def test_other_tables_are_set_aside(
     fill(state.ledger)
     with closing(sqlite3.connect(state.ledger)) as connection:
         connection.executescript(statements)
-    Lock(state.lock).close()
+    DaemonLock(state.lock).close()
     look(tmp_path / "scope")
     capsys.readouterr()
 
@@ -322,11 +322,11 @@ def test_a_damaged_page_is_a_sentence(state: StateFolder, tmp_path: Path) -> Non
     data = bytearray(state.ledger.read_bytes())
     data[20 * 4096 :] = b"\xa5" * (len(data) - 20 * 4096)
     state.ledger.write_bytes(data)
-    Lock(state.lock).close()
+    DaemonLock(state.lock).close()
     asked: tuple[Callable[[], int], ...] = (
-        lambda: show_status(tmp_path / "scope", True),
-        lambda: show_status(tmp_path / "scope", False),
-        lambda: retry(tmp_path / "scope"),
+        lambda: tell_status(tmp_path / "scope", as_json=True),
+        lambda: tell_status(tmp_path / "scope", as_json=False),
+        lambda: tell_retry(tmp_path / "scope"),
     )
 
     for ask in asked:
@@ -356,14 +356,14 @@ def test_a_folder_in_the_place_of_retry(watched: StateFolder, tmp_path: Path) ->
     watched.retry.mkdir()
 
     with pytest.raises(OutputError, match="retry cannot be made: Is a directory"):
-        retry(tmp_path / "scope")
+        tell_retry(tmp_path / "scope")
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff\xfe\n", b"12\x1b[2J", b"-1", b"9" * 100])
 def test_whatever_stands_in_a_lock(state: StateFolder, text: bytes) -> None:
     """Its holder is a number, or unknown."""
     state.lock.write_bytes(text)
-    with closing(Lock(state.lock)) as lock:
+    with closing(DaemonLock(state.lock)) as lock:
         assert lock.holder() in ("?", "9" * 32)
 
 
@@ -373,12 +373,12 @@ def test_a_daemon_starts_on_all_of_it(state: StateFolder, tmp_path: Path) -> Non
     scope = tmp_path / "scope"
     write_imagej(scope / "c.tif", simulate_projection("control", 31, size_px=320))
     fill(state.ledger)
-    spoil(state.ledger, "change", 2**63 - 1)
+    spoil(state.ledger, "attempts", 2**63 - 1)
     with closing(sqlite3.connect(state.ledger)) as connection, connection:
         for number, value in enumerate(BAD):
-            row = (f"{number}.tif".encode(), "1:2:3:4", "done", value if value is not None else 0, number)
+            row = (f"{number}.tif".encode(), "1:2:3:4", "done", value if value is not None else 0)
             connection.execute(
-                "INSERT INTO entries (path, signature, state, attempts, change) VALUES (?, ?, ?, ?, ?)", row
+                "INSERT INTO entries (path, signature, state, attempts) VALUES (?, ?, ?, ?)", row
             )
         connection.execute("REPLACE INTO meta VALUES ('mount', ?)", ("[" * 100_000,))
     state.status.write_bytes(b'{"states": ' + b"[" * 100_000)

@@ -5,7 +5,6 @@ hash; then the pixels of one image after the other. liffile decodes; the gate be
 that it agrees on where the pixels are.
 """
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +35,8 @@ from colvi_edge.errors import (
     PixelTypeError,
 )
 from colvi_edge.patches import SMALLEST_PATCH_PX
+from colvi_edge.system.bounded import sha256_of
 
-_CHUNK = 1 << 20
 _NOT_ASSIGNED = Assigned(())
 
 
@@ -56,7 +55,7 @@ class LifPicture:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedImage:
     """An image of a container, not yet read.
 
     Attributes:
@@ -114,11 +113,12 @@ class LifContainer:
             )
         if not described:
             raise NotAnImageError("holds no image; save the images of the assay into it")
-        self.sha256 = _sha256(source)
+        source.seek(0)
+        self.sha256 = sha256_of(source)
         used = uses([element for _, element in described])
         self.images = [self._listed(key, element, used) for key, element in described]
 
-    def _listed(self, key: str, element: Element, used: Counter[str]) -> Listed:
+    def _listed(self, key: str, element: Element, used: Counter[str]) -> ListedImage:
         try:
             layout = layout_of(element, self._blocks, used)
             assigned = assign_roles(len(layout.hints), layout.hints, rgb=False, asked=self._channels)
@@ -130,11 +130,11 @@ class LifContainer:
                 )
             refuse_too_large(layout.block.bytes, layout.dtype.itemsize, self.bytes, self._limits)
         except AcquisitionError as error:
-            return Listed(key, element, error)
-        return Listed(key, element, layout, assigned)
+            return ListedImage(key, element, error)
+        return ListedImage(key, element, layout, assigned)
 
     def read(
-        self, listed: Listed, is_final: Callable[[AcquisitionError], bool]
+        self, listed: ListedImage, is_final: Callable[[AcquisitionError], bool]
     ) -> LifPicture | AcquisitionError:
         """Return an image, or why it is refused.
 
@@ -191,15 +191,6 @@ class LifContainer:
             layout=layout,
             last_plane_black=black,
         )
-
-
-def _sha256(source: Source) -> str:
-    digest = hashlib.sha256()
-    source.seek(0)
-    buffer = bytearray(_CHUNK)
-    while taken := source.readinto(memoryview(buffer)):
-        digest.update(memoryview(buffer)[:taken])
-    return digest.hexdigest()
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from colvi_edge.errors import (
     TimeSeriesError,
     UnsafeFileError,
 )
+from colvi_edge.printable import portable_name
 
 MAX_NESTING = 32
 """Of folders of images in a container."""
@@ -235,5 +236,4 @@ def _micrometres(dimension: Dimension) -> float | None:
 
 
 def _safe_name(name: str) -> str:
-    safe = "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name)
-    return safe.strip()[:NAME_MAX] or "unnamed"
+    return portable_name(name).strip()[:NAME_MAX] or "unnamed"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from colvi_edge.acquisition.formats import Request
-from colvi_edge.acquisition.leica.container import LifContainer, Listed
+from colvi_edge.acquisition.leica.container import LifContainer, ListedImage
 from colvi_edge.acquisition.model import Acquisition, Provenance, Refused
 from colvi_edge.acquisition.refusals import say_of
 from colvi_edge.acquisition.source import Source
@@ -53,7 +53,9 @@ def _images(container: LifContainer, source: Source, request: Request) -> Iterat
         del image  # or it would be held while the next one is read
 
 
-def _refused(container: LifContainer, listed: Listed, error: AcquisitionError, request: Request) -> Refused:
+def _refused(
+    container: LifContainer, listed: ListedImage, error: AcquisitionError, request: Request
+) -> Refused:
     """Return an image that is refused; raise the error if the whole container may still be written."""
     say_of(f"{request.shown}.{listed.key}", error)
     if isinstance(error, IncompleteFileError) and not request.is_final(error):

@@ -37,7 +37,7 @@ _MOST_PLANNED = 10**9  # planes; as `bounded_count` reads
 
 
 @dataclass(frozen=True)
-class Description:
+class TiffDescription:
     """What the file says about its image; None or empty where it says nothing.
 
     Attributes:
@@ -59,7 +59,7 @@ class Description:
     reader_xml: str | None = None
 
 
-def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
+def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> TiffDescription:
     """Return what the file says; its dialect is chosen as the reader will choose it.
 
     Raises:
@@ -74,7 +74,7 @@ def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
         _bounded(first.imagej_description, "imagej")
         description = _imagej(tif.imagej_metadata or {}, pages[0])
     else:
-        description = Description("generic")
+        description = TiffDescription("generic")
     if description.dialect in ("generic", "shaped"):
         unit_um = {2: MICROMETRES["inch"], 3: MICROMETRES["cm"]}.get(pages[0].directory.number(296, 2))
         description = replace(
@@ -86,7 +86,7 @@ def describe(tif: TiffFile, pages: Sequence[Page], name: str) -> Description:
     return replace(description, planes_planned=description.planes_planned or planned)
 
 
-def _shaped(text: str, page: Page) -> Description:
+def _shaped(text: str, page: Page) -> TiffDescription:
     """Read tifffile's `{"shape": [...], "axes": "..."}`."""
     channels: tuple[ChannelHint, ...] = ()
     if text.startswith("shape="):
@@ -99,7 +99,7 @@ def _shaped(text: str, page: Page) -> Description:
     planes, rest = divmod(pixels, page.height_px * page.width_px * page.samples)
     if rest or len(shape) > MAX_AXES:
         raise IncompleteFileError(f"declares an image to which its pages do not add up; {DAMAGED}")
-    return Description("shaped", planes, channels)
+    return TiffDescription("shaped", planes, channels)
 
 
 def _shaped_channels(metadata: Mapping[str, Any]) -> tuple[ChannelHint, ...]:
@@ -116,7 +116,7 @@ def _shaped_channels(metadata: Mapping[str, Any]) -> tuple[ChannelHint, ...]:
     return tuple(_channel_hint(one if isinstance(one, dict) else {"Name": one}) for one in said)
 
 
-def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
+def _imagej(metadata: Mapping[str, Any], page: Page) -> TiffDescription:
     channels, slices, frames, images = (
         bounded_count(metadata.get(key, 1)) for key in ("channels", "slices", "frames", "images")
     )
@@ -134,7 +134,7 @@ def _imagej(metadata: Mapping[str, Any], page: Page) -> Description:
     unit, unit_y = (MICROMETRES.get(str(name).strip().lower()) for name in names)
     info = str(metadata.get("Info", ""))
     summary = _json_object(info.encode(errors="replace")) if info.startswith("{") else {}
-    return Description(
+    return TiffDescription(
         "imagej",
         planes,
         channels=_imagej_channels(metadata, summary, channels),
@@ -175,10 +175,10 @@ def _lut_colours(luts: object, channels: int) -> list[Colour]:
     return [colour_of(*np.ptp(lut.astype(int), axis=1)) if lut.shape == (3, 256) else "" for lut in luts]
 
 
-def _ome(image: OmeImage) -> Description:
+def _ome(image: OmeImage) -> TiffDescription:
     pixels = image.pixels
     channels = children(pixels, "Channel")
-    return Description(
+    return TiffDescription(
         "ome",
         image.planes,
         channels=tuple(map(_ome_channel, channels if len(channels) <= MAX_CHANNELS else ())),

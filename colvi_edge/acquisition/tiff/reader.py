@@ -21,7 +21,7 @@ from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refuse
 from colvi_edge.acquisition.refusals import DAMAGED, refuse_too_large
 from colvi_edge.acquisition.source import Source
 from colvi_edge.acquisition.tiff.axes import axis_order
-from colvi_edge.acquisition.tiff.descriptions import Description, describe
+from colvi_edge.acquisition.tiff.descriptions import TiffDescription, describe
 from colvi_edge.acquisition.tiff.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect
 from colvi_edge.acquisition.tiff.strict import GatedTiff, let_other_metadata_pass, strictly
 from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
@@ -43,7 +43,7 @@ class TiffImage:
     assigned: Assigned
     axes: str
     shape: tuple[int, ...]
-    description: Description
+    description: TiffDescription
     last_plane_black: bool
 
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition.model import in_layout
 from colvi_edge.bench.record import Check
 from colvi_edge.bundle import Bundle
+from colvi_edge.bundle.manifest import Comparison
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.diagnosis import CLASSES
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.engines.verification import (
-    Comparison,
     Tolerance,
     as_one_image,
     compare,
@@ -75,11 +75,6 @@ def _row(engine: str, images: str, reference: str, compared: Comparison) -> Chec
         engine=engine,
         images=images,
         reference=reference,
-        patches=compared.patches,
-        agreement=compared.agreement,
-        band_flips=compared.band_flips,
-        diagnosis_flips=compared.diagnosis_flips,
-        largest_dp=compared.largest_dp,
-        largest_dscore=compared.largest_dscore,
-        faults=tuple(compared.faults(_DOES)),
+        **compared.model_dump(include={*Check.model_fields}),
+        faults=tuple(_DOES.faults(compared)),
     )

@@ -85,7 +85,7 @@ def measure(
         engines = {name: one.engine for name, one in opened.items()}
         inputs = prepare(request.image, folder, request.channels)
         planes = _fitting(inputs, bundle)
-        patches = network_input(planes, bundle.config.patch_px, bundle.config.normalisation.build())
+        patches = network_input(planes, bundle.config.patch_px, bundle.config.normalisation)
         tell("other runtimes", 0)
         found = installed_peers(bundle, patches) if request.peers else []
         peers = {f"{peer.name} {peer.precision}": peer for peer in found if isinstance(peer, Peer)}
@@ -168,7 +168,7 @@ def _open(bundle: Bundle, request: BenchRequest, stack: ExitStack) -> dict[str, 
 def _fitting(inputs: Inputs, bundle: Bundle) -> NDArray[Any]:
     """Return the planes in the bundle's layout; raise if it was made for another dtype."""
     planes, normalisation = inputs.acquisition.laid_out(bundle.config.channels), bundle.config.normalisation
-    if not normalisation.build().takes(planes.dtype):
+    if not normalisation.takes(planes.dtype):
         raise UsageError(
             f"the image is {planes.dtype}, and the bundle was made for {normalisation.dtype}; give one of "
             "that"

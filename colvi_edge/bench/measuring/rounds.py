@@ -22,7 +22,7 @@ from colvi_edge.bench.record import END_TO_END, ENGINE, NETWORK, READ, REST, WRI
 from colvi_edge.engines import Engine
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 
 Patches = NDArray[np.float32]
 Tell = Callable[[str, float], None]
@@ -104,7 +104,7 @@ class Bench:
                 diagnoser, _ = self._diagnosers[engine]
                 with self._results(BURST_IMAGES) as folders:
                     start = time.perf_counter()
-                    for outcome in process(diagnoser, [Job(file, folder) for folder in folders]):
+                    for outcome in process(diagnoser, [InputFile(file, folder) for folder in folders]):
                         if isinstance(outcome.result, ColviEdgeError):
                             raise outcome.result
                     passed = _ms_since(start)
@@ -132,15 +132,15 @@ class Bench:
         """Diagnose an image; without a pattern it is not counted."""
         diagnoser, _ = self._diagnosers[engine]
         with self._results(1) as [folder]:
-            job = Job(file, folder)
+            raw = InputFile(file, folder)
             begin = time.perf_counter()
-            acquisition = next(diagnoser.read(job))
+            acquisition = next(diagnoser.read(raw))
             if isinstance(acquisition, Refused):
                 raise acquisition.error
             read = time.perf_counter()
             judged = diagnoser.judge(acquisition)
             decided = time.perf_counter()
-            written = diagnoser.write(judged, job)
+            written = diagnoser.write(judged, raw)
             end = time.perf_counter()
         if written.status == "rejected":
             why = " ".join(flag.words for flag in written.quality if flag.severity == "reject")

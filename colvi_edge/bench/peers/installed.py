@@ -103,13 +103,13 @@ def _checked(candidate: _Candidate, bundle: Bundle, patches: NDArray[np.float32]
 
 def _faults(candidate: _Candidate, bundle: Bundle) -> list[str]:
     """Return what separates a peer from the trained network on the bundle's verification patches."""
-    normalisation, tolerance = bundle.config.normalisation.build(), Tolerance()
+    normalisation, tolerance = bundle.config.normalisation, Tolerance()
     comparison = compare_with_training(
         bundle, lambda patches: candidate.call(normalise(patches, normalisation)), tolerance
     )
     if comparison is None:
         return []
-    faults = comparison.faults(tolerance)
+    faults = tolerance.faults(comparison)
     if candidate.precision == "fp32" and comparison.largest_dp > _FP32_TOLERANCE:
         faults.append(f"a probability moves by {comparison.largest_dp:.2g}, at most {_FP32_TOLERANCE:g} may")
     return faults

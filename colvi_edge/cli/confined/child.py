@@ -69,7 +69,7 @@ class _Warnings:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        """Take what `warnings` shows."""
+        """Print a warning, in place of `warnings.showwarning`."""
         text = printable_name(f"{category.__name__}: {message}")[:_LONGEST_WARNING]
         if text not in self._shown and len(self._shown) < _MOST_WARNINGS:
             self._shown.add(text)

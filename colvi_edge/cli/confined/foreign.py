@@ -69,7 +69,7 @@ def explain(image: Path, model: Path, *, output_dir: Path | None, **options: Any
 
 @contextmanager
 def _drafts() -> Iterator[tuple[Path, Path]]:
-    """Give an empty folder for a child, and where in it results shall be; both are gone afterwards."""
+    """Make an empty folder for a child, and one in it for results; both are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="colvi-edge-") as folder:
         draft = Path(folder).resolve()
         (draft / "out").mkdir()

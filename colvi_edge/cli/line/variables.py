@@ -74,7 +74,7 @@ def given(context: Any, *names: str) -> list[str]:
 
 
 def tell_variables(context: Any) -> None:
-    """Say on standard error which options came from variables; a service's do by design, so there it is not.
+    """Print on standard error which options came from variables; not in a service, whose do by design.
 
     Their values are not told: they may be private.
     """
@@ -95,7 +95,7 @@ def _flag(option: Any) -> str:
 
 
 def warn_of_environment(commands: Any) -> None:
-    """Say on standard error, a line each, which variables of this process look like ours and are none.
+    """Print on standard error, a line each, which variables of this process look like ours and are none.
 
     Args:
         commands: all of them, as typer made them.

@@ -12,7 +12,7 @@ from colvi_edge.engines.precisions import INT8
 from colvi_edge.terminal.console import PrintableConsole, shown, wide_console
 
 
-def show(record: Record, old: Record | None = None, budget_ms: float | None = None) -> None:
+def show_bench(record: Record, old: Record | None = None, budget_ms: float | None = None) -> None:
     """Print a record; what changed since an older one; whether the first engine keeps a budget."""
     console = wide_console()
     facts = Table(box=None, pad_edge=False, show_header=False)

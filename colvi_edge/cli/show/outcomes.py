@@ -15,7 +15,7 @@ from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.printable import counted, printable_name, unambiguous_name
 from colvi_edge.terminal.console import PrintableConsole, shown
 from colvi_edge.terminal.tables import common_folder, print_command, print_name, print_named, print_words
@@ -29,7 +29,7 @@ _REPORTS = 3  # commands to copy; of more nobody copies each
 _SWAPPED = "channels_swapped"
 _MOST_COMMANDS = 5
 
-_Said = dict[str, list[str]]
+_Remark = dict[str, list[str]]
 """Names of the images of which the same words are said."""
 
 
@@ -65,12 +65,12 @@ class _Row(NamedTuple):
 
 
 def print_outcomes(
-    console: PrintableConsole, outcomes: Sequence[Outcome[Job]], asked: Asked | None = None
+    console: PrintableConsole, outcomes: Sequence[Outcome[InputFile]], asked: Asked | None = None
 ) -> None:
     """Print a row for each image, below it what is said of them, and how many there are of each kind."""
     rows = [_row(outcome, asked or Asked()) for outcome in outcomes]
-    remarks: dict[str, _Said] = {}
-    errors: _Said = {}
+    remarks: dict[str, _Remark] = {}
+    errors: _Remark = {}
     for row in rows:
         for title, words in row.remarks.items():
             remarks.setdefault(title, {}).setdefault(words, []).append(row.name)
@@ -90,7 +90,11 @@ def print_outcomes(
 
 
 def print_places(
-    console: PrintableConsole, outcomes: Sequence[Outcome[Job]], folders: Sequence[Path], *, with_report: bool
+    console: PrintableConsole,
+    outcomes: Sequence[Outcome[InputFile]],
+    folders: Sequence[Path],
+    *,
+    with_report: bool,
 ) -> None:
     """Print where the results are that were written, and how to see all on one page.
 
@@ -100,14 +104,14 @@ def print_places(
         folders: in and below which results lie, as they were named.
         with_report: say how to see them on one page.
     """
-    jobs = [outcome.job for outcome in outcomes if isinstance(outcome.result, Sidecar)]
-    if not jobs:
+    files = [outcome.file for outcome in outcomes if isinstance(outcome.result, Sidecar)]
+    if not files:
         return
-    beside = all(job.folder == job.raw.parent for job in jobs)
-    files = "the raw file" if len(set(jobs)) == 1 else "the raw files"
-    words = [counted(len(jobs), "result"), *([f"beside {files}"] if beside else [])]
+    beside = all(file.folder == file.raw.parent for file in files)
+    raw_files = "the raw file" if len(set(files)) == 1 else "the raw files"
+    words = [counted(len(files), "result"), *([f"beside {raw_files}"] if beside else [])]
     if len(folders) == 1:  # of several the common folder may be one that nobody named, such as /
-        words.append(f"in {shown(common_folder(job.folder for job in jobs))}")
+        words.append(f"in {shown(common_folder(file.folder for file in files))}")
     console.print(" ".join(words), soft_wrap=True)
     if with_report and 0 < len(folders) <= _REPORTS:
         one = "the folder" if len(folders) == 1 else "each folder"
@@ -116,8 +120,8 @@ def print_places(
             print_command(console, ["colvi-edge", "report", str(folder)])
 
 
-def _row(outcome: Outcome[Job], asked: Asked) -> _Row:
-    name = unambiguous_name(image_label(outcome.job.path, outcome.image_key))
+def _row(outcome: Outcome[InputFile], asked: Asked) -> _Row:
+    name = unambiguous_name(image_label(outcome.file.path, outcome.image_key))
     result = outcome.result.sidecar if isinstance(outcome.result, Kept) else outcome.result
     if not isinstance(result, Sidecar):
         words = result.words if isinstance(result, ColviEdgeError) else ""
@@ -129,7 +133,7 @@ def _row(outcome: Outcome[Job], asked: Asked) -> _Row:
     }
     command = _again(outcome, result, asked) if any(flag.name == _SWAPPED for flag in result.quality) else ()
     if isinstance(outcome.result, Kept):
-        model = printable_name(f"{result.model.name} {result.model.version}")
+        model = printable_name(result.model.label)
         words = (
             f"As {model} judged it before."
             if outcome.result.is_other_model
@@ -142,14 +146,14 @@ def _row(outcome: Outcome[Job], asked: Asked) -> _Row:
     return _Row(name, str(result.diagnosis), [f"{result.score:.1f}", *votes], remarks)
 
 
-def _again(outcome: Outcome[Job], result: Sidecar, asked: Asked) -> list[str]:
+def _again(outcome: Outcome[InputFile], result: Sidecar, asked: Asked) -> list[str]:
     """Return the command that judges one file alone, with collagen and nuclei in each other's place."""
-    job = outcome.job
+    file = outcome.file
     other = {"nuclei": "collagen", "collagen": "nuclei"}
     order = ",".join(other.get(role, role) for role in result.image.channels or [])
-    place = [] if job.folder == job.raw.parent else ["--output-dir", str(job.folder)]
+    place = [] if file.folder == file.raw.parent else ["--output-dir", str(file.folder)]
     anew = ["--again"] if isinstance(outcome.result, Kept) else []
-    return ["colvi-edge", "run", str(job.raw), *place, *asked.options, "--channels", order, *anew]
+    return ["colvi-edge", "run", str(file.raw), *place, *asked.options, "--channels", order, *anew]
 
 
 def _print_commands(console: PrintableConsole, commands: Sequence[Sequence[str]]) -> None:
@@ -177,7 +181,7 @@ def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequen
         print_named(console, _HEADS, [row[:-1] for row in cells], right=_NUMBERS)
 
 
-def _print_remark(console: PrintableConsole, mark: str, title: str, said: _Said) -> None:
+def _print_remark(console: PrintableConsole, mark: str, title: str, said: _Remark) -> None:
     head = f"{title}: {counted(sum(map(len, said.values())), 'image')}"
     console.print()
     if len(said) == 1:

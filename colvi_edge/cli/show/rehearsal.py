@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.text import Text
 
 from colvi_edge.outputs.names import image_label
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.pipeline.rehearsal import Planned, closed_folders
 from colvi_edge.printable import counted, printable_name, unambiguous_name
 from colvi_edge.terminal.console import PrintableConsole, error_console, print_json, shown, wide_console
@@ -19,21 +19,21 @@ _WOULD = {"judge": "judged", "keep": "kept", "refuse": "refused"}
 
 
 def show_rehearsal(
-    planned: Iterable[Planned], jobs: list[Job], output_dir: Path | None, *, as_json: bool
+    planned: Iterable[Planned], files: list[InputFile], output_dir: Path | None, *, as_json: bool
 ) -> None:
     """Print what would become of each image, in counts, and where its results would go."""
     counts = Counter[str]()
     rows: list[tuple[str, str, str]] = []
     begun: set[Path] = set()
-    with progress("Looking", len(jobs)) as advance:
-        for job, key, does, why, subject in planned:
-            if job.raw not in begun:
-                begun.add(job.raw)
+    with progress("Looking", len(files)) as advance:
+        for file, key, does, why, subject in planned:
+            if file.raw not in begun:
+                begun.add(file.raw)
                 advance()
             counts[does] += 1
-            label = image_label(job.path, key)
+            label = image_label(file.path, key)
             if as_json:
-                print_json(_line(job, key, does, f"{subject}: {why}" if subject else why))
+                print_json(_line(file, key, does, f"{subject}: {why}" if subject else why))
             rows.append((unambiguous_name(label), does, printable_name(why)))
     if not as_json:
         console = wide_console()
@@ -42,7 +42,7 @@ def show_rehearsal(
         console.print(f"\n{counted(counts.total(), 'image')} would be: {total}")
         place = f"below {output_dir}" if output_dir else "beside the raw files"
         console.print(shown(f"Results would go {place}. Nothing was judged or written: --dry-run."))
-    if closed := closed_folders(jobs):
+    if closed := closed_folders(files):
         words = f"{counted(len(closed), 'folder')} for results cannot be written to ({closed[0]})"
         error_console().print(shown(words), soft_wrap=True)
 
@@ -59,11 +59,11 @@ def _print_rows(console: PrintableConsole, rows: Sequence[tuple[str, str, str]])
             print_words(console, Text(f"{counted(count, 'image')}: {why}"), 4, Text(marks[why]))
 
 
-def _line(job: Job, key: str, does: str, why: str) -> dict[str, str]:
+def _line(file: InputFile, key: str, does: str, why: str) -> dict[str, str]:
     return {
-        "path": unambiguous_name(job.path),
+        "path": unambiguous_name(file.path),
         "image_key": printable_name(key),
         "would_be": _WOULD[does],
         "why": printable_name(why),
-        "results": printable_name(str(job.folder)),
+        "results": printable_name(str(file.folder)),
     }

@@ -9,15 +9,15 @@ from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.cli.show.outcomes import Asked, print_outcomes, print_places
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.pipeline.records import error_record
 from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal.console import error_console, print_json, shown, wide_console
 from colvi_edge.terminal.progress import progress
 
 
-def show(
-    outcomes: Iterable[Outcome[Job]],
+def show_outcomes(
+    outcomes: Iterable[Outcome[InputFile]],
     total: int,
     folders: Sequence[Path],
     *,
@@ -25,7 +25,7 @@ def show(
     with_report: bool = True,
     asked: Asked | None = None,
     goes_on: str = "",
-) -> list[Outcome[Job]]:
+) -> list[Outcome[InputFile]]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them.
 
     What is returned lacks the patches: kept, they were 40 kB an image, and a folder may hold thousands.
@@ -39,7 +39,7 @@ def show(
         asked: how the command was given.
         goes_on: what to say, after Ctrl-C, of the way to the rest.
     """
-    done: list[Outcome[Job]] = []
+    done: list[Outcome[InputFile]] = []
     files = 0
     try:
         with progress("Diagnosing", total) as advance:
@@ -65,7 +65,7 @@ def show(
     return done
 
 
-def _without_patches(outcome: Outcome[Job]) -> Outcome[Job]:
+def _without_patches(outcome: Outcome[InputFile]) -> Outcome[InputFile]:
     result = outcome.result
     if isinstance(result, Kept):
         return replace(outcome, result=replace(result, sidecar=_short(result.sidecar)))
@@ -76,22 +76,22 @@ def _short(sidecar: Sidecar) -> Sidecar:
     return sidecar.model_copy(update={"patches": None})
 
 
-def _line(outcome: Outcome[Job]) -> dict[str, Any]:
+def _line(outcome: Outcome[InputFile]) -> dict[str, Any]:
     """Return a record, and before it the raw file's path, which with the image's key says whose it is."""
     kept = {"kept": True} if isinstance(outcome.result, Kept) else {}
-    return {"path": unambiguous_name(outcome.job.path), **kept, **as_plain(_record(outcome))}
+    return {"path": unambiguous_name(outcome.file.path), **kept, **as_plain(_record(outcome))}
 
 
-def _record(outcome: Outcome[Job]) -> Sidecar | Index | ErrorRecord:
+def _record(outcome: Outcome[InputFile]) -> Sidecar | Index | ErrorRecord:
     if isinstance(outcome.result, Kept):
         return outcome.result.sidecar
     if isinstance(outcome.result, Sidecar | Index):
         return outcome.result
-    return error_record(outcome.job.raw.name, outcome.result, outcome.image_key)
+    return error_record(outcome.file.raw.name, outcome.result, outcome.image_key)
 
 
 def _print_all(
-    outcomes: list[Outcome[Job]], folders: Sequence[Path], with_report: bool, asked: Asked | None
+    outcomes: list[Outcome[InputFile]], folders: Sequence[Path], with_report: bool, asked: Asked | None
 ) -> None:
     console = wide_console()
     print_outcomes(console, outcomes, asked)
@@ -99,8 +99,8 @@ def _print_all(
     console.print(RESEARCH_USE_ONLY, style="dim")
 
 
-def _print_notes(outcomes: Iterable[Outcome[Job]]) -> None:
+def _print_notes(outcomes: Iterable[Outcome[InputFile]]) -> None:
     console = error_console()
-    for job in dict.fromkeys(outcome.job for outcome in outcomes):
-        for note in dict.fromkeys(job.notes):
-            console.print(shown(f"{unambiguous_name(job.path)}: {note}"), soft_wrap=True)
+    for file in dict.fromkeys(outcome.file for outcome in outcomes):
+        for note in dict.fromkeys(file.notes):
+            console.print(shown(f"{unambiguous_name(file.path)}: {note}"), soft_wrap=True)

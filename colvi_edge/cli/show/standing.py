@@ -5,20 +5,20 @@ from collections.abc import Sequence
 
 from colvi_edge.outputs.names import OutputKind
 from colvi_edge.pipeline import Kept, Outcome
-from colvi_edge.pipeline.jobs import Job
+from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.printable import counted
 from colvi_edge.terminal.console import error_console, shown
 
 
-def show_standing(outcomes: Sequence[Outcome[Job]], judge: str) -> None:
-    """Say what became of results that stood: which were kept, replaced, or outlasted an error.
+def show_standing(outcomes: Sequence[Outcome[InputFile]], judge: str) -> None:
+    """Print what became of results that stood: which were kept, replaced, or outlasted an error.
 
     Args:
-        outcomes: as `show` returns them.
+        outcomes: as `show_outcomes` returns them.
         judge: name and version of the model that judged.
     """
     kept = Counter(
-        (f"{found.sidecar.model.name} {found.sidecar.model.version}", found.is_other_model)
+        (found.sidecar.model.label, found.is_other_model)
         for found in (outcome.result for outcome in outcomes)
         if isinstance(found, Kept)
     )

@@ -161,7 +161,7 @@ class Teller:
 
     @contextmanager
     def reading(self, files: int) -> Iterator[Callable[[], None]]:
-        """Tell that files are read; gives what is called after each."""
+        """Show a bar while files are read; gives what is called after each."""
         if not self.console.is_terminal:
             self.note(f"reading {counted(files, 'file')}")
         with progress("Reading", files) as advance:
@@ -174,7 +174,7 @@ class Teller:
 
     @contextmanager
     def stage(self, words: str, fold: int | None = None) -> Iterator[None]:
-        """Tell of a stage without parts, as long as it lasts on a terminal, else in a line.
+        """Show a stage without parts, as long as it lasts on a terminal, else in a line.
 
         Args:
             words: what is done.
@@ -195,7 +195,7 @@ class Teller:
 
     @contextmanager
     def training(self, fold: int, path: Path) -> Iterator[Callable[[Told], None]]:
-        """Tell of the training of a fold's network, which is to lie at a path; what is given back is told."""
+        """Show the training of a fold's network, for a checkpoint at a path; gives what is told of it."""
         which = self._which(fold, ",")
         columns = (TextColumn("{task.description}", markup=False), BarColumn(10), TimeRemainingColumn())
         with Progress(

@@ -57,7 +57,7 @@ class OpenVinoEngine:
         self._core = openvino.Core()
         self._bundle = bundle
         self._precision = precision
-        normalisation = bundle.config.normalisation.build()
+        normalisation = bundle.config.normalisation
         made_of = {"model": bundle.sha256, "precision": precision, "code": _CODE}
         self._whole = _Compiled(
             compiled_network(self._core, _SETTINGS, made_of, lambda: self._graph(normalisation))

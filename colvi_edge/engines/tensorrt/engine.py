@@ -18,8 +18,7 @@ from colvi_edge.engines.tensorrt.for_this_machine import build_for_this_machine,
 from colvi_edge.engines.tensorrt.inference import GpuInference
 from colvi_edge.engines.tensorrt.logger import RUNTIME, VERSION
 from colvi_edge.errors import EngineUnavailableError
-
-_DTYPES = ("uint8", "uint16", "float32")
+from colvi_edge.patches import PIXEL_TYPES
 
 
 class TensorRtEngine:
@@ -60,8 +59,8 @@ class TensorRtEngine:
     def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """See `Engine.probabilities`."""
         rows, cols = check_planes(planes, self._bundle)
-        if planes.dtype.name not in _DTYPES:
-            raise ValueError(f"expected planes of {', '.join(_DTYPES)}, got {planes.dtype}")
+        if planes.dtype.name not in PIXEL_TYPES:
+            raise ValueError(f"expected planes of {', '.join(PIXEL_TYPES)}, got {planes.dtype}")
         found, self._launched = self._cuda.run(
             lambda inference: (inference.probabilities(planes, rows, cols), inference.launched)
         )

@@ -53,7 +53,7 @@ class GpuInference:
         self._used = used
         self._source = [used.index(n) if n in used else -1 for n in range(len(config.channels))]
         self._patch_px = config.patch_px
-        self._normalisation = config.normalisation.build()
+        self._normalisation = config.normalisation
         self._staging, self._found = HostMemory(), HostMemory()
         self._raw, self._patches, self._probabilities = DeviceMemory(), DeviceMemory(), DeviceMemory()
         self._stream = driver.Stream(_NON_BLOCKING)

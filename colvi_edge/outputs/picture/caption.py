@@ -19,21 +19,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from colvi_edge.diagnosis import BANDS
 from colvi_edge.outputs.names import image_label
+from colvi_edge.outputs.palette import AMBER, COLLAGEN, DIAGNOSES, GREY, NUCLEI, PAPER, WHITE, Colour
 from colvi_edge.outputs.sidecar import Patches, Sidecar
-
-Colour = tuple[int, int, int]
-
-PAPER: Colour = (17, 18, 22)
-WHITE: Colour = (240, 240, 240)
-GREY: Colour = (160, 164, 172)
-AMBER: Colour = (255, 191, 80)
-COLLAGEN: Colour = (0, 224, 0)
-NUCLEI: Colour = (112, 140, 255)  # the picture's own blue is too dark to read
-DIAGNOSIS_COLOURS: dict[str, Colour] = {
-    "control": (0, 255, 255),
-    "patient": (255, 96, 88),
-    "unsure": (255, 255, 0),
-}
 
 MIN_WIDTH_PX = 768  # the legend on one line
 NAME_CHARACTERS = 44
@@ -102,26 +89,25 @@ def _lines(sidecar: Sidecar) -> list[list[_Group]]:
         lines.append(_sentence(" ".join(rejects), WHITE))
     else:
         patches = sidecar.patches.rows * sidecar.patches.cols
-        title.append([_Piece(sidecar.diagnosis.upper(), DIAGNOSIS_COLOURS[sidecar.diagnosis], TITLE, GAP)])
+        title.append([_Piece(sidecar.diagnosis.upper(), DIAGNOSES[sidecar.diagnosis], TITLE, GAP)])
         title.append([_Piece(f"score {sidecar.score:.1f}", WHITE, TITLE, GAP)])
         title += _sentence(f"(100 = control); {sidecar.votes.control} of {patches} patches vote control")
     if warnings:
         lines.append(_sentence(" ".join(warnings), AMBER))
     if sidecar.patches is not None:
         lines.append(_legend(sidecar.patches))
-    model = _sentence(f"model: {sidecar.model.name} {sidecar.model.version}")
+    model = _sentence(f"model: {sidecar.model.label}")
     model[-1] = [model[-1][0]._replace(gap=GAP)]
     lines.append([*model, *_sentence(sidecar.intended_use, WHITE)])
     return lines
 
 
 def _legend(patches: Patches) -> list[_Group]:
-    ceilings = (1.0, *(band.at_least for band in BANDS))
     legend = [[_Piece("p_control", gap=GAP)]]
-    for index, (band, below, count) in enumerate(zip(BANDS, ceilings, _counts(patches), strict=False)):
+    for index, (band, count) in enumerate(zip(BANDS, _counts(patches), strict=True)):
         swatch = _Piece(band=index, gap=0.5)
         legend.append(
-            [swatch, _Piece(f"{band.at_least:.1f}-{below:.1f}"), _Piece(str(count), WHITE, gap=GAP)]
+            [swatch, _Piece(f"{band.at_least:.1f}-{band.ceiling:.1f}"), _Piece(str(count), WHITE, gap=GAP)]
         )
     legend.append([_Piece("collagen", COLLAGEN, gap=GAP)])
     legend.append([_Piece("nuclei", NUCLEI)])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.diagnosis import BANDS
+from colvi_edge.outputs.palette import PAPER
 from colvi_edge.outputs.picture import caption, png
 from colvi_edge.outputs.sidecar import Patches, Sidecar
 
@@ -38,7 +39,7 @@ def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDAr
     height, width = collagen.shape
     below = caption.draw(sidecar, width)
     canvas = np.empty((height + below.shape[0], below.shape[1], 3), np.uint8)
-    canvas[:height, width:] = caption.PAPER
+    canvas[:height, width:] = PAPER
     canvas[height:] = below
     picture = canvas[:height, :width]
     _draw_channels(picture, {GREEN: collagen, BLUE: nuclei})
@@ -49,8 +50,7 @@ def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDAr
 
 def encode(canvas: NDArray[np.uint8], sidecar: Sidecar) -> bytes:
     """Return a drawn overlay as a PNG file; equal input gives equal bytes."""
-    software = f"{sidecar.software.name} {sidecar.software.version}"
-    return png.encode(canvas, {"Software": software, "Description": sidecar.intended_use})
+    return png.encode(canvas, {"Software": sidecar.software.label, "Description": sidecar.intended_use})
 
 
 def _draw_channels(picture: NDArray[np.uint8], channels: dict[int, NDArray[Any]]) -> None:

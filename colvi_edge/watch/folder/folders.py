@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import ClassVar
 
 from colvi_edge.errors import AcquisitionError
 from colvi_edge.watch.folder.mounts import Mount
@@ -14,7 +13,7 @@ from colvi_edge.watch.ipc.words import Trouble
 class ShareAwayError(AcquisitionError):
     """The watched folder, or that of the results, is not where it was."""
 
-    kind: ClassVar[Trouble] = "share away"
+    kind: Trouble = "share away"
 
 
 class Folders:

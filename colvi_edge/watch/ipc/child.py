@@ -1,4 +1,4 @@
-"""How a scanner, a worker or a publisher lives: on a line to its supervisor, and never longer than that."""
+"""What a scanner, a worker or a publisher does first: it joins its supervisor, which it does not outlive."""
 
 import ctypes
 import faulthandler
@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from colvi_edge.printable import printable_traceback
 from colvi_edge.watch.ipc.channel import Channel
@@ -21,28 +22,40 @@ NAMES = "--log-names"
 _PR_SET_PDEATHSIG = 1
 
 
-def join_supervisor() -> Channel:
-    """Return the line to the process that started this one, whose end will be this one's end too.
+class SupervisorLink(NamedTuple):
+    """The supervisor, as a child has it.
+
+    Attributes:
+        channel: to it.
+        pid: of the process.
+    """
+
+    channel: Channel
+    pid: int
+
+    def is_alive(self) -> bool:
+        """Return whether it still runs: a child that outlives it may not write any more."""
+        return os.getppid() == self.pid
+
+
+def join_supervisor() -> SupervisorLink:
+    """Return the link to the process that started this one, whose end will be this one's end too.
 
     To be called first in a child: `python -m colvi_edge.watch.worker DESCRIPTOR SUPERVISOR_PID`.
     """
-    descriptor, supervisor = map(int, sys.argv[1:3])
+    descriptor, pid = map(int, sys.argv[1:3])
     leave_no_core()
     _keep_names_back(NAMES in sys.argv[3:])
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != supervisor:  # it ended before the kernel was told to tell us
+    link = SupervisorLink(Channel(socket.socket(fileno=descriptor)), pid)
+    if not link.is_alive():  # it ended before the kernel was told to tell us
         raise SystemExit
     # Ctrl-C and SIGHUP reach the whole group; what they mean is the supervisor's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Where memory ends, the kernel shall take this process and not the supervisor.
     Path("/proc/self/oom_score_adj").write_text("500")
-    return Channel(socket.socket(fileno=descriptor))
-
-
-def supervisor_lives() -> bool:
-    """Return whether this process may still write: asked before each rename."""
-    return os.getppid() == int(sys.argv[2])
+    return link
 
 
 def leave_no_core() -> None:

@@ -33,6 +33,9 @@ FOLDER_WIDE: Final[tuple[Trouble, ...]] = ("share away", "disk full", "read-only
 NOT_WRITABLE: Final = "folder not writable"
 """What a file has to wait for where only the folder of its results is closed to the daemon."""
 
+BARRED_TOLD: Final = 20
+"""Of the folders that are closed to the daemon; there may be thousands."""
+
 WorkOutcome = Literal["ok", "rejected", "same", "error", "again", "changed"]
 OUTCOMES: Final[tuple[WorkOutcome, ...]] = get_args(WorkOutcome)
 """ok, rejected: judged and written. same: the content has its result already. error: it has an error record.

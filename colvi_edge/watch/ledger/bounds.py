@@ -10,7 +10,7 @@ UTC_PATTERN = "[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T*+00:00"
 """Of a time, for GLOB."""
 
 IS_SOUND = f"""
-    typeof(path) = 'blob' AND length(path) BETWEEN 1 AND 65536 AND image = ''
+    typeof(path) = 'blob' AND length(path) BETWEEN 1 AND 65536
     AND typeof(signature) = 'text' AND length(signature) <= 90 AND signature NOT GLOB '*[^0-9:-]*'
     AND state IN ('pending', 'done', 'failed', 'quarantined')
     AND typeof(attempts) = 'integer' AND attempts BETWEEN 0 AND 1000000
@@ -19,7 +19,6 @@ IS_SOUND = f"""
     AND typeof(sha256) = 'text' AND length(sha256) <= 64
     AND typeof(revision) = 'integer' AND revision BETWEEN 0 AND 2147483647
     AND typeof(at) = 'text' AND (at = '' OR length(at) <= 40 AND at GLOB '{UTC_PATTERN}')
-    AND typeof(change) = 'integer' AND change BETWEEN 0 AND 9007199254740992
     AND typeof(model) = 'text' AND (model = '' OR length(model) = 64 AND model NOT GLOB '*[^0-9a-f]*')
     AND typeof(files) = 'integer' AND files BETWEEN 0 AND 9007199254740992
     AND typeof(wanted) = 'text' AND wanted IN ('', 'stale', 'all')

@@ -7,186 +7,23 @@ may be lost: what is not in it is offered again, and the worker finds by content
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, get_args
-from urllib.parse import quote
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.system.bounded import json_of
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
-from colvi_edge.watch.ipc.model import UNKNOWN, Model
-from colvi_edge.watch.ipc.typed import WrongTypeError, made
-from colvi_edge.watch.ledger.bounds import IS_SOUND, UTC_PATTERN, packed, unpacked
-from colvi_edge.watch.ledger.tables import checked, opened, put_aside
-
-State = Literal["pending", "done", "failed", "quarantined"]
-"""pending: begun, without a final answer. done: has its sidecar. failed: has an error record. quarantined:
-ended the worker too often; not read any more until it changes or the operator says `colvi-edge retry`."""
-
-Wanted = Literal["", "stale", "all"]
-"""Whether a file is to be judged though a result of it stands: the values of `Replace` that say so."""
+from colvi_edge.watch.ipc.model import Model
+from colvi_edge.watch.ipc.typed import made
+from colvi_edge.watch.ledger.bounds import IS_SOUND, packed
+from colvi_edge.watch.ledger.entries import COLUMNS, Entry, FileState, sound_entry_of
+from colvi_edge.watch.ledger.reader import LedgerReader
+from colvi_edge.watch.ledger.tables import checked, put_aside
 
 _LARGEST_INTEGER = 2**63 - 1  # that SQLite stores; a larger one would be an OverflowError
-_COLUMNS = (
-    "path, image, signature, state, attempts, recheck_s, kind, words, sha256, revision, at, "
-    "model, files, wanted"
-)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What is known of one file; the attributes are the columns of the table."""
-
-    path: str
-    image: str
-    signature: Signature
-    state: State
-    attempts: int
-    recheck_s: float | None
-    kind: str
-    words: str
-    sha256: str
-    revision: int
-    at: str
-    model: str
-    files: int
-    wanted: Wanted
-
-
-@dataclass(frozen=True)
-class Judged:
-    """How many results are of one model."""
-
-    model: Model
-    results: int
-
-
-class LedgerReader:
-    """Looks things up. Between two calls it holds no transaction, which would stand in the writer's way."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the ledger at a path.
-
-        Raises:
-            OutputError: it is not there, or may not be read.
-        """
-        self._path = path
-        self._connection = self._connect()
-        self._judged: dict[str, Signature] = {}
-        self._seen = 0  # the last change that is in it
-
-    def entry(self, path: str) -> Entry | None:
-        """Return what is known of a file; None if nothing is."""
-        return next(self._entries("path = ? AND image = ''", os.fsencode(path)), None)
-
-    def judged(self) -> Mapping[str, Signature]:
-        """Return each file that needs no work, with the state in which it needs none.
-
-        The mapping is one and the same, brought up to date: for 10^5 files the first call took 0.3 s,
-        the next 0.03 ms.
-        """
-        rows = self._connection.execute(
-            "SELECT path, signature, state, change FROM entries WHERE change > ? AND image = '' "
-            "AND typeof(path) = 'blob' AND typeof(change) = 'integer'",
-            (self._seen,),
-        )
-        for path, stored, state, change in rows:
-            signature = None if state == "pending" else unpacked(stored)
-            if signature is None:
-                self._judged.pop(os.fsdecode(path), None)
-            else:
-                self._judged[os.fsdecode(path)] = signature
-            self._seen = max(self._seen, change)
-        return self._judged
-
-    def in_state(self, state: State) -> Iterator[Entry]:
-        """Yield the entries of a state, by path."""
-        return self._entries("state = ? ORDER BY path", state)
-
-    def counts(self) -> dict[str, int]:
-        """Return how many files are in each state."""
-        rows = self._connection.execute("SELECT state, count(*) FROM entries GROUP BY state").fetchall()
-        found = {state: count for state, count in rows if isinstance(state, str)}
-        return {state: found.get(state, 0) for state in get_args(State)}
-
-    def models(self) -> list[Judged]:
-        """Return how many of the results that stand are of which model, the most first.
-
-        Of 10^5 entries it took 0.2 s.
-        """
-        rows = self._connection.execute(
-            "SELECT model, coalesce(name, ''), coalesce(version, ''), results FROM "
-            "(SELECT model, count(*) AS results FROM entries WHERE state = 'done' OR model != '' "
-            "GROUP BY model) "
-            "LEFT JOIN models ON models.sha256 = model ORDER BY results DESC, model"
-        )
-        return [_judged(*row) for row in rows.fetchall()]
-
-    def wanted_count(self) -> int:
-        """Return how many files are to be judged again, though a result of them stands."""
-        (count,) = self._connection.execute("SELECT count(*) FROM entries WHERE wanted != ''").fetchone()
-        return int(count)
-
-    def last_done_at(self) -> str:
-        """Return when the last sidecar was written, in UTC; "" before the first."""
-        (at,) = self._connection.execute(
-            "SELECT max(at) FROM entries WHERE state = 'done' AND at GLOB ? AND length(at) <= 40",
-            (UTC_PATTERN,),
-        ).fetchone()
-        with suppress(TypeError, ValueError):  # nothing is done yet, or it was at no time that there is
-            datetime.fromisoformat(at)
-            return str(at)
-        return ""
-
-    def newest(self) -> Entry | None:
-        """Return the last final answer; None before the first."""
-        entries = self._entries(
-            "state != 'pending' AND at GLOB ? AND length(at) <= 40 ORDER BY at DESC, change DESC LIMIT 1",
-            UTC_PATTERN,
-        )
-        for entry in entries:
-            with suppress(ValueError):  # at no time that there is
-                datetime.fromisoformat(entry.at)
-                return entry
-        return None
-
-    @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Turn what SQLite says against looking things up into an OutputError."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise OutputError(
-                f"{self._path} cannot be read: {error}; the daemon makes it anew when it starts"
-            ) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    def _connect(self) -> sqlite3.Connection:
-        name = quote(os.fsencode(self._path))
-        try:
-            try:
-                return opened(f"file:{name}?mode=ro")
-            except sqlite3.OperationalError:
-                log = self._path.with_name(f"{self._path.name}-wal")
-                if log.exists() and log.stat().st_size:
-                    raise
-                # Nobody has it open; who may only read cannot make the files that go with an open one.
-                return opened(f"file:{name}?mode=ro&immutable=1")
-        except (sqlite3.Error, OSError) as error:
-            raise OutputError(f"{self._path} cannot be read: {error}; check its permissions") from error
-
-    def _entries(self, condition: str, *values: bytes | str) -> Iterator[Entry]:
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE {condition}", values)  # noqa: S608 - ours
-        yield from filter(None, map(_entry, rows.fetchall()))
 
 
 class Ledger(LedgerReader):
@@ -209,19 +46,18 @@ class Ledger(LedgerReader):
         super().__init__(path)
         self._named: set[str] = set()  # models whose name was written
         self.dropped = self._drop_unsound()
-        (self._changes,) = self._connection.execute("SELECT ifnull(max(change), 0) FROM entries").fetchone()
 
     def begin(self, path: str, signature: Signature) -> int:
         """Count an attempt on a state of a file, before it is made; return how many there were."""
         (attempts,) = self._connection.execute(
-            "INSERT INTO entries (path, signature, state, attempts, change) VALUES (?, ?, 'pending', 1, ?) "
-            "ON CONFLICT (path, image) DO UPDATE SET "
+            "INSERT INTO entries (path, signature, state, attempts) VALUES (?, ?, 'pending', 1) "
+            "ON CONFLICT (path) DO UPDATE SET "
             "attempts = iif(signature = excluded.signature, attempts + 1, 1), "
             "state = iif(signature = excluded.signature, state, 'pending'), "
             "recheck_s = iif(signature = excluded.signature, recheck_s, NULL), "
             "wanted = iif(signature = excluded.signature, wanted, ''), "
-            "signature = excluded.signature, change = excluded.change RETURNING attempts",
-            (os.fsencode(path), packed(signature), self._next_change()),
+            "signature = excluded.signature RETURNING attempts",
+            (os.fsencode(path), packed(signature)),
         ).fetchone()
         return int(attempts)
 
@@ -236,7 +72,7 @@ class Ledger(LedgerReader):
     def finish(
         self,
         path: str,
-        state: State,
+        state: FileState,
         *,
         kind: str = "",
         words: str = "",
@@ -295,9 +131,8 @@ class Ledger(LedgerReader):
         """Make failed and quarantined files pending, and return them as they were."""
         entries = [*self.in_state("failed"), *self.in_state("quarantined")]
         self._connection.execute(
-            "UPDATE entries SET state = 'pending', attempts = 0, recheck_s = NULL, wanted = 'all', "
-            "change = ? WHERE state IN ('failed', 'quarantined')",
-            (self._next_change(),),
+            "UPDATE entries SET state = 'pending', attempts = 0, recheck_s = NULL, wanted = 'all' "
+            "WHERE state IN ('failed', 'quarantined')"
         )
         return entries
 
@@ -315,16 +150,9 @@ class Ledger(LedgerReader):
         return self.wanted()
 
     def wanted(self) -> list[Entry]:
-        """Return the files that are to be judged though a result of them stands.
-
-        Of 66,666 it took 2.3 s: what is unsound was dropped before, and none is looked at once more.
-        """
-        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM entries WHERE wanted != ''")  # noqa: S608 - ours
-        return [
-            Entry(os.fsdecode(path), image, signature, *rest)
-            for path, image, stored, *rest in rows.fetchall()
-            if (signature := unpacked(stored))
-        ]
+        """Return the files that are to be judged though a result of them stands."""
+        rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries WHERE wanted != ''")  # noqa: S608 - ours
+        return list(filter(None, map(sound_entry_of, rows.fetchall())))
 
     @property
     def mount(self) -> Mount | None:
@@ -369,13 +197,9 @@ class Ledger(LedgerReader):
 
     def _update(self, path: str, assignments: str, *values: object) -> None:
         self._connection.execute(
-            f"UPDATE entries SET {assignments}, change = ? WHERE path = ? AND image = ''",  # noqa: S608 - ours
-            (*values, self._next_change(), os.fsencode(path)),
+            f"UPDATE entries SET {assignments} WHERE path = ?",  # noqa: S608 - ours
+            (*values, os.fsencode(path)),
         )
-
-    def _next_change(self) -> int:
-        self._changes += 1
-        return self._changes
 
     def _connect(self) -> sqlite3.Connection:
         try:
@@ -389,28 +213,3 @@ class Ledger(LedgerReader):
             ) from error
         assert connection is not None, "a new ledger is sound"  # noqa: S101
         return connection
-
-
-def _entry(row: tuple[Any, ...]) -> Entry | None:
-    """Return the entry of a row; None if no row like it was ever written."""
-    path, image, packed, *rest = row
-    signature = unpacked(packed)
-    if signature is None or not isinstance(path, bytes):
-        return None
-    names = [field.name for field in fields(Entry)]
-    values = dict(zip(names, (os.fsdecode(path), image, asdict(signature), *rest), strict=True))
-    try:
-        return made(Entry, values)
-    except WrongTypeError:
-        return None
-
-
-def _judged(sha256: object, name: object, version: object, results: int) -> Judged:
-    """Return a row of `models`; whatever nobody wrote is not known."""
-    for named in (
-        {"name": name, "version": version, "sha256": sha256},
-        {**asdict(UNKNOWN), "sha256": sha256},
-    ):
-        with suppress(WrongTypeError):
-            return Judged(made(Model, named), results)
-    return Judged(UNKNOWN, results)

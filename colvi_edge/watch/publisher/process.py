@@ -9,7 +9,7 @@ pinned folders.
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,9 @@ from colvi_edge.report.page_of_folder import Report
 from colvi_edge.system.atomic import write_atomically
 from colvi_edge.system.writing import explained, hold_folder
 from colvi_edge.watch.folder.folders import Folders
-from colvi_edge.watch.ipc.channel import Channel, as_words
-from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
-from colvi_edge.watch.ipc.messages import Message, Publish, Published, PublisherSettings
+from colvi_edge.watch.ipc.channel import as_words
+from colvi_edge.watch.ipc.child import SupervisorLink, join_supervisor
+from colvi_edge.watch.ipc.messages import Publish, Published, PublisherSettings
 
 _LEAST_URGENT = 19
 _WHAT = "the report"  # and no name, as the words go into the log
@@ -31,22 +31,22 @@ _WHAT = "the report"  # and no name, as the words go into the log
 class Publisher:
     """Writes one page, again and again."""
 
-    def __init__(self, line: Channel, settings: PublisherSettings) -> None:
-        """Take the line over; nothing is opened yet."""
-        self._line = line
+    def __init__(self, supervisor: SupervisorLink, settings: PublisherSettings) -> None:
+        """Take the channel over; nothing is opened yet."""
+        self._supervisor = supervisor
         self._page = Path(settings.page)
         self._root = Path(settings.root)
         self._results = Path(settings.output_dir or settings.root)
         self._report = Report(self._results, self._page, sample=settings.sample, refresh_s=settings.refresh_s)
         self._folders = Folders(settings.root, settings.output_dir)
 
-    def run(self, messages: Iterable[Message]) -> None:
+    def run(self) -> None:
         """Work until the supervisor ends."""
-        for message in messages:
+        for message in self._supervisor.channel:
             if isinstance(message, Publish):
                 begin = time.monotonic()
                 why = self._publish(message)
-                self._line.send(Published(as_words(why), round(time.monotonic() - begin, 3)))
+                self._supervisor.channel.send(Published(as_words(why), round(time.monotonic() - begin, 3)))
 
     def _publish(self, wanted: Publish) -> str:
         """Write the page; return why that was not possible, or ""."""
@@ -55,7 +55,7 @@ class Publisher:
                 page, _ = self._report.render(results.fileno())
             with self._parent(wanted) as parent:
                 refuse_other(Named.REPORT, self._page.name, parent)
-                write_atomically(parent, self._page.name, page, _confirm)
+                write_atomically(parent, self._page.name, page, self._confirm)
         except ColviEdgeError as error:
             return str(error)
         except OSError as error:
@@ -80,18 +80,16 @@ class Publisher:
         with hold_folder(self._page.parent, _WHAT) as parent:
             yield parent
 
-
-def _confirm() -> None:
-    if not supervisor_lives():
-        raise SystemExit
+    def _confirm(self) -> None:
+        if not self._supervisor.is_alive():
+            raise SystemExit
 
 
 def main() -> None:
     """Run as the supervisor's child."""
     os.nice(_LEAST_URGENT)
-    line = join_supervisor()
-    messages = iter(line)  # the same throughout: the first page is asked for in one breath with the settings
-    settings = next(messages)
+    supervisor = join_supervisor()
+    settings = supervisor.channel.first()
     assert isinstance(settings, PublisherSettings)  # noqa: S101 - the supervisor's first word
     with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we
-        Publisher(line, settings).run(messages)
+        Publisher(supervisor, settings).run()

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from colvi_edge.raw_files import is_container_name
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ledger.ledger import Entry, LedgerReader
+from colvi_edge.watch.ledger.entries import Entry
+from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.result_files import ResultFiles, lacks_files, result_names
 from colvi_edge.watch.scanner.walk import FoundFile
 

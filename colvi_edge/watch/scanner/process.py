@@ -17,7 +17,7 @@ from colvi_edge.watch.folder.share_lock import FolderTakenError
 from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.child import join_supervisor
 from colvi_edge.watch.ipc.messages import Alive, Degraded, Rescan, RootState, ScannerSettings
-from colvi_edge.watch.ledger.ledger import LedgerReader
+from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders, make_results
 from colvi_edge.watch.scanner.session import FolderSession
 
@@ -30,7 +30,7 @@ class Scanner:
         self._channel = channel
         self._settings = settings
         self._ledger = LedgerReader(Path(settings.ledger))
-        self._known = dict(self._ledger.judged())
+        self._known = self._ledger.finished()
         self._mount = settings.mount
         self._results_mount = settings.results_mount
         self._folders: ClaimedFolders | None = None
@@ -138,7 +138,7 @@ def main() -> None:
     """Run as the supervisor's child."""
     # Of no consequence, but it would write the names of folders into the log.
     warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-    channel = join_supervisor()
+    channel = join_supervisor().channel
     settings = channel.first()
     assert isinstance(settings, ScannerSettings)  # noqa: S101 - the supervisor's first word
     with suppress(BrokenPipeError, ConnectionResetError):  # the supervisor ended, so do we

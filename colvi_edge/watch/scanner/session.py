@@ -9,7 +9,8 @@ from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import Message, Scanned, ScannerSettings, Settles
-from colvi_edge.watch.ledger.ledger import LedgerReader
+from colvi_edge.watch.ipc.words import BARRED_TOLD
+from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.event_health import EventHealth
 from colvi_edge.watch.scanner.events import EventStream
@@ -17,7 +18,6 @@ from colvi_edge.watch.scanner.leftovers import Leftovers
 from colvi_edge.watch.scanner.lost_results import LostResults
 from colvi_edge.watch.scanner.settling import Settling
 from colvi_edge.watch.scanner.walk import FoundFile, Leftover, TreeWalk
-from colvi_edge.watch.supervisor.queue import BARRED_TOLD
 
 _BURST = 4096  # events, after which the kernel's queue of 16384 may have overflowed: watchdog 6 does not tell
 _SLICE_S = 0.005  # of work before events are asked for again

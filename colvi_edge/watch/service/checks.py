@@ -15,7 +15,8 @@ from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.service.as_user import closed_to, run_as
-from colvi_edge.watch.service.service import HERE, Service, is_systemd_running, watched_by
+from colvi_edge.watch.service.paths import HERE, Service
+from colvi_edge.watch.service.systemd import is_systemd_running, watched_by
 
 _HIDDEN = ("/tmp", "/var/tmp", "/dev", "/proc", "/sys")  # noqa: S108 # refused, not used
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,254}\$?")

@@ -1,7 +1,7 @@
 """Makes a folder's service known to systemd: `colvi-edge install-service`. The operator starts it.
 
 First everything is looked at, then all is said, then it is done: `plan_installation` writes nothing, and what
-it returns tells and does. `service` says where which file lies. The template and the drop-ins are ours, and
+it returns tells and does. `paths` says where which file lies. The template and the drop-ins are ours, and
 written anew at each call; the environment file is the operator's, and written once.
 """
 
@@ -17,10 +17,11 @@ from pathlib import Path
 from colvi_edge.bundle import DEMO
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.printable import printable_name
-from colvi_edge.watch.service import checks as checks
+from colvi_edge.watch.service import checks
 from colvi_edge.watch.service.files import ServiceFile, environment_of, file_of, told_of
-from colvi_edge.watch.service.mounts import mount_units, remarks
-from colvi_edge.watch.service.service import HERE, Service, systemctl
+from colvi_edge.watch.service.mount_units import mount_units, remarks
+from colvi_edge.watch.service.paths import HERE, Service
+from colvi_edge.watch.service.systemd import systemctl
 from colvi_edge.watch.service.unit_files import SOURCES, drop_in, read_environment, unit
 from colvi_edge.watch.service.user import command_to_make, group_of, missing_rights
 

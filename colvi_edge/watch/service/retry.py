@@ -1,95 +1,111 @@
-"""`colvi-edge retry`: the operator wants files diagnosed again: what failed, or what has a result, too."""
+"""What `colvi-edge retry` asks of a daemon: to diagnose again what failed, or also what has a result."""
 
 import errno
 import os
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
-from colvi_edge.printable import counted
 from colvi_edge.system.atomic import write_whole
-from colvi_edge.watch.ipc.model import UNKNOWN
-from colvi_edge.watch.ledger.ledger import Judged, LedgerReader
-from colvi_edge.watch.rollout import told_apart
-from colvi_edge.watch.service.status import read_status
+from colvi_edge.watch.ipc.model import UNKNOWN, Model
+from colvi_edge.watch.ledger.entries import ModelResults
+from colvi_edge.watch.ledger.reader import LedgerReader
+from colvi_edge.watch.service.lookup import find_state_folder
 from colvi_edge.watch.state_folder import StateFolder, is_held
+from colvi_edge.watch.status_file import read_status
 
 _STRENGTH = list(Replace)
 """Of a request: the later ones of these ask for more."""
 
 
-def retry(folder: Path, anew: Replace = Replace.OWN) -> int:
-    """Leave word for the daemon of a folder, which looks for it each second, or when it starts; return 0.
+@dataclass(frozen=True)
+class Retried:
+    """What is diagnosed again.
+
+    Attributes:
+        replace: results that are judged again beside what failed.
+        is_running: a daemon runs and does it at once; else the next one does it when it starts.
+        failed: how many files with an error.
+        quarantined: how many files that ended the worker.
+        results: how many results, of which models.
+        by_model: how many results there are of which model.
+        model: that judges, or did last.
+        has_waiting: the daemon has files that it tried in vain, and tries them at once.
+    """
+
+    replace: Replace
+    is_running: bool
+    failed: int
+    quarantined: int
+    results: list[ModelResults]
+    by_model: list[ModelResults]
+    model: Model
+    has_waiting: bool
+
+    @property
+    def has_files(self) -> bool:
+        """Return whether there is a file that is diagnosed again."""
+        return bool(self.failed or self.quarantined or self.results)
+
+    @property
+    def waits_for_bundle(self) -> bool:
+        """Return whether there will be such files if the next daemon has another bundle."""
+        is_open = self.replace is Replace.STALE and not self.is_running
+        return is_open and bool(self.by_model) and not self.has_files
+
+
+def retry(folder: Path, replace: Replace = Replace.OWN) -> Retried:
+    """Leave a request for the daemon of a folder, which looks for it each second, or when it starts.
+
+    Where there is nothing to do, none is left.
 
     Args:
         folder: that is watched.
-        anew: results that are judged again beside what failed.
+        replace: results that are judged again beside what failed.
 
     Raises:
-        UsageError: none ever watched the folder.
+        UsageError: no daemon ever watched the folder.
         OutputError: its state folder may not be written.
     """
-    state = StateFolder.find(folder)
+    state = find_state_folder(folder)
     with closing(LedgerReader(state.ledger)) as ledger, ledger.explained():
-        counts, judged = ledger.counts(), ledger.models()
-    runs, status = is_held(state.lock), read_status(state.status)
-    current = status.model.judge.sha256 if status and status.model else ""
-    what = _failed(counts["failed"], counts["quarantined"])
-    if runs or anew is not Replace.STALE:
-        what += _results(judged, anew, current)
-    elif _results(judged, anew, current):  # which bundle it will have is not known yet
-        what.append("the results of other models")
-    elif judged and not what:
-        _leave_word(state, anew)
-        print(  # noqa: T201 - the answer
-            f"nothing is of another model than {status.model.judge if status and status.model else UNKNOWN}; "
-            "with another bundle all is diagnosed again when the daemon runs again"
-        )
-        return 0
-    waiting = bool(runs and status and status.waiting)
-    if what or waiting:
-        _leave_word(state, anew)
-    if what:
-        when = "now" if runs else "when the daemon runs again"
-        print(f"{' and '.join(filter(None, (', '.join(what[:-1]), what[-1])))}: diagnosed again {when}")  # noqa: T201 - the answer
-    elif waiting:
-        print("nothing failed; what waits is tried at once")  # noqa: T201 - the answer
-    else:
-        print(f"{_NOTHING[anew]}; nothing is diagnosed again")  # noqa: T201 - the answer
-    return 0
+        counts, by_model = ledger.counts(), ledger.models()
+    is_running, status = is_held(state.lock), read_status(state.status)
+    model = status.model.judge if status and status.model else UNKNOWN
+    retried = Retried(
+        replace,
+        is_running,
+        counts["failed"],
+        counts["quarantined"],
+        _replaced(by_model, replace, model),
+        by_model,
+        model,
+        has_waiting=bool(is_running and status and status.waiting),
+    )
+    if retried.has_files or retried.waits_for_bundle or retried.has_waiting:
+        _leave_request(state, replace)
+    return retried
 
 
-_NOTHING = {
-    Replace.OWN: "nothing failed",
-    Replace.STALE: "nothing failed, and nothing is of another model",
-    Replace.ALL: "there is no result yet",
-}
-
-
-def _failed(failed: int, quarantined: int) -> list[str]:
-    words = [counted(failed, "error")] if failed else []
-    return [*words, counted(quarantined, "quarantined file")] if quarantined else words
-
-
-def _results(judged: list[Judged], anew: Replace, current: str) -> list[str]:
-    """Return how many results are judged again, of which other models."""
-    if anew is Replace.OWN:
+def _replaced(by_model: list[ModelResults], replace: Replace, model: Model) -> list[ModelResults]:
+    """Return of which models results are judged again."""
+    if replace is Replace.OWN:
         return []
-    wanted = [found for found in judged if anew is Replace.ALL or found.model.sha256 != current]
-    return [f"{counted(found.results, 'result')} of {told_apart(found.model, judged)}" for found in wanted]
+    return [found for found in by_model if replace is Replace.ALL or found.model.sha256 != model.sha256]
 
 
-def _leave_word(state: StateFolder, anew: Replace) -> None:
+def _leave_request(state: StateFolder, replace: Replace) -> None:
     """Write a request that the user of the daemon can read; one that waits there is never weakened."""
     path = state.retry
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with suppress(FileNotFoundError):
-            anew = max(anew, state.wanted_again(), key=_STRENGTH.index)
+            replace = max(replace, state.wanted_again(), key=_STRENGTH.index)
         # Whatever root's umask is; others cannot enter the folder.
-        write_whole(path, f"{anew.value}\n".encode(), for_all=True)
+        write_whole(path, f"{replace.value}\n".encode(), for_all=True)
     except OSError as error:
         raise OutputError(
             f"{path} cannot be made: {error.strerror}; retry as root, or as the user of the service"

@@ -14,7 +14,8 @@ from pathlib import Path
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.watch.service.checks import Faults, check_caller, check_inside
 from colvi_edge.watch.service.files import told_of
-from colvi_edge.watch.service.service import HERE, Service, is_systemd_running, systemctl
+from colvi_edge.watch.service.paths import HERE, Service
+from colvi_edge.watch.service.systemd import is_systemd_running, systemctl
 from colvi_edge.watch.service.unit_files import read_environment
 from colvi_edge.watch.service.user import command_to_make
 from colvi_edge.watch.state_folder import SERVICE_STATE

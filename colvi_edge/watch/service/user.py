@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from colvi_edge.watch.service.as_user import closed_to, may
-from colvi_edge.watch.service.service import HERE
+from colvi_edge.watch.service.paths import HERE
 
 
 def command_to_make(root: Path, user: str) -> list[str]:

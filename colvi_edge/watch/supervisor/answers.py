@@ -2,42 +2,19 @@
 
 import logging
 import time
-from dataclasses import dataclass
 from datetime import datetime
 
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.watch.ipc.messages import WorkDone
 from colvi_edge.watch.ipc.words import WorkOutcome
-from colvi_edge.watch.ledger.ledger import Entry
+from colvi_edge.watch.ledger.entries import Entry
+from colvi_edge.watch.status_file import Last
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.queue import QueuedFile
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown, told
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 
 log = logging.getLogger(LOGGER)
-
-
-@dataclass(frozen=True)
-class Last:
-    """The last final answer.
-
-    Attributes:
-        path: of the raw file.
-        outcome: what became of it.
-        words: of the answer, without the file's name.
-        took_ms: from reading to the renamed sidecar; None for an answer of an earlier daemon.
-        latency_ms: since the file came to rest; None for an answer of an earlier daemon.
-        at: seconds since 1970.
-        heard: it was seen being closed; else it was found by a scan, or is judged again.
-    """
-
-    path: str
-    outcome: WorkOutcome
-    words: str
-    took_ms: float | None
-    latency_ms: float | None
-    at: float
-    heard: bool = False
 
 
 class Answers:

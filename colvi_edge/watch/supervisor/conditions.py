@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from colvi_edge.watch.ipc.words import Trouble
+from colvi_edge.watch.status_file import Condition
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown_to_systemd, told
 
 _REMEDIES: dict[Trouble, str] = {
@@ -14,24 +15,6 @@ _REMEDIES: dict[Trouble, str] = {
 }
 
 log = logging.getLogger(LOGGER)
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One thing that is wrong.
-
-    Attributes:
-        name: its type.
-        why: the reason, with the remedy where there is one.
-        since: UTC.
-        folder: the one below the watched one that it is about, "." for that itself; "" if it is about all of
-            them. It is not logged.
-    """
-
-    name: Trouble
-    why: str
-    since: str
-    folder: str = ""
 
 
 class Conditions:

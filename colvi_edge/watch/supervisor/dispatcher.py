@@ -15,9 +15,9 @@ from colvi_edge.printable import counted, printable_name
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
 from colvi_edge.watch.ipc.model import UNKNOWN, Model
-from colvi_edge.watch.ledger.ledger import Entry
+from colvi_edge.watch.ledger.entries import Entry
 from colvi_edge.watch.rollout import again_words, others_of, stay_words
-from colvi_edge.watch.service.status import WAITING_SHOWN, Waiting
+from colvi_edge.watch.status_file import WAITING_SHOWN, Waiting
 from colvi_edge.watch.supervisor.answers import Answers, kept_kind
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.queue import OUTAGES, QueuedFile, WorkQueue

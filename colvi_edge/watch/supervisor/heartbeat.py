@@ -8,8 +8,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from colvi_edge.printable import printable_name
-from colvi_edge.watch.service.status import End, RefusedStart, Status, count_words, in_work, write_status
 from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.status_file import End, RefusedStart, Status, count_words, in_work, write_status
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.snapshot import ProcessSnapshot, WorkSnapshot
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, told_to_systemd

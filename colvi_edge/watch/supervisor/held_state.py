@@ -19,7 +19,7 @@ from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.settings import WatchSettings
-from colvi_edge.watch.state_folder import Lock, StateFolder, one_at_a_time, watched_around
+from colvi_edge.watch.state_folder import DaemonLock, StateFolder, one_at_a_time, watched_around
 from colvi_edge.watch.supervisor.backoff import backoff_s
 from colvi_edge.watch.supervisor.signals import Signals
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
@@ -56,7 +56,7 @@ class HeldState:
         self._settings = settings
         self._signals = signals
         self._timings = timings
-        self._lock: Lock | None = None
+        self._lock: DaemonLock | None = None
         self._held: dict[Path, os.stat_result | None] = {}  # None: it went when it had just been opened
         self._begun_at = -math.inf
         self._losses = 0
@@ -129,7 +129,7 @@ class HeldState:
             self._lock.close()
             self._lock = None
         if self._lock is None:
-            self._lock = Lock(self.folder.lock)
+            self._lock = DaemonLock(self.folder.lock)
         self._lock.take(self._settings.root)
 
     def is_for_systemd(self) -> bool:

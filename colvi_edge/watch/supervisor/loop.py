@@ -34,8 +34,8 @@ from colvi_edge.watch.ipc.messages import (
     WorkerReady,
     WorkerSettings,
 )
-from colvi_edge.watch.service.status import End, RefusedStart
 from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.status_file import End, RefusedStart
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.publisher import PublisherKeeper
 from colvi_edge.watch.supervisor.children.scanner import ScannerKeeper
@@ -216,11 +216,11 @@ class Supervisor:
     # --- children
 
     def _start_scanner(self) -> Child:
-        settings = self._settings.for_scanner(self._folder, self._mount, self._results_mount)
+        settings = self._settings.for_scanner(self._folder, self._mount, self._results_mount, self._timings)
         return self._listen_to("scanner", settings)
 
     def _start_worker(self, bundle: str) -> Child:
-        return self._listen_to("worker", self._settings.for_worker(self._folder, bundle))
+        return self._listen_to("worker", self._settings.for_worker(self._folder, bundle, self._timings))
 
     def _start_publisher(self) -> Child:
         return self._listen_to("publisher", self._settings.for_publisher())

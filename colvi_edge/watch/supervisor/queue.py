@@ -16,12 +16,11 @@ from itertools import islice
 from colvi_edge.choices import Replace
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import FileReady
-from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE, Trouble
+from colvi_edge.watch.ipc.words import BARRED_TOLD, FOLDER_WIDE, NOT_WRITABLE, Trouble
 from colvi_edge.watch.supervisor.backoff import backoff_s
 from colvi_edge.watch.timings import Timings
 
 OUTSTANDING = 2  # so that the next file is read while this one is judged
-BARRED_TOLD = 20  # of the folders that are closed to the daemon; there may be thousands
 OUTAGES: tuple[Trouble, ...] = ("share away", "stuck")
 """Those of `FOLDER_WIDE` that end when the scanner sees the folder again."""
 _ENDED_BY_WRITING: tuple[Trouble, ...] = ("disk full", "read-only")

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from colvi_edge.watch.ipc.messages import RootState, Scanned, WorkerReady
-from colvi_edge.watch.service.status import Waiting
-from colvi_edge.watch.supervisor.answers import Last
+from colvi_edge.watch.status_file import Last, Waiting
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from datetime import datetime
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.system.atomic import is_temporary_name
 from colvi_edge.watch.ipc.child import leave_no_core
-from colvi_edge.watch.service.status import Status, note_refusal, read_status
 from colvi_edge.watch.settings import WatchSettings
+from colvi_edge.watch.status_file import Status, note_refusal, read_status
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.held_state import HeldState
 from colvi_edge.watch.supervisor.loop import Supervisor

@@ -1,4 +1,4 @@
-"""The worker: diagnoses what the supervisor gives it, one file after the other, and says what became of each.
+"""The worker: diagnoses the files that the supervisor assigns, and replies what became of each.
 
     python -m colvi_edge.watch.worker DESCRIPTOR SUPERVISOR_PID
 
@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from colvi_edge.acquisition import Limits
+from colvi_edge.bundle import Bundle
 from colvi_edge.choices import OverlayChoice, Replace
-from colvi_edge.engines import blank_planes, open_engine
+from colvi_edge.engines import Engine, blank_planes, open_engine
 from colvi_edge.errors import (
     AcquisitionError,
     BlockedOutputError,
@@ -33,8 +34,8 @@ from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
 from colvi_edge.pipeline.standing import keeps, kept_result
 from colvi_edge.pipeline.writing import write_error
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
-from colvi_edge.watch.ipc.channel import Channel, as_words
-from colvi_edge.watch.ipc.child import join_supervisor, supervisor_lives
+from colvi_edge.watch.ipc.channel import as_words
+from colvi_edge.watch.ipc.child import SupervisorLink, join_supervisor
 from colvi_edge.watch.ipc.messages import (
     Alive,
     Finish,
@@ -53,7 +54,7 @@ from colvi_edge.watch.worker.watched_file import (
     MAY_BE_HELD,
     PERMANENT,
     ChangedFileError,
-    CondemnedError,
+    QuarantinedError,
     WatchedFile,
     error_number,
 )
@@ -71,16 +72,17 @@ _FULL_OR_CLOSED: dict[int, Trouble] = {
 
 
 class Worker:
-    """Takes work from the channel, and answers each piece of it once."""
+    """Takes work from the channel, and replies to each piece of it once."""
 
-    def __init__(self, channel: Channel, settings: WorkerSettings) -> None:
+    def __init__(self, supervisor: SupervisorLink, settings: WorkerSettings) -> None:
         """Take the channel over; nothing is opened yet."""
-        self._channel = channel
+        self._channel = supervisor.channel
+        self._may_write = supervisor.is_alive
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
         self._model = ""  # SHA-256 of what judges
         # What an image failed for whose earlier result stands.
-        self._outlasted: dict[int, ColviEdgeError] = {}
+        self._failed_images: dict[int, ColviEdgeError] = {}
 
     def run(self) -> None:
         """Work until told to finish, or the supervisor ends."""
@@ -100,20 +102,7 @@ class Worker:
         except ColviEdgeError as error:
             self._channel.send(StartRefused(error.exit_code, error.kind, as_words(error)))
             return
-        info = engine.info
-        self._channel.send(
-            WorkerReady(
-                bundle=str(bundle.path),
-                model=bundle.name,
-                model_sha256=bundle.sha256,
-                runtime=f"{info.runtime} {info.version}",
-                precision=info.precision,
-                device=info.device,
-                reason=info.reason,
-                not_kept=not_kept,
-                model_version=Model.of(bundle.name, bundle.version, bundle.sha256).version,
-            )
-        )
+        self._channel.send(_ready(bundle, engine, not_kept))
         gc.freeze()  # see `pipeline.process`; this process has no other task
         try:
             for outcome in process(diagnoser, self._files(folders)):
@@ -121,21 +110,21 @@ class Worker:
         except EngineLostError as error:
             # The engine's fault, not the files': their attempts must not count against them.
             for number in list(self._begun):
-                self._say(number, "again", words=str(error), kind=error.kind)
+                self._reply(number, "again", words=str(error), kind=error.kind)
             raise
         engine.close()
 
     def _files(self, folders: Folders) -> Iterator[WatchedFile]:
-        for work in self._given():
-            file = self._begun[work.number] = WatchedFile(work, folders)
+        for work in self._assigned():
+            file = self._begun[work.number] = WatchedFile(work, folders, self._may_write)
             if isinstance(work, RecordFailure):
-                self._condemn(file, work)
+                self._record_failure(file, work)
             elif result := self._kept_result(file, Replace(work.anew)):
-                self._say(work.number, "same", result)
+                self._reply(work.number, "same", result)
             else:
                 yield file
 
-    def _given(self) -> Iterator[Work | RecordFailure]:
+    def _assigned(self) -> Iterator[Work | RecordFailure]:
         while True:
             if not select.select([self._channel], [], [], self._settings.timings.worker_alive_s)[0]:
                 self._channel.send(Alive())
@@ -149,56 +138,57 @@ class Worker:
                 if isinstance(message, Work | RecordFailure):
                     yield message
 
-    def _kept_result(self, file: WatchedFile, anew: Replace) -> Sidecar | Index | None:
+    def _kept_result(self, file: WatchedFile, replace: Replace) -> Sidecar | Index | None:
         """Return the intact result of exactly this content: nothing is judged twice that need not be."""
-        if anew is Replace.ALL:
+        if replace is Replace.ALL:
             return None
-        is_kept = keeps(anew, self._model) if anew is Replace.STALE else _any_model
+        is_kept = keeps(replace, self._model) if replace is Replace.STALE else _any_model
         return kept_result(file, is_kept, failed_too=True)
 
-    def _condemn(self, file: WatchedFile, work: RecordFailure) -> None:
+    def _record_failure(self, file: WatchedFile, work: RecordFailure) -> None:
         try:
-            write_error(CondemnedError(work.message), file)
+            write_error(QuarantinedError(work.message), file)
         except ColviEdgeError as trouble:
             self._answer(Outcome(file, trouble))
         else:
-            self._say(work.number, "error", words=work.message, kind=CondemnedError.kind)
+            self._reply(work.number, "error", words=work.message, kind=QuarantinedError.kind)
 
     def _answer(self, outcome: Outcome[WatchedFile]) -> None:
-        file, result = outcome.job, outcome.result
+        file, result = outcome.file, outcome.result
         number = file.work.number
         if outcome.replaced:
             file.note(REPLACED)
         if outcome.image_key:  # the file's own answer follows
             if outcome.stands is not None and isinstance(result, ColviEdgeError):
-                self._outlasted[number] = result
+                self._failed_images[number] = result
             return
-        outlasted, stands = self._outlasted.pop(number, None), outcome.stands
-        if outlasted is not None and isinstance(result, Index):
+        failed_image, stands = self._failed_images.pop(number, None), outcome.stands
+        if failed_image is not None and isinstance(result, Index):
             stands = result
-            result = outlasted
+            result = failed_image
         if isinstance(result, Sidecar | Index):
-            self._say(number, result.status, result, kind=NOTHING_JUDGED if result.status == "error" else "")
+            kind = NOTHING_JUDGED if result.status == "error" else ""
+            self._reply(number, result.status, result, kind=kind)
             return
         if isinstance(result, Kept):
-            self._say(number, "same", result.sidecar)
+            self._reply(number, "same", result.sidecar)
             return
         code = error_number(result)
         if isinstance(result, ChangedFileError) or (_is_of_file(result) and code in GONE):
-            self._say(number, "changed", words=str(result), kind=result.kind)
+            self._reply(number, "changed", words=str(result), kind=result.kind)
         elif isinstance(result, BlockedOutputError):
             neither = isinstance(result, BlockedRecordError)
-            self._say(number, "again" if neither else "error", None, str(result), result.kind, stands)
+            self._reply(number, "again" if neither else "error", None, str(result), result.kind, stands)
         elif isinstance(result, OutputError):
             done: WorkOutcome = "error" if code in PERMANENT else "again"
-            self._say(number, done, None, str(result), output_kind(result), stands)
+            self._reply(number, done, None, str(result), output_kind(result), stands)
         elif file.is_final(result):
-            self._say(number, "error", None, str(result), result.kind, stands)
+            self._reply(number, "error", None, str(result), result.kind, stands)
         else:
             kind = IncompleteFileError.kind if code in MAY_BE_HELD else result.kind
-            self._say(number, "again", words=str(result), kind=kind)
+            self._reply(number, "again", words=str(result), kind=kind)
 
-    def _say(
+    def _reply(
         self,
         number: int,
         outcome: WorkOutcome,
@@ -212,16 +202,16 @@ class Worker:
         sha256, revision = "", 0
         if result is not None:
             sha256 = result.image.sha256 or ""
-            words = ", ".join([verdict(result), *dict.fromkeys(file.notes)])
+            words = ", ".join([summary(result), *dict.fromkeys(file.notes)])
         if isinstance(result, Sidecar):
             revision = result.revision
-        model, files = self._stands_at(file, result or stands)
+        model, files = self._standing(file, result or stands)
         self._channel.send(
             WorkDone(number, outcome, sha256, revision, as_words(words), kind, took_ms, model, files)
         )
 
-    def _stands_at(self, file: WatchedFile, result: Sidecar | Index | None) -> Whose:
-        """Return what a result is that stands beside a raw file, whether it was just written or kept."""
+    def _standing(self, file: WatchedFile, result: Sidecar | Index | None) -> Whose:
+        """Return whose result stands beside a raw file, whether it was just written or kept."""
         if not isinstance(result, Index):
             return Whose.of(result) if result else NOTHING
         try:
@@ -229,6 +219,21 @@ class Worker:
                 return Whose.of_index(result, folder, file.name, self._model)
         except ColviEdgeError:  # the folder went away since
             return NOTHING
+
+
+def _ready(bundle: Bundle, engine: Engine, not_kept: str) -> WorkerReady:
+    info = engine.info
+    return WorkerReady(
+        bundle=str(bundle.path),
+        model=bundle.name,
+        model_sha256=bundle.sha256,
+        runtime=f"{info.runtime} {info.version}",
+        precision=info.precision,
+        device=info.device,
+        reason=info.reason,
+        not_kept=not_kept,
+        model_version=Model.of(bundle.name, bundle.version, bundle.sha256).version,
+    )
 
 
 def output_kind(error: OutputError) -> str:
@@ -250,8 +255,8 @@ def _is_of_file(error: ColviEdgeError) -> bool:
     return isinstance(error, AcquisitionError) and not isinstance(error, ShareAwayError)
 
 
-def verdict(result: Sidecar | Index) -> str:
-    """Return a result in the few words that a log has room for."""
+def summary(result: Sidecar | Index) -> str:
+    """Return the few words about a result that a log has room for."""
     if isinstance(result, Index):
         counts = Counter(entry.status for entry in result.images)
         words = [f"{counts[status]} {status}" for status in ("ok", "rejected", "error") if counts[status]]
@@ -261,13 +266,13 @@ def verdict(result: Sidecar | Index) -> str:
 
 def main() -> None:
     """Run a worker on the channel whose descriptor the command line names."""
-    channel = join_supervisor()
-    settings = channel.first()
+    supervisor = join_supervisor()
+    settings = supervisor.channel.first()
     if not isinstance(settings, WorkerSettings):
         raise TypeError(f"the first message to a worker is its settings, not {settings}")
     try:
-        Worker(channel, settings).run()
+        Worker(supervisor, settings).run()
     except BaseException:  # noqa: BLE001 - printed, and the end
-        if supervisor_lives():
+        if supervisor.is_alive():
             sys.excepthook(*sys.exc_info())
         os._exit(1)  # the reading thread waits for work, and an ordinary exit would wait for it

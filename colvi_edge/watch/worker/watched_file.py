@@ -1,9 +1,9 @@
-"""A raw file below the watched root: reached without trusting its path, written only while that is right."""
+"""A raw file of the watched folder, as the pipeline takes it: opened and judged only as it was announced."""
 
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from colvi_edge.errors import (
@@ -13,13 +13,12 @@ from colvi_edge.errors import (
     LastPlaneBlackError,
     NotAnImageError,
 )
-from colvi_edge.outputs.folder import kind_of_name
+from colvi_edge.outputs.names import kind_of_name
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.system.writing import explained
 from colvi_edge.watch.folder.folders import Folders, ShareAwayError
 from colvi_edge.watch.folder.pinned import NO_FILE
 from colvi_edge.watch.folder.signature import Signature
-from colvi_edge.watch.ipc.child import supervisor_lives
 from colvi_edge.watch.ipc.messages import RecordFailure, Work
 
 PERMANENT = {
@@ -42,7 +41,7 @@ class ChangedFileError(IncompleteFileError):
     kind = "changed"
 
 
-class CondemnedError(AcquisitionError):
+class QuarantinedError(AcquisitionError):
     """The file ended several workers that read it."""
 
     kind = "killed"
@@ -51,18 +50,25 @@ class CondemnedError(AcquisitionError):
 class WatchedFile:
     """A raw file below the watched root, as the pipeline takes it."""
 
-    def __init__(self, work: Work | RecordFailure, folders: Folders) -> None:
-        """Remember the work; nothing is opened yet."""
+    def __init__(self, work: Work | RecordFailure, folders: Folders, may_write: Callable[[], bool]) -> None:
+        """Remember the work; nothing is opened yet.
+
+        Args:
+            work: what to do with the file.
+            folders: where it lies, and where its results go.
+            may_write: asked before each rename; not once this worker was given up.
+        """
         self.work = work
         self._folder, _, self.name = work.path.rpartition("/")
         self.began = time.monotonic()
         self.notes: list[str] = []
         self._folders = folders
+        self._may_write = may_write
 
     def open(self) -> int:
         """Return a descriptor of the raw file in the state that was announced."""
         if isinstance(self.work, RecordFailure):
-            raise CondemnedError(self.work.message)
+            raise QuarantinedError(self.work.message)
         with self._folders.root(self.work.mount) as root:
             try:
                 raw = root.open_raw(self.work.path)
@@ -103,7 +109,7 @@ class WatchedFile:
 
     def confirm(self) -> None:
         """Raise if the raw file is not any more what was read, or this worker was given up."""
-        if not supervisor_lives():
+        if not self._may_write():
             raise SystemExit
         try:
             state = self._state()

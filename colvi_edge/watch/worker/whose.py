@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from colvi_edge.outputs.folder import read_sidecar
 from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.read_back import read_sidecar
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.watch.ipc.model import Model
 

@@ -208,7 +208,7 @@ def test_a_name_of_gigabytes_takes_no_memory(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "x.lif"
     path.write_bytes(WHOLE.data + struct.pack("<IIBQBI", 0x70, 0, 0x2A, 0, 0x2A, 2**29))
     os.truncate(path, 2**31)  # sparse
-    monkeypatch.setattr("colvi_edge.acquisition.leica.container._sha256", lambda _: "0" * 64)
+    monkeypatch.setattr("colvi_edge.acquisition.leica.container.sha256_of", lambda _: "0" * 64)
     tracemalloc.start()
     (image,) = acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.lif")
     peak = tracemalloc.get_traced_memory()[1]
@@ -263,7 +263,7 @@ def test_declared_gigabytes_take_no_memory(tmp_path: Path, monkeypatch: pytest.M
     head = header(xml) + block_head("MemBlock_0", size)
     path.write_bytes(head)
     os.truncate(path, len(head) + size)  # sparse: 4 GiB of zeros that take no disk
-    monkeypatch.setattr("colvi_edge.acquisition.leica.container._sha256", lambda _: "0" * 64)
+    monkeypatch.setattr("colvi_edge.acquisition.leica.container.sha256_of", lambda _: "0" * 64)
     (refused,) = acquire_opened(lambda: os.open(path, OPEN_FLAGS), "x.lif")
 
     assert isinstance(refused, Refused)

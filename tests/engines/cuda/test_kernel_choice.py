@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colvi_edge.bundle import Config
-from colvi_edge.bundle.manifest import KernelFile, NormalisationConfig, PrecisionFile
+from colvi_edge.bundle.manifest import KernelFile, PrecisionFile
 from colvi_edge.engines.cuda.kernel_choice import best_kernel, variant_for
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.nvrtc import RELEASES
 from colvi_edge.kernels.variant import Variant
+from colvi_edge.patches import Normalisation
 
 SHIPPED = [KernelFile(file=target, target=target) for release in RELEASES for target in release.targets]
 
@@ -90,7 +91,7 @@ def test_a_bundle_needs_its_own_variant_and_no_other(precisions: list[str], outp
         {
             "patch_px": 32,
             "channels": ("empty", "collagen", "nuclei"),
-            "normalisation": NormalisationConfig(kind="patch-channel"),
+            "normalisation": Normalisation(kind="patch-channel"),
             "precisions": {name: PrecisionFile(file="n.onnx", purpose="x") for name in precisions},
         }
     )

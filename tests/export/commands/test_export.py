@@ -398,19 +398,22 @@ def test_a_normalisation_is_told_as_it_is_typed(normalisation: Normalisation) ->
     assert parse_normalisation(normalisation_words(normalisation)) == normalisation
 
 
-def test_build_without_tensorrt_says_what_to_install() -> None:
-    """Exit code 3 and a command to type, not a traceback."""
+@pytest.mark.parametrize("words", ["build demo", "export MODEL -o net.colvi --engine tensorrt"])
+def test_what_builds_without_tensorrt_says_what_to_install(tmp_path: Path, words: str) -> None:
+    """Exit code 3 and a command to type, not a traceback; an export says so before its work."""
     code = (
         "import sys; sys.modules['tensorrt'] = sys.modules['tensorrt_rtx'] = None; "
-        "from colvi_edge.cli import main; sys.argv = ['colvi-edge', 'build', 'demo']; main()"
+        "from colvi_edge.cli import main; sys.argv[0] = 'colvi-edge'; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code, *words.replace("MODEL", str(DEMO_CHECKPOINT)).split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
 
     assert done.returncode == 3
     assert done.stderr.startswith("colvi-edge: error: TensorRT")
     assert "install" in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.tensorrt_rtx

@@ -22,7 +22,7 @@ from colvi_edge.export.explanation.saliency import find_stages, strongest_maps
 from colvi_edge.export.networks.patch_cnn import build_network
 from colvi_edge.export.reading.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from colvi_edge.patches import Normalisation, network_input
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.raw_files import is_raw_name
 from tests.tools.leica import Series, container
 
@@ -290,7 +290,7 @@ def test_explanations_are_no_results(tmp_path: Path, graph: Path, run: Run) -> N
     assert [path.name for path in first] == ["X.tif.colvi.saliency.png", "X.tif.colvi.patch-01-00.png"]
     assert sorted(tmp_path.iterdir()) == sorted([raw, *first])
     assert raw.read_bytes() == before
-    assert [job.raw for job in find_jobs([tmp_path])] == [raw]
+    assert [file.raw for file in find_inputs([tmp_path])] == [raw]
     assert not any(is_raw_name(path.name) for path in first)
     assert run("run", tmp_path, "--bundle", "demo")[0] == 0
     assert {path: path.read_bytes() for path in explain(raw, graph, patch=(1, 0), **GRAPH)} == first

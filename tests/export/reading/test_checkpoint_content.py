@@ -180,7 +180,7 @@ LIES: dict[str, tuple[Content, str]] = {
     ),
     "dtype": (
         {"normalisation": {"kind": "scale", "divisor": 1.0, "dtype": "x"}},
-        "normalisation.dtype: Input should be '', 'uint8', 'uint16' or 'float32'",
+        "normalisation dtype: found 'x', expected one of uint8, uint16, float32",
     ),
     "means": ({"normalisation": {"kind": "fixed", "mean": [1.0], "std": [1.0]}}, "each of 2 channels"),
     "a key of its own": ({"\x1b[2Jhelp": 1}, r"\\x1b\[2Jhelp: Extra inputs"),

@@ -27,7 +27,7 @@ class Obedient:
         """Join the supervisor; `python -m tests.watch.fakes.ROLE HERE DESCRIPTOR SUPERVISOR_PID`."""
         self.here = Path(sys.argv.pop(1))
         self.raw = socket.socket(fileno=os.dup(int(sys.argv[1])))
-        self.line: Channel = join_supervisor()
+        self.line: Channel = join_supervisor().channel
         self._log = self.here / f"{role}.log"
         self.settings: Message = self.line.first()
         bundle, mount = (getattr(self.settings, name, "") for name in ("bundle", "mount"))

@@ -16,7 +16,8 @@ from colvi_edge.errors import OutputError
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.model import UNKNOWN, Model
-from colvi_edge.watch.ledger.ledger import Ledger, LedgerReader
+from colvi_edge.watch.ledger.ledger import Ledger
+from colvi_edge.watch.ledger.reader import LedgerReader
 
 ONE = Signature(2**64 - 1, 4_196_534, -1, 1_763_700_000_000_000_000)  # inode as on CIFS, time before 1970
 TWO = Signature(2**64 - 1, 4_196_534, -1, 1_763_700_000_000_000_001)
@@ -113,11 +114,11 @@ def test_beginning_an_unchanged_file_leaves_its_answer(ledger: Ledger) -> None:
     ledger.begin("a.tif", ONE)
     ledger.finish("a.tif", "done", recheck_s=2.0)
     ledger.begin("a.tif", ONE)
-    assert ledger.judged() == {"a.tif": ONE}
+    assert ledger.finished() == {"a.tif": ONE}
     assert [entry.path for entry in ledger.unchecked()] == ["a.tif"]
 
     ledger.begin("a.tif", TWO)
-    assert ledger.judged() == {}
+    assert ledger.finished() == {}
     assert ledger.unchecked() == []
 
 
@@ -136,24 +137,17 @@ def test_what_changed_is_forgotten_only_without_a_result(ledger: Ledger) -> None
     assert (old.state, old.attempts, old.recheck_s) == ("done", 0, None)
 
 
-def test_a_reader_follows_without_reading_all_again(path: Path, ledger: Ledger) -> None:
-    """The mapping that a scanner holds gains what is judged, and loses what is to be judged again."""
-    reader = LedgerReader(path)
-    judged = reader.judged()
-    ledger.begin("a.tif", ONE)
-    assert reader.judged() == {}
-    ledger.finish("a.tif", "failed", kind="axes")
-    ledger.begin("b.tif", TWO)
-    ledger.finish("b.tif", "done")
-    assert reader.judged() == {"a.tif": ONE, "b.tif": TWO}
-    ledger.retry()
-    assert reader.judged() == {"b.tif": TWO}
-
-    assert reader.judged() is judged
-    fresh = LedgerReader(path)
-    assert dict(fresh.judged()) == dict(judged)
-    for opened in (reader, fresh):
-        opened.close()
+def test_a_reader_sees_what_is_finished(path: Path, ledger: Ledger) -> None:
+    """Each time as it is then: what was finished since is in it, what is to be judged again is not."""
+    with closing(LedgerReader(path)) as reader:
+        ledger.begin("a.tif", ONE)
+        assert reader.finished() == {}
+        ledger.finish("a.tif", "failed", kind="axes")
+        ledger.begin("b.tif", TWO)
+        ledger.finish("b.tif", "done")
+        assert reader.finished() == {"a.tif": ONE, "b.tif": TWO}
+        ledger.retry()
+        assert reader.finished() == {"b.tif": TWO}
 
 
 def test_retry_takes_failed_and_quarantined_files_only(ledger: Ledger) -> None:
@@ -230,7 +224,7 @@ def test_a_ledger_of_the_first_version_is_taken_over(path: Path) -> None:
     of_the_first_version(path)
     with closing(Ledger(path)) as ledger:
         assert (ledger.set_aside, ledger.dropped) == (None, 1)
-        assert ledger.judged() == {"a.tif": Signature(7, 1, 2, 3), "b.tif": Signature(8, 1, 2, 3)}
+        assert ledger.finished() == {"a.tif": Signature(7, 1, 2, 3), "b.tif": Signature(8, 1, 2, 3)}
         assert ledger.mount == Mount(point="/data", kind="ext4", source="/dev/sda1", inside="/")
         assert [(found.model, found.results) for found in ledger.models()] == [(UNKNOWN, 1)]
         ledger.begin("a.tif", Signature(7, 1, 2, 3))
@@ -238,7 +232,7 @@ def test_a_ledger_of_the_first_version_is_taken_over(path: Path) -> None:
     with closing(Ledger(path)) as again:
         assert again.set_aside is None
         assert again.models()[0].model == MINE
-    assert rows(path, "PRAGMA user_version") == [(2,)]
+    assert rows(path, "PRAGMA user_version") == [(3,)]
 
 
 def test_a_ledger_of_the_first_version_is_read(path: Path) -> None:
@@ -250,7 +244,7 @@ def test_a_ledger_of_the_first_version_is_read(path: Path) -> None:
         assert [entry.path for entry in reader.in_state("failed")] == ["b.tif"]
         assert [(found.model, found.results) for found in reader.models()] == [(UNKNOWN, 2)]
         assert reader.wanted_count() == 0
-        assert dict(reader.judged())["a.tif"] == Signature(7, 1, 2, 3)
+        assert reader.finished()["a.tif"] == Signature(7, 1, 2, 3)
 
     assert path.read_bytes() == before
 
@@ -262,6 +256,7 @@ def test_a_ledger_of_the_first_version_is_read(path: Path) -> None:
         "CREATE TABLE models (sha256, name, version)",
         "PRAGMA user_version = 2",
         "PRAGMA user_version = 3",
+        "PRAGMA user_version = 4",
         "PRAGMA user_version = -1",
         "CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries; END",
     ],
@@ -389,7 +384,7 @@ def test_who_may_only_read_reads() -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "from colvi_edge.watch.ledger.ledger import LedgerReader\n"
+        "from colvi_edge.watch.ledger.reader import LedgerReader\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "print(LedgerReader(Path(sys.argv[1])).counts()['done'])\n"
     )

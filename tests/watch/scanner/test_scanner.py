@@ -31,8 +31,8 @@ from colvi_edge.watch.ipc.messages import (
     ScannerSettings,
     Settles,
 )
+from colvi_edge.watch.ledger.entries import FileState
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.ledger.ledger import State as LedgerState
 from colvi_edge.watch.timings import Timings
 
 TIMINGS = Timings(
@@ -262,7 +262,7 @@ def test_a_lost_result_is_made_again(root: Path, state: Path, start: Callable[..
     ledger.close()
 
 
-def judged(ledger: Ledger, raw: Path, *ends: str, state: LedgerState = "done", files: int = -1) -> None:
+def judged(ledger: Ledger, raw: Path, *ends: str, state: FileState = "done", files: int = -1) -> None:
     """Write the files of a result, and note it as a supervisor does."""
     for end in ends:
         raw.with_name(f"{raw.name}.colvi.{end}").touch()

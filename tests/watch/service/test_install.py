@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from colvi_edge.errors import BundleError, OutputError, UsageError
 from colvi_edge.watch.service.checks import SeveralFaultsError, full_paths
 from colvi_edge.watch.service.install import plan_installation
-from colvi_edge.watch.service.service import HERE, Service, watched_by
-from colvi_edge.watch.service.service import escaped as our_escaped
+from colvi_edge.watch.service.paths import HERE, Service
+from colvi_edge.watch.service.systemd import escaped as our_escaped
+from colvi_edge.watch.service.systemd import watched_by
 from colvi_edge.watch.service.uninstall import plan_removal
 from colvi_edge.watch.service.unit_files import environment, read_environment, unit
 from tests.tools.services import COMMAND, INTERPRETER, contents, escaped, install, make_root
@@ -371,7 +372,7 @@ def test_mounts_are_waited_for(root: Path, results: str, units: str) -> None:
 
 def test_this_systems_mounts_are_those_that_are_mounted() -> None:
     """As the kernel tells; a link is followed to what it lies on."""
-    from colvi_edge.watch.service.mounts import mount_units
+    from colvi_edge.watch.service.mount_units import mount_units
 
     assert Path("/dev/shm").is_mount()  # noqa: S108 # a mount that every Linux has
     shared, kernel = Path("/dev/shm/scope"), Path("/proc/sys")  # noqa: S108

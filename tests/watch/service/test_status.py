@@ -24,21 +24,21 @@ from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.ledger import Ledger
-from colvi_edge.watch.service.retry import retry
-from colvi_edge.watch.service.service import Service
-from colvi_edge.watch.service.status import (
+from colvi_edge.watch.service.lookup import find_state_folder
+from colvi_edge.watch.service.paths import Service
+from colvi_edge.watch.state_folder import DaemonLock, StateFolder, is_held
+from colvi_edge.watch.status_file import (
+    Condition,
+    Last,
     RefusedStart,
     Status,
     Waiting,
     count_words,
     note_refusal,
     read_status,
-    show_status,
     write_status,
 )
-from colvi_edge.watch.state_folder import Lock, StateFolder, is_held
-from colvi_edge.watch.supervisor.answers import Last
-from colvi_edge.watch.supervisor.conditions import Condition
+from tests.tools.asking import tell_retry, tell_status
 
 SIGNATURE = Signature(1, 1, 1, 1)
 STATUS = Status(
@@ -62,7 +62,7 @@ class Place:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.state = StateFolder.of(root)
-        self.lock = Lock(self.state.lock)
+        self.lock = DaemonLock(self.state.lock)
         assert self.lock.take()
         ledger = Ledger(self.state.ledger)
         for name, state in (("a.tif", "done"), ("=bad\n.tif", "failed"), ("bomb.tif", "quarantined")):
@@ -91,9 +91,9 @@ def shown(place: Place, capsys: pytest.CaptureFixture[str]) -> Callable[[], tupl
     """Return a function that gives the exit code, the text and the JSON of a status."""
 
     def show() -> tuple[int, str, dict[str, Any]]:
-        code = show_status(place.root, as_json=False)
+        code = tell_status(place.root, as_json=False)
         text = capsys.readouterr().out
-        assert show_status(place.root, as_json=True) == code
+        assert tell_status(place.root, as_json=True) == code
         return code, text, json.loads(capsys.readouterr().out)
 
     return show
@@ -194,7 +194,7 @@ def test_a_daemon_that_does_not_run(
 ) -> None:
     """The lock is free, whatever status.json says; its last word is dated."""
     place.lock.close()
-    place.lock = Lock(place.state.lock)
+    place.lock = DaemonLock(place.state.lock)
     code, text, plain = shown()
 
     assert code == 7
@@ -239,7 +239,7 @@ def test_a_folder_that_was_never_watched(place: Place, tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"other was never watched .*state or .*service; start with"
     ) as error:
-        show_status(tmp_path / "other", as_json=False)
+        tell_status(tmp_path / "other", as_json=False)
 
     assert str(error.value).count(str(tmp_path)) == 4
     assert str(error.value).endswith(f"start with: colvi-edge watch {tmp_path}/other --bundle BUNDLE")
@@ -250,12 +250,11 @@ def test_a_service_that_was_not_started_yet(
 ) -> None:
     """Is begun as a service, by its name as systemd and a shell take it."""
     (tmp_path / "a folder").mkdir()
-    monkeypatch.setattr(state_folder, "UNITS_OF", tmp_path / "system")
     name = Service(tmp_path / "a folder").name
     (tmp_path / f"system/etc/systemd/system/{name}.d").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as error:
-        show_status(Path("a folder"), as_json=False)
+        find_state_folder(Path("a folder"), tmp_path / "system")
 
     assert str(error.value).endswith(
         f"start with: sudo systemctl enable --now '{name.removesuffix('.service')}'"
@@ -267,16 +266,16 @@ def test_a_daemon_whose_state_was_removed_runs_all_the_same(place: Place, tmp_pa
     place.root.mkdir()
     shutil.rmtree(place.state.path)
     with pytest.raises(UsageError, match="was never watched"):
-        StateFolder.find(place.root)
+        find_state_folder(place.root)
     with PinnedFolder(place.root) as pinned:
         lock = ShareLock(pinned)
         with pytest.raises(
             OutputError, match=r"^a daemon watches .*scope, but what it keeps is not in .*state"
         ):
-            StateFolder.find(place.root)
+            find_state_folder(place.root)
         lock.close()
     with pytest.raises(UsageError, match="was never watched"):
-        StateFolder.find(place.root)
+        find_state_folder(place.root)
 
 
 def test_a_ledger_that_is_made_anew_hides_nothing_else(
@@ -285,7 +284,7 @@ def test_a_ledger_that_is_made_anew_hides_nothing_else(
     """What the daemon says of itself is shown; without a daemon that says so, it is an error."""
     place.state.ledger.unlink()
     with pytest.raises(OutputError, match="cannot be read"):
-        show_status(place.root, as_json=False)
+        tell_status(place.root, as_json=False)
     place.say(states=[Condition("ledger", "ledger.sqlite is gone", "2026-11-20T12:00:00+00:00")])
 
     code, text, plain = shown()
@@ -295,8 +294,8 @@ def test_a_ledger_that_is_made_anew_hides_nothing_else(
     assert "done" not in plain["files"]
     place.lock.close()
     with pytest.raises(OutputError, match="cannot be read"):
-        show_status(place.root, as_json=False)
-    place.lock = Lock(place.state.lock)
+        tell_status(place.root, as_json=False)
+    place.lock = DaemonLock(place.state.lock)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount")
@@ -341,16 +340,16 @@ def test_the_state_of_the_service_is_found(
     """Who asks has another state directory than the service; the one that runs counts."""
     monkeypatch.setattr(state_folder, "SERVICE_STATE", tmp_path / "state")
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "mine"))
-    assert show_status(place.root, as_json=False) == 0
+    assert tell_status(place.root, as_json=False) == 0
     StateFolder.of(place.root)
     mine = StateFolder.of(place.root)
-    Lock(mine.lock).close()
+    DaemonLock(mine.lock).close()
     assert mine.path.is_relative_to(tmp_path / "mine")
 
-    assert StateFolder.find(place.root).path == place.state.path
+    assert find_state_folder(place.root).path == place.state.path
     place.lock.close()
-    assert StateFolder.find(place.root).path == mine.path
-    place.lock = Lock(place.state.lock)
+    assert find_state_folder(place.root).path == mine.path
+    place.lock = DaemonLock(place.state.lock)
     capsys.readouterr()
 
 
@@ -360,14 +359,13 @@ def test_what_may_not_be_read_is_a_sentence(place: Place) -> None:
     code = (
         "import os, sys\n"
         "from pathlib import Path\n"
-        "import colvi_edge.watch.service.status, colvi_edge.watch.service.retry\n"
-        "import colvi_edge.cli.show.run\n"
+        "from colvi_edge.watch.service.retry import retry\n"
+        "from colvi_edge.watch.service.status import gather_status\n"
         "from colvi_edge.errors import OutputError\n"
         "from colvi_edge.watch import state_folder\n"
         "state_folder.SERVICE_STATE = Path(sys.argv[2])\n"
         "os.setgid(65534); os.setuid(65534)\n"
-        "for command in (lambda root: colvi_edge.watch.service.status.show_status(root, False), "
-        "colvi_edge.watch.service.retry.retry):\n"
+        "for command in (gather_status, retry):\n"
         "    try:\n"
         "        command(Path(sys.argv[1]))\n"
         "    except OutputError as error:\n"
@@ -382,13 +380,16 @@ def test_what_may_not_be_read_is_a_sentence(place: Place) -> None:
 def test_a_folder_that_is_not_there(place: Place, tmp_path: Path) -> None:
     """Is not called one that nobody watches; one that was watched is away, and has its status."""
     wrong = tmp_path / "scpoe"
-    asks: tuple[Callable[[], int], ...] = (lambda: show_status(wrong, as_json=False), lambda: retry(wrong))
+    asks: tuple[Callable[[], int], ...] = (
+        lambda: tell_status(wrong, as_json=False),
+        lambda: tell_retry(wrong),
+    )
     for ask in asks:
         with pytest.raises(UsageError, match=r"scpoe does not exist, and nothing .*; check the name"):
             ask()
 
     assert not place.root.exists()
-    assert show_status(place.root, as_json=False) == 0
+    assert tell_status(place.root, as_json=False) == 0
 
 
 @pytest.mark.parametrize(
@@ -422,7 +423,7 @@ def test_what_runs_no_more(
     place.say(**{"once": True, "pending": 0, "settling": 0, **said})
     place.lock.close()
     found, text, plain = shown()
-    place.lock = Lock(place.state.lock)
+    place.lock = DaemonLock(place.state.lock)
 
     assert found == code
     assert words in text
@@ -439,7 +440,7 @@ def test_a_start_that_failed(shown: Callable[[], tuple[int, str, dict[str, Any]]
     note_refusal(place.state.status, said, why)
     place.lock.close()
     code, text, plain = shown()
-    place.lock = Lock(place.state.lock)
+    place.lock = DaemonLock(place.state.lock)
     assert code == 7
     at = plain["refused"]["at"][:19].replace("T", " ")
     assert text.startswith(
@@ -464,7 +465,7 @@ def test_no_files_yet(tmp_path: Path, place: Place, capsys: pytest.CaptureFixtur
     Ledger(empty.state.ledger).close()
     empty.say(pending=0, settling=0, waiting=[], last=None)
 
-    assert show_status(empty.root, as_json=False) == 0
+    assert tell_status(empty.root, as_json=False) == 0
     assert capsys.readouterr().out.splitlines()[1] == "no files yet"
     empty.lock.close()
 
@@ -542,35 +543,35 @@ def test_the_progress_of_a_roll_out(
 
 def test_retry_leaves_word(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """For a daemon that runs, and for one that will; it says how many files it is about."""
-    assert retry(place.root) == 0
+    assert tell_retry(place.root) == 0
     assert capsys.readouterr().out == "1 error and 1 quarantined file: diagnosed again now\n"
     assert place.state.wanted_again() is Replace.OWN
     place.lock.close()
-    retry(place.root)
+    tell_retry(place.root)
     assert capsys.readouterr().out == (
         "1 error and 1 quarantined file: diagnosed again when the daemon runs again\n"
     )
-    place.lock = Lock(place.state.lock)
+    place.lock = DaemonLock(place.state.lock)
 
 
 def test_retry_of_results(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """Which are meant is said; a request that was not taken up yet is not weakened by the next."""
     roll_out(place, {MINE: 1, OLD: 3})
-    retry(place.root, Replace.STALE)
+    tell_retry(place.root, Replace.STALE)
     assert capsys.readouterr().out == "3 results of demo 0.9: diagnosed again now\n"
     assert place.state.wanted_again() is Replace.STALE
-    retry(place.root, Replace.ALL)
+    tell_retry(place.root, Replace.ALL)
     assert capsys.readouterr().out == "3 results of demo 0.9 and 1 result of demo: diagnosed again now\n"
-    retry(place.root, Replace.STALE)
+    tell_retry(place.root, Replace.STALE)
     assert place.state.wanted_again() is Replace.ALL
     assert place.state.retry.stat().st_mode & 0o777 == 0o644
     capsys.readouterr()
     place.lock.close()
-    retry(place.root, Replace.STALE)
+    tell_retry(place.root, Replace.STALE)
     assert capsys.readouterr().out == (
         "the results of other models: diagnosed again when the daemon runs again\n"
     )
-    place.lock = Lock(place.state.lock)
+    place.lock = DaemonLock(place.state.lock)
 
 
 def test_a_request_that_waits_is_told(
@@ -581,25 +582,25 @@ def test_a_request_that_waits_is_told(
     """Until a daemon takes it up, in place of the command that made it; with nothing stale it is no news."""
     roll_out(place, {MINE: 1, OLD: 3})
     place.lock.close()
-    retry(place.root, Replace.STALE)
+    tell_retry(place.root, Replace.STALE)
     capsys.readouterr()
     _, text, _ = shown()
     assert "3 results are to be judged again when the daemon runs\n" in text
     assert "--stale" not in text
-    retry(place.root, Replace.ALL)
+    tell_retry(place.root, Replace.ALL)
     capsys.readouterr()
     assert "4 results are to be judged again when the daemon runs\n" in shown()[1]
 
     place.state.retry.unlink()
     roll_out(place, {MINE: 1})
-    retry(place.root, Replace.STALE)
+    tell_retry(place.root, Replace.STALE)
     assert capsys.readouterr().out == (
         "nothing is of another model than demo; with another bundle all is diagnosed again when the daemon "
         "runs again\n"
     )
     assert place.state.wanted_again() is Replace.STALE
     assert "again" not in shown()[1]
-    place.lock = Lock(place.state.lock)
+    place.lock = DaemonLock(place.state.lock)
 
 
 def test_retry_of_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -610,11 +611,11 @@ def test_retry_of_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> N
         (Replace.OWN, "nothing failed; nothing is diagnosed again\n"),
         (Replace.STALE, "nothing failed, and nothing is of another model; nothing is diagnosed again\n"),
     ):
-        assert retry(place.root, anew) == 0
+        assert tell_retry(place.root, anew) == 0
         assert capsys.readouterr().out == words
         assert not place.state.retry.exists()
     place.say()
-    retry(place.root)
+    tell_retry(place.root)
     assert capsys.readouterr().out == "nothing failed; what waits is tried at once\n"
     assert place.state.retry.exists()
 
@@ -645,7 +646,7 @@ def test_a_flood_of_a_request(place: Place) -> None:
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     """Until its process ends, however that ends; who asks does not take it."""
     path = tmp_path / "lock"
-    first, second = Lock(path), Lock(path)
+    first, second = DaemonLock(path), DaemonLock(path)
     assert first.take()
     assert is_held(path)
     assert not second.take()
@@ -655,7 +656,7 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     assert second.take()
     second.close()
     with pytest.raises(OutputError, match="cannot be opened"):
-        Lock(tmp_path / "missing" / "lock")
+        DaemonLock(tmp_path / "missing" / "lock")
 
 
 def test_state_folders_differ_as_their_roots_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

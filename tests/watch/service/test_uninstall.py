@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.errors import UsageError
-from colvi_edge.watch.service.service import Service
+from colvi_edge.watch.service.paths import Service
 from colvi_edge.watch.service.uninstall import plan_removal
 from tests.tools.services import contents, escaped, install, make_root
 

@@ -203,7 +203,7 @@ CHILD = """
 import sys, time
 from colvi_edge.watch.ipc.child import join_supervisor
 from colvi_edge.watch.ipc.messages import Publish, Published
-line = join_supervisor()
+line = join_supervisor().channel
 for message in line:
     if isinstance(message, Publish):
         BEHAVE

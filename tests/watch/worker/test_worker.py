@@ -30,6 +30,7 @@ from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.channel import Channel
+from colvi_edge.watch.ipc.child import SupervisorLink
 from colvi_edge.watch.ipc.messages import (
     Finish,
     Message,
@@ -491,19 +492,23 @@ def test_a_worker_ends_with_its_supervisor(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], WatchedFile]:
+def alone() -> Iterator[Callable[..., WatchedFile]]:
     """Return a function that gives a file as a worker in this process would hold it."""
-    monkeypatch.setattr(sys, "argv", ["worker", "0", str(os.getppid())])
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    channel = Channel(ours)
 
-    def watched(root: Path, path: str) -> WatchedFile:
+    def watched(root: Path, path: str, supervisor: int | None = None) -> WatchedFile:
         work = Work(1, path, signature(root / path), mount(root), False, "own")
-        return WatchedFile(work, Folders(str(root), None))
+        link = SupervisorLink(channel, os.getppid() if supervisor is None else supervisor)
+        return WatchedFile(work, Folders(str(root), None), link.is_alive)
 
-    return watched
+    yield watched
+    channel.close()
 
 
 def test_nothing_is_written_about_a_file_that_changed_meanwhile(
-    tmp_path: Path, alone: Callable[[Path, str], WatchedFile]
+    tmp_path: Path, alone: Callable[..., WatchedFile]
 ) -> None:
     """Between inference and each rename the raw file must still be what was read."""
     (tmp_path / "x.tif").write_bytes(b"II*\0")
@@ -520,28 +525,24 @@ def test_nothing_is_written_about_a_file_that_changed_meanwhile(
 
 
 def test_no_error_is_told_of_a_file_that_changed_meanwhile(
-    worker: Supervised, root: Path, culture: NDArray[np.uint16], alone: Callable[[Path, str], WatchedFile]
+    worker: Supervised, root: Path, culture: NDArray[np.uint16], alone: Callable[..., WatchedFile]
 ) -> None:
     """Not even that a result outlasts it: that is of what the file was."""
     write_imagej(root / "told.tif", culture)
     worker.work(root, "told.tif")
     file = alone(root, "told.tif")
-    assert isinstance(write_error(ChannelError("told.tif: no collagen"), file).record, Sidecar)
+    assert isinstance(write_error(ChannelError("no collagen", subject="told.tif"), file).record, Sidecar)
     os.utime(root / "told.tif")
 
     with pytest.raises(ChangedFileError):
-        write_error(ChannelError("told.tif: no collagen"), file)
+        write_error(ChannelError("no collagen", subject="told.tif"), file)
     assert not (root / "told.tif.colvi.error.json").exists()
 
 
-def test_a_worker_that_was_given_up_writes_nothing(
-    tmp_path: Path, alone: Callable[[Path, str], WatchedFile], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_that_was_given_up_writes_nothing(tmp_path: Path, alone: Callable[..., WatchedFile]) -> None:
     """The lease is asked for before each rename: without its supervisor a worker ends there."""
     (tmp_path / "x.tif").write_bytes(b"II*\0")
-    file = alone(tmp_path, "x.tif")
-    monkeypatch.setattr(sys, "argv", ["worker", "0", "1"])
+    file = alone(tmp_path, "x.tif", supervisor=os.getpid())  # nobody is the child of itself
 
-    if os.getppid() != 1:
-        with pytest.raises(SystemExit):
-            file.confirm()
+    with pytest.raises(SystemExit):
+        file.confirm()

@@ -33,8 +33,7 @@ class WorkerRefusedError(ColviEdgeError):
 
     def __init__(self, refused: StartRefused) -> None:
         super().__init__(refused.message)
-        self.exit_code = refused.exit_code  # type: ignore[misc] # of the error that the worker met
-        self.kind = refused.kind  # type: ignore[misc]
+        self.exit_code, self.kind = refused.exit_code, refused.kind  # of the error that the worker met
 
 
 class WorkerKeeper:
@@ -138,11 +137,9 @@ class WorkerKeeper:
             worker.kill_if_silent(timings.worker_silence_s, now)
             return False
         limit_s = timings.work_limit_s + longest_bytes / SLOWEST_BYTES_PER_S
-        if now - self.last_progress_at > limit_s:
-            # Asked before it is killed: then it waits no more.
+        if now - self.last_progress_at > limit_s:  # asked first: once killed, it may wait no more
             self.blocked_by_share = not folder_answers or worker.waits_for_disk()
-            worker.kill_if_late(self.last_progress_at, limit_s, now)
-        else:
+        if not worker.kill_if_late(self.last_progress_at, limit_s, now):
             worker.kill_if_large(MEMORY_LIMIT_BYTES)
         return self.blocked_by_share
 

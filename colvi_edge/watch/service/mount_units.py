@@ -6,7 +6,8 @@ from pathlib import Path
 
 from colvi_edge.system.file_systems import promises
 from colvi_edge.system.mount_table import mountinfo, read_mounts
-from colvi_edge.watch.service.service import HERE, Service, escaped, systemctl
+from colvi_edge.watch.service.paths import HERE, Service
+from colvi_edge.watch.service.systemd import escaped, systemctl
 
 
 def mount_units(service: Service, folders: Iterable[Path]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.errors import UsageError
-from colvi_edge.pipeline.jobs import find_jobs
+from colvi_edge.pipeline.inputs import find_inputs
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_an_empty_folder_is_told_with_what_was_found_instead(folder: Path) -> No
     (folder / "link").symlink_to(folder.parent)
 
     with pytest.raises(UsageError) as told:
-        find_jobs([folder])
+        find_inputs([folder])
 
     words = str(told.value)
     assert f"found no .tif, .tiff or .lif file below {folder}, but 6 files of other kinds: 2 .png, " in words
@@ -42,7 +42,7 @@ def test_a_flood_of_kinds_stays_a_sentence(tmp_path: Path) -> None:
     (tmp_path / ("x." + "y" * 200)).touch()
 
     with pytest.raises(UsageError) as told:
-        find_jobs([tmp_path])
+        find_inputs([tmp_path])
 
     assert "but 51 files of other kinds: 1 ." in str(told.value)
     assert len(str(told.value)) < 300
@@ -54,7 +54,7 @@ def test_nothing_at_all(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
 
     with pytest.raises(UsageError, match="below 2 folders, but nothing at all; name raw files or folders"):
-        find_jobs([tmp_path / "a", tmp_path / "b"])
+        find_inputs([tmp_path / "a", tmp_path / "b"])
 
 
 @pytest.mark.parametrize("name", ["x.tif", "x.TIF", "x.tiff", "X.TIFF", "x.Lif", "x.LIF"])
@@ -62,7 +62,7 @@ def test_suffixes_are_read_in_capitals_too(tmp_path: Path, name: str) -> None:
     """As Windows programs write them."""
     (tmp_path / name).touch()
 
-    assert [job.name for job in find_jobs([tmp_path])] == [name]
+    assert [file.name for file in find_inputs([tmp_path])] == [name]
 
 
 def test_links_are_not_followed_but_told_and_taken_where_they_are_named(tmp_path: Path) -> None:
@@ -76,15 +76,15 @@ def test_links_are_not_followed_but_told_and_taken_where_they_are_named(tmp_path
     (data / "file.tif").symlink_to(tmp_path / "elsewhere" / "y.tif")
     told: list[str] = []
 
-    jobs = find_jobs([data], tell=told.append)
-    named = find_jobs([data / "file.tif", data / "folder"])
+    files = find_inputs([data], tell=told.append)
+    named = find_inputs([data / "file.tif", data / "folder"])
 
-    assert [job.name for job in jobs] == ["x.tif"]
+    assert [file.name for file in files] == ["x.tif"]
     assert told == [
         f"2 links were not followed ({data / 'folder'} is one); what they lead to is diagnosed where you "
         "name it"
     ]
-    assert [job.name for job in named] == ["file.tif"]  # the same file, by two ways
+    assert [file.name for file in named] == ["file.tif"]  # the same file, by two ways
 
 
 def test_no_link_no_word(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_no_link_no_word(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     told: list[str] = []
 
-    find_jobs([tmp_path], tell=told.append)
+    find_inputs([tmp_path], tell=told.append)
 
     assert told == []
 
@@ -109,9 +109,9 @@ def test_what_a_shell_names_of_ours_is_passed_over(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     told: list[str] = []
 
-    jobs = find_jobs(sorted(tmp_path.iterdir()), tell=told.append)
+    files = find_inputs(sorted(tmp_path.iterdir()), tell=told.append)
 
-    assert [job.name for job in jobs] == ["picture", "x.tif"]
+    assert [file.name for file in files] == ["picture", "x.tif"]
     assert told == ["3 files of ours were passed over: results, pages, tables"]
     with pytest.raises(UsageError, match=r"found only 1 file of ours: .*; name raw files or folders"):
-        find_jobs([tmp_path / "r.html"])
+        find_inputs([tmp_path / "r.html"])

@@ -9,19 +9,19 @@ from pathlib import Path
 
 from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import ColviEdgeError, UsageError
-from colvi_edge.outputs.folder import open_results
 from colvi_edge.outputs.named import is_named_file
 from colvi_edge.outputs.names import is_output_name
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.printable import counted
 from colvi_edge.raw_files import RAW_SUFFIXES, is_raw_name
+from colvi_edge.system.writing import hold_folder
 
 _KINDS_LISTED = 5
 _LONGEST_KIND = 12  # characters
 
 
 @dataclass(frozen=True)
-class Job:
+class InputFile:
     """A raw file that was named on the command line.
 
     Attributes:
@@ -60,10 +60,10 @@ class Job:
 
     def results(self) -> AbstractContextManager[int]:
         """Hold the folder of the outputs open."""
-        return open_results(self.folder)
+        return hold_folder(self.folder, "results")
 
     def confirm(self) -> None:
-        """Let everything be written: who names a file wants its result."""
+        """Raise nothing: who names a file wants its result."""
 
     def is_final(self, _: ColviEdgeError) -> bool:
         """Return True: there is no second try, so that every error gets its record."""
@@ -74,10 +74,10 @@ class Job:
         self.notes.append(words)
 
 
-def find_jobs(
+def find_inputs(
     paths: Iterable[Path], output_dir: Path | None = None, tell: Callable[[str], None] = lambda _: None
-) -> list[Job]:
-    """Return a job for each file named and each raw file below each folder named, in order.
+) -> list[InputFile]:
+    """Return each file that is named, and each raw file below each folder that is named, in order.
 
     Args:
         paths: files, and links to them, are taken whatever their name is, but for our own, which a shell
@@ -89,7 +89,7 @@ def find_jobs(
     Raises:
         UsageError: a path is not there, nothing was found, or two results would collide.
     """
-    jobs: dict[Path, Job] = {}
+    files: dict[Path, InputFile] = {}
     seen = _Seen()
     named = list(paths)
     paths = [path for path in named if not _is_ours(path)]
@@ -109,17 +109,17 @@ def find_jobs(
         root = _root(path)
         for raw in _raw_files(path, output_dir, seen) if path.is_dir() else [path]:
             folder = output_dir / raw.parent.relative_to(root) if output_dir else raw.parent
-            jobs.setdefault(raw.resolve(), Job(raw, folder, _place(folder, top)))
-    if not jobs:
+            files.setdefault(raw.resolve(), InputFile(raw, folder, _place(folder, top)))
+    if not files:
         raise UsageError(_nothing_found(paths, seen))
-    _refuse_collisions(jobs.values())
+    _refuse_collisions(files.values())
     if paths != named:
         tell(
             f"{ours} {'was' if len(named) - len(paths) == 1 else 'were'} passed over: results, pages, tables"
         )
     if seen.links:
         tell(f"{seen.words_of_links()}; what they lead to is diagnosed where you name it")
-    return list(jobs.values())
+    return list(files.values())
 
 
 def places_of(paths: Iterable[Path], output_dir: Path | None = None) -> tuple[Path, list[str]]:
@@ -253,11 +253,11 @@ def _refuse_unlisted(error: OSError) -> None:
     raise UsageError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
-def _refuse_collisions(jobs: Iterable[Job]) -> None:
+def _refuse_collisions(files: Iterable[InputFile]) -> None:
     taken: dict[str, Path] = {}
-    for job in jobs:
-        if taken.setdefault(job.path, job.raw) != job.raw:
+    for file in files:
+        if taken.setdefault(file.path, file.raw) != file.raw:
             raise UsageError(
-                f"{taken[job.path]} and {job.raw} would both leave {job.folder / job.name}.colvi.*; "
+                f"{taken[file.path]} and {file.raw} would both leave {file.folder / file.name}.colvi.*; "
                 "name their common folder, or run them one by one"
             )

@@ -1,0 +1,134 @@
+"""Looks things up in the ledger: for the scanner, `colvi-edge status` and `retry`."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import get_args
+from urllib.parse import quote
+
+from colvi_edge.errors import OutputError
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ledger.bounds import UTC_PATTERN, unpacked
+from colvi_edge.watch.ledger.entries import (
+    COLUMNS,
+    Entry,
+    FileState,
+    ModelResults,
+    entry_of,
+    model_results_of,
+)
+from colvi_edge.watch.ledger.tables import opened
+
+
+class LedgerReader:
+    """Looks things up. Between two calls it holds no transaction, which would stand in the writer's way."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger at a path.
+
+        Raises:
+            OutputError: it is not there, or may not be read.
+        """
+        self._path = path
+        self._connection = self._connect()
+
+    def entry(self, path: str) -> Entry | None:
+        """Return what is known of a file; None if nothing is."""
+        return next(self._entries("path = ?", os.fsencode(path)), None)
+
+    def finished(self) -> dict[str, Signature]:
+        """Return each file that needs no work, with the state in which it needs none.
+
+        Of 10^5 entries it took 0.4 s.
+        """
+        rows = self._connection.execute(
+            "SELECT path, signature FROM entries WHERE state != 'pending' AND typeof(path) = 'blob'"
+        )
+        signatures = ((os.fsdecode(path), unpacked(stored)) for path, stored in rows)
+        return {path: signature for path, signature in signatures if signature}
+
+    def in_state(self, state: FileState) -> Iterator[Entry]:
+        """Yield the entries of a state, by path."""
+        return self._entries("state = ? ORDER BY path", state)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many files are in each state."""
+        rows = self._connection.execute("SELECT state, count(*) FROM entries GROUP BY state").fetchall()
+        found = {state: count for state, count in rows if isinstance(state, str)}
+        return {state: found.get(state, 0) for state in get_args(FileState)}
+
+    def models(self) -> list[ModelResults]:
+        """Return how many of the results that stand are of which model, the most first.
+
+        Of 10^5 entries it took 0.2 s.
+        """
+        rows = self._connection.execute(
+            "SELECT model, coalesce(name, ''), coalesce(version, ''), results FROM "
+            "(SELECT model, count(*) AS results FROM entries WHERE state = 'done' OR model != '' "
+            "GROUP BY model) "
+            "LEFT JOIN models ON models.sha256 = model ORDER BY results DESC, model"
+        )
+        return [model_results_of(*row) for row in rows.fetchall()]
+
+    def wanted_count(self) -> int:
+        """Return how many files are to be judged again, though a result of them stands."""
+        (count,) = self._connection.execute("SELECT count(*) FROM entries WHERE wanted != ''").fetchone()
+        return int(count)
+
+    def last_done_at(self) -> str:
+        """Return when the last sidecar was written, in UTC; "" before the first."""
+        (at,) = self._connection.execute(
+            "SELECT max(at) FROM entries WHERE state = 'done' AND at GLOB ? AND length(at) <= 40",
+            (UTC_PATTERN,),
+        ).fetchone()
+        with suppress(TypeError, ValueError):  # nothing is done yet, or it was at no time that there is
+            datetime.fromisoformat(at)
+            return str(at)
+        return ""
+
+    def newest(self) -> Entry | None:
+        """Return the last final answer; None before the first."""
+        entries = self._entries(
+            "state != 'pending' AND at GLOB ? AND length(at) <= 40 ORDER BY at DESC LIMIT 1",
+            UTC_PATTERN,
+        )
+        for entry in entries:
+            with suppress(ValueError):  # at no time that there is
+                datetime.fromisoformat(entry.at)
+                return entry
+        return None
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what SQLite says against looking things up into an OutputError."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"{self._path} cannot be read: {error}; the daemon makes it anew when it starts"
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        name = quote(os.fsencode(self._path))
+        try:
+            try:
+                return opened(f"file:{name}?mode=ro")
+            except sqlite3.OperationalError:
+                log = self._path.with_name(f"{self._path.name}-wal")
+                if log.exists() and log.stat().st_size:
+                    raise
+                # Nobody has it open; who may only read cannot make the files that go with an open one.
+                return opened(f"file:{name}?mode=ro&immutable=1")
+        except (sqlite3.Error, OSError) as error:
+            raise OutputError(f"{self._path} cannot be read: {error}; check its permissions") from error
+
+    def _entries(self, condition: str, *values: bytes | str) -> Iterator[Entry]:
+        rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries WHERE {condition}", values)  # noqa: S608 - ours
+        yield from filter(None, map(entry_of, rows.fetchall()))
