@@ -16,7 +16,7 @@ from pathlib import Path
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.outputs.names import OutputKind, is_output_name
 from colvi_edge.printable import counted, printable_name
-from colvi_edge.report.gather import MAX_DEPTH
+from colvi_edge.raw_files import MAX_DEPTH
 from colvi_edge.system.atomic import is_temporary_name, open_folder
 from colvi_edge.system.bounded import read_beginning
 from colvi_edge.watch.folder.share_lock import LOCK_NAME, FolderTakenError, hold_off

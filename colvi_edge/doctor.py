@@ -78,7 +78,7 @@ def examine_image(path: Path, bundle_name: str, channels: Sequence[str] | None) 
         yield Finding(
             "rejected" if found.is_rejected else "note" if found.flags else "ok",
             image_label(image.name, image.image_key),
-            f"{_described(image)}; compared with {bundle.name} {bundle.version}",
+            f"{_described(image)}; compared with {bundle.label}",
         )
         for one in found.measures:
             yield Finding(
@@ -107,7 +107,7 @@ def _software() -> Iterator[Finding]:
 
 
 def _confinement() -> Finding:
-    """Tell what holds a model file of others, which export, evaluate and explain try out in a child."""
+    """Return what holds a model file of others, which export, evaluate and explain try out in a child."""
     kernel = offered()
     held = [
         *(["no file changes but drafts"] if kernel.landlock else []),
@@ -128,7 +128,7 @@ def _confinement() -> Finding:
 
 
 def _engines(bundle: Bundle) -> Iterator[Finding]:
-    yield Finding("ok", "demo bundle", f"{bundle.name} {bundle.version}, every file as exported")
+    yield Finding("ok", "demo bundle", f"{bundle.label}, every file as exported")
     engines = [_engine(bundle, name) for name in (EngineName.OPENVINO, EngineName.ONNXRUNTIME)]
     if all(finding.state == "missing" for finding in engines):
         yield from (finding._replace(exit_code=EngineUnavailableError.exit_code) for finding in engines)

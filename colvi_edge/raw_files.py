@@ -30,6 +30,9 @@ RAW_SUFFIXES = tuple(suffix for known in FORMATS for suffix in known.suffixes)
 CONTAINER_SUFFIXES = tuple(suffix for known in FORMATS if known.several_images for suffix in known.suffixes)
 """Suffixes of the formats whose files may hold several images."""
 
+MAX_DEPTH = 64
+"""How many folders deep below the one that is named raw files and results are looked for."""
+
 NOT_READ = frozenset(
     {
         ".nd2", ".czi", ".lsm", ".zvi", ".oir", ".oib", ".oif", ".vsi", ".ims", ".lof", ".xlef",

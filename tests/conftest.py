@@ -50,7 +50,7 @@ REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Let `-n auto` start one worker more than there are cores: tests of the daemon wait a lot."""
+    """Give `-n auto` one worker more than cores: tests of the daemon wait more than they compute."""
     return len(os.sched_getaffinity(0)) + 1
 
 

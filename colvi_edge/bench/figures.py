@@ -208,7 +208,7 @@ def facts(record: Record) -> dict[str, str]:
         "Governor": machine.governor or UNTOLD,
         **_where_told(machine),
         "Clocks": "; ".join(f"{_clock(clock.cpu_mhz, clock.gpu)} {clock.when}" for clock in record.clocks),
-        "Model": f"{record.model.name} {record.model.version}, sha256 {record.model.sha256[:16]}",
+        "Model": f"{record.model.label}, sha256 {record.model.sha256[:16]}",
         "Image": f"{whose}, {image.axes} {shape} {image.dtype}",
         "Rounds": f"{settings.rounds} of each engine and input after {settings.warm_up_images} for warm-up"
         f"{rest}, {settings.cold_starts} cold starts, bursts of {settings.burst_images}",

@@ -72,6 +72,11 @@ class Model(Part):
     version: str
     sha256: str
 
+    @property
+    def label(self) -> str:
+        """Name and version, as people are told of it."""
+        return f"{self.name} {self.version}"
+
 
 class Image(Part):
     """What was diagnosed: the first image of the file. Without its name, which may be a patient's."""

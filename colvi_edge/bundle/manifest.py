@@ -1,4 +1,4 @@
-"""What the manifest of a bundle says to colvi-edge: `config.colvi_edge`, one closed model.
+"""The manifest of a bundle, as far as colvi-edge reads it: `config.colvi_edge`, one closed model.
 
 A manifest may come from anyone, so that every number and text has a bound, far beyond what an export
 writes; and a text is printed and stored wherever the bundle is named, so that it is without control

@@ -76,6 +76,11 @@ class Bundle:
     config: Config
     _sums: Mapping[str, str]
 
+    @property
+    def label(self) -> str:
+        """Name and version, as people are told of it."""
+        return f"{self.name} {self.version}"
+
     def network(self, precision: Precision) -> bytes:
         """Return the ONNX file of a precision that `config.precisions` holds."""
         return self.read(self.config.precisions[precision].file)

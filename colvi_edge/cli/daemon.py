@@ -90,29 +90,22 @@ def watch(
     Results of another model stay, and are counted by status. With --stale they are judged again, at
     each start those that are left; --again goes with --once only. A daemon that runs is told by retry.
     """
+    from colvi_edge.watch.ipc.settings import FolderPaths, Judging, Scanning
     from colvi_edge.watch.settings import WatchSettings
     from colvi_edge.watch.supervisor.start import watch as supervise
 
     tell_variables(context)
+    roles, limits = roles_of(channels), numbers_of(limit)
     settings = WatchSettings(
-        root=folder,
-        output_dir=output_dir,
-        bundle=bundle,
-        engine=engine.value,
-        precision=precision.value,
-        channels=roles_of(channels),
-        pixel_size_um=pixel_size_um,
-        limits=numbers_of(limit),
-        once=once,
-        poll=poll,
-        interval_s=interval,
-        marker=marker,
+        FolderPaths(folder, output_dir),
+        Judging(bundle, engine, precision, roles, limits, overlay, pixel_size_um),
+        Scanning(poll, interval, marker),
         metrics=metrics,
         report=report,
         sample=sample,
-        overlay=overlay.value,
         log_names=log_names,
-        anew=replace_of(stale, again),
+        once=once,
+        force=replace_of(stale, again),
     )
     raise typer.Exit(supervise(settings))
 

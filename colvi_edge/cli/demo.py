@@ -59,8 +59,8 @@ def run_demo(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: 
     example = files[-2].raw  # of a patient, with all colours
     Report(folder, page).write()
     console = wide_console()
-    model = f"{bundle.name} {bundle.version}: simulated images, no clinical meaning"
-    engine_words = f"{info.runtime} {info.version}, {info.precision} on {info.device} ({info.reason})"
+    model = f"{bundle.label}: simulated images, no clinical meaning"
+    engine_words = f"{info.label}, {info.precision} on {info.device} ({info.reason})"
     console.print()
     print_words(console, Text(model), 10, Text("Model"))
     print_words(console, Text(engine_words), 10, Text("Engine"))

@@ -146,7 +146,7 @@ def run(
                 asked=Asked(given(context, *_JUDGING), variables_of(context)),
                 goes_on="" if again else _GOES_ON,
             )
-    show_standing(outcomes, f"{opened.name} {opened.version}")
+    show_standing(outcomes, opened.label)
     folders = {file.place: file.folder for file in files}
     clear_leftovers(folders.values())
     _write_tables(folders, result_csv, omero_csv)

@@ -1,4 +1,4 @@
-"""What every engine is and takes."""
+"""The interface of every engine, and the planes that it takes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +48,11 @@ class EngineInfo:
     device: str
     reason: str
     passed_over: tuple[PassedOver, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Runtime and version, as people are told of it."""
+        return f"{self.runtime} {self.version}"
 
 
 class Engine(Protocol):

@@ -23,7 +23,7 @@ _TITLES = {
 
 
 def _silent(what: str, done: float) -> None:
-    """Take the progress of a build and tell nobody."""
+    """Report the progress of a build to nobody."""
 
 
 def open_engine(

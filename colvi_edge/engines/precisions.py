@@ -1,4 +1,4 @@
-"""Which of a bundle's precisions an engine means by the one that was asked for."""
+"""The table of precisions: which of a bundle's an engine takes for the one that was asked for."""
 
 from collections.abc import Collection
 

@@ -1,4 +1,4 @@
-"""Does an engine, on this very runtime and device, still decide as the trained network does?
+"""The test that an engine, on this very runtime and device, decides as the trained network does.
 
 A bundle carries raw patches with the probabilities that the FP32 network in torch gave them. They
 are run through the engine as an image would be, and compared by what matters: the votes.
@@ -113,6 +113,6 @@ def verify(engine: Engine, bundle: Bundle) -> None:
         engine.probabilities(blank_planes(bundle.config, patches=1))
     elif faults := tolerance.faults(compared):
         raise ParityError(
-            f"{engine.info.precision} on {engine.info.runtime} {engine.info.version} does not decide as the "
+            f"{engine.info.precision} on {engine.info.label} does not decide as the "
             f"trained network does: {'; '.join(faults)}; use --precision fp32, or export for this machine"
         )

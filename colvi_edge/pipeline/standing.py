@@ -43,8 +43,8 @@ class Content:
         """Return the hash of the whole file; "" if it cannot be read."""
         if self._sha256 is None:
             try:
-                with os.fdopen(self._file.open(), "rb") as file:
-                    self._sha256 = sha256_of(file)
+                with os.fdopen(self._file.open(), "rb") as raw:
+                    self._sha256 = sha256_of(raw)
             except (ColviEdgeError, OSError):
                 self._sha256 = ""
         return self._sha256

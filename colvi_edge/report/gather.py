@@ -7,11 +7,10 @@ from typing import NamedTuple
 from colvi_edge.outputs.names import OutputKind
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar
-from colvi_edge.raw_files import CONTAINER_SUFFIXES
+from colvi_edge.raw_files import CONTAINER_SUFFIXES, MAX_DEPTH
 from colvi_edge.report.entries import Entry, entry
 from colvi_edge.report.samples import NamePattern
 
-MAX_DEPTH = 64
 # Of a container, which lists its images; each has its own record.
 _INDEXES = tuple(f"{suffix}{OutputKind.SIDECAR.value}" for suffix in CONTAINER_SUFFIXES)
 

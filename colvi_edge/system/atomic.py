@@ -93,7 +93,7 @@ class Drafts:
         write_new(self._folder_fd, temporary, data, for_all=for_all)
 
     def publish(self, names: Iterable[str], confirm: Callable[[], None] = lambda: None) -> None:
-        """Let drafted files appear, in this order, and stay even after a power cut.
+        """Rename drafted files to their names, in this order, so that they stay even after a power cut.
 
         A file of that name is replaced; a symbolic link of that name is replaced too, its target
         left alone.
@@ -229,7 +229,7 @@ def remove_leftovers(folder_fd: int) -> int:
 
 
 def refuse_blocked(folder_fd: int, names: Iterable[str]) -> None:
-    """Find out whether files can have their names, before anything of what they replace is touched.
+    """Check that files can have their names, before anything of what they replace is touched.
 
     Raises:
         IsADirectoryError: a folder has one of the names, which it tells.

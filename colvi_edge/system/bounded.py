@@ -1,4 +1,4 @@
-"""A file from a folder that others may write to: never a link, a pipe or a flood."""
+"""Reading of files in folders that others may write to: no link is followed, no pipe waited for."""
 
 import errno
 import hashlib

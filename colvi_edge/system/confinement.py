@@ -105,7 +105,7 @@ def end_with_parent(parent: int) -> None:
 
 
 def confine(folder: Path) -> None:
-    """Let files appear and change in one folder only, and refuse network and programs, for ever.
+    """Confine this process for ever: files change in one folder only, without network and programs.
 
     Args:
         folder: the one.

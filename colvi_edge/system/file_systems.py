@@ -1,4 +1,4 @@
-"""What a kind of file system promises: whether inotify hears other machines, and whether locks hold."""
+"""The table of file systems: whether inotify hears other machines on them, and whether locks hold."""
 
 from typing import NamedTuple
 

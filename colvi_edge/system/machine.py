@@ -1,4 +1,4 @@
-"""By what other machines know this one, without learning its name."""
+"""The mark by which other machines know this one, without learning its name."""
 
 import hmac
 from pathlib import Path

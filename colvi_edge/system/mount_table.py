@@ -1,4 +1,4 @@
-"""Linux' table of mounts: what lies where, read and nothing concluded from it."""
+"""The table of mounts of Linux: which file system lies where."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where this machine keeps what it can make again: built engines and the like."""
+"""The state directory, where this machine keeps what it can make again: built engines and the like."""
 
 import os
 from pathlib import Path

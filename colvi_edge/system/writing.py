@@ -21,7 +21,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Find out before long work whether a file can be written; nothing stays.
+    """Check before long work that a file can be written; nothing stays.
 
     Raises:
         OutputError: it cannot.

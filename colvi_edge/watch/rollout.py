@@ -1,4 +1,4 @@
-"""What is said of results that are of another model than the one that judges now."""
+"""Results of another model than the one that judges now: which there are, and what is said of them."""
 
 import shlex
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from colvi_edge.watch.ledger.entries import ModelResults
 
 
 def others_of(results: Sequence[ModelResults], current: Model) -> list[ModelResults]:
-    """Return of which other models there are results."""
+    """Return the results of other models."""
     return [found for found in results if found.model.sha256 != current.sha256]
 
 

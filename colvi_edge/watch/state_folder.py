@@ -1,4 +1,4 @@
-"""What a daemon keeps of one watched folder, and that only one daemon does.
+"""The state folder: what a daemon keeps of one watched folder, and the lock by which only one daemon does.
 
 It lies on a local disk, in STATE/watch/<the folder's name>-<hash of its path>/, and names files in full, so
 nobody but the daemon's own user and root may look into it:
@@ -46,17 +46,17 @@ class StateFolder:
 
     @classmethod
     def within(cls, state: Path, root: Path) -> "StateFolder":
-        """Return the one of a watched folder in a state directory, by names only: it need not be there."""
+        """Return the state folder of a watched one, by names only: it need not be there."""
         # To resolve links would touch the folder, which may lie on a share that hangs.
         path = Path(os.path.abspath(root))  # noqa: PTH100
         name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name)[:_LONGEST_NAME]
         return cls(state / "watch" / f"{name}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}")
 
     def wanted_again(self) -> Replace:
-        """Return what the word that `colvi-edge retry` left asks for; any other word asks for the least.
+        """Return what the request of `colvi-edge retry` asks for; a word that is none asks for the least.
 
         Raises:
-            OSError: there is none, or it cannot be read.
+            OSError: there is no request, or it cannot be read.
         """
         words = read_bounded(self.retry, _LONGEST_WORD).decode("ascii", "replace").strip()
         return Replace(words) if words in list(Replace) else Replace.OWN
@@ -82,7 +82,7 @@ class StateFolder:
         return folder
 
     def exists(self) -> bool:
-        """Return whether a daemon has made it.
+        """Return whether a daemon has made this folder.
 
         Raises:
             OutputError: it may not be looked into.
@@ -97,7 +97,7 @@ class StateFolder:
 
 
 class DaemonLock:
-    """Held by the one daemon of a folder. The kernel gives it back, however that ends."""
+    """The lock of the one daemon of a folder. The kernel releases it, however the daemon ends."""
 
     def __init__(self, path: Path) -> None:
         """Open the file at a path; it is not held yet.
@@ -135,7 +135,7 @@ class DaemonLock:
         return text.decode() if text.isdigit() else "?"
 
     def close(self) -> None:
-        """Give it back."""
+        """Release it."""
         os.close(self._file)
 
 

@@ -71,7 +71,7 @@ class Timings:
     longest_backoff_s: float = 60.0
     incomplete_s: float = 3600.0
     once_patience_s: float = 120.0
-    once_look_s: float = 0.1
+    once_look_s: float = 0.25
     once_rescan_s: float = 1.0
     scanner_alive_s: float = 1.0
     worker_alive_s: float = 2.0

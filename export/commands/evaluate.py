@@ -102,7 +102,7 @@ def _judge(
     total = 0
     with progress("Judging", len(entries)) as advance:
         for image, planes in read_images(
-            entries, judge.layout, channels, notes.left_out, advance, judge.patch_px
+            entries, judge.layout, judge.patch_px, channels, notes.left_out, advance
         ):
             total += 1
             if image.digest in seen:

@@ -20,6 +20,7 @@ from colvi_edge.export.evaluation.chance import against_chance
 from colvi_edge.export.evaluation.figures import Judged, comparison_record, evaluate
 from colvi_edge.export.evaluation.record import ComparisonRecord, Evaluation
 from colvi_edge.export.evaluation.record import Division as Named
+from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.export.reading.checkpoint import Checkpoint, save_checkpoint
 from colvi_edge.export.training.folds import (
     Finished,
@@ -102,7 +103,7 @@ def train_model(
     # What is too few by the list of files is so before hours of reading, which can only take some away.
     _divisions(entries, folds, seed)
     with notes.left_out_at_the_end(), observer.reading(len(entries)) as advance:
-        data = gather(read_images(entries, LAYOUT, channels, notes.left_out, advance))
+        data = gather(read_images(entries, LAYOUT, PATCH_PX, channels, notes.left_out, advance))
     if off := _pixel_sizes_off(data.images):
         notes.add(off)
     described = facts(dataset, entries, data.images)

@@ -26,7 +26,6 @@ from colvi_edge.acquisition import Acquisition, Refused, acquire_opened
 from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
-from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
 from colvi_edge.pipeline.inputs import find_inputs
@@ -124,21 +123,21 @@ def read_dataset(where: Path) -> list[Entry]:
 def read_images(
     entries: Iterable[Entry],
     layout: Sequence[str],
+    patch_px: int,
     channels: Sequence[str] | None = None,
     left_out: Callable[[str, str], None] = lambda name, why: None,
     read: Callable[[], None] = lambda: None,
-    patch_px: int = PATCH_PX,
 ) -> Iterator[tuple[Image, NDArray[Any]]]:
     """Yield every image of a dataset with its planes, (Z, C, H, W) of the file's dtype.
 
     Args:
         entries: of `read_dataset`.
         layout: channels that the network takes.
+        patch_px: edge of the network's patches, of which an image must hold one.
         channels: role of each channel of the files, where they do not say it themselves.
         left_out: gets the name of each file, or image of one, that cannot be read as one of the assay, and
             what is wrong with it.
         read: called after each entry.
-        patch_px: edge of the network's patches, of which an image must hold one.
 
     Raises:
         UsageError: the same picture comes twice.

@@ -74,7 +74,7 @@ def open_judge(
         bundle = open_bundle(model)
         with closing(open_engine(bundle, engine, precision)) as running:
             info = running.info
-            runtime = f"{info.runtime} {info.version} on {info.device}"
+            runtime = f"{info.label} on {info.device}"
             yield Judge(
                 Model(name=bundle.name, sha256=bundle.sha256, runtime=runtime, precision=info.precision),
                 bundle.config.channels,

@@ -153,7 +153,7 @@ def what_was_evaluated(record: Header, images: Counts, **more: str) -> str:
         "Dataset": dataset.name,
         "Images": f"{images.n}{subjects}: {classes}",
         "Evaluated": f"{record.created:%Y-%m-%d %H:%M} UTC",
-        "Software": f"{record.software.name} {record.software.version}",
+        "Software": record.software.label,
     }
     return section("What was evaluated", "", facts(named))
 

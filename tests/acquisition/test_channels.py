@@ -7,15 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from colvi_edge.acquisition.channels import (
-    Assigned,
-    ChannelHint,
-    Colour,
-    assign_roles,
-    colour_of,
-    judge,
-    role_of,
-)
+from colvi_edge.acquisition.channel_hints import ChannelHint, Colour, colour_of, judge
+from colvi_edge.acquisition.channels import Assigned, assign_roles
 from colvi_edge.acquisition.stains import DYES, Dye, dyes_in
 from colvi_edge.errors import ChannelError
 
@@ -34,7 +27,7 @@ from colvi_edge.errors import ChannelError
 )  # fmt: skip
 def test_names_of_nuclei(name: str) -> None:
     """The stain, its dye or its laser line names the channel; a green or red nuclear dye is one of nuclei."""
-    assert role_of(ChannelHint(name)) == "nuclei"
+    assert judge(ChannelHint(name)).role == "nuclei"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +48,7 @@ def test_names_of_nuclei(name: str) -> None:
 )  # fmt: skip
 def test_names_of_collagen(name: str) -> None:
     """Likewise for collagen VI and the green dyes it is stained with."""
-    assert role_of(ChannelHint(name)) == "collagen"
+    assert judge(ChannelHint(name)).role == "collagen"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +64,7 @@ def test_names_of_collagen(name: str) -> None:
 )  # fmt: skip
 def test_names_of_neither(name: str) -> None:
     """A word inside a word is none, nor is a name that speaks for both."""
-    assert role_of(ChannelHint(name)) is None
+    assert judge(ChannelHint(name)).role is None
 
 
 ANOTHER = [
@@ -132,7 +125,7 @@ def test_dyes(dye: Dye) -> None:
     assert dye.source
     for excitation_nm in dye.excitation_nm:
         for emission_nm in dye.emission_nm:
-            role = role_of(ChannelHint(name, emission_nm, excitation_nm))
+            role = judge(ChannelHint(name, emission_nm, excitation_nm)).role
             assert role == (None if dye.role == "other" else dye.role)
 
 
@@ -176,7 +169,7 @@ def test_name_and_light_that_disagree(hint: ChannelHint) -> None:
 )  # fmt: skip
 def test_name_and_light_together(hint: ChannelHint, role: str | None) -> None:
     """Light that is neither's, or the dye's own, does not speak against the name."""
-    assert role_of(hint) == role
+    assert judge(hint).role == role
 
 
 @pytest.mark.parametrize(
@@ -186,8 +179,8 @@ def test_name_and_light_together(hint: ChannelHint, role: str | None) -> None:
 )  # fmt: skip
 def test_emission_wavelengths(emission_nm: float, role: str | None) -> None:
     """Blue light is nuclei, green is collagen, ends included; against the name it is a contradiction."""
-    assert role_of(ChannelHint("", emission_nm)) == role
-    assert role_of(ChannelHint("collagen", emission_nm)) == (None if role == "nuclei" else "collagen")
+    assert judge(ChannelHint("", emission_nm)).role == role
+    assert judge(ChannelHint("collagen", emission_nm)).role == (None if role == "nuclei" else "collagen")
 
 
 @pytest.mark.parametrize(
@@ -408,7 +401,7 @@ def test_long_names_take_no_time() -> None:
     """Anyone may have written them."""
     started = time.monotonic()
     for part in ("collagen ", "a", "ch", "type I/", "I/", "1 ", "\u2165", "col"):
-        role_of(ChannelHint(part * 2_000_000))
+        judge(ChannelHint(part * 2_000_000))
 
     assert time.monotonic() - started < 5
 

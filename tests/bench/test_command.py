@@ -224,7 +224,7 @@ def test_a_record_of_another_schema_is_refused_before_anything_is_measured(
 
 def test_no_other_command_loads_the_bench() -> None:
     """What runs at the microscope stays as light as it was."""
-    modules = ("cli", "pipeline", "demo", "doctor", "watch.worker", "watch.supervisor")
+    modules = ("cli", "pipeline", "cli.demo", "doctor", "watch.worker", "watch.supervisor")
     imports = ", ".join(f"colvi_edge.{module}" for module in modules)
 
     assert loaded_by(f"import {imports}", "colvi_edge.bench") == []

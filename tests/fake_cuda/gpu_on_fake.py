@@ -32,7 +32,7 @@ SMALLER = {
 sys.path.insert(0, str(HERE))
 importlib.import_module("tensorrt_double").install("tensorrt")
 compiler = importlib.import_module("kernels_for_cpu")
-tensorrt_steps = importlib.import_module("colvi_edge.engines.tensorrt.inference")
+inference = importlib.import_module("colvi_edge.engines.tensorrt.inference")
 ctypes.CDLL("libcuda.so.1").fake_reset()
 
 
@@ -55,7 +55,7 @@ def kernel_for_cpu(bundle: Bundle, kernel: KernelFile) -> bytes:
 
 pytest.MonkeyPatch().setattr(nvrtc, "Nvrtc", NvrtcForCpu)  # before a conftest imports it
 pytest.MonkeyPatch().setattr(Bundle, "kernel", kernel_for_cpu)
-pytest.MonkeyPatch().setattr(tensorrt_steps, "_WARM_UP_PATCHES", 2)
+pytest.MonkeyPatch().setattr(inference, "_WARM_UP_PATCHES", 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

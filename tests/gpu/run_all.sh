@@ -17,7 +17,7 @@ need() { has "import $1" || python3 -m pip install "${2:-$1}"; }
 
 for package in numpy pydantic typer rich tifffile orjson onnxruntime pytest; do need "$package"; done
 need yaml PyYAML
-has 'from colvi_edge.engines.nvidia import find_gpu; assert find_gpu()' || {
+has 'from colvi_edge.engines.cuda.gpu import find_gpu; assert find_gpu()' || {
     echo "run_all.sh: found no GPU that its driver gives to CUDA; see nvidia-smi" >&2
     exit 3
 }
@@ -25,7 +25,7 @@ has 'from pycuda import driver' || python3 tests/fake_cuda/build_pycuda.py
 has 'from colvi_edge.kernels.nvrtc import *; Nvrtc(RELEASES[0])' ||
     has 'from colvi_edge.kernels.nvrtc import *; Nvrtc(RELEASES[1])' ||
     python3 -m pip install 'nvidia-cuda-nvrtc-cu12==12.6.*' 'nvidia-cuda-nvrtc>=13,<14'
-has 'from colvi_edge.engines.tensorrt_runtime import load; load()' ||
+has 'from colvi_edge.engines.tensorrt.installed import load; load()' ||
     echo "run_all.sh: TensorRT is not installed, so the kernel alone is tested"
 
 export COLVI_EDGE_REQUIRE=gpu

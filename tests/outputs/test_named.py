@@ -11,6 +11,7 @@ from colvi_edge.outputs import table
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.simulate import simulate_projection, write_imagej
+from colvi_edge.watch.ipc.settings import FolderPaths, Judging
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 
@@ -104,20 +105,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_metrics_take_no_other_place(tmp_path: Path, name: str, words: str) -> None:
     """Found before anything is watched."""
     (tmp_path / name).write_text("x")
-    settings = WatchSettings(
-        root=tmp_path / "watched",
-        output_dir=None,
-        bundle="demo",
-        engine="auto",
-        precision="auto",
-        channels=None,
-        limits={},
-        poll=False,
-        interval_s=None,
-        marker=None,
-        metrics=tmp_path / name,
-        log_names=False,
-        once=True,
-    )
+    folders = FolderPaths(tmp_path / "watched")
+    settings = WatchSettings(folders, Judging("demo"), metrics=tmp_path / name, once=True)
     with pytest.raises(UsageError, match=words):
-        settings.absolute()
+        settings.validated()

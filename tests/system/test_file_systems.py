@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.system.file_systems import promises
-from colvi_edge.watch.ipc.messages import ScannerSettings
+from colvi_edge.watch.ipc.settings import FolderPaths, ScannerSettings, Scanning
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
@@ -48,11 +48,9 @@ def test_the_scanner_listens_where_others_are_heard(kind: str, listens: bool, tm
     Ledger(tmp_path / "ledger.sqlite").close()
     root = tmp_path / "scope"
     root.mkdir()
-    folders = ClaimedFolders(str(root), None, None, None)
+    folders = ClaimedFolders(FolderPaths(root), None, None)
     folders.mount = replace(folders.mount, kind=kind)
-    settings = ScannerSettings(
-        str(root), None, str(tmp_path / "ledger.sqlite"), None, poll=False, interval_s=None, marker=None
-    )
+    settings = ScannerSettings(FolderPaths(root), Scanning(), tmp_path / "ledger.sqlite")
     with closing(folders), closing(LedgerReader(tmp_path / "ledger.sqlite")) as ledger:
         threads = threading.active_count()
         session = FolderSession(folders, settings, {}, ledger, lambda message: None, lambda: None)

@@ -2,25 +2,20 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
+
+from colvi_edge.watch.ipc.settings import FolderPaths, Judging, Scanning
 
 
 def told(**settings: Any) -> dict[str, Any]:
-    """Return the settings of a daemon, as JSON can tell them to its process; root and bundle are missing."""
-    return {
-        "output_dir": None,
-        "engine": "auto",
-        "precision": "auto",
-        "channels": None,
-        "limits": {},
-        "poll": False,
-        "interval_s": None,
-        "marker": None,
-        "metrics": None,
-        "log_names": True,
-        "once": False,
-        **settings,
+    """Return the settings of a daemon as JSON, which `typed.made` reads, each in the part that it is of."""
+    parts = {"folders": FolderPaths, "judging": Judging, "scanning": Scanning}
+    sorted_in: dict[str, Any] = {
+        part: {field.name: settings.pop(field.name) for field in fields(kind) if field.name in settings}
+        for part, kind in parts.items()
     }
+    return {**sorted_in, "log_names": True, **settings}
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:

@@ -24,124 +24,10 @@ from colvi_edge.simulate import simulate_planes, simulate_projection
 from colvi_edge.watch.supervisor.telling.journal import shown
 from tests.tools.leica import Series, container
 from tests.tools.terminal import read_terminal
+from tests.watch.fakes.daemon import CHECKOUT
 
 MARK = "mark"
 DYES = ("Leica/DAPI", "Leica/FITC")
-
-DRIVER = """
-import functools, os, sys
-from colvi_edge.watch.supervisor import start
-from colvi_edge.watch.supervisor.telling import journal
-from colvi_edge.watch.timings import Timings
-here = sys.argv.pop(1)
-if "JOURNAL" in os.environ:
-    err = os.fstat(2)
-    os.environ["JOURNAL_STREAM"] = f"{err.st_dev}:{err.st_ino}"
-    journal._JOURNAL = os.environ["JOURNAL"]
-commands = {role: [sys.executable, f"{here}/{role}.py"] for role in start.COMMANDS}
-timings = Timings(longest_backoff_s=0.3, once_rescan_s=0.1)
-start.watch = functools.partial(start.watch, commands=commands, timings=timings)
-from colvi_edge.cli import main
-main()
-"""
-
-LOUD = """
-import errno, gc, logging, os, signal, sys, threading, warnings
-from pathlib import Path
-def first_time(what):
-    said = Path(f"{__file__}.{what}")
-    try:
-        said.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-def loud(name):
-    warnings.warn(f"odd: {name}")
-    logging.getLogger("tifffile").error("damaged: %s", name)
-    logging.warning("damaged: %s", name)
-    print("reading", name, flush=True)
-    for descriptor in (1, 2):  # as a library in C would
-        os.write(descriptor, f"{name}: {name}\\n".encode())
-    def fail():
-        raise KeyError(name)
-    thread = threading.Thread(target=fail, name=name)
-    thread.start()
-    thread.join()
-    class Unlucky:
-        def __del__(self):
-            raise ValueError(name)
-    del Unlucky
-    gc.collect()
-"""
-
-WORKER = (
-    LOUD
-    + """
-from colvi_edge.acquisition.tiff import reader as tiff
-from colvi_edge.system import atomic as folder
-from colvi_edge.watch.worker import process as worker
-from colvi_edge.watch.folder.pinned import PinnedFolder
-read_tiff, open_raw, publish = tiff.read_tiff, PinnedFolder.open_raw, folder.Drafts.publish
-SAYS = {"acces": errno.EACCES, "stale": errno.ESTALE, "busy": errno.EBUSY, "hostdown": errno.EHOSTDOWN}
-def read(data, name, *more):
-    if "segv" in name:
-        signal.raise_signal(signal.SIGSEGV)
-    if "bug" in name:
-        try:
-            raise OSError(errno.EIO, "Input/output error", name)
-        except OSError as error:
-            raise RuntimeError(f"in {name}") from error
-    loud(name)
-    return read_tiff(data, name, *more)
-def opened(self, relative):
-    for word, number in SAYS.items():
-        if word in relative:
-            raise OSError(number, os.strerror(number), relative)
-    return open_raw(self, relative)
-def published(self, names, *more):
-    if "full" in names[0] and first_time("full"):
-        raise OSError(errno.ENOSPC, "No space left on device", names[0])
-    return publish(self, names, *more)
-tiff.read_tiff, PinnedFolder.open_raw, folder.Drafts.publish = read, opened, published
-worker.main()
-"""
-)
-
-SCANNER = (
-    LOUD
-    + """
-from colvi_edge.watch.scanner import process, walk
-from colvi_edge.watch.folder.pinned import PinnedFolder
-note, open_folder = walk.TreeWalk._note_folder, PinnedFolder.open_folder
-def noted(self, path, name, folders):
-    if first_time("crash"):
-        loud(name)
-        raise RuntimeError(name)
-    note(self, path, name, folders)
-def opened(self, relative, *more):
-    if "closed" in relative:
-        raise PermissionError(errno.EACCES, "Permission denied", relative)
-    return open_folder(self, relative, *more)
-walk.TreeWalk._note_folder, PinnedFolder.open_folder = noted, opened
-process.main()
-"""
-)
-
-PUBLISHER = """
-from colvi_edge.errors import OutputError
-from colvi_edge.report.page_of_folder import Report
-from colvi_edge.watch.publisher import process as publisher
-from pathlib import Path
-asked = Path(__file__ + ".asked")
-def render(self, folder):
-    name = "MA" "RKfile.tif.colvi.json"  # as a line of code stands in a traceback
-    if not asked.exists():
-        asked.touch()
-        raise OutputError(f"{name} cannot be read")
-    raise RuntimeError(name)
-Report.render = render
-publisher.main()
-"""
 
 
 class Told(NamedTuple):
@@ -237,21 +123,21 @@ def watch(tmp_path: Path, names: dict[str, bytes]) -> Iterator[Watch]:
         path.write_bytes(data)
         Path(f"{path}.done").touch()
     (root / "MARKfolder Meier/MARKfile way.tif.colvi.json/inside").mkdir(parents=True)
-    for role, code in (("worker", WORKER), ("scanner", SCANNER), ("publisher", PUBLISHER)):
-        (tmp_path / f"{role}.py").write_text(code)
     listeners = [Listener(tmp_path / name) for name in ("journal", "systemd")]
 
     def drained(*options: str, to: int | None = None, journal: bool = False, crash: bool = False) -> Told:
         if not crash:  # three times each takes long
             (root / "MARKfolder Meier/MARKfile segv.tif").unlink()
         metrics = tmp_path / "metrics.prom"
-        command = (sys.executable, "-c", DRIVER, str(tmp_path), "watch", str(root))
+        loud = (sys.executable, "-m", "tests.watch.fakes.loud_supervisor", str(tmp_path))
+        command = (*loud, "watch", str(root))
         places = ("--metrics", str(metrics), "--report", str(tmp_path / "page.html"))
         with (tmp_path / "stderr").open("wb") as log:
             done = subprocess.run(
                 [*command, "--bundle", "demo", "--once", "--marker", ".done", "--poll", *places, *options],
                 env=os.environ
                 | {"STATE_DIRECTORY": str(tmp_path / "state"), "NOTIFY_SOCKET": listeners[1].address}
+                | {"PYTHONPATH": str(CHECKOUT)}
                 | ({"JOURNAL": listeners[0].address} if journal else {}),
                 stdout=to or log,
                 stderr=to or log,

@@ -11,7 +11,7 @@ from itertools import chain
 from xml.etree.ElementTree import Element
 
 from colvi_edge.acquisition.bounds import positive
-from colvi_edge.acquisition.channels import SHOWN, ChannelHint, Colour, Verdict, judge
+from colvi_edge.acquisition.channel_hints import SHOWN, ChannelHint, Colour, Verdict, judge
 
 _COLOURS: dict[str, Colour] = {"red": "red", "green": "green", "blue": "blue"}
 _SETTING = "ATLConfocalSettingDefinition"

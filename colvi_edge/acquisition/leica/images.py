@@ -14,7 +14,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from colvi_edge.acquisition.bounds import listed, positive
-from colvi_edge.acquisition.channels import ChannelHint, refuse_too_many
+from colvi_edge.acquisition.channel_hints import ChannelHint
+from colvi_edge.acquisition.channels import refuse_too_many
 from colvi_edge.acquisition.leica.blocks import Block
 from colvi_edge.acquisition.leica.channels import channel_hints
 from colvi_edge.acquisition.refusals import DAMAGED

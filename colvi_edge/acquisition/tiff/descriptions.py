@@ -25,7 +25,7 @@ from colvi_edge.acquisition.bounds import (
     plausible_spacing_um,
     positive,
 )
-from colvi_edge.acquisition.channels import ChannelHint, Colour, colour_of
+from colvi_edge.acquisition.channel_hints import ChannelHint, Colour, colour_of
 from colvi_edge.acquisition.refusals import DAMAGED
 from colvi_edge.acquisition.tiff.gate import Page
 from colvi_edge.acquisition.tiff.ome import MICRO_MANAGER, OmeImage, children, ome_image

@@ -1,4 +1,4 @@
-"""What a bundle and its kernels must agree on: the variant that it needs, the file for a GPU."""
+"""The kernels of a bundle: the variant that it needs, and the file for a GPU."""
 
 from collections.abc import Sequence
 

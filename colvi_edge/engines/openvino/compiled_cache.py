@@ -1,4 +1,4 @@
-"""Networks as OpenVINO compiled them, kept for the next start: reading one takes 45 ms, compiling it 100.
+"""The cache of compiled networks, for the next start: reading one takes 45 ms, compiling it 100.
 
 OpenVINO's own cache is not used: it loads a blob in which bytes have changed without a word, and
 the network then decides otherwise (8 of 12 such blobs). Here each stands behind its SHA-256. Whatever

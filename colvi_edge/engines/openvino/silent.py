@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def _missing(name: str) -> Iterator[None]:
-    """Let a module seem not to be installed."""
+    """Make a module seem not to be installed, for the time of a `with` block."""
     absent = name not in sys.modules
     before = sys.modules.get(name)
     sys.modules[name] = None  # type: ignore[assignment] # which makes importing it an ImportError

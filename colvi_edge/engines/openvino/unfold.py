@@ -20,7 +20,7 @@ _MOST_CHANNELS = 4
 
 
 def unfold_first_convolution(model: openvino.Model) -> bool:
-    """Rewrite the first convolution of a network, where it can be; tell whether it was.
+    """Rewrite the first convolution of a network, where it can be; return whether it was.
 
     It can where the convolution follows the input with nothing but scalar quantisation between them, to
     unsigned numbers, has int8 weights, few input channels, and neither stride nor dilation.

@@ -88,7 +88,7 @@ def cached_engine(
 
 
 def is_cached(folder: Path, key: EngineKey) -> bool:
-    """Tell whether `cached_engine` would find the engine of a key rather than build it."""
+    """Return whether `cached_engine` would find the engine of a key rather than build it."""
     return not _reason_to_build(_file(folder, key), key)
 
 

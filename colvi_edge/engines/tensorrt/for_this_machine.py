@@ -26,7 +26,7 @@ def build_for_this_machine(bundle: Bundle, precision: Precision, progress: Progr
     Args:
         bundle: whose network it is.
         precision: one that the bundle holds: fp32, fp16 or int8-trt.
-        progress: see `tensorrt_build.build_engine`; not called where the engine is there.
+        progress: see `builder.build_engine`; not called where the engine is there.
 
     Raises:
         UsageError: the bundle does not hold the precision.
@@ -45,7 +45,7 @@ def build_for_this_machine(bundle: Bundle, precision: Precision, progress: Progr
 
 
 def is_built(bundle: Bundle, precision: Precision) -> bool:
-    """Tell whether the engine of a precision for this machine is there.
+    """Return whether the engine of a precision for this machine is there.
 
     Raises:
         OutputError: the state directory is no local one.

@@ -1,4 +1,4 @@
-"""The way of an image on the GPU: pixels up, kernel, network, probabilities down.
+"""Inference of an image on the GPU: pixels up, kernel, network, probabilities down.
 
     planes ──▶ staging (page-locked) ──▶ raw ──▶ patches ──▶ probabilities ──▶ found (page-locked)
            copy                     upload   kernel     TensorRT          download

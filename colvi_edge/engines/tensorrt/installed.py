@@ -56,7 +56,7 @@ def missing(root: Path, machine: str) -> str:
 
 
 def is_jetson(root: Path) -> bool:
-    """Tell whether this is a Jetson, also inside a container, which has the second mark only."""
+    """Return whether this is a Jetson, also inside a container, which has the second mark only."""
     if (root / "etc/nv_tegra_release").exists():
         return True
     try:

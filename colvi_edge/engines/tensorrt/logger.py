@@ -32,7 +32,7 @@ class Log(trt.ILogger):
         self.layers: tuple[str, ...] = ()
 
     def log(self, severity: "trt.ILogger.Severity", message: str) -> None:
-        """Take one message; TensorRT calls this from any of its threads."""
+        """Record one message; TensorRT calls this from any of its threads."""
         if int(severity) <= int(trt.ILogger.ERROR):
             self.errors.append(message)
         elif message.startswith("Layers:"):

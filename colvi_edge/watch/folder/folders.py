@@ -7,6 +7,7 @@ from pathlib import Path
 from colvi_edge.errors import AcquisitionError
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.pinned import PinnedFolder
+from colvi_edge.watch.ipc.settings import FolderPaths
 from colvi_edge.watch.ipc.words import Trouble
 
 
@@ -23,16 +24,10 @@ class Folders:
         apart: the results do not go beside the raw files.
     """
 
-    def __init__(self, root: str, output_dir: str | None) -> None:
-        """Remember both; the scanner makes the folder of the results, as it alone knows on which mount.
-
-        Args:
-            root: path of the watched folder.
-            output_dir: path of the folder of the results; None if it is the watched one.
-        """
-        self._root = Path(root)
-        self.apart = output_dir is not None
-        self._results = Path(output_dir or root)
+    def __init__(self, paths: FolderPaths) -> None:
+        """Remember both; the scanner makes the folder of the results, as it alone knows on which mount."""
+        self._root, self._results = paths.root, paths.results
+        self.apart = paths.output_dir is not None
 
     def root(self, mount: Mount) -> AbstractContextManager[PinnedFolder]:
         """Hold the watched folder open, on the mount on which the scanner has it.

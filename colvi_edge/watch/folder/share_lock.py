@@ -67,7 +67,7 @@ class ShareLock:
             return False
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         with suppress(OSError):  # a server that is away; the descriptor is closed all the same
             os.close(self._file)
 

@@ -1,6 +1,7 @@
 """How messages travel between the processes of the daemon: lines of JSON, checked and bounded."""
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ class BadMessageError(ValueError):
 
 def encode(message: Message) -> bytes:
     """Return a message as one line."""
-    return json.dumps({"say": type(message).__name__, **asdict(message)}).encode() + b"\n"
+    plain = {"say": type(message).__name__, **asdict(message)}
+    return json.dumps(plain, default=os.fspath).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:

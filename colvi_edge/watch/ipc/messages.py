@@ -9,47 +9,18 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from colvi_edge.choices import Replace
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.model import Model, Name, Sha256
+from colvi_edge.watch.ipc.settings import PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.ipc.words import WorkOutcome
-from colvi_edge.watch.timings import Timings
 
 Kind = Annotated[str, re.compile("[a-z0-9_ -]{0,40}")]
 """Of an error, as in `errors`, or of what a folder suffers from."""
 
 
 # --- supervisor -> scanner
-
-
-@dataclass(frozen=True)
-class ScannerSettings:
-    """First message to a scanner.
-
-    Attributes:
-        root: absolute path of the watched folder.
-        output_dir: mirrors the results; None leaves them beside the raw files.
-        ledger: SQLite file, which the scanner only reads: what is done is not looked at twice.
-        mount: the root's when it was last seen; None at the first start.
-        results_mount: the same of `output_dir`.
-        poll: scan only, without events.
-        interval_s: between scans; None is 15 on local disks, 5 on others.
-        marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
-            time.
-        ome_tiff: an OME-TIFF belongs to each result.
-        timings: how long to wait.
-    """
-
-    root: str
-    output_dir: str | None
-    ledger: str
-    mount: Mount | None
-    poll: bool
-    interval_s: float | None
-    marker: str | None
-    results_mount: Mount | None = None
-    ome_tiff: bool = False
-    timings: Timings = field(default_factory=Timings)
 
 
 @dataclass(frozen=True)
@@ -139,36 +110,6 @@ class Degraded:
 
 
 @dataclass(frozen=True)
-class WorkerSettings:
-    """First message to a worker.
-
-    Attributes:
-        root, output_dir: as the scanner has them.
-        bundle: where to open it: what the operator named, or the copy that an earlier worker kept.
-        keep: folder in which the worker keeps a copy of the bundle that it opened, so that later workers do
-            not depend on what becomes of the original; "" to keep none.
-        engine, precision: as on the command line.
-        channels: role of each channel of the files; None asks the file.
-        limits: what a raw file may ask for: names and values of `acquisition.Limits`.
-        overlay: as on the command line.
-        pixel_size_um: of all raw files; None asks them.
-        timings: how long to wait.
-    """
-
-    root: str
-    output_dir: str | None
-    bundle: str
-    keep: str
-    engine: str
-    precision: str
-    channels: list[str] | None
-    limits: dict[str, int]
-    overlay: str
-    pixel_size_um: float | None = None
-    timings: Timings = field(default_factory=Timings)
-
-
-@dataclass(frozen=True)
 class Work:
     """Diagnose a file.
 
@@ -179,7 +120,7 @@ class Work:
         mount: of the root; elsewhere nothing is read or written.
         results_mount: of the folder of the results, where that is another one; elsewhere nothing is written.
         last: an incomplete file has been waited for long enough and gets its error record now.
-        anew: by `Replace`, which results for this content it is judged in spite of; "own" is none, as the
+        force: which results for this content it is judged in spite of; OWN is none here, as the
             scanner may offer a file twice.
         kind: of the error that made it wait at the look before this one; "" if there was none.
     """
@@ -189,7 +130,7 @@ class Work:
     signature: Signature
     mount: Mount
     last: bool
-    anew: Literal["own", "stale", "all"]
+    force: Replace
     kind: str = ""
     results_mount: Mount | None = None
 
@@ -278,24 +219,6 @@ class WorkDone:
 
 
 # --- supervisor -> publisher
-
-
-@dataclass(frozen=True)
-class PublisherSettings:
-    """First message to a publisher.
-
-    Attributes:
-        root, output_dir: as the scanner has them.
-        page: absolute path of the report's page.
-        sample: pattern of the names, see `report.samples`; None takes the default.
-        refresh_s: the page loads itself anew so often.
-    """
-
-    root: str
-    output_dir: str | None
-    page: str
-    sample: str | None
-    refresh_s: float
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """Dataclasses from what JSON held, each field checked against its annotation.
 
-Understood are str, bool, int, float, None, Literal, dataclasses, `X | None`, list[X], dict[str, X], and
-Annotated with a range of numbers or with a pattern that a whole text has to match.
+Understood are str, bool, int, float, None, Path, Literal, enums of str, dataclasses, `X | None`, list[X],
+dict[str, X], and Annotated with a range of numbers or with a pattern that a whole text has to match.
 """
 
 import math
 import re
 import types
 from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 LONGEST_TEXT = 1 << 16
@@ -62,6 +64,12 @@ def _checked(where: str, annotation: Any, value: Any) -> Any:
         return [_checked(where, arguments[0], item) for item in value]
     if origin is dict and isinstance(value, dict):
         return {_checked(where, str, key): _checked(where, arguments[1], value[key]) for key in value}
+    if annotation is Path:
+        return Path(_checked(where, str, value))
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        if not isinstance(value, str) or value not in {member.value for member in annotation}:
+            raise WrongTypeError(f"{where} is not {_words(annotation)}")
+        return annotation(value)
     if origin is Annotated:
         value = _checked(where, arguments[0], value) if arguments[0] is str else value
         fits = _fits_bound(arguments[1], value)

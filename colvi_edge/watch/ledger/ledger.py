@@ -21,19 +21,19 @@ from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.ledger.bounds import IS_SOUND, packed
 from colvi_edge.watch.ledger.entries import COLUMNS, Entry, FileState, sound_entry_of
 from colvi_edge.watch.ledger.reader import LedgerReader
-from colvi_edge.watch.ledger.tables import checked, put_aside
+from colvi_edge.watch.ledger.tables import opened_sound, put_aside
 
 _LARGEST_INTEGER = 2**63 - 1  # that SQLite stores; a larger one would be an OverflowError
 
 
 class Ledger(LedgerReader):
-    """Also writes. What a method has written is on the disk when it returns.
+    """The ledger for the supervisor, who also writes: what a method has written is on the disk.
 
     Each method may raise sqlite3.Error: the disk is full, or failed, or the file is damaged.
 
     Attributes:
         set_aside: where the previous ledger was put, because it was damaged; None if it was not.
-        dropped: entries that nobody can have written, and that are no more.
+        dropped: how many entries were deleted that no version can have written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,12 +61,12 @@ class Ledger(LedgerReader):
         ).fetchone()
         return int(attempts)
 
-    def hand_back(self, path: str) -> None:
+    def refund_attempt(self, path: str) -> None:
         """Take back the last attempt: it ended for a reason that is not the file's."""
         self._update(path, "attempts = max(attempts - 1, 0)")
 
-    def answered(self, path: str) -> None:
-        """Forget the attempts: there was an answer, though not a final one."""
+    def reset_attempts(self, path: str) -> None:
+        """Count attempts from 0 again: there was an answer, though not a final one."""
         self._update(path, "attempts = 0")
 
     def finish(
@@ -87,13 +87,13 @@ class Ledger(LedgerReader):
         Args:
             path: of the raw file.
             state: what is written.
-            kind: as in `WorkDone`, like the next ones.
-            words: without the file's name.
+            kind: of an error; "" if there is none.
+            words: that tell the answer, without the file's name.
             sha256: of the raw file.
             revision: of the sidecar.
             recheck_s: quiet time after which the content is to be looked at once more; None if it is not.
-            model: whose result stands now; None if none does, or that is not known.
-            files: of which that consists; 0 is not known.
+            model: whose result stands now; None if none does, or the model is not known.
+            files: how many the result consists of; 0 is not known.
         """
         if model and model.sha256 not in self._named:
             self._connection.execute(
@@ -109,21 +109,21 @@ class Ledger(LedgerReader):
             *(model.sha256 if model else "", files),
         )
 
-    def checked(self, path: str) -> None:
-        """Note that the content need not be looked at once more."""
+    def rechecked(self, path: str) -> None:
+        """Note that the content was looked at once more, or need not be."""
         self._update(path, "attempts = 0, recheck_s = NULL")
 
     def forget(self, path: str) -> None:
-        """Drop a file that is not any more what was begun; an earlier result of it stays known.
+        """Drop a file that has changed or gone since it was begun; an earlier result of it stays known.
 
-        Unless that was to be replaced: what is not there any more cannot be judged, and counts no more.
+        A file that was to be judged again is dropped with its result: it cannot be, and counts no more.
         """
         self._connection.execute(
             "DELETE FROM entries WHERE path = ? AND (state = 'pending' OR wanted != '')", (os.fsencode(path),)
         )
-        self.checked(path)
+        self.rechecked(path)
 
-    def unchecked(self) -> list[Entry]:
+    def to_recheck(self) -> list[Entry]:
         """Return the files whose content is to be looked at once more."""
         return list(self._entries("recheck_s IS NOT NULL"))
 
@@ -203,10 +203,10 @@ class Ledger(LedgerReader):
 
     def _connect(self) -> sqlite3.Connection:
         try:
-            connection = checked(self._path)
+            connection = opened_sound(self._path)
             if connection is None:
                 self.set_aside = put_aside(self._path)
-                connection = checked(self._path)
+                connection = opened_sound(self._path)
         except (sqlite3.Error, OSError) as error:
             raise OutputError(
                 f"{self._path} cannot be opened: {error}; make room or check its permissions"

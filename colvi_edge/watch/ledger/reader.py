@@ -20,11 +20,11 @@ from colvi_edge.watch.ledger.entries import (
     entry_of,
     model_results_of,
 )
-from colvi_edge.watch.ledger.tables import opened
+from colvi_edge.watch.ledger.tables import opened_to_read
 
 
 class LedgerReader:
-    """Looks things up. Between two calls it holds no transaction, which would stand in the writer's way."""
+    """The ledger for those who only read. Between two calls no transaction stands in the writer's way."""
 
     def __init__(self, path: Path) -> None:
         """Open the ledger at a path.
@@ -119,13 +119,13 @@ class LedgerReader:
         name = quote(os.fsencode(self._path))
         try:
             try:
-                return opened(f"file:{name}?mode=ro")
+                return opened_to_read(f"file:{name}?mode=ro")
             except sqlite3.OperationalError:
                 log = self._path.with_name(f"{self._path.name}-wal")
                 if log.exists() and log.stat().st_size:
                     raise
                 # Nobody has it open; who may only read cannot make the files that go with an open one.
-                return opened(f"file:{name}?mode=ro&immutable=1")
+                return opened_to_read(f"file:{name}?mode=ro&immutable=1")
         except (sqlite3.Error, OSError) as error:
             raise OutputError(f"{self._path} cannot be read: {error}; check its permissions") from error
 

@@ -68,7 +68,7 @@ CREATE TEMP VIEW models AS SELECT '' AS sha256, '' AS name, '' AS version WHERE 
 """Shows a ledger of the first version with all columns that are read, to who may only read it."""
 
 
-def opened(name: str) -> sqlite3.Connection:
+def opened_to_read(name: str) -> sqlite3.Connection:
     """Return a connection to a ledger that is only read; one of an earlier version looks as today's.
 
     Args:
@@ -88,8 +88,8 @@ def opened(name: str) -> sqlite3.Connection:
     return connection
 
 
-def checked(path: Path) -> sqlite3.Connection | None:
-    """Return a connection to a sound ledger of this version, brought to it if need be; None if it is not one.
+def opened_sound(path: Path) -> sqlite3.Connection | None:
+    """Return a connection to a sound ledger, brought to this version if need be; None if it is none.
 
     Raises:
         sqlite3.OperationalError: it cannot be opened, or not be written.

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.named import Named, refuse_other
@@ -22,7 +21,8 @@ from colvi_edge.system.writing import explained, hold_folder
 from colvi_edge.watch.folder.folders import Folders
 from colvi_edge.watch.ipc.channel import as_words
 from colvi_edge.watch.ipc.child import SupervisorLink, join_supervisor
-from colvi_edge.watch.ipc.messages import Publish, Published, PublisherSettings
+from colvi_edge.watch.ipc.messages import Publish, Published
+from colvi_edge.watch.ipc.settings import PublisherSettings
 
 _LEAST_URGENT = 19
 _WHAT = "the report"  # and no name, as the words go into the log
@@ -32,13 +32,12 @@ class Publisher:
     """Writes one page, again and again."""
 
     def __init__(self, supervisor: SupervisorLink, settings: PublisherSettings) -> None:
-        """Take the channel over; nothing is opened yet."""
+        """Remember what to do and with whom; nothing is opened yet."""
         self._supervisor = supervisor
-        self._page = Path(settings.page)
-        self._root = Path(settings.root)
-        self._results = Path(settings.output_dir or settings.root)
+        self._page = settings.page
+        self._root, self._results = settings.folders.root, settings.folders.results
         self._report = Report(self._results, self._page, sample=settings.sample, refresh_s=settings.refresh_s)
-        self._folders = Folders(settings.root, settings.output_dir)
+        self._folders = Folders(settings.folders)
 
     def run(self) -> None:
         """Work until the supervisor ends."""

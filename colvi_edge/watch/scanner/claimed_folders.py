@@ -11,6 +11,7 @@ from colvi_edge.watch.folder.away import AwayError, away, claiming, is_of_share
 from colvi_edge.watch.folder.mounts import Mount, is_away
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.share_lock import FolderTakenError, ShareLock
+from colvi_edge.watch.ipc.settings import FolderPaths
 
 # Made by the file system or by Windows, and closed to all but the administrator.
 _SYSTEM_FOLDERS = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}
@@ -28,14 +29,11 @@ class ClaimedFolders:
         unlocked: why the folder of the results has no lock; "" if it has.
     """
 
-    def __init__(
-        self, root: str, output_dir: str | None, mount: Mount | None, results_mount: Mount | None
-    ) -> None:
+    def __init__(self, paths: FolderPaths, mount: Mount | None, results_mount: Mount | None) -> None:
         """Open and lock both.
 
         Args:
-            root: path of the watched folder.
-            output_dir: path of the folder of the results; None if it is the watched one.
+            paths: of both.
             mount: of the watched folder when it was last there; None before that.
             results_mount: of the folder of the results when it was last there; None before that.
 
@@ -47,10 +45,10 @@ class ClaimedFolders:
         self._lock: ShareLock | None = None
         self.unlocked = ""
         try:
-            pinned = self._pin(root, mount)
+            pinned = self._pin(paths.root, mount)
             self.root, self.mount, status = pinned
             self.results, self.results_mount, results_status = (
-                pinned if output_dir is None else self._pin(output_dir, results_mount)
+                pinned if paths.output_dir is None else self._pin(paths.output_dir, results_mount)
             )
             self._keep_lock()
         except BaseException:
@@ -93,9 +91,9 @@ class ClaimedFolders:
             self._lock.close()
         self._opened.close()
 
-    def _pin(self, path: str, remembered: Mount | None) -> tuple[PinnedFolder, Mount, os.stat_result]:
-        with claiming(path):
-            folder = self._opened.enter_context(PinnedFolder(Path(path)))
+    def _pin(self, path: Path, remembered: Mount | None) -> tuple[PinnedFolder, Mount, os.stat_result]:
+        with claiming(str(path)):
+            folder = self._opened.enter_context(PinnedFolder(path))
             mount, status = folder.mount(), os.fstat(folder.fileno())
             if not folder.is_current():  # a share may open a folder that it calls stale when asked for it
                 raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))

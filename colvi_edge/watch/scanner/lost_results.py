@@ -12,7 +12,7 @@ from colvi_edge.watch.scanner.walk import FoundFile
 
 
 class LostResults:
-    """Tells lost results from those that never have all the usual files, such as of rejected images."""
+    """The results of which files are gone, told from those that never have all the usual ones."""
 
     def __init__(self, results: PinnedFolder, ledger: LedgerReader) -> None:
         """Begin with nothing known.

@@ -10,13 +10,13 @@ import selectors
 import time
 import warnings
 from contextlib import suppress
-from pathlib import Path
 
 from colvi_edge.watch.folder.away import AwayError
 from colvi_edge.watch.folder.share_lock import FolderTakenError
 from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.child import join_supervisor
-from colvi_edge.watch.ipc.messages import Alive, Degraded, Rescan, RootState, ScannerSettings
+from colvi_edge.watch.ipc.messages import Alive, Degraded, Rescan, RootState
+from colvi_edge.watch.ipc.settings import ScannerSettings
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders, make_results
 from colvi_edge.watch.scanner.session import FolderSession
@@ -29,7 +29,7 @@ class Scanner:
         """Prepare; nothing of the folder is touched yet."""
         self._channel = channel
         self._settings = settings
-        self._ledger = LedgerReader(Path(settings.ledger))
+        self._ledger = LedgerReader(settings.ledger)
         self._known = self._ledger.finished()
         self._mount = settings.mount
         self._results_mount = settings.results_mount
@@ -82,7 +82,7 @@ class Scanner:
                 self._release()  # without a message: a folder that was made anew is claimed at once
             if not self._folders:
                 self._claim()
-            apart = self._results_mount if self._settings.output_dir else None
+            apart = self._results_mount if self._settings.folders.output_dir else None
             self._send_root(RootState("here", "", self._mount, apart))
         except FolderTakenError as error:
             self._send_root(RootState("taken", str(error), None))
@@ -95,11 +95,11 @@ class Scanner:
             self._session.step()
 
     def _claim(self) -> None:
-        settings = self._settings
-        if settings.output_dir and not self._claimed_once:  # later, a missing one is a share that is away
+        settings, paths = self._settings, self._settings.folders
+        if paths.output_dir and not self._claimed_once:  # later, a missing one is a share that is away
             with suppress(OSError):
-                make_results(Path(settings.output_dir), self._results_mount)
-        self._folders = ClaimedFolders(settings.root, settings.output_dir, self._mount, self._results_mount)
+                make_results(paths.output_dir, self._results_mount)
+        self._folders = ClaimedFolders(paths, self._mount, self._results_mount)
         self._mount, self._results_mount = self._folders.mount, self._folders.results_mount
         self._claimed_once = True
         self._session = FolderSession(

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.folder.signature import Signature
-from colvi_edge.watch.ipc.messages import Message, Scanned, ScannerSettings, Settles
+from colvi_edge.watch.ipc.messages import Message, Scanned, Settles
+from colvi_edge.watch.ipc.settings import ScannerSettings
 from colvi_edge.watch.ipc.words import BARRED_TOLD
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
@@ -55,7 +56,7 @@ class FolderSession:
         self._known = known
         self._send = send
         self._wake = wake
-        self._polls = settings.poll or not promises(folders.mount.kind).hears_others
+        self._polls = settings.scanning.poll or not promises(folders.mount.kind).hears_others
         self._settling = Settling(self._timings, share=self._polls)
         self._leftovers = Leftovers(self._timings.leftover_s)
         self._lost_results = LostResults(folders.results, ledger)
@@ -66,7 +67,7 @@ class FolderSession:
         self._scan: Iterator[None] | None = None
         self._scan_at = 0.0
         self._requested = False  # a scan, since the one began that is under way
-        self._unheard = True  # no event can have announced what the next scan finds
+        self._unannounced = True  # no event can have announced what the next scan finds
         self._took_s = 0.0
         self._missed = 0
         self._unread: list[str] = []
@@ -127,7 +128,7 @@ class FolderSession:
             return
         stream = self._stream
         if stream is None:
-            marker = self._settings.marker
+            marker = self._settings.scanning.marker
             stream = self._stream = EventStream(self._folders.root, marker, self._timings, self._wake)
             self._first_scan_requested, self._count = False, 0
         if stream.started and stream.failure:
@@ -135,20 +136,20 @@ class FolderSession:
             return
         if stream.started and not self._first_scan_requested:
             self._first_scan_requested = True
-            self._request_unheard_scan()
+            self._request_unannounced_scan()
         if stream.count - self._count > _BURST:
             self._count = stream.count
-            self._request_unheard_scan()
+            self._request_unannounced_scan()
         while stream.overflows:
             self._health.overflowed(stream.overflows.popleft())
-            self._request_unheard_scan()
+            self._request_unannounced_scan()
         while stream.events:
             event = stream.events.popleft()
             if self._folders.is_walked(event.path.rpartition("/")[0]):
                 (self._settling.closed if event.closed else self._settling.created)(event.path, event.at)
 
-    def _request_unheard_scan(self) -> None:
-        self._unheard = True
+    def _request_unannounced_scan(self) -> None:
+        self._unannounced = True
         self._request_scan()
 
     # --- files that settle
@@ -188,7 +189,7 @@ class FolderSession:
             AwayError: the server does not answer.
         """
         root = self._folders.root
-        if self._settings.marker and not root.exists(path + self._settings.marker):
+        if self._settings.scanning.marker and not root.exists(path + self._settings.scanning.marker):
             raise FileNotFoundError
         began = time.monotonic()
         try:
@@ -223,7 +224,7 @@ class FolderSession:
         """How long to rest between scans; on a share that is slow, at least as long as the last one took."""
         timings = self._timings
         usual_s = timings.share_scan_s if self._polls else timings.local_scan_s
-        interval_s = self._settings.interval_s or usual_s
+        interval_s = self._settings.scanning.interval_s or usual_s
         if self._health.fault:
             interval_s = min(interval_s, timings.share_scan_s)
         if len(self._leftovers):
@@ -243,7 +244,7 @@ class FolderSession:
 
     def _scan_in_steps(self) -> Iterator[None]:
         began = time.monotonic()
-        walk = TreeWalk(self._folders, self._known, self._settings.marker, self._settings.ome_tiff)
+        walk = TreeWalk(self._folders, self._known, self._settings.scanning.marker, self._settings.ome_tiff)
         for item in walk:
             if isinstance(item, FoundFile):
                 self._offer(item, force=False)
@@ -272,14 +273,14 @@ class FolderSession:
         )
         self._missed = 0
         if not self._requested:
-            self._unheard = False
+            self._unannounced = False
             self._scan_at = time.monotonic() + self._pause_s
 
     def _offer(self, found: FoundFile, *, force: bool) -> bool:
-        """Have a file settle that a scan found; return whether it does now."""
+        """Add a file that a scan found to those that settle; return whether it is among them now."""
         now = time.monotonic()
-        if self._settings.marker is None:
-            announced = self._unheard or self._polls or found.path in self._known
+        if self._settings.scanning.marker is None:
+            announced = self._unannounced or self._polls or found.path in self._known
             self._settling.found(found.path, found.signature, now, announced=announced, force=force)
         elif found.marked and found.path not in self._settling:
             self._settling.closed(found.path, now)

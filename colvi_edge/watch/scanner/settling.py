@@ -155,7 +155,7 @@ class Settling:
         heapq.heappush(self._agenda, (candidate.due, candidate.path))
 
     def _keep_from_early(self, path: str, until: float) -> None:
-        """Have a file be quiet before it is taken again: it may be opened anew for each plane."""
+        """Keep a file from the fast path for a while: it may be opened anew for each plane."""
         self._taken_early[path] = until
         self._taken_early.move_to_end(path)
 

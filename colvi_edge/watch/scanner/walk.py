@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from colvi_edge.raw_files import is_raw_name, unread_suffix
+from colvi_edge.raw_files import MAX_DEPTH, is_raw_name, unread_suffix
 from colvi_edge.system.atomic import is_temporary_name
 from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.result_files import ResultFiles
 
-MAX_DEPTH = 64
 _PAUSE_AFTER = 64  # entries; on a share each may take a round trip
 
 

@@ -1,4 +1,4 @@
-"""What must be true before a service is installed. All that is not is told at once."""
+"""What must be true before a service is installed; all faults are told in one answer."""
 
 import os
 import re
@@ -45,20 +45,20 @@ open_bundle(sys.argv[1])
 
 
 class SeveralFaultsError(UsageError):
-    """More than one thing is wrong.
+    """Several faults, which are told together.
 
     Attributes:
         faults: each of them.
     """
 
     def __init__(self, faults: Sequence[ColviEdgeError]) -> None:
-        """Put them together."""
+        """Put the faults together."""
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
 
 
 class Faults:
-    """Gathers what is wrong, for `with faults: check(...)`; the last word is `raise_any`."""
+    """Gathers the faults that checks raise, each in a `with faults:`; `raise_any` raises them all."""
 
     def __init__(self) -> None:
         """Begin with none."""

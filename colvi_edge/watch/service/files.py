@@ -1,4 +1,4 @@
-"""The files of a service, as they are and as they are to be: told first, then written."""
+"""The files that install-service writes: compared with what is there, told, and then written."""
 
 import difflib
 import os
@@ -16,13 +16,13 @@ _WORD_WIDTH = 10  # of the longest, "kept yours"
 
 @dataclass(frozen=True)
 class ServiceFile:
-    """A file of a service, as it is and as it is to be.
+    """A file of a service, as it is now and as it will be.
 
     Attributes:
         path: where.
-        text: that stands there afterwards, if it is ours.
-        before: that stands there now; None if there is no such file.
-        differs: how the operator's own file differs from the one that would be written; it is kept.
+        text: what will stand in the file, if it is ours.
+        before: what stands in it now; None if there is no such file.
+        differs: how the operator's own file differs from the one that would be written; the file is kept.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class ServiceFile:
 
     @property
     def state(self) -> Literal["new", "unchanged", "kept yours", "updated"]:
-        """Return what becomes of it, in the words of the answer."""
+        """Return what becomes of the file, in the words of the answer."""
         if self.before is None:
             return "new"
         if self.before == self.text:
@@ -40,12 +40,12 @@ class ServiceFile:
         return "kept yours" if self.differs else "updated"
 
     def told(self) -> list[str]:
-        """Return that as lines."""
+        """Return what becomes of the file, as lines of the answer."""
         differs = f"differs: {'; '.join(self.differs)}"
         return [told_of(self.state, self.path)] + [told_of("", f"({differs})")] * (self.state == "kept yours")
 
     def content(self) -> list[str]:
-        """Return the whole of a new file, and of one that is not new what is another."""
+        """Return the whole text of a new file; of one that is updated, what changes."""
         if self.before is None:
             return ["", f"{self.path}:", "", *self.text.splitlines()]
         if self.state != "updated":
@@ -54,10 +54,10 @@ class ServiceFile:
         return ["", *difflib.unified_diff(*lines, str(self.path), "as it will be", lineterm="")]
 
     def write(self) -> None:
-        """Put it there, if it is not there or ours.
+        """Write the file, if it is new or ours.
 
         Raises:
-            OutputError: that cannot be done.
+            OutputError: it cannot be written.
         """
         if self.state not in ("new", "updated"):
             return
@@ -71,7 +71,7 @@ class ServiceFile:
 
 
 def file_of(path: Path, text: str) -> ServiceFile:
-    """Return one of ours.
+    """Return a file that is ours, which each installation writes anew.
 
     Raises:
         OutputError: what is there is no file that can be read.

@@ -74,7 +74,7 @@ class Installation:
         return lines
 
     def carry_out(self) -> None:
-        """Do it; nothing is started.
+        """Make the user, write the files and have systemd read them; nothing is started.
 
         Raises:
             OutputError: the user cannot be made, or a file not written.
@@ -222,7 +222,7 @@ def _planned(service: Service, command: Path, user: str, given: Mapping[str, str
 
 
 def _command(root: Path) -> Path:
-    """Return this program, or the one that the other system has in a place of ours or the usual one."""
+    """Return the path of this program; in another system that of the one which is there."""
     own = Path(sysconfig.get_path("scripts")) / "colvi-edge"
     there = [path for path in (own, _USUAL_COMMAND) if root.joinpath(*path.parts[1:]).is_file()]
     return there[0] if there else own

@@ -1,4 +1,4 @@
-"""The mounts that a watched folder depends on, as systemd calls them, and what is odd about them."""
+"""The mounts that a watched folder depends on: the names of their units, and what will go wrong."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

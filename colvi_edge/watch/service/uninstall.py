@@ -40,7 +40,7 @@ class Removal:
     stays: Sequence[tuple[object, str]]
 
     def told(self, *, dry_run: bool = False) -> list[str]:
-        """Return that as lines for the operator.
+        """Return what will be done, as lines for the operator.
 
         Args:
             dry_run: nothing of it will be done.
@@ -57,7 +57,7 @@ class Removal:
         return lines
 
     def carry_out(self) -> None:
-        """Do it; what was done when something fails stays done, and the next call goes on.
+        """Remove it all; what was done when something fails stays done, and the next call goes on.
 
         Raises:
             OutputError: the service cannot be stopped, or something not removed.
@@ -131,7 +131,7 @@ def plan_removal(folder: Path, *, purge: bool = False, root: Path = HERE, dry_ru
 
 
 class _Found:
-    """Sorts what is there into what goes and what stays."""
+    """What was found of a service, sorted into what goes and what stays."""
 
     def __init__(self, purge: bool) -> None:
         self.remove: list[Path] = []

@@ -48,7 +48,7 @@ class Heartbeat:
             refused: why the start before failed; told until this one has succeeded.
         """
         self._is_ready = False
-        self._root = printable_name(str(settings.root))
+        self._root = printable_name(str(settings.folders.root))
         self._once = settings.once
         self._status = status
         self._metrics_file = settings.metrics

@@ -124,13 +124,13 @@ class HeldState:
         Raises:
             OutputError: that cannot be done.
         """
-        self.folder = StateFolder.of(self._settings.root)
+        self.folder = StateFolder.of(self._settings.folders.root)
         if self._lock and not self._lock.is_current():
             self._lock.close()
             self._lock = None
         if self._lock is None:
             self._lock = DaemonLock(self.folder.lock)
-        self._lock.take(self._settings.root)
+        self._lock.take(self._settings.folders.root)
 
     def is_for_systemd(self) -> bool:
         """Return whether there is no state directory, which systemd makes when it starts the service."""
@@ -164,7 +164,7 @@ class HeldState:
 
     def _refuse_nested(self) -> None:
         """Refuse a folder that lies in a watched one, or holds one: two would judge the same files."""
-        root, lock = self._settings.root, self._lock
+        root, lock = self._settings.folders.root, self._lock
         assert lock is not None  # noqa: S101 # renewed before
         with one_at_a_time(self.folder):
             other = watched_around(root, self.folder)
@@ -182,17 +182,17 @@ class HeldState:
         """Wait for another daemon to end; return False if a signal ends this one first."""
         lock, settings = self._lock, self._settings
         assert lock is not None  # noqa: S101 # renewed before
-        if lock.take(settings.root):
+        if lock.take(settings.folders.root):
             return True
         time.sleep(0.1)  # `colvi-edge status` may just have looked whether it is held
-        if lock.take(settings.root):
+        if lock.take(settings.folders.root):
             return True
-        why = f"process {lock.holder()} watches {printable_name(str(settings.root))}"
+        why = f"process {lock.holder()} watches {printable_name(str(settings.folders.root))}"
         if settings.once:
             raise UsageError(f"{why} already, and will diagnose all that is there; see: colvi-edge status")
         log.warning("waiting: %s; this one takes over when it ends", why, extra={"COLVI_EVENT": "waiting"})
         notify(READY="1", STATUS=f"waiting: {why}; this one takes over when it ends")
-        while not lock.take(settings.root):
+        while not lock.take(settings.folders.root):
             if not self._waited(1.0):
                 return False
         return True

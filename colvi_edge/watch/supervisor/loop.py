@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import cast
 
 from colvi_edge.printable import counted
@@ -24,16 +25,14 @@ from colvi_edge.watch.ipc.messages import (
     Finish,
     Message,
     Published,
-    PublisherSettings,
     RootState,
     Scanned,
-    ScannerSettings,
     Settles,
     StartRefused,
     WorkDone,
     WorkerReady,
-    WorkerSettings,
 )
+from colvi_edge.watch.ipc.settings import PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.status_file import End, RefusedStart
 from colvi_edge.watch.supervisor.children.process import Child
@@ -93,12 +92,13 @@ class Supervisor:
         self._timings = timings
         self._conditions = conditions
         self._ledger = TolerantLedger(state.ledger, conditions)
-        self._dispatcher = Dispatcher(self._ledger, metrics, conditions, timings, now, settings.anew)
+        self._dispatcher = Dispatcher(self._ledger, metrics, conditions, timings, now, settings.force)
         self._state = StateWatch(state, self._ledger, self._dispatcher, conditions, timings, now)
         self._scanner = ScannerKeeper(self._start_scanner, conditions, timings)
-        self._workers = WorkerKeeper(self._start_worker, settings.bundle, conditions, timings)
-        publishes = self._start_publisher if settings.report else None
-        self._publisher = PublisherKeeper(publishes, conditions, timings)
+        self._workers = WorkerKeeper(self._start_worker, settings.judging.bundle, conditions, timings)
+        report = settings.for_publisher()
+        publish = partial(self._listen_to, "publisher", report) if report else None
+        self._publisher = PublisherKeeper(publish, conditions, timings)
         self._heartbeat = Heartbeat(
             settings, state.folder.status, conditions, self._ledger, metrics, timings, refused
         )
@@ -108,7 +108,8 @@ class Supervisor:
         self._exit_code: int | None = None
         self._stopping = self._reloading = self._is_done = False
         self._late_root = False  # the folder was not there when this process began
-        self._output_dir = str(settings.output_dir) if settings.output_dir else None
+        output_dir = settings.folders.output_dir
+        self._output_dir = str(output_dir) if output_dir else None
         self._mount = state.ledger.mount  # of the folder when it was last seen
         self._results_mount = state.ledger.results_mount(self._output_dir) if self._output_dir else None
         self._round_at = now
@@ -120,7 +121,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Go round until a signal comes, `--once` is done or the state is lost; return the exit code."""
-        log.info("watching %s", self._settings.root, extra={"COLVI_EVENT": "started"})
+        log.info("watching %s", self._settings.folders.root, extra={"COLVI_EVENT": "started"})
         with self._once.bar if self._once else nullcontext():
             while self._exit_code is None and not self.lost:
                 self._round()
@@ -172,7 +173,7 @@ class Supervisor:
             self._scanner.tick(now)
             self._workers.tick(idle=not dispatcher.assigned, now=now)
             if worker := self._workers.started:
-                dispatcher.judge_with(worker.judge, self._settings.root, now, self._state.asked)
+                dispatcher.judge_with(worker.judge, self._settings.folders.root, now, self._state.asked)
             self._state.tick(now)
             if self._state.needs_systemd:
                 self._exit_code = _RESTART
@@ -221,9 +222,6 @@ class Supervisor:
 
     def _start_worker(self, bundle: str) -> Child:
         return self._listen_to("worker", self._settings.for_worker(self._folder, bundle, self._timings))
-
-    def _start_publisher(self) -> Child:
-        return self._listen_to("publisher", self._settings.for_publisher())
 
     def _listen_to(self, role: str, first: ScannerSettings | WorkerSettings | PublisherSettings) -> Child:
         child = Child(role, self._commands[role], first, self._timings)

@@ -147,7 +147,13 @@ class WorkQueue:
     @property
     def fewest_failures(self) -> int | None:
         """The fewest failures of a file that waits for no other one's try; None if there is no such file."""
-        return min((file.failures for file in self if not self._is_parked(file)), default=None)
+        fewest: int | None = None
+        for file in self:
+            if (fewest is None or file.failures < fewest) and not self._is_parked(file):
+                fewest = file.failures
+            if fewest == 0:
+                break
+        return fewest
 
     @property
     def trouble(self) -> FolderTrouble | None:

@@ -46,7 +46,7 @@ def watch(
     faulthandler.enable(2)  # where systemd's watchdog ends this process, it says what it was doing
     leave_no_core()
     journal.set_up(settings.log_names)
-    settings, timings = settings.absolute(), timings or Timings()
+    settings, timings = settings.absolute().validated(), timings or Timings()
     with Signals() as signals, closing(HeldState(settings, signals, timings)) as state:
         lost = ""
         while state.begin(lost):
@@ -97,7 +97,7 @@ def _conditions(state: HeldState) -> Conditions:
 def _metrics(settings: WatchSettings, state: HeldState) -> Metrics:
     """Return the numbers of a daemon that begins."""
     at = state.ledger.last_done_at()
-    return Metrics(str(settings.root), datetime.fromisoformat(at).timestamp() if at else 0.0)
+    return Metrics(str(settings.folders.root), datetime.fromisoformat(at).timestamp() if at else 0.0)
 
 
 def _remove_leftovers(state: HeldState) -> None:

@@ -29,7 +29,7 @@ class KeptBundle(NamedTuple):
     not_kept: str
 
 
-def kept_bundle(where: str, keep: str) -> KeptBundle:
+def kept_bundle(where: str, keep: Path | None) -> KeptBundle:
     """Return a bundle, opened; from a copy that is made of it in the folder `keep`, if that is named.
 
     Raises:
@@ -38,7 +38,7 @@ def kept_bundle(where: str, keep: str) -> KeptBundle:
     bundle = open_bundle(where)
     if not keep:
         return KeptBundle(bundle, "")
-    folder = Path(keep)
+    folder = keep
     try:
         folder.mkdir(0o750, parents=True, exist_ok=True)
         for draft in folder.glob(f"{_HIDDEN}*"):  # of a worker that was killed

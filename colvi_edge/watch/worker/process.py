@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from colvi_edge.acquisition import Limits
 from colvi_edge.bundle import Bundle
-from colvi_edge.choices import OverlayChoice, Replace
+from colvi_edge.choices import Replace
 from colvi_edge.engines import Engine, blank_planes, open_engine
 from colvi_edge.errors import (
     AcquisitionError,
@@ -44,9 +44,9 @@ from colvi_edge.watch.ipc.messages import (
     Work,
     WorkDone,
     WorkerReady,
-    WorkerSettings,
 )
 from colvi_edge.watch.ipc.model import Model
+from colvi_edge.watch.ipc.settings import WorkerSettings
 from colvi_edge.watch.ipc.words import NOT_WRITABLE, Trouble, WorkOutcome
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from colvi_edge.watch.worker.watched_file import (
@@ -75,7 +75,7 @@ class Worker:
     """Takes work from the channel, and replies to each piece of it once."""
 
     def __init__(self, supervisor: SupervisorLink, settings: WorkerSettings) -> None:
-        """Take the channel over; nothing is opened yet."""
+        """Remember what to do and with whom; nothing is opened yet."""
         self._channel = supervisor.channel
         self._may_write = supervisor.is_alive
         self._settings = settings
@@ -86,16 +86,19 @@ class Worker:
 
     def run(self) -> None:
         """Work until told to finish, or the supervisor ends."""
-        settings = self._settings
+        folders, judging = Folders(self._settings.folders), self._settings.judging
         try:
-            bundle, not_kept = kept_bundle(settings.bundle, settings.keep)
+            bundle, not_kept = kept_bundle(judging.bundle, self._settings.keep)
             self._model = bundle.sha256
-            engine = open_engine(bundle, settings.engine, settings.precision)
-            limits = Limits.named(settings.limits)
-            folders = Folders(settings.root, settings.output_dir)
-            overlay = OverlayChoice(settings.overlay)
+            engine = open_engine(bundle, judging.engine, judging.precision)
             diagnoser = Diagnoser(
-                bundle, engine, settings.channels, limits, overlay, Replace.ALL, settings.pixel_size_um
+                bundle,
+                engine,
+                judging.channels,
+                Limits.named(judging.limits),
+                judging.overlay,
+                Replace.ALL,
+                judging.pixel_size_um,
             )
             # So that the first real image is not the slow one.
             engine.probabilities(blank_planes(bundle.config))
@@ -119,7 +122,7 @@ class Worker:
             file = self._begun[work.number] = WatchedFile(work, folders, self._may_write)
             if isinstance(work, RecordFailure):
                 self._record_failure(file, work)
-            elif result := self._kept_result(file, Replace(work.anew)):
+            elif result := self._kept_result(file, work.force):
                 self._reply(work.number, "same", result)
             else:
                 yield file
@@ -227,7 +230,7 @@ def _ready(bundle: Bundle, engine: Engine, not_kept: str) -> WorkerReady:
         bundle=str(bundle.path),
         model=bundle.name,
         model_sha256=bundle.sha256,
-        runtime=f"{info.runtime} {info.version}",
+        runtime=info.label,
         precision=info.precision,
         device=info.device,
         reason=info.reason,

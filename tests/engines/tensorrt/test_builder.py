@@ -216,19 +216,19 @@ def test_ctrl_c_stops_the_build(fp16: bytes, tmp_path: Path) -> None:
     (tmp_path / "fp16.onnx").write_bytes(fp16)
     code = f"""
         import os, pathlib, signal, time
-        from colvi_edge.engines import tensorrt_build, tensorrt_log
+        from colvi_edge.engines.tensorrt import builder, logger
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in the background
         network = pathlib.Path({str(tmp_path / "fp16.onnx")!r}).read_bytes()
-        log, logged, steps = tensorrt_log.Log.log, [], []
+        log, logged, steps = logger.Log.log, [], []
         def interrupted(self, severity, message):
             logged.append(message)
             if len(logged) == 50:
                 os.kill(os.getpid(), signal.SIGINT)
                 time.sleep(0.3)  # now it is delivered
             log(self, severity, message)
-        tensorrt_log.Log.log = interrupted
+        logger.Log.log = interrupted
         try:
-            tensorrt_build.build_engine(network, max_batch=256, progress=lambda *step: steps.append(step))
+            builder.build_engine(network, max_batch=256, progress=lambda *step: steps.append(step))
         except KeyboardInterrupt:
             print("stopped", len(steps) < 5)
     """

@@ -9,6 +9,7 @@ import tifffile
 
 from colvi_edge.errors import UsageError
 from colvi_edge.export.data.dataset import digest_of, read_dataset, read_images
+from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from tests.tools.leica import Series, container
 
 LAYOUT = ("collagen", "nuclei")
@@ -164,7 +165,7 @@ def test_images_are_laid_out_and_grouped(tmp_path: Path) -> None:
         "c.tif,patient,",
         "d.tif,patient,",
     )
-    found = list(read_images(read_dataset(file), LAYOUT))
+    found = list(read_images(read_dataset(file), LAYOUT, PATCH_PX))
     stored = tifffile.imread(tmp_path / "a.tif")
 
     assert np.array_equal(found[0][1][0], stored[::-1])
@@ -205,7 +206,9 @@ def test_images_of_a_container_that_cannot_be_judged_are_told(tmp_path: Path) ->
     said: list[tuple[str, str]] = []
     found = [
         image
-        for image, _ in read_images(read_dataset(tmp_path), LAYOUT, left_out=lambda *told: said.append(told))
+        for image, _ in read_images(
+            read_dataset(tmp_path), LAYOUT, PATCH_PX, left_out=lambda *told: said.append(told)
+        )
     ]
 
     assert [image.name for image in found] == [
@@ -237,7 +240,7 @@ def test_the_same_picture_twice_is_refused(tmp_path: Path) -> None:
         path = tmp_path / f"patient/{name}.tif"
         tifffile.imwrite(path, copy, metadata={"axes": "CYX"}, ome=True, compression="zlib")
         with pytest.raises(UsageError, match=rf"control/a\.tif and patient/{name}\.tif are the same picture"):
-            list(read_images(read_dataset(tmp_path), LAYOUT))
+            list(read_images(read_dataset(tmp_path), LAYOUT, PATCH_PX))
         path.unlink()
 
     half = image // 2
@@ -252,7 +255,9 @@ def test_a_file_that_cannot_be_read_is_left_out_aloud(tmp_path: Path) -> None:
         write(tmp_path / name, number)
     (tmp_path / "patient/b.tif").write_bytes((tmp_path / "patient/b.tif").read_bytes()[:-500])
     said: list[tuple[str, str]] = []
-    found = list(read_images(read_dataset(tmp_path), LAYOUT, left_out=lambda *told: said.append(told)))
+    found = list(
+        read_images(read_dataset(tmp_path), LAYOUT, PATCH_PX, left_out=lambda *told: said.append(told))
+    )
 
     assert [image.name for image, _ in found] == ["control/a.tif", "patient/c.tif"]
     assert len(said) == 1
@@ -269,7 +274,9 @@ def test_a_stack_that_ends_black_is_left_out_aloud(tmp_path: Path) -> None:
     tifffile.imwrite(path, image, imagej=True, metadata={"axes": "CYX"})
     os.utime(path, times=(0, 0))
     said: list[tuple[str, str]] = []
-    found = list(read_images(read_dataset(tmp_path), LAYOUT, left_out=lambda *told: said.append(told)))
+    found = list(
+        read_images(read_dataset(tmp_path), LAYOUT, PATCH_PX, left_out=lambda *told: said.append(told))
+    )
 
     assert [image.name for image, _ in found] == ["control/a.tif"]
     words = "its last plane holds nothing but zeros, as after an acquisition that ended early"

@@ -11,6 +11,7 @@ from typing import Any
 from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.child import join_supervisor
 from colvi_edge.watch.ipc.messages import Message
+from colvi_edge.watch.ipc.settings import WorkerSettings
 
 
 class Obedient:
@@ -30,7 +31,8 @@ class Obedient:
         self.line: Channel = join_supervisor().channel
         self._log = self.here / f"{role}.log"
         self.settings: Message = self.line.first()
-        bundle, mount = (getattr(self.settings, name, "") for name in ("bundle", "mount"))
+        bundle = self.settings.judging.bundle if isinstance(self.settings, WorkerSettings) else ""
+        mount = getattr(self.settings, "mount", "")
         self.note(say="start", bundle=bundle, mount=repr(mount))
 
     def note(self, **what: Any) -> None:

@@ -30,6 +30,7 @@ def main(settings: dict[str, Any], here: Path) -> int:
     note_openings(here / "opened")
 
     from colvi_edge.errors import ColviEdgeError
+    from colvi_edge.watch.ipc.typed import made
     from colvi_edge.watch.settings import WatchSettings
     from colvi_edge.watch.supervisor.children import workers
     from colvi_edge.watch.supervisor.start import watch
@@ -39,13 +40,11 @@ def main(settings: dict[str, Any], here: Path) -> int:
     for name, value in settings.pop("workers").items():
         assert hasattr(workers, name), name
         setattr(workers, name, value)
-    for name in ("root", "output_dir", "metrics"):
-        settings[name] = settings[name] and Path(settings[name])
     commands = {
         role: [sys.executable, "-m", f"tests.watch.fakes.{role}", str(here)] for role in ("scanner", "worker")
     }
     try:
-        return watch(WatchSettings(**settings), commands, timings)
+        return watch(made(WatchSettings, settings), commands, timings)
     except ColviEdgeError as error:
         sys.stderr.write(f"colvi-edge: error: {error}\n")
         return error.exit_code

@@ -17,8 +17,8 @@ from colvi_edge.watch.ipc.messages import (
     Work,
     WorkDone,
     WorkerReady,
-    WorkerSettings,
 )
+from colvi_edge.watch.ipc.settings import WorkerSettings
 from colvi_edge.watch.ipc.words import WorkOutcome
 from tests.watch.fakes.child import Obedient
 
@@ -39,7 +39,7 @@ class Worker:
         self.child = Obedient("worker")
         settings = self.child.settings
         assert isinstance(settings, WorkerSettings)
-        with open(settings.bundle) as bundle:  # noqa: PTH123 # the operator's name of it, as it came
+        with open(settings.judging.bundle) as bundle:  # noqa: PTH123 # the operator's name of it, as it came
             self.bundle = bundle.read()
         if self.bundle == "bad":
             refused = "SHA256SUMS is missing; export the bundle again"
@@ -49,7 +49,7 @@ class Worker:
             crash()
         if self.bundle == "slow":
             time.sleep(1)
-        opened = str(self.child.here / "copy") if self.bundle == "copied" else settings.bundle
+        opened = str(self.child.here / "copy") if self.bundle == "copied" else settings.judging.bundle
         not_kept = "no room for a copy" if self.bundle == "unkept" else ""
         sha256, engine = "ab" * 32, ("openvino", "fp32", "CPU", "as asked")
         self.child.line.send(WorkerReady(opened, self.bundle, sha256, *engine, not_kept))

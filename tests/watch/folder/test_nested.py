@@ -8,6 +8,7 @@ import pytest
 
 from colvi_edge.errors import UsageError
 from colvi_edge.watch import state_folder
+from colvi_edge.watch.ipc.settings import FolderPaths, Judging
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.held_state import HeldState
 from colvi_edge.watch.supervisor.signals import Signals
@@ -22,18 +23,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     signals = Signals()
 
     def hold(name: str) -> HeldState:
-        options = {"output_dir": None, "channels": None, "interval_s": None, "marker": None, "metrics": None}
-        settings = WatchSettings(
-            root=tmp_path / name,
-            bundle="demo",
-            engine="auto",
-            precision="auto",
-            limits={},
-            poll=False,
-            log_names=False,
-            once=False,
-            **options,  # type: ignore[arg-type] # None
-        )
+        settings = WatchSettings(FolderPaths(tmp_path / name), Judging("demo"))
         return HeldState(settings, signals, Timings())
 
     with signals:

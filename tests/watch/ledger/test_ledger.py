@@ -73,12 +73,12 @@ def test_attempts_count_on_one_state_of_a_file(ledger: Ledger) -> None:
     assert [ledger.begin("a.tif", ONE), ledger.begin("a.tif", ONE)] == [1, 2]
     assert ledger.begin("a.tif", TWO) == 1
     ledger.begin("a.tif", TWO)
-    ledger.hand_back("a.tif")
+    ledger.refund_attempt("a.tif")
     assert ledger.begin("a.tif", TWO) == 2
-    ledger.answered("a.tif")
+    ledger.reset_attempts("a.tif")
     assert ledger.begin("a.tif", TWO) == 1
-    ledger.hand_back("a.tif")
-    ledger.hand_back("a.tif")
+    ledger.refund_attempt("a.tif")
+    ledger.refund_attempt("a.tif")
 
     entry = ledger.entry("a.tif")
     assert entry is not None
@@ -115,11 +115,11 @@ def test_beginning_an_unchanged_file_leaves_its_answer(ledger: Ledger) -> None:
     ledger.finish("a.tif", "done", recheck_s=2.0)
     ledger.begin("a.tif", ONE)
     assert ledger.finished() == {"a.tif": ONE}
-    assert [entry.path for entry in ledger.unchecked()] == ["a.tif"]
+    assert [entry.path for entry in ledger.to_recheck()] == ["a.tif"]
 
     ledger.begin("a.tif", TWO)
     assert ledger.finished() == {}
-    assert ledger.unchecked() == []
+    assert ledger.to_recheck() == []
 
 
 def test_what_changed_is_forgotten_only_without_a_result(ledger: Ledger) -> None:

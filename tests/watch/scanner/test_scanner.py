@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from colvi_edge.watch.ipc.messages import (
     Rescan,
     RootState,
     Scanned,
-    ScannerSettings,
     Settles,
 )
+from colvi_edge.watch.ipc.settings import FolderPaths, ScannerSettings, Scanning
 from colvi_edge.watch.ledger.entries import FileState
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.timings import Timings
@@ -60,14 +61,9 @@ class Supervisor:
     def __init__(
         self, root: Path, state: Path, *prefix: str, fails: Sequence[str] = (), **settings: Any
     ) -> None:
-        given: dict[str, Any] = {
-            "output_dir": None,
-            "mount": None,
-            "poll": False,
-            "interval_s": None,
-            "marker": None,
-            "timings": TIMINGS,
-        }
+        output_dir = settings.pop("output_dir", None)
+        folders = FolderPaths(root, output_dir and Path(output_dir))
+        scanning = Scanning(*(settings.pop(field.name, field.default) for field in fields(Scanning)))
         self.root = root
         self.said: list[Message] = []
         self._more = threading.Condition()
@@ -77,7 +73,7 @@ class Supervisor:
         self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
         theirs.close()
         self._socket, self._line = ours, Channel(ours)
-        self.say(ScannerSettings(root=str(root), ledger=str(state), **(given | settings)))
+        self.say(ScannerSettings(folders, scanning, state, timings=TIMINGS, **settings))
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:

@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.raw_files import MAX_DEPTH
 from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ipc.settings import FolderPaths
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
-from colvi_edge.watch.scanner.walk import MAX_DEPTH, FoundFile, Leftover, TreeWalk
+from colvi_edge.watch.scanner.walk import FoundFile, Leftover, TreeWalk
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def scan(
     ome_tiff: bool = False,
 ) -> tuple[TreeWalk, list[FoundFile], list[Leftover]]:
     """Walk once; return the scan, and what it found."""
-    folders = ClaimedFolders(str(root), str(output_dir) if output_dir else None, None, None)
+    folders = ClaimedFolders(FolderPaths(root, output_dir), None, None)
     try:
         walk = TreeWalk(folders, known or {}, marker, ome_tiff)
         items = list(walk)
@@ -246,7 +248,7 @@ def test_a_folder_that_may_not_be_looked_into(root: Path, tmp_path: Path, mode: 
     (results / "a").mkdir(parents=True, exist_ok=True)
     (results / "a/.colvi-1-0123456789abcdef.tmp").touch()
     (results / "a").chmod(mode)
-    folders = ClaimedFolders(str(root), str(results), None, None)
+    folders = ClaimedFolders(FolderPaths(root, results), None, None)
     walk = TreeWalk(folders, {}, None)
     user = os.geteuid()
     if user == 0:  # who may list every folder
@@ -283,7 +285,7 @@ def test_depth_is_bounded(root: Path) -> None:
 def test_what_vanishes_meanwhile_does_not_matter(root: Path) -> None:
     """Files and folders are removed between their listing and their turn."""
     make(root, *(f"{folder}/{number}.tif" for folder in "abcdef" for number in range(200)))
-    folders = ClaimedFolders(str(root), None, None, None)
+    folders = ClaimedFolders(FolderPaths(root), None, None)
     walk = TreeWalk(folders, {}, None)
     seen = 0
     for item in walk:
@@ -303,7 +305,7 @@ def test_the_walk_comes_up_for_air(root: Path) -> None:
     """After each few entries, also in a single large folder, known or not, of raw files or of others."""
     make(root, *(f"{number}.tif" for number in range(1000)), *(f"{number}.txt" for number in range(1000)))
     for known in ({}, states(root)):
-        folders = ClaimedFolders(str(root), None, None, None)
+        folders = ClaimedFolders(FolderPaths(root), None, None)
         steps = [item is None for item in TreeWalk(folders, known, None)]
         folders.close()
 
@@ -313,7 +315,7 @@ def test_the_walk_comes_up_for_air(root: Path) -> None:
 def test_nothing_stays_open(root: Path) -> None:
     """Neither after a walk nor after one that was given up."""
     make(root, "a/b/c.tif", "d.tif")
-    folders = ClaimedFolders(str(root), None, None, None)
+    folders = ClaimedFolders(FolderPaths(root), None, None)
     before = len(list(Path("/proc/self/fd").iterdir()))
     list(TreeWalk(folders, {}, None))
     given_up = iter(TreeWalk(folders, {}, None))

@@ -94,7 +94,7 @@ class Office:
         while works := self.take():
             for work in works:
                 assert isinstance(work, Work)
-                given[work.path] = work.anew
+                given[work.path] = work.force
                 self.answer(work, "again", kind="incomplete")
         return given
 
@@ -127,7 +127,7 @@ def test_an_attempt_is_written_before_the_work_is_given(office: Office) -> None:
     (work,) = office.take()
 
     assert office.row("a.tif")["attempts"] == 1
-    assert work == Work(work.number, "a.tif", signature(1), MOUNT, last=False, anew="own")
+    assert work == Work(work.number, "a.tif", signature(1), MOUNT, last=False, force=Replace.OWN)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_an_early_result_is_checked_after_the_quiet_time(office: Office) -> None
     office.now = QUIET_S
     (check,) = office.take()
     assert isinstance(check, Work)
-    assert (check.path, check.signature, check.anew) == ("a.tif", signature(1), "own")
+    assert (check.path, check.signature, check.force) == ("a.tif", signature(1), "own")
     office.answer(check, "same")
 
     assert office.row("a.tif")["recheck_s"] is None
@@ -371,7 +371,7 @@ def test_retry_offers_what_failed(office: Office) -> None:
     works = office.take()
 
     assert {work.path for work in works} == {"bad.tif", "slow.tif"}
-    assert {work.path for work in works if isinstance(work, Work) and work.anew == "all"} == {"bad.tif"}
+    assert {work.path for work in works if isinstance(work, Work) and work.force == "all"} == {"bad.tif"}
 
 
 def test_results_of_another_model_stay_and_are_told(
@@ -421,7 +421,7 @@ def test_a_start_with_stale_offers_results_of_other_models(office: Office) -> No
     while works := office.take():
         for work in works:
             assert isinstance(work, Work)
-            found[work.path] = work.anew
+            found[work.path] = work.force
             if work.path == "gone.tif":
                 office.answer(work, "changed")
             elif work.path == "b.tif":
@@ -478,7 +478,7 @@ def test_retry_of_results(office: Office, force: Replace, given: dict[str, str])
             works.append(work)
             office.answer(work, "ok", model=NEW)
 
-    assert {work.path: work.anew for work in works if isinstance(work, Work)} == given
+    assert {work.path: work.force for work in works if isinstance(work, Work)} == given
     office.kill()
     assert office.take() == []
 
@@ -491,7 +491,7 @@ def test_a_file_that_changed_is_not_wanted_any_more(office: Office) -> None:
     office.ready("a.tif", version=2)
     (work,) = office.take()
     assert isinstance(work, Work)
-    assert (work.signature, work.anew) == (signature(2), "own")
+    assert (work.signature, work.force) == (signature(2), "own")
     office.kill()
 
     assert office.row("a.tif")["wanted"] == ""
@@ -615,6 +615,18 @@ def test_the_last_answer_outlives_the_daemon(office: Office) -> None:
     assert abs(last.at - said.at) < 1
     assert (last.took_ms, last.latency_ms, last.heard) == (None, None, False)
     assert office.tolerant.standing() == "1 done, 1 error"
+
+
+@pytest.mark.parametrize("outcome", ["ok", "rejected", "same", "error"])
+def test_the_last_outcome_outlives_the_daemon(office: Office, outcome: WorkOutcome) -> None:
+    """As it was answered, whatever its words are."""
+    office.ready("a.tif")
+    (work,) = office.take()
+    office.answer(work, outcome, "rejected ones have no score", "axes" if outcome == "error" else "")
+    office.kill()
+
+    assert office.work.last
+    assert office.work.last.outcome == outcome
 
 
 def test_what_was_asked_for_already_is_not_recommended(office: Office) -> None:

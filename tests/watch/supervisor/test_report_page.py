@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import tifffile
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.watch.folder.mounts import Mount
-from colvi_edge.watch.ipc.messages import PublisherSettings
+from colvi_edge.watch.ipc.settings import FolderPaths, Judging, PublisherSettings
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children import publisher as publishers
 from colvi_edge.watch.supervisor.children.process import Child
@@ -31,15 +32,14 @@ DRIVER = """
 import json, sys
 from pathlib import Path
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.start import COMMANDS, watch
 from colvi_edge.watch.timings import Timings
 told = json.loads(sys.argv[1])
-for name in ("root", "report", "output_dir"):
-    told[name] = told[name] and Path(told[name])
 publisher = told.pop("publisher", None)
 commands = {**COMMANDS, **({"publisher": [sys.executable, "-c", publisher]} if publisher else {})}
-sys.exit(watch(WatchSettings(**told), commands, Timings(publisher_pause_s=0.2)))
+sys.exit(watch(made(WatchSettings, told), commands, Timings(publisher_pause_s=0.2)))
 """
 SLOW = """
 import time
@@ -179,10 +179,9 @@ def test_what_cannot_be_a_report_is_refused_at_once(
     change: dict[str, Any], found: str, tmp_path: Path
 ) -> None:
     """Not by a process that nobody sees, and before a raw file has a page in its place."""
-    named = {"root": tmp_path, "bundle": "demo", "report": tmp_path / "r.html", **change}
-    settings = WatchSettings(**told(**named))
+    plain = WatchSettings(FolderPaths(tmp_path), Judging("demo"), report=tmp_path / "r.html")
     with pytest.raises(UsageError, match=found):
-        settings.absolute()
+        replace(plain, **change).validated()
 
 
 @pytest.mark.systemd
@@ -224,7 +223,7 @@ class Bench:
 
     def start(self) -> Child:
         """Start a child."""
-        settings = PublisherSettings("/", None, "/report.html", None, 1.0)
+        settings = PublisherSettings(FolderPaths(Path("/")), Path("/report.html"), None, 1.0)
         command = [sys.executable, "-c", CHILD.replace("BEHAVE", self.behave)]
         self.children.append(Child("publisher", command, settings, self.timings))
         return self.children[-1]

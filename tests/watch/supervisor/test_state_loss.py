@@ -159,7 +159,7 @@ def test_what_is_lost_is_said_and_begun_anew(daemon: Daemon, lose: Callable[[Sta
     wait_until(lambda: daemon.in_state("before.tif", "after.tif"))
     assert is_held(state.lock)
     wait_until(lambda: daemon.ails() == [])
-    time.sleep(1)
+    daemon.rounds(10)
     assert daemon.stderr().count("it begins anew") == 1
     assert "Traceback" not in daemon.stderr()
     assert daemon.end() == 0
@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_made_again_stops_no_work(daemon: Daemon) -> Non
     wait_until(lambda: any("cannot be made again" in text for text in daemon.heard()), SAID_WITHIN_S)
     daemon.ready("meanwhile.tif")
     wait_until(lambda: any(note["path"] == "meanwhile.tif" for note in daemon.given()))
-    time.sleep(1)
+    daemon.rounds(10)
     assert "it begins anew" not in daemon.stderr()
 
     state.path.parent.unlink()
@@ -273,7 +273,7 @@ def test_a_folder_named_retry_is_no_word_of_the_operator(daemon: Daemon) -> None
     daemon.ready("bad.tif")
     wait_until(lambda: daemon.in_state("bad.tif", state="failed"))
     (daemon.state / "retry").mkdir()
-    time.sleep(1)
+    daemon.rounds(10)
 
     assert len(daemon.given("bad.tif")) == 1
     assert daemon.ails() == []

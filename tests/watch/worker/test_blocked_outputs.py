@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from colvi_edge.choices import Replace
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.ipc.messages import WorkDone, WorkerReady
@@ -134,7 +135,7 @@ def test_a_whole_result_of_this_content_outlasts_what_is_in_the_way(
     assert set(before) == RESULT - {OutputKind.OME_TIFF}
     outputs[OutputKind.OME_TIFF].mkdir()
 
-    answer = worker.work(root, "kept.tif", anew="all")
+    answer = worker.work(root, "kept.tif", force=Replace.ALL)
     assert (answer.outcome, answer.kind) == ("error", "blocked_output")
     assert {kind: outputs[kind].read_bytes() for kind in files(outputs)} == before
 
@@ -154,7 +155,7 @@ def test_a_folder_named_like_the_previous_result(
     outputs[OutputKind.PREVIOUS].mkdir()
     assert worker.work(root, "prev.tif").outcome == "ok"
     assert (
-        worker.work(root, "prev.tif", anew="all").outcome == "ok"
+        worker.work(root, "prev.tif", force=Replace.ALL).outcome == "ok"
     )  # the same result is none before this one
     assert files(outputs) == RESULT
 

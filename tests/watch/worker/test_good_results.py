@@ -13,6 +13,7 @@ import pytest
 
 from colvi_edge import errors
 from colvi_edge.bundle import demo_path
+from colvi_edge.choices import Replace
 from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.ipc.messages import WorkerReady
@@ -101,7 +102,7 @@ def test_no_error_of_a_file_loses_its_result(worker: Faulty, root: Path, kind: s
         pytest.skip("is not met while an image is judged")
     before = contents(root)
     worker.fail(step, kind)
-    answers = [worker.work(root, name, last=True, anew="all") for name in RAWS]
+    answers = [worker.work(root, name, last=True, force=Replace.ALL) for name in RAWS]
     worker.recover()
 
     assert {answer.outcome for answer in answers} == {PASSING.get(kind, "error")}
@@ -119,7 +120,7 @@ def test_no_error_of_writing_loses_a_result(worker: Faulty, root: Path, kind: st
     """Between any two names the older ones come back; where no error was met there is the new result."""
     before = {name: json.loads(data) for name, data in contents(root).items() if name.endswith(".colvi.json")}
     worker.fail("publish", kind, at)
-    answers = [worker.work(root, name, anew="all") for name in RAWS]
+    answers = [worker.work(root, name, force=Replace.ALL) for name in RAWS]
     worker.recover()
 
     assert "same" not in {answer.outcome for answer in answers}
@@ -142,7 +143,7 @@ def test_no_end_of_the_worker_loses_a_result(root: Path, tmp_path: Path, worker:
     with Faulty(tmp_path, root) as ending:
         ending.fail("judge", kind)
         try:
-            answer = ending.work(root, "good.tif", anew="all")
+            answer = ending.work(root, "good.tif", force=Replace.ALL)
         except EOFError:
             assert kind != "EngineLostError"
         else:
@@ -181,7 +182,7 @@ def test_what_another_model_says_anew_leaves_what_was_said_before(
     with Faulty(tmp_path, root, bundle=str(bundle)) as second:
         assert {second.work(root, name).outcome for name in RAWS} == {"same"}
         assert contents(root) == before
-        answers = [second.work(root, name, anew="all") for name in RAWS]
+        answers = [second.work(root, name, force=Replace.ALL) for name in RAWS]
 
     assert [answer.outcome for answer in answers] == ["ok", "rejected", "ok"]
     for answer in answers:

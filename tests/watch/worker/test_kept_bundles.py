@@ -27,7 +27,7 @@ def keep(tmp_path: Path) -> Path:
 
 def started(root: Path, bundle: Path, keep: Path) -> WorkerReady:
     """Return what a worker says of its start."""
-    with Supervised(settings_for(root, bundle=str(bundle), keep=str(keep))) as worker:
+    with Supervised(settings_for(root, bundle=str(bundle), keep=keep)) as worker:
         answer: WorkerReady = worker.answer(WorkerReady)
         return answer
 
@@ -106,7 +106,7 @@ def test_a_torn_copy_is_made_again(
 ) -> None:
     """The worker starts on a copy that is whole, and nothing is left of the torn one."""
     sound = open_bundle(copied_bundle)
-    copy = Path(kept_bundle(str(copied_bundle), str(keep)).bundle.path)
+    copy = Path(kept_bundle(str(copied_bundle), keep).bundle.path)
     tear(copy)
 
     answer = started(tmp_path, copied_bundle, keep)
@@ -118,10 +118,10 @@ def test_a_torn_copy_is_made_again(
 
 def test_a_sound_copy_is_left_alone(keep: Path, copied_bundle: Path) -> None:
     """It is not written again, so that no power cut can tear it."""
-    copy = Path(kept_bundle(str(copied_bundle), str(keep)).bundle.path)
+    copy = Path(kept_bundle(str(copied_bundle), keep).bundle.path)
     before = {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in copy.iterdir()}
 
-    assert kept_bundle(str(copied_bundle), str(keep)).bundle.path == copy
+    assert kept_bundle(str(copied_bundle), keep).bundle.path == copy
     assert {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in copy.iterdir()} == before
 
 
@@ -135,7 +135,7 @@ def test_what_killed_workers_drafted_is_removed(keep: Path, copied_bundle: Path)
         old.mkdir()
         os.utime(old, (number, number))
 
-    copy = Path(kept_bundle(str(copied_bundle), str(keep)).bundle.path)
+    copy = Path(kept_bundle(str(copied_bundle), keep).bundle.path)
 
     assert {path.name for path in keep.iterdir()} == {copy.name, f"{3:016}", f"{2:016}"}
 
@@ -146,8 +146,10 @@ def test_a_worker_killed_while_it_copies_leaves_no_torn_copy(
     """Wherever a kill comes, the copy is not there or whole; the next worker starts."""
     for tenths in range(2, 12, 2):
         code = (
-            "import sys; from colvi_edge.watch.worker.kept_bundles import kept_bundle\n"
-            "kept_bundle(*sys.argv[1:])"
+            "import sys\n"
+            "from pathlib import Path\n"
+            "from colvi_edge.watch.worker.kept_bundles import kept_bundle\n"
+            "kept_bundle(sys.argv[1], Path(sys.argv[2]))"
         )
         with subprocess.Popen([sys.executable, "-c", code, str(copied_bundle), str(keep)]) as copying:
             until = time.monotonic() + 20
@@ -181,7 +183,7 @@ def test_all_of_a_copy_is_on_the_disk_before_it_has_its_name(
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "rename", rename)
-    copy = kept_bundle(str(copied_bundle), str(keep)).bundle.path
+    copy = kept_bundle(str(copied_bundle), keep).bundle.path
 
     files = sorted(path.name for path in copy.iterdir())
     assert sorted(happened[: len(files)]) == files
@@ -218,8 +220,8 @@ def test_where_no_copy_can_be_kept_the_original_judges(
 
 def test_a_damaged_original_is_refused_all_the_same(tmp_path: Path, keep: Path, copied_bundle: Path) -> None:
     """A sound copy of what it was does not stand in for it: the operator named what is there now."""
-    kept_bundle(str(copied_bundle), str(keep))
+    kept_bundle(str(copied_bundle), keep)
     empty_network(copied_bundle)
 
-    with Supervised(settings_for(tmp_path, bundle=str(copied_bundle), keep=str(keep))) as worker:
+    with Supervised(settings_for(tmp_path, bundle=str(copied_bundle), keep=keep)) as worker:
         assert worker.answer(StartRefused).kind == "bundle_invalid"

@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 
 from colvi_edge.bundle import open_bundle
+from colvi_edge.choices import Replace
 from colvi_edge.simulate import simulate_planes
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.channel import Channel
-from colvi_edge.watch.ipc.messages import Finish, Work, WorkDone, WorkerSettings
+from colvi_edge.watch.ipc.messages import Finish, Work, WorkDone
 from colvi_edge.watch.ipc.model import Model
+from colvi_edge.watch.ipc.settings import FolderPaths, Judging, WorkerSettings
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.workers import WorkerKeeper
 from colvi_edge.watch.supervisor.conditions import Conditions
@@ -58,16 +60,23 @@ def give(root: Path) -> Iterator[Give]:
         )
     ours.settimeout(60)
     line = Channel(ours)
-    line.send(WorkerSettings(str(root), None, "demo", "", "auto", "auto", None, {}, "png"))
+    line.send(WorkerSettings(FolderPaths(root), Judging("demo")))
     pinned = PinnedFolder(root)
     mount = pinned.mount()
     pinned.close()
     numbers = iter(range(1, 1000))
 
-    def given(name: str, *, last: bool = False, anew: bool = False) -> WorkDone:
+    def given(name: str, *, last: bool = False, force: Replace = Replace.OWN) -> WorkDone:
         number = next(numbers)
         line.send(
-            Work(number, name, Signature.of((root / name).lstat()), mount, last, "all" if anew else "own")
+            Work(
+                number,
+                name,
+                Signature.of((root / name).lstat()),
+                mount,
+                last,
+                force,
+            )
         )
         for message in line:
             if isinstance(message, WorkDone):

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import demo_path, open_bundle
+from colvi_edge.choices import Replace
 from colvi_edge.errors import ChannelError, OutputError
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline.writing import write_error
@@ -39,9 +40,9 @@ from colvi_edge.watch.ipc.messages import (
     Work,
     WorkDone,
     WorkerReady,
-    WorkerSettings,
 )
 from colvi_edge.watch.ipc.model import Model
+from colvi_edge.watch.ipc.settings import FolderPaths, Judging, WorkerSettings
 from colvi_edge.watch.ipc.words import NOT_WRITABLE
 from colvi_edge.watch.worker.process import output_kind
 from colvi_edge.watch.worker.watched_file import ChangedFileError, WatchedFile
@@ -80,13 +81,13 @@ class Supervised:
         path: str,
         *,
         last: bool = False,
-        anew: Literal["own", "stale", "all"] = "own",
+        force: Replace = Replace.OWN,
         kind: str = "",
         results_mount: Mount | None = None,
     ) -> WorkDone:
         """Give a file as it is now, and return the answer."""
         state, number = signature(root / path), next(self._numbers)
-        return self.do(Work(number, path, state, mount(root), last, anew, kind, results_mount))
+        return self.do(Work(number, path, state, mount(root), last, force, kind, results_mount))
 
     def condemned(self, root: Path, path: str) -> WorkDone:
         """Give a file that must not be read, and return the answer."""
@@ -123,8 +124,8 @@ def mount(root: Path) -> Mount:
 
 def settings_for(root: Path, **changes: Any) -> WorkerSettings:
     """Return the settings of a worker on a folder."""
-    plain = WorkerSettings(str(root), None, "demo", "", "auto", "auto", None, {}, "png")
-    return replace(plain, **changes)
+    keep, output_dir = (changes.pop(name, None) for name in ("keep", "output_dir"))
+    return WorkerSettings(FolderPaths(root, output_dir), Judging(**{"bundle": "demo", **changes}), keep)
 
 
 def outputs(folder: Path) -> set[str]:
@@ -183,7 +184,7 @@ def test_content_that_has_its_result_is_left_alone(
     (root / "twice.tif.colvi.csv").write_text("spoilt")
     assert worker.work(root, "twice.tif").outcome == "ok"
     assert (root / "twice.tif.colvi.csv").read_text() != "spoilt"
-    assert worker.work(root, "twice.tif", anew="all").outcome == "ok"
+    assert worker.work(root, "twice.tif", force=Replace.ALL).outcome == "ok"
 
 
 def test_an_answer_tells_what_stands(
@@ -200,8 +201,8 @@ def test_an_answer_tells_what_stands(
         with Supervised(settings_for(tmp_path, bundle=str(bundle), overlay="ome-tiff")) as worker:
             assert worker.answer(WorkerReady).judge.sha256 == open_bundle(bundle).sha256
             for name in ("good.tif", "bad.tif"):
-                for anew in ("own", "stale") if step == "renamed" else ("own",):
-                    answers[name, step, anew] = worker.work(tmp_path, name, anew=anew)
+                for force in (Replace.OWN, Replace.STALE) if step == "renamed" else (Replace.OWN,):
+                    answers[name, step, force] = worker.work(tmp_path, name, force=force)
         rename(bundle, "my", "2.0")
 
     old = Model(demo.name, demo.version, demo.sha256)
@@ -214,7 +215,7 @@ def test_an_answer_tells_what_stands(
     outcomes = {key: answer.outcome for key, answer in answers.items() if key[1] == "renamed"}
     assert list(outcomes.values()) == ["same", "ok", "same", "rejected"]
     for name in ("good.tif", "bad.tif"):
-        new = answers[name, "renamed", "stale"]
+        new = answers[name, "renamed", Replace.STALE]
         assert new.model is not None
         assert (new.model.name, new.model.version) == ("my", "2.0")
         there = [path for path in tmp_path.glob(f"{name}.colvi.*") if "prev" not in path.name]
@@ -238,10 +239,10 @@ def test_what_this_model_judged_is_not_stale(
 ) -> None:
     """It is left alone, and so told; everything again is judged again."""
     write_imagej(root / "own.tif", culture)
-    first = worker.work(root, "own.tif", anew="stale")
+    first = worker.work(root, "own.tif", force=Replace.STALE)
     before = signature(root / "own.tif.colvi.json")
 
-    again = worker.work(root, "own.tif", anew="stale")
+    again = worker.work(root, "own.tif", force=Replace.STALE)
     assert (first.outcome, again.outcome, again.model, again.files) == (
         "ok",
         "same",
@@ -249,7 +250,7 @@ def test_what_this_model_judged_is_not_stale(
         first.files,
     )
     assert signature(root / "own.tif.colvi.json") == before
-    assert worker.work(root, "own.tif", anew="all").outcome == "ok"
+    assert worker.work(root, "own.tif", force=Replace.ALL).outcome == "ok"
     assert signature(root / "own.tif.colvi.json") != before
 
 
@@ -261,7 +262,7 @@ def test_an_error_has_no_model_unless_a_result_stands(tmp_path: Path, culture: N
         first = worker.work(tmp_path, "a.tif")
         failed = worker.work(tmp_path, "text.tif")
     with Supervised(settings_for(tmp_path, channels=["nuclei", "collagen", "other"])) as worker:
-        kept = worker.work(tmp_path, "a.tif", anew="all")
+        kept = worker.work(tmp_path, "a.tif", force=Replace.ALL)
 
     assert (failed.outcome, failed.model, failed.files) == ("error", None, 0)
     assert (kept.outcome, kept.model, kept.files) == ("error", first.model, 5)
@@ -288,9 +289,9 @@ def test_only_the_announced_state_is_judged(
     with (root / "grown.tif").open("ab") as file:
         file.write(b"more")
 
-    grown = worker.do(Work(900, "grown.tif", old, mount(root), False, "own"))
+    grown = worker.do(Work(900, "grown.tif", old, mount(root), False, Replace.OWN))
     assert (grown.outcome, "since it was found at rest" in grown.words) == ("changed", True)
-    assert worker.do(Work(901, "gone.tif", old, mount(root), True, "own")).outcome == "changed"
+    assert worker.do(Work(901, "gone.tif", old, mount(root), True, Replace.OWN)).outcome == "changed"
     assert not [name for name in outputs(root) if name.startswith(("grown", "gone"))]
 
 
@@ -343,7 +344,10 @@ def test_nothing_outside_the_root_is_read(
     assert worker.work(root, "pipe.tif").outcome == "error"
     for number, path in enumerate(("bridge/secret.tif", upwards, str(tmp_path / "secret.tif")), start=950):
         state = signature(tmp_path / "secret.tif")
-        assert worker.do(Work(number, path, state, mount(root), True, "own")).outcome in ("error", "changed")
+        assert worker.do(Work(number, path, state, mount(root), True, Replace.OWN)).outcome in (
+            "error",
+            "changed",
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["secret.tif"]
 
 
@@ -351,7 +355,7 @@ def test_a_root_on_another_mount_is_away(worker: Supervised, root: Path, culture
     """What lies where the share was mounted is neither read nor written to, and is no fault of the file."""
     write_imagej(root / "away.tif", culture)
     elsewhere = replace(mount(root), source="//server/share", point="/somewhere")
-    work = Work(970, "away.tif", signature(root / "away.tif"), elsewhere, True, "own")
+    work = Work(970, "away.tif", signature(root / "away.tif"), elsewhere, True, Replace.OWN)
 
     finished = worker.do(work)
 
@@ -499,9 +503,9 @@ def alone() -> Iterator[Callable[..., WatchedFile]]:
     channel = Channel(ours)
 
     def watched(root: Path, path: str, supervisor: int | None = None) -> WatchedFile:
-        work = Work(1, path, signature(root / path), mount(root), False, "own")
+        work = Work(1, path, signature(root / path), mount(root), False, Replace.OWN)
         link = SupervisorLink(channel, os.getppid() if supervisor is None else supervisor)
-        return WatchedFile(work, Folders(str(root), None), link.is_alive)
+        return WatchedFile(work, Folders(FolderPaths(root)), link.is_alive)
 
     yield watched
     channel.close()

@@ -1,0 +1,140 @@
+"""What the children are told first: parts of what the operator wants, which travel whole."""
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from colvi_edge.choices import DEMO, EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.timings import Timings
+
+
+@dataclass(frozen=True)
+class FolderPaths:
+    """Where raw files are, and where their results go.
+
+    Attributes:
+        root: the watched folder.
+        output_dir: gets the results, folders mirrored; None leaves them beside the raw files.
+    """
+
+    root: Path
+    output_dir: Path | None = None
+
+    @property
+    def results(self) -> Path:
+        """The top folder of the results."""
+        return self.output_dir or self.root
+
+    def absolute(self) -> "FolderPaths":
+        """Return the same with absolute paths, as children have another working directory."""
+        return FolderPaths(absolute(self.root), self.output_dir and absolute(self.output_dir))
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How images are judged.
+
+    Attributes:
+        bundle: path, or "demo".
+        engine, precision, overlay: as on the command line.
+        channels: role of each channel of the files; None asks the file.
+        limits: what a raw file may ask for: names and values of `acquisition.Limits`.
+        pixel_size_um: of all raw files; None asks them.
+    """
+
+    bundle: str
+    engine: EngineName = EngineName.AUTO
+    precision: PrecisionChoice = PrecisionChoice.AUTO
+    channels: list[str] | None = None
+    limits: dict[str, int] = field(default_factory=dict)
+    overlay: OverlayChoice = OverlayChoice.PNG
+    pixel_size_um: float | None = None
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the bundle is the one of the package, which is no path."""
+        return self.bundle == DEMO
+
+    def absolute(self) -> "Judging":
+        """Return the same with the absolute path of the bundle."""
+        return self if self.is_demo else replace(self, bundle=str(absolute(Path(self.bundle))))
+
+
+@dataclass(frozen=True)
+class Scanning:
+    """How raw files are found.
+
+    Attributes:
+        poll: scan only, without events.
+        interval_s: between scans; None is 15 on local disks, 5 on others.
+        marker: suffix of an empty file that says that a raw file is finished ("X.tif.done"); None goes by
+            time.
+    """
+
+    poll: bool = False
+    interval_s: float | None = None
+    marker: str | None = None
+
+
+@dataclass(frozen=True)
+class ScannerSettings:
+    """First message to a scanner.
+
+    Attributes:
+        folders: absolute paths.
+        scanning: how raw files are found.
+        ledger: SQLite file, which the scanner only reads: what is done is not looked at twice.
+        mount: of the watched folder when it was last seen; None at the first start.
+        results_mount: of the folder of the results, likewise, where that is another one.
+        ome_tiff: an OME-TIFF belongs to each result.
+        timings: how long to wait.
+    """
+
+    folders: FolderPaths
+    scanning: Scanning
+    ledger: Path
+    mount: Mount | None = None
+    results_mount: Mount | None = None
+    ome_tiff: bool = False
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """First message to a worker.
+
+    Attributes:
+        folders: absolute paths.
+        judging: with the bundle to open: what the operator named, or the copy that an earlier worker kept.
+        keep: folder in which the worker keeps a copy of the bundle that it opened, so that later workers do
+            not depend on what becomes of the original; None to keep none.
+        timings: how long to wait.
+    """
+
+    folders: FolderPaths
+    judging: Judging
+    keep: Path | None = None
+    timings: Timings = field(default_factory=Timings)
+
+
+@dataclass(frozen=True)
+class PublisherSettings:
+    """First message to a publisher.
+
+    Attributes:
+        folders: absolute paths.
+        page: absolute path of the report's page.
+        sample: pattern of the names, see `report.samples`; None takes the default.
+        refresh_s: the page loads itself anew so often.
+    """
+
+    folders: FolderPaths
+    page: Path
+    sample: str | None
+    refresh_s: float
+
+
+def absolute(path: Path) -> Path:
+    """Return an absolute path; links stay, as to resolve them would touch the share."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
