@@ -190,7 +190,7 @@ def test_a_scanner_that_ends_again_and_again_is_told_throughout(start: Callable[
     daemon = start()
     daemon.scanner("exit")
     ended = "ERROR the scanner ended: it exited with code 5"
-    wait_until(lambda: daemon.stderr().count(ended) >= 2)
+    wait_until(lambda: daemon.stderr().count(ended) >= 2 and daemon.ails() == ["degraded"])
     samples = Samples(daemon)
     wait_until(lambda: daemon.stderr().count(ended) >= 4)
     assert samples.runs() == [["degraded"]]
