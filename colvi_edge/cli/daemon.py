@@ -90,7 +90,8 @@ def watch(
     Results of another model stay, and are counted by status. With --stale they are judged again, at
     each start those that are left; --again goes with --once only. A daemon that runs is told by retry.
     """
-    from colvi_edge.watch.ipc.settings import FolderPaths, Judging, Scanning
+    from colvi_edge.watch.folder.paths import FolderPaths
+    from colvi_edge.watch.ipc.settings import Judging, Scanning
     from colvi_edge.watch.settings import WatchSettings
     from colvi_edge.watch.supervisor.start import watch as supervise
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.printable import printable_name
-from colvi_edge.report import check_page_name
 from colvi_edge.report.entries import Entry, link
 from colvi_edge.report.gather import Gatherer
 from colvi_edge.report.page import render
+from colvi_edge.report.page_name import check_page_name
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.report.thumbnails import Thumbnails
 from colvi_edge.system.atomic import open_folder

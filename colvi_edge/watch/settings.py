@@ -7,16 +7,15 @@ from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.names import is_output_name
-from colvi_edge.report import check_page_name
+from colvi_edge.report.page_name import check_page_name
 from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.paths import FolderPaths, absolute
 from colvi_edge.watch.ipc.settings import (
-    FolderPaths,
     Judging,
     PublisherSettings,
     ScannerSettings,
     Scanning,
     WorkerSettings,
-    absolute,
 )
 from colvi_edge.watch.state_folder import StateFolder
 from colvi_edge.watch.timings import Timings

@@ -14,7 +14,7 @@ from colvi_edge.system.atomic import write_whole
 from colvi_edge.system.bounded import json_of, read_bounded
 from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ipc.typed import made
-from colvi_edge.watch.ipc.words import Trouble, WorkOutcome
+from colvi_edge.watch.words import Trouble, WorkOutcome
 
 WAITING_SHOWN = 100  # of the files that have to wait; there may be 10^5
 _MAX_BYTES = 2**23  # a hundred of the longest paths and sentences take some five million

@@ -11,7 +11,8 @@ from colvi_edge.outputs import table
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.simulate import simulate_projection, write_imagej
-from colvi_edge.watch.ipc.settings import FolderPaths, Judging
+from colvi_edge.watch.folder.paths import FolderPaths
+from colvi_edge.watch.ipc.settings import Judging
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 

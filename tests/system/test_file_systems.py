@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.system.file_systems import promises
-from colvi_edge.watch.ipc.settings import FolderPaths, ScannerSettings, Scanning
+from colvi_edge.watch.folder.paths import FolderPaths
+from colvi_edge.watch.ipc.settings import ScannerSettings, Scanning
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from colvi_edge.watch.ipc.settings import FolderPaths, Judging, Scanning
+from colvi_edge.watch.folder.paths import FolderPaths
+from colvi_edge.watch.ipc.settings import Judging, Scanning
 
 
 def told(**settings: Any) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from colvi_edge.errors import AcquisitionError
 from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.pinned import PinnedFolder
-from colvi_edge.watch.ipc.settings import FolderPaths
-from colvi_edge.watch.ipc.words import Trouble
+from colvi_edge.watch.words import Trouble
 
 
 class ShareAwayError(AcquisitionError):

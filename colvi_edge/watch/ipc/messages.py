@@ -14,7 +14,7 @@ from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.model import Model, Name, Sha256
 from colvi_edge.watch.ipc.settings import PublisherSettings, ScannerSettings, WorkerSettings
-from colvi_edge.watch.ipc.words import WorkOutcome
+from colvi_edge.watch.words import WorkOutcome
 
 Kind = Annotated[str, re.compile("[a-z0-9_ -]{0,40}")]
 """Of an error, as in `errors`, or of what a folder suffers from."""

@@ -1,34 +1,12 @@
 """What the children are told first: parts of what the operator wants, which travel whole."""
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from colvi_edge.choices import DEMO, EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.paths import FolderPaths, absolute
 from colvi_edge.watch.timings import Timings
-
-
-@dataclass(frozen=True)
-class FolderPaths:
-    """Where raw files are, and where their results go.
-
-    Attributes:
-        root: the watched folder.
-        output_dir: gets the results, folders mirrored; None leaves them beside the raw files.
-    """
-
-    root: Path
-    output_dir: Path | None = None
-
-    @property
-    def results(self) -> Path:
-        """The top folder of the results."""
-        return self.output_dir or self.root
-
-    def absolute(self) -> "FolderPaths":
-        """Return the same with absolute paths, as children have another working directory."""
-        return FolderPaths(absolute(self.root), self.output_dir and absolute(self.output_dir))
 
 
 @dataclass(frozen=True)
@@ -133,8 +111,3 @@ class PublisherSettings:
     page: Path
     sample: str | None
     refresh_s: float
-
-
-def absolute(path: Path) -> Path:
-    """Return an absolute path; links stay, as to resolve them would touch the share."""
-    return Path(os.path.abspath(path))  # noqa: PTH100

@@ -9,9 +9,9 @@ from pathlib import Path
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.folder.away import AwayError, away, claiming, is_of_share
 from colvi_edge.watch.folder.mounts import Mount, is_away
+from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.share_lock import FolderTakenError, ShareLock
-from colvi_edge.watch.ipc.settings import FolderPaths
 
 # Made by the file system or by Windows, and closed to all but the administrator.
 _SYSTEM_FOLDERS = {"lost+found", "System Volume Information", "$RECYCLE.BIN"}

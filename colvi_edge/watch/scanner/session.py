@@ -10,7 +10,6 @@ from colvi_edge.watch.folder.away import away, is_unanswered
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import Message, Scanned, Settles
 from colvi_edge.watch.ipc.settings import ScannerSettings
-from colvi_edge.watch.ipc.words import BARRED_TOLD
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.event_health import EventHealth
@@ -19,6 +18,7 @@ from colvi_edge.watch.scanner.leftovers import Leftovers
 from colvi_edge.watch.scanner.lost_results import LostResults
 from colvi_edge.watch.scanner.settling import Settling
 from colvi_edge.watch.scanner.walk import FoundFile, Leftover, TreeWalk
+from colvi_edge.watch.words import BARRED_TOLD
 
 _BURST = 4096  # events, after which the kernel's queue of 16384 may have overflowed: watchdog 6 does not tell
 _SLICE_S = 0.005  # of work before events are asked for again

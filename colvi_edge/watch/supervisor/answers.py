@@ -6,13 +6,13 @@ from datetime import datetime
 
 from colvi_edge.errors import BlockedRecordError
 from colvi_edge.watch.ipc.messages import WorkDone
-from colvi_edge.watch.ipc.words import WorkOutcome
 from colvi_edge.watch.ledger.entries import Entry
 from colvi_edge.watch.status_file import Last
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.queue import QueuedFile
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown, told
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
+from colvi_edge.watch.words import WorkOutcome
 
 log = logging.getLogger(LOGGER)
 

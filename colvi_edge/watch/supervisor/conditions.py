@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 
-from colvi_edge.watch.ipc.words import Trouble
 from colvi_edge.watch.status_file import Condition
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown_to_systemd, told
+from colvi_edge.watch.words import Trouble
 
 _REMEDIES: dict[Trouble, str] = {
     "folder not readable": "let that user list and enter it",

@@ -16,9 +16,9 @@ from itertools import islice
 from colvi_edge.choices import Replace
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import FileReady
-from colvi_edge.watch.ipc.words import BARRED_TOLD, FOLDER_WIDE, NOT_WRITABLE, Trouble
 from colvi_edge.watch.supervisor.backoff import backoff_s
 from colvi_edge.watch.timings import Timings
+from colvi_edge.watch.words import BARRED_TOLD, FOLDER_WIDE, NOT_WRITABLE, Trouble
 
 OUTSTANDING = 2  # so that the next file is read while this one is judged
 OUTAGES: tuple[Trouble, ...] = ("share away", "stuck")

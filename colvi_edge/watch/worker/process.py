@@ -47,7 +47,7 @@ from colvi_edge.watch.ipc.messages import (
 )
 from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.settings import WorkerSettings
-from colvi_edge.watch.ipc.words import NOT_WRITABLE, Trouble, WorkOutcome
+from colvi_edge.watch.words import NOT_WRITABLE, Trouble, WorkOutcome
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
 from colvi_edge.watch.worker.watched_file import (
     GONE,

@@ -19,7 +19,7 @@ from colvi_edge.watch.ipc.messages import (
     WorkerReady,
 )
 from colvi_edge.watch.ipc.settings import WorkerSettings
-from colvi_edge.watch.ipc.words import WorkOutcome
+from colvi_edge.watch.words import WorkOutcome
 from tests.watch.fakes.child import Obedient
 
 WAITS = {

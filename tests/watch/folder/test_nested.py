@@ -8,7 +8,8 @@ import pytest
 
 from colvi_edge.errors import UsageError
 from colvi_edge.watch import state_folder
-from colvi_edge.watch.ipc.settings import FolderPaths, Judging
+from colvi_edge.watch.folder.paths import FolderPaths
+from colvi_edge.watch.ipc.settings import Judging
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.held_state import HeldState
 from colvi_edge.watch.supervisor.signals import Signals

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from colvi_edge.choices import Replace
 from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.channel import BadMessageError, as_words, decode, encode
 from colvi_edge.watch.ipc.messages import (
@@ -37,7 +38,6 @@ from colvi_edge.watch.ipc.messages import (
 )
 from colvi_edge.watch.ipc.model import Model
 from colvi_edge.watch.ipc.settings import (
-    FolderPaths,
     Judging,
     PublisherSettings,
     ScannerSettings,

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.share_lock import LOCK_NAME
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.channel import Channel
@@ -31,7 +32,7 @@ from colvi_edge.watch.ipc.messages import (
     Scanned,
     Settles,
 )
-from colvi_edge.watch.ipc.settings import FolderPaths, ScannerSettings, Scanning
+from colvi_edge.watch.ipc.settings import ScannerSettings, Scanning
 from colvi_edge.watch.ledger.entries import FileState
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.timings import Timings

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.raw_files import MAX_DEPTH
+from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.signature import Signature
-from colvi_edge.watch.ipc.settings import FolderPaths
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
 from colvi_edge.watch.scanner.walk import FoundFile, Leftover, TreeWalk
 

@@ -12,7 +12,6 @@ from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import FileReady, RecordFailure, Work, WorkDone
 from colvi_edge.watch.ipc.model import Model
-from colvi_edge.watch.ipc.words import WorkOutcome
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.dispatcher import QUARANTINE_AFTER, UNSEEN_DEATHS, Dispatcher
@@ -21,6 +20,7 @@ from colvi_edge.watch.supervisor.telling.journal import LOGGER
 from colvi_edge.watch.supervisor.telling.metrics import Metrics
 from colvi_edge.watch.supervisor.tolerant_ledger import TolerantLedger
 from colvi_edge.watch.timings import Timings
+from colvi_edge.watch.words import WorkOutcome
 
 MOUNT = Mount(point="/data", kind="ext4", source="/dev/sda1", inside="/")
 QUIET_S = 2.0

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.watch.ipc.words import OUTCOMES, TROUBLES
 from colvi_edge.watch.supervisor.telling.metrics import BUCKETS_S, Metrics
+from colvi_edge.watch.words import OUTCOMES, TROUBLES
 
 COUNTED = (*OUTCOMES, "quarantined")
 

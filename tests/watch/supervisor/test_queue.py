@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from colvi_edge.choices import Replace
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.messages import FileReady
-from colvi_edge.watch.ipc.words import BARRED_TOLD, FOLDER_WIDE, NOT_WRITABLE
 from colvi_edge.watch.supervisor.backoff import backoff_s, patience_s
 from colvi_edge.watch.supervisor.queue import QueuedFile, WorkQueue
 from colvi_edge.watch.timings import Timings
+from colvi_edge.watch.words import BARRED_TOLD, FOLDER_WIDE, NOT_WRITABLE
 
 
 def ready(path: str, version: int = 0, closed_at: float = 0.0, early: bool = False) -> FileReady:

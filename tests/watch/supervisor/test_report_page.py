@@ -18,7 +18,8 @@ import tifffile
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.watch.folder.mounts import Mount
-from colvi_edge.watch.ipc.settings import FolderPaths, Judging, PublisherSettings
+from colvi_edge.watch.folder.paths import FolderPaths
+from colvi_edge.watch.ipc.settings import Judging, PublisherSettings
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.supervisor.children import publisher as publishers
 from colvi_edge.watch.supervisor.children.process import Child

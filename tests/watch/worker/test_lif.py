@@ -17,12 +17,13 @@ import pytest
 from colvi_edge.bundle import open_bundle
 from colvi_edge.choices import Replace
 from colvi_edge.simulate import simulate_planes
+from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.channel import Channel
 from colvi_edge.watch.ipc.messages import Finish, Work, WorkDone
 from colvi_edge.watch.ipc.model import Model
-from colvi_edge.watch.ipc.settings import FolderPaths, Judging, WorkerSettings
+from colvi_edge.watch.ipc.settings import Judging, WorkerSettings
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.workers import WorkerKeeper
 from colvi_edge.watch.supervisor.conditions import Conditions

@@ -28,6 +28,7 @@ from colvi_edge.system.atomic import write_atomically
 from colvi_edge.system.writing import explained
 from colvi_edge.watch.folder.folders import Folders
 from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.pinned import PinnedFolder
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.ipc.channel import Channel
@@ -42,8 +43,8 @@ from colvi_edge.watch.ipc.messages import (
     WorkerReady,
 )
 from colvi_edge.watch.ipc.model import Model
-from colvi_edge.watch.ipc.settings import FolderPaths, Judging, WorkerSettings
-from colvi_edge.watch.ipc.words import NOT_WRITABLE
+from colvi_edge.watch.ipc.settings import Judging, WorkerSettings
+from colvi_edge.watch.words import NOT_WRITABLE
 from colvi_edge.watch.worker.process import output_kind
 from colvi_edge.watch.worker.watched_file import ChangedFileError, WatchedFile
 from tests.tools.bundles import rename, reseal

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from colvi_edge.printable import printable_name
 from colvi_edge.system.atomic import write_whole
-from colvi_edge.watch.ipc.words import OUTCOMES, TROUBLES
+from colvi_edge.watch.words import OUTCOMES, TROUBLES
 
 _COUNTED = (*OUTCOMES, "quarantined")
 BUCKETS_S = (0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)

@@ -1,6 +1,6 @@
 """Words that stand in status.json, ledgers, logs and metrics of releases: nobody may spell them otherwise."""
 
-from colvi_edge.watch.ipc.words import FOLDER_WIDE, NOT_WRITABLE, OUTCOMES, TROUBLES
+from colvi_edge.watch.words import FOLDER_WIDE, NOT_WRITABLE, OUTCOMES, TROUBLES
 
 
 def test_troubles_are_spelt_as_released() -> None:
