@@ -40,6 +40,7 @@ from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, Checkpoint
 from colvi_edge.export.reading.model_file import read_model
 from colvi_edge.patches import Normalisation, network_input, project, tile
 from colvi_edge.simulate import simulate_projection
+from colvi_edge.system.atomic import is_temporary_name
 
 EVERY: tuple[Precision, ...] = ("fp32", "fp16", "int8-trt", "int8-cpu")
 RUNTIMES = ("openvino", "onnxruntime")
@@ -608,9 +609,8 @@ write_bundle(old.path, about, old.config, {{"fp32.onnx": old.network("fp32")}}, 
     if (call, dies_at) != ("rename", 2):
         assert open_bundle(path).name == "the old one"
     else:
-        (hidden,) = tmp_path.iterdir()
-        assert {open_bundle(folder).name for folder in hidden.iterdir()} == {"the old one", "the new one"}
-    assert all(p.name == "m.colvi" or p.name.startswith(".m.colvi.") for p in tmp_path.iterdir())
+        assert {open_bundle(hidden).name for hidden in tmp_path.iterdir()} == {"the old one", "the new one"}
+    assert all(p.name == "m.colvi" or is_temporary_name(p.name) for p in tmp_path.iterdir())
     parts(path, "the next one")
     assert open_bundle(path).name == "the next one"
 

@@ -335,8 +335,13 @@ def test_the_terminal_shows_each_method_with_its_spread() -> None:
 
 def test_evaluation_needs_no_torch() -> None:
     """A bundle is evaluated where nothing of training is installed."""
-    modules = "page, comparison_page, table"
-    code = f"import sys\nfrom colvi_edge.export.evaluation.figures import {modules}\nprint(*sys.modules)"
+    code = (
+        "import sys\n"
+        "from colvi_edge.cli.show import evaluation\n"
+        "from colvi_edge.export.evaluation import figures\n"
+        "from colvi_edge.export.pages import comparison, evaluation\n"
+        "print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
     assert {"torch", "sklearn", "scipy", "matplotlib"}.isdisjoint(done.stdout.split())

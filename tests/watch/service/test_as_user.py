@@ -299,7 +299,7 @@ def test_a_module_that_cannot_be_read_is_found_out(
     installation: Installation, closing: Callable[[Path, int], None]
 ) -> None:
     """Also one that only a child of the daemon loads."""
-    module = installation.package / "watch" / "publisher.py"
+    module = installation.package / "watch" / "publisher" / "process.py"
     closing(module, 0o600)
 
     assert re.search(rf"nobody cannot run .*Permission denied: '{module}'", installation.refusal())
