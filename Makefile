@@ -2,11 +2,25 @@
 # Where it is set, each start of the command compiles its modules again: a quarter of a second each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test soak machine lint types floors demo-bundle
+.PHONY: test lab cuda soak machine lint types floors demo-bundle
 
-# In parallel, as many as the cores bear; a file's tests share what its fixtures made.
+# In parallel, as many as the cores bear; a file's tests share what its fixtures made. `pytest` runs all of the
+# first three in one process.
+PARALLEL = pytest -n auto --dist loadfile
+LAB = tests/bench tests/benchmarks tests/export tests/quality
+CUDA = tests/cuda_on_cpu tests/engines/tensorrt tests/fake_cuda tests/gpu tests/kernels
+
+# What runs at the microscope.
 test:
-	pytest -n auto --dist loadfile
+	$(PARALLEL) $(addprefix --ignore ,$(LAB) $(CUDA) tests/soak/test_soak.py tests/systemd)
+
+# What trains, exports and measures.
+lab:
+	$(PARALLEL) $(LAB)
+
+# CUDA and TensorRT without a GPU.
+cuda:
+	$(PARALLEL) $(CUDA)
 
 # What needs the machine for itself: the daemon's soak scripts, all at once, and a booted systemd.
 soak:
