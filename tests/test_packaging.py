@@ -1,57 +1,77 @@
 """What is installed is what is in the checkout."""
 
-import os
 import subprocess
 import sys
+import tarfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 
 
+class Distributions(NamedTuple):
+    """What a source distribution of this checkout holds, and a wheel that was built from it.
+
+    Attributes:
+        sdist: paths as in the checkout.
+        wheel: paths below site-packages.
+    """
+
+    sdist: set[str]
+    wheel: set[str]
+
+
 @pytest.fixture(scope="module")
-def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names in a wheel that was built from a source distribution of this checkout."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """Return the names in both."""
     out = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(ROOT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = out.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        return set(archive.namelist())
+    (sdist,) = out.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive, tarfile.open(sdist) as source:
+        return Distributions({name.partition("/")[2] for name in source.getnames()}, set(archive.namelist()))
 
 
-def test_every_module_is_in_the_wheel(wheel_names: set[str]) -> None:
-    """A sub-package forgotten in pyproject.toml works in an editable install and nowhere else."""
-    modules = {
-        str((Path(folder) / name).relative_to(ROOT))
-        for folder, _, names in os.walk(ROOT / "colvi_edge", followlinks=True)
-        for name in names
-        if name.endswith(".py")
+def files() -> dict[str, str]:
+    """Return every file of the package: its path in the checkout -> below site-packages."""
+    folders = {"colvi_edge": "colvi_edge"} | {
+        name: f"colvi_edge/{name}" for name in ("export", "kernels", "systemd")
+    }
+    return {
+        str(path.relative_to(ROOT)): f"{inside}/{path.relative_to(ROOT / folder)}"
+        for folder, inside in folders.items()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.name != "demo.pt"  # for tests alone
     }
 
-    assert "colvi_edge/export/networks/patch_cnn.py" in modules
-    assert modules <= wheel_names
+
+FILES = files()
 
 
-def test_everything_beside_the_modules_is_in_the_wheel(wheel_names: set[str]) -> None:
-    """Bundle, schema, kernel, systemd's files and py.typed are data, which is easily forgotten."""
-    folders = ("demo.colvi", "systemd")
-    data = {
-        f"colvi_edge/{folder}/{p.name}"
-        for folder in folders
-        for p in (ROOT / "colvi_edge" / folder).iterdir()
-    }
-    sources = {f"colvi_edge/kernels/{path.name}" for path in (ROOT / "kernels").glob("*.cu")}
-
-    assert len(sources) == 1
-    assert data | sources | {"colvi_edge/py.typed", "colvi_edge/outputs/sidecar.schema.json"} <= wheel_names
+def test_every_file_is_in_the_wheel_and_in_the_source(built: Distributions) -> None:
+    """A sub-package or data forgotten in pyproject.toml works in an editable install and nowhere else."""
+    assert {"export/networks/patch_cnn.py", "colvi_edge/pages/style.css"} <= FILES.keys()
+    assert set(FILES.values()) <= built.wheel
+    assert FILES.keys() <= built.sdist
 
 
-def test_no_second_top_level_package_is_installed(wheel_names: set[str]) -> None:
+def test_every_module_is_found_as_it_is_installed() -> None:
+    """In an editable install, which is how the tests are run, `export` and `kernels` lie beside the rest."""
+    names = [path.removesuffix(".py").replace("/", ".") for path in FILES.values() if path.endswith(".py")]
+    for name in names:
+        spec = find_spec(name.removesuffix(".__init__"))
+        assert spec, name
+        assert Path(str(spec.origin)).resolve().is_relative_to(ROOT), name
+
+
+def test_no_second_top_level_package_is_installed(built: Distributions) -> None:
     """`export` at the root is imported as colvi_edge.export, never by a name that others use."""
-    top = {name.split("/")[0] for name in wheel_names}
+    top = {name.split("/")[0] for name in built.wheel}
 
     assert {name for name in top if not name.endswith(".dist-info")} == {"colvi_edge"}
