@@ -5,8 +5,9 @@ The limits are those of the shipped bundle; `benchmarks/` draws other things, an
 
 import importlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -52,11 +53,14 @@ NAMES: tuple[MeasureName, ...] = get_args(MeasureName)
 
 
 @pytest.fixture(scope="module")
-def modules() -> dict[str, ModuleType]:
+def modules() -> Iterator[dict[str, ModuleType]]:
     """The scripts in `benchmarks/` that draw."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BENCHMARKS)
-        return {name: importlib.import_module(name) for name in ("defects", "fluorescence", "strangers")}
+        found = {name: importlib.import_module(name) for name in ("defects", "fluorescence", "strangers")}
+        # Of one seed all kinds have the same nuclei.
+        patch.setattr(found["fluorescence"], "simulate_projection", cache(simulate_projection))
+        yield found
 
 
 @pytest.fixture(scope="module")
