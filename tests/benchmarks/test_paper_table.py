@@ -17,7 +17,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 def test_the_table_can_be_counted_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Eight small images, three folds, one epoch: five methods at two levels, means as of the folds' counts."""
+    """Eight small images, three folds, one epoch: five methods at two levels, means as the folds count."""
     record_file = tmp_path / "record.json"
     options = ["--images=8", "--folds=3", "--epochs=1", f"--json={record_file}"]
     monkeypatch.syspath_prepend(BENCHMARKS)
