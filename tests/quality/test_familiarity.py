@@ -135,7 +135,7 @@ def test_a_bare_half_is_not_unfamiliar(
 
 
 @pytest.mark.parametrize("name", ["control", "difficult control", "mild", "severe", "most severe"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     kept=st.floats(0, 1),
     bled=st.sampled_from([0.0, 0.05, 0.1, 0.2, 0.4]),
