@@ -12,6 +12,7 @@ import numpy as np
 from defects import blurred
 from numpy.typing import NDArray
 from scipy.ndimage import center_of_mass, label
+from scipy.spatial import KDTree
 
 from colvi_edge.quality.measures import FINE_PX, channel_statistics
 from colvi_edge.simulate import simulate_projection
@@ -75,9 +76,8 @@ def _golgi(rng: Random) -> Picture:
 
 def _membranes(rng: Random) -> Picture:
     nuclei, centres = _cells(rng)
-    y, x = np.mgrid[:SIZE_PX, :SIZE_PX]
-    nearest = np.sort([np.hypot(y - v, x - u) for v, u in centres], axis=0)[:2]
-    return _picture(nuclei, np.exp(-(((nearest[1] - nearest[0]) / 4) ** 2)), rng)
+    nearest, second = np.moveaxis(KDTree(centres).query(np.moveaxis(np.indices(SHAPE), 0, -1), k=2)[0], -1, 0)
+    return _picture(nuclei, np.exp(-(((second - nearest) / 4) ** 2)), rng)
 
 
 def _nuclear_foci(rng: Random) -> Picture:

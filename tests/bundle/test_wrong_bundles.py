@@ -8,6 +8,7 @@ import io
 import lzma
 import os
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +175,13 @@ READ = [("type",), ("name",), ("version",), ("config",), *leaves(PLAIN["config"]
 READ = [place for place in READ if not (len(place) == 4 and place[2] == "seen" and place[3] > 1)]
 
 
+SHORT = deepcopy(PLAIN)
+del SHORT["config"]["colvi_edge"]["seen"][2:]
+
+
 def replaced(place: tuple[Any, ...], value: Any) -> dict[str, Any]:
-    """The manifest with one value in place of another."""
-    plain: dict[str, Any] = yaml.safe_load(MANIFEST_TEXT)
+    """The manifest with one value in place of another, and two of the many images that were seen."""
+    plain: dict[str, Any] = deepcopy(SHORT)
     at: Any = plain
     for key in place[:-1]:
         at = at[key]

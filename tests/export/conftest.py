@@ -1,12 +1,14 @@
 """What tests of exports share: few images, and how not to pay each time for kernels they do not look at."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from colvi_edge.diagnosis import CLASSES
 from colvi_edge.kernels.compile import compile_kernels
-from colvi_edge.kernels.nvrtc import Release
+from colvi_edge.kernels.nvrtc import RELEASES, Release
 from colvi_edge.simulate import simulate_projection, write_imagej
 
 WITHOUT_KERNELS = """
@@ -31,6 +33,22 @@ def without_kernels(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = Release("no-such-package", "13.", ("sm_120",))
     monkeypatch.setattr("colvi_edge.kernels.compile.RELEASES", (missing,))
     monkeypatch.setattr("colvi_edge.export.converting.package.compile_kernels", compile_kernels.__wrapped__)
+
+
+@pytest.fixture
+def one_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile for one kind of GPU only: it does for an export, and tests/kernels has all nine."""
+    release = RELEASES[0]
+    one = replace(release, targets=release.targets[:1])
+    monkeypatch.setattr("colvi_edge.kernels.compile.RELEASES", (one,))
+    monkeypatch.setattr("colvi_edge.export.converting.package.compile_kernels", compile_kernels.__wrapped__)
+
+
+@pytest.fixture
+def small_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the simulated images that an export without --calibration is measured on small."""
+    small = partial(simulate_projection, size_px=256)
+    monkeypatch.setattr("colvi_edge.export.converting.calibration.simulate_projection", small)
 
 
 @pytest.fixture(scope="session")

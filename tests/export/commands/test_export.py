@@ -52,6 +52,7 @@ def blank(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.nvrtc
+@pytest.mark.usefixtures("one_kernel")
 def test_a_checkpoint_and_images_give_a_bundle_that_runs(run: Command, images: Path, tmp_path: Path) -> None:
     """The happy path: every precision in the table, the accuracy, the bundle, nothing on stderr."""
     bundle = tmp_path / "new" / "[/lab] net.colvi"  # what rich would take for markup
@@ -156,7 +157,7 @@ def test_swapped_classes_end_with_a_question(run: Command, images: Path, tmp_pat
     assert open_bundle(bundle).name == "model bare"  # the zoo asks for five letters
 
 
-@pytest.mark.usefixtures("without_kernels")
+@pytest.mark.usefixtures("without_kernels", "small_fields")
 def test_without_images_a_line_says_why_there_is_no_int8(run: Command, tmp_path: Path) -> None:
     """FP32 and FP16 are exported, measured on two simulated images, and both is said."""
     code, out, err = run("export", DEMO_CHECKPOINT, "-o", tmp_path / "net.colvi")

@@ -225,7 +225,7 @@ def test_subjects_that_were_learnt_from_are_left_out(
     assert "2 of 4 images are not judged" in err
 
 
-@pytest.mark.usefixtures("without_kernels")
+@pytest.mark.usefixtures("without_kernels", "small_fields")
 def test_a_bundle_knows_what_its_network_saw(
     trained: Trained, dataset: Path, tmp_path: Path, run: Run
 ) -> None:

@@ -334,6 +334,7 @@ def test_all_labelled_images_are_asked_where_few_are_held_out(trained: Checkpoin
     assert read.told == "Right on 86% of 7 labelled images."
 
 
+@pytest.mark.usefixtures("without_kernels", "small_fields")
 def test_without_images_there_is_no_int8(trained: Checkpoint, tmp_path: Path) -> None:
     """Two simulated images stand in for the gate, 8-bit ones for a network that divides by 255."""
     checkpoint = replace(trained, normalisation=Normalisation("scale", divisor=255.0, dtype="uint8"))
@@ -586,7 +587,6 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np
 from colvi_edge.bundle import open_bundle
-from colvi_edge.export.converting.labels import read_labels
 from colvi_edge.export.converting.manifest import Description, write_bundle
 old = open_bundle(sys.argv[1])
 calls = 0
