@@ -144,8 +144,8 @@ def test_the_daemon_and_what_asks_after_it(run: Run, scope: Path) -> None:
     """Its log with names and without, status as table and JSON, retry."""
     for raw in list(scope.rglob("*.tif")):
         Path(f"{raw}.done").touch()
-    for options in ((), ("--log-names",)):
-        run("watch", scope, "--bundle", "demo", "--once", "--marker", ".done", "--poll", *options, rc=None)
+    for options in ((), ("--log-names", "--poll")):
+        run("watch", scope, "--bundle", "demo", "--once", "--marker", ".done", *options, rc=None)
     table = check_printed(run("status", scope, rc=None).stdout)
     plain = json.loads(run("status", scope, "--json", rc=None).stdout)
     run("retry", scope)
