@@ -87,13 +87,14 @@ def scope(tmp_path: Path) -> Path:
     raw = folder / "a.tif"
     write_imagej(raw, simulate_projection("patient", 1, size_px=128))
     os.utime(raw, (1e9, 1e9))
+    raw.with_name("a.tif.done").touch()
     return folder
 
 
 def watch_once(tmp_path: Path, folder: Path, *options: str, terminal: bool) -> tuple[Seen, Seen, str]:
     """Run `watch --once` to its end; return its supervisor, its scanner, and what the supervisor wrote."""
     imports = tmp_path / "imports"
-    words = ["watch", str(folder), "--bundle", "demo", "--once", *options]
+    words = ["watch", str(folder), "--bundle", "demo", "--once", "--marker", ".done", *options]
     with read_terminal() as (end, seen):
         done = subprocess.run(
             [sys.executable, "-m", "colvi_edge", *words],

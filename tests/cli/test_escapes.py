@@ -17,6 +17,7 @@ import pytest
 import tifffile
 
 from colvi_edge.bundle import demo_path
+from colvi_edge.cli import main
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ledger.ledger import Ledger
@@ -88,6 +89,26 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
+def run_here(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """Return a function that does so in this process, for commands that start no other."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+
+    def called(*words: "str | Path", rc: int | None = 0) -> "subprocess.CompletedProcess[bytes]":
+        monkeypatch.setattr(sys, "argv", ["colvi-edge", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        printed = capsysbinary.readouterr()
+        check_printed(printed.out, printed.err)
+        done = subprocess.CompletedProcess(words, int(end.value.code or 0), printed.out, printed.err)
+        assert rc is None or done.returncode == rc, done.stderr.decode()
+        return done
+
+    return called
+
+
+@pytest.fixture
 def scope(tmp_path: Path, image: bytes) -> Path:
     """Return a folder of files and folders with hostile names, half of them images."""
     folder = tmp_path / "scope"
@@ -123,8 +144,8 @@ def test_the_daemon_and_what_asks_after_it(run: Run, scope: Path) -> None:
     """Its log with names and without, status as table and JSON, retry."""
     for raw in list(scope.rglob("*.tif")):
         Path(f"{raw}.done").touch()
-    for options in ((), ("--log-names",)):
-        run("watch", scope, "--bundle", "demo", "--once", "--marker", ".done", "--poll", *options, rc=None)
+    for options in ((), ("--log-names", "--poll")):
+        run("watch", scope, "--bundle", "demo", "--once", "--marker", ".done", *options, rc=None)
     table = check_printed(run("status", scope, rc=None).stdout)
     plain = json.loads(run("status", scope, "--json", rc=None).stdout)
     run("retry", scope)
@@ -153,7 +174,7 @@ def test_a_status_of_hostile_words(run: Run, tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("keys", ["title csi return c1 markup", "line bidi tab bytes"])
-def test_usage_errors_and_sentences(run: Run, tmp_path: Path, keys: str) -> None:
+def test_usage_errors_and_sentences(run_here: Run, tmp_path: Path, keys: str) -> None:
     """What the operator's shell made of a name; a bundle, a stray file in one, an image, a page."""
     name = "".join(map(HOSTILE.__getitem__, keys.split()))
     raw, bundle, stray = tmp_path / f"{name}.tif", tmp_path / f"{name}.colvi", tmp_path / "stray.colvi"
@@ -182,28 +203,28 @@ def test_usage_errors_and_sentences(run: Run, tmp_path: Path, keys: str) -> None
         ("export", tmp_path / f"{name}.tif", "-o", tmp_path / f"out{name}"),
         (name,),
     ):
-        done = run(*words, rc=None)
+        done = run_here(*words, rc=None)
         assert done.returncode not in (0, None), words
         assert b"Traceback" not in done.stderr, words
 
 
-def test_what_is_made_anew(run: Run, tmp_path: Path, image: bytes) -> None:
+def test_what_is_made_anew(run_here: Run, tmp_path: Path, image: bytes) -> None:
     """Simulate and demo into, evaluate and doctor of, hostile names."""
     name = "".join(HOSTILE[key] for key in ("title", "c1", "line", "tab", "bidi", "markup", "emoji"))
     raw = tmp_path / f"{name}.tif"
     raw.write_bytes(image)
-    run("simulate", tmp_path / f"s{name}", "--images", "2")
-    run("demo", tmp_path / f"d{name}")
-    run("doctor", "--image", raw, rc=None)
+    run_here("simulate", tmp_path / f"s{name}", "--images", "2")
+    run_here("demo", tmp_path / f"d{name}")
+    run_here("doctor", "--image", raw, rc=None)
     for seed, label in enumerate(("control", "patient") * 2):
         path = tmp_path / "set" / label / f"{seed}{name}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)
         tifffile.imwrite(path, simulate_projection("control", seed, size_px=256), imagej=True)
         path.with_name(f"{seed}bad{name}.tif").write_bytes(b"no image")
     page = tmp_path / "page.html"
-    told = check_printed(run("evaluate", "demo", tmp_path / "set", "--html", page, rc=1).stderr)
+    told = check_printed(run_here("evaluate", "demo", tmp_path / "set", "--html", page, rc=1).stderr)
     assert "OWNED" in told
-    json.loads(run("evaluate", "demo", tmp_path / "set", "--json", rc=1).stdout)
+    json.loads(run_here("evaluate", "demo", tmp_path / "set", "--json", rc=1).stdout)
     check(page.read_bytes())
 
 

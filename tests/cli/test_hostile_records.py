@@ -117,13 +117,16 @@ def unread(folder: Path) -> Iterator[Path]:
 def test_the_daemon_judges_what_lost_its_record(seed: int, scope: Path, command: Run) -> None:
     """Each is replaced, told once, and the second look finds all of them as they should be."""
     assert spoil(scope, seed) > 60
+    for raw in [*scope.glob("*.tif"), *scope.glob("*.lif")]:
+        Path(f"{raw}.done").touch()  # so that no quiet time has to be waited for
+    drain = ("watch", scope, "--bundle", "demo", "--once", "--marker", ".done")
 
-    first = command("watch", scope, "--bundle", "demo", "--once", "--report", scope / "page.html")
+    first = command(*drain, "--report", scope / "page.html")
 
     assert list(unread(scope)) == []
     told = first.stderr.count("in the place of a record that was damaged or none of this version")
     assert told > 40
-    second = command("watch", scope, "--bundle", "demo", "--once")
+    second = command(*drain)
     assert "in the place of a record" not in second.stderr
     assert json.loads(command("status", scope, "--json").stdout)["files"]["done"] == IMAGES + CONTAINERS
 

@@ -145,7 +145,7 @@ def test_a_stack_and_its_8_bit_rgb_projection_agree(
 ) -> None:
     """Ten planes of 16 bit and one RGB picture of 8 bit, one scale for both channels: within 2 points."""
     for seed, label in enumerate(("control", "patient")):
-        planes = simulate_planes(label, seed)  # type: ignore[arg-type] # the two names are labels
+        planes = simulate_planes(label, seed, size_px=512)  # type: ignore[arg-type] # the two names are labels
         write_imagej(tmp_path / f"{seed}_stack.tif", planes)
         nuclei, collagen = planes.sum(axis=0, dtype=np.float64)
         scale = 255 / max(nuclei.max(), collagen.max())

@@ -141,7 +141,8 @@ def test_options_that_came_from_variables_are_told(
     _, out, err = run("run", tmp_path)
     _, data, err_of_json = run("run", tmp_path, "--json")
     code = "from colvi_edge.cli import main; main()"
-    command = [sys.executable, "-c", code, "watch", str(tmp_path), "--once"]
+    (tmp_path / "x.tif.done").touch()  # so that no quiet time has to be waited for
+    command = [sys.executable, "-c", code, "watch", str(tmp_path), "--once", "--marker", ".done"]
     once = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stderr
 
     line = "From the environment: --bundle (COLVI_EDGE_BUNDLE), --channels (COLVI_EDGE_CHANNELS)"

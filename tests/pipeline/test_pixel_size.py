@@ -127,9 +127,10 @@ def test_a_size_beyond_reason_is_refused(silent: Path, run: Run, size: str) -> N
 def test_watch_takes_it_too(silent: Path) -> None:
     """The worker, a process of its own, is told."""
     script = "from colvi_edge.cli import main; main()"
-    words = ["watch", str(silent.parent), "--bundle", "demo", "--once", "--pixel-size-um", "0.31"]
+    Path(f"{silent}.done").touch()  # so that no quiet time has to be waited for
+    drain = ["watch", str(silent.parent), "--bundle", "demo", "--once", "--marker", ".done"]
 
-    subprocess.run([sys.executable, "-c", script, *words], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", script, *drain, "--pixel-size-um", "0.31"], check=True, timeout=120)
 
     sidecar = json.loads(Path(f"{silent}.colvi.json").read_text())
     assert sidecar["image"]["pixel_size_um"] == 0.31

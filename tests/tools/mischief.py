@@ -87,10 +87,10 @@ def endless() -> None:
 
 
 def hog() -> None:
-    """Take memory, block after block, and touch it."""
-    blocks = []
-    while True:
-        blocks.append(b"x" * 2**28)
+    """Take memory, block after block, up to twice of what there may be; to fill it would take long."""
+    blocks = [bytearray(2**28) for _ in range(2**6)]
+    for block in blocks:
+        block[0] = 1
 
 
 def greed_in_c() -> None:

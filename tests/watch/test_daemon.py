@@ -1,4 +1,7 @@
-"""The whole daemon as an operator meets it: the real command with real children, images and bundles."""
+"""The whole daemon as an operator meets it: the real command with real children, images and bundles.
+
+Only what has to wait is tried again more often than usual.
+"""
 
 import io
 import json
@@ -19,15 +22,25 @@ from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_planes, simulate_projection
 from tests.tools.watching import wait_until
 
-COMMAND = [sys.executable, "-c", "from colvi_edge.cli import main; main()"]
-MIDDLE = 2 * 1024 * 1024  # of an image's bytes, where there are pixels
-PLANE_BYTES = 2 * 1024 * 1024
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from functools import partial\n"
+    "from colvi_edge.watch.supervisor import start\n"
+    "from colvi_edge.watch.timings import Timings\n"
+    "start.watch = partial(start.watch, timings=Timings(longest_backoff_s=0.5))\n"
+    "from colvi_edge.cli import main\n"
+    "main()",
+]
+SIZE_PX = 512
+MIDDLE = 2 * SIZE_PX**2  # of an image's bytes, where there are pixels
+PLANE_BYTES = 2 * 1024 * 1024  # of a stack
 
 
 @pytest.fixture(scope="module")
 def image() -> bytes:
     """Return a projection as the microscope stores it."""
-    projection = simulate_projection("control", 7)
+    projection = simulate_projection("control", 7, size_px=SIZE_PX)
     file = io.BytesIO()
     tifffile.imwrite(file, projection, imagej=True, metadata={"axes": "CYX"})
     return file.getvalue()
@@ -84,7 +97,7 @@ def test_once_status_and_retry(
     (scope / "day1").mkdir()
     (scope / "day1" / "good.tif").write_bytes(image)
     (scope / "text.tif").write_text("this is no image, whatever its name says. " * 10)
-    (scope / "cut.tif").write_bytes(image[:3_000_000])
+    (scope / "cut.tif").write_bytes(image[: 3 * MIDDLE // 2])
     for name in ("Meier.nd2", "day1/Huber.nd2", "day1/good.tif.colvi.saliency.png"):
         (scope / name).write_bytes(b"not opened")
     for raw in list(scope.rglob("*.tif")):

@@ -20,6 +20,6 @@ if "JOURNAL" in os.environ:
     os.environ["JOURNAL_STREAM"] = f"{err.st_dev}:{err.st_ino}"
     setattr(journal, "_JOURNAL", os.environ["JOURNAL"])  # noqa: B010 - a constant
 commands = {role: [sys.executable, "-m", f"tests.watch.fakes.loud_{role}", here] for role in start.COMMANDS}
-timings = Timings(longest_backoff_s=0.3, once_rescan_s=0.1)
+timings = Timings(longest_backoff_s=0.3, once_rescan_s=0.1, once_look_s=0.05, quiet_share_s=1.0)
 setattr(start, "watch", functools.partial(start.watch, commands=commands, timings=timings))  # noqa: B010
 main()

@@ -42,7 +42,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
 @pytest.fixture
 def daemon(start: Callable[..., Daemon]) -> Daemon:
     """Return a daemon that is ready, and has judged a file."""
-    daemon = start()
+    return begun(start())
+
+
+def begun(daemon: Daemon) -> Daemon:
+    """Return a daemon once it is ready, and has judged a file."""
     daemon.scanner(HERE, SCANNED)
     wait_until(daemon.is_ready)
     daemon.ready("before.tif")
@@ -252,8 +256,9 @@ def test_a_state_directory_that_systemd_has_to_make_ends_the_service_once(
     assert ended.end() == 0
 
 
-def test_a_status_that_is_deleted_or_in_the_way_of_the_next(daemon: Daemon) -> None:
+def test_a_status_that_is_deleted_or_in_the_way_of_the_next(start: Callable[..., Daemon]) -> None:
     """It is written again; nothing else begins anew."""
+    daemon = begun(start(status_every_s=1.0))
     state = StateFolder(daemon.state)
     state.status.unlink()
     wait_until(state.status.exists, SAID_WITHIN_S)
