@@ -44,11 +44,11 @@ def command(tmp_path: Path) -> Run:
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of images, containers and files that are none, each with what `run` leaves."""
     folder = tmp_path_factory.mktemp("judged")
-    write_imagej(folder / "0.tif", simulate_projection("patient", 5, severity=0.9, size_px=192))
+    write_imagej(folder / "0.tif", simulate_projection("patient", 5, severity=0.9, size_px=128))
     for number in range(1, IMAGES):
         shutil.copy(folder / "0.tif", folder / f"{number}.tif")
     day = container(
-        Series(simulate_planes("control", 5, size_px=192), name="culture", bits=12, dyes=DYES),
+        Series(simulate_planes("control", 5, size_px=128), name="culture", bits=12, dyes=DYES),
         Series(np.ones((2, 64, 64), "u1"), "CZX", "depth"),
     ).data
     for number in range(CONTAINERS):

@@ -163,7 +163,7 @@ def test_what_is_lost_is_said_and_begun_anew(daemon: Daemon, lose: Callable[[Sta
     wait_until(lambda: daemon.in_state("before.tif", "after.tif"))
     assert is_held(state.lock)
     wait_until(lambda: daemon.ails() == [])
-    daemon.rounds(10)
+    daemon.rounds(5)
     assert daemon.stderr().count("it begins anew") == 1
     assert "Traceback" not in daemon.stderr()
     assert daemon.end() == 0
