@@ -154,15 +154,15 @@ def test_quarantine_comes_with_the_third_death(office: Office) -> None:
         assert isinstance(work, Work)
         assert office.row("bomb.tif")["attempts"] == death
         office.dispatcher.worker_died("the memory limit of 4 GiB was passed", office.now)
-    (condemned,) = office.take()
+    (quarantined,) = office.take()
 
-    assert isinstance(condemned, RecordFailure)
-    assert condemned.mount == MOUNT
-    assert "3 attempts" in condemned.message
-    assert "memory limit of 4 GiB" in condemned.message
-    assert "colvi-edge retry" in condemned.message
+    assert isinstance(quarantined, RecordFailure)
+    assert quarantined.mount == MOUNT
+    assert "3 attempts" in quarantined.message
+    assert "memory limit of 4 GiB" in quarantined.message
+    assert "colvi-edge retry" in quarantined.message
     assert office.row("bomb.tif")["state"] == "quarantined"
-    office.answer(condemned, "error", condemned.message, "killed")
+    office.answer(quarantined, "error", quarantined.message, "killed")
     assert office.row("bomb.tif")["state"] == "quarantined"
     assert office.take() == []
 
@@ -173,12 +173,12 @@ def test_the_neighbour_of_a_bomb_is_not_blamed(office: Office) -> None:
     office.ready("good.tif")
     assert len(office.take()) == 2
     office.dispatcher.worker_died("it died of SIGSEGV", office.now)
-    condemned = []
+    quarantined = []
     for _ in range(4):
         works = office.take()
         for work in works:
             if isinstance(work, RecordFailure):
-                condemned.append(work.path)
+                quarantined.append(work.path)
             elif work.path == "good.tif":
                 assert len(works) == 1
                 office.answer(work, "ok")
@@ -186,7 +186,7 @@ def test_the_neighbour_of_a_bomb_is_not_blamed(office: Office) -> None:
                 assert len(works) == 1
                 office.dispatcher.worker_died("it died of SIGSEGV", office.now)
 
-    assert condemned == ["bomb.tif"]
+    assert quarantined == ["bomb.tif"]
     assert (office.row("good.tif")["state"], office.row("good.tif")["attempts"]) == ("done", 0)
 
 
@@ -215,9 +215,9 @@ def test_a_file_that_ends_whole_daemons_is_quarantined_unread(office: Office) ->
         assert isinstance(work, Work)
         office.kill()
     office.ready("bomb.tif")
-    (condemned,) = office.take()
+    (quarantined,) = office.take()
 
-    assert isinstance(condemned, RecordFailure)
+    assert isinstance(quarantined, RecordFailure)
 
 
 def test_a_quarantined_file_gets_its_error_record_again(office: Office) -> None:
@@ -229,10 +229,10 @@ def test_a_quarantined_file_gets_its_error_record_again(office: Office) -> None:
     sentence = office.row("bomb.tif")["words"]
     office.kill()
     office.ready("bomb.tif")
-    (condemned,) = office.take()
+    (quarantined,) = office.take()
 
-    assert isinstance(condemned, RecordFailure)
-    assert condemned.message == sentence
+    assert isinstance(quarantined, RecordFailure)
+    assert quarantined.message == sentence
 
 
 def test_a_quarantined_file_that_changed_is_read_again(office: Office) -> None:

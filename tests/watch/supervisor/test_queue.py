@@ -76,7 +76,7 @@ def test_a_file_that_is_known_in_this_state_is_not_doubled(queue: WorkQueue) -> 
     assert list(queue) == []
 
 
-@pytest.mark.parametrize("answer", ["done", "drop", "again", "suspect", "condemn"])
+@pytest.mark.parametrize("answer", ["done", "drop", "again", "suspect", "quarantine"])
 def test_a_file_that_changed_while_it_was_judged_is_judged_again(queue: WorkQueue, answer: str) -> None:
     """Whatever came of the state before, the newer one is given, without its faults."""
     queue.offer(ready("a", 1, early=True), 0.0)
@@ -88,7 +88,7 @@ def test_a_file_that_changed_while_it_was_judged_is_judged_again(queue: WorkQueu
         "drop": lambda: queue.drop(file, 1.0),
         "again": lambda: queue.retry_later(file, 1.0, "disk full", ""),
         "suspect": lambda: queue.requeue_alone(file, 1.0),
-        "condemn": lambda: queue.quarantine(file, 1.0, "no"),
+        "quarantine": lambda: queue.quarantine(file, 1.0, "no"),
     }
     answers[answer]()
 
@@ -360,7 +360,7 @@ def test_an_answer_ends_suspicion(queue: WorkQueue) -> None:
     assert not assigned_file(queue, "a").alone
 
 
-def test_what_is_condemned_is_given_for_its_sentence(queue: WorkQueue) -> None:
+def test_what_is_quarantined_is_given_for_its_sentence(queue: WorkQueue) -> None:
     """Once, beside others, and never again in this state."""
     queue.offer(ready("a", early=True), 0.0, attempts=2)
     take(queue, 0.0)
@@ -375,7 +375,7 @@ def test_what_is_condemned_is_given_for_its_sentence(queue: WorkQueue) -> None:
 
 
 def test_a_retry_is_judged_anew(queue: WorkQueue) -> None:
-    """Although the file is known in this very state, backs off, or is condemned."""
+    """Although the file is known in this very state, backs off, or is quarantined."""
     queue.offer(ready("a"), 0.0, quarantine_message="left alone")
     queue.offer(ready("a"), 1.0, force=Replace.ALL)
     file = queue.assign(1.0)
@@ -393,7 +393,7 @@ class Folder:
         self.version: Counter[str] = Counter()
         self.attempts: Counter[tuple[str, int]] = Counter()
         self.judged: dict[str, int] = {}
-        self.condemned: set[str] = set()
+        self.quarantined: set[str] = set()
         self.full = False
         self.closed: set[str] = set()
         self.now = 0.0
@@ -426,7 +426,7 @@ class Folder:
             else:
                 self.attempts[file.path, version] = 0
                 self.judged[file.path] = version
-                self.condemned |= {file.path} if file.quarantine_message else set()
+                self.quarantined |= {file.path} if file.quarantine_message else set()
                 self.queue.done(file, self.now, wrote=not file.recheck)
 
 
@@ -441,8 +441,8 @@ class Folder:
         max_size=60,
     )
 )
-def test_each_file_is_judged_or_condemned_in_its_last_state(steps: list[tuple[str, str, bool]]) -> None:
-    """Whatever happens in whatever order; and only what kills the worker is condemned, after three times."""
+def test_each_file_is_judged_or_quarantined_in_its_last_state(steps: list[tuple[str, str, bool]]) -> None:
+    """Whatever happens in whatever order; only what kills the worker is quarantined, after three times."""
     folder = Folder({"f/bomb1.tif", "bomb2.tif"})
     for what, path, early in steps:
         if what in ("offer", "change"):
@@ -464,7 +464,7 @@ def test_each_file_is_judged_or_condemned_in_its_last_state(steps: list[tuple[st
     assert list(folder.queue) == []
     assert folder.queue.barred == []
     assert folder.judged == dict(folder.version)
-    assert folder.condemned == set(folder.version) & folder.deadly
+    assert folder.quarantined == set(folder.version) & folder.deadly
 
 
 def test_many_files_cost_little(queue: WorkQueue) -> None:

@@ -237,7 +237,7 @@ class Bench:
             said = child.receive() or []
         self.part.said(said[0], now)
 
-    def bury(self, now: float) -> None:
+    def end(self, now: float) -> None:
         """Wait for the child's end, and pass it on."""
         (child,) = self.part
         wait_until(child.reap)
@@ -324,7 +324,7 @@ def test_a_publisher_that_fails_is_ended_told_once_and_followed(
     now = time.monotonic()
     one.part.tick(1, MOUNT, now)
     one.part.tick(1, MOUNT, now + 5.1)
-    one.bury(now + 6)
+    one.end(now + 6)
     assert [(state.name, state.why) for state in one.conditions] == [
         ("degraded", f"the report is not written: the publisher ended: {why}")
     ]
@@ -349,7 +349,7 @@ def test_a_publisher_that_is_slow_is_given_more_time(bench: Callable[..., Bench]
         assert child.ended_for == ""
         one.part.tick(1, MOUNT, now + limit_s + 1)
         assert child.ended_for == f"the time limit of {limit_s:g} s ran out"
-        one.bury(now + limit_s + 1)
+        one.end(now + limit_s + 1)
         now += 1000.0
 
 

@@ -96,7 +96,7 @@ def test_a_folder_named_like_the_error_record_is_in_no_results_way(
     assert outputs[OutputKind.ERROR].is_dir()
 
 
-@pytest.mark.parametrize("raw", ["good", "bad", "condemned"])
+@pytest.mark.parametrize("raw", ["good", "bad", "quarantined"])
 def test_where_neither_can_be_written_the_file_waits(
     worker: Supervised, root: Path, culture: NDArray[np.uint16], raw: str
 ) -> None:
@@ -110,7 +110,7 @@ def test_where_neither_can_be_written_the_file_waits(
         outputs[kind].mkdir()
 
     def answer() -> WorkDone:
-        return worker.condemned(root, name) if raw == "condemned" else worker.work(root, name)
+        return worker.quarantined(root, name) if raw == "quarantined" else worker.work(root, name)
 
     for _ in range(2):
         told = answer()

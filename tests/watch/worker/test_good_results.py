@@ -153,18 +153,18 @@ def test_no_end_of_the_worker_loses_a_result(root: Path, tmp_path: Path, worker:
     assert contents(root) == before
 
 
-def test_a_condemned_file_keeps_the_result_of_its_content(worker: Faulty, root: Path) -> None:
+def test_a_quarantined_file_keeps_the_result_of_its_content(worker: Faulty, root: Path) -> None:
     """It is not read again: length and time decide, and what is of another file goes."""
     shutil.copy(root / "good.tif", root / "killer.tif")
     assert worker.work(root, "killer.tif").outcome == "ok"
     before = contents(root)
 
-    answer = worker.condemned(root, "killer.tif")
+    answer = worker.quarantined(root, "killer.tif")
     assert (answer.outcome, answer.kind, answer.words) == ("error", "killed", "ended three workers")
     assert contents(root) == before
 
     os.utime(root / "killer.tif", ns=(1, 1))
-    assert worker.condemned(root, "killer.tif").outcome == "error"
+    assert worker.quarantined(root, "killer.tif").outcome == "error"
     after = {name: data for name, data in contents(root).items() if name.startswith("killer.tif.")}
     assert set(after) == {"killer.tif.colvi.error.json", "killer.tif.colvi.prev.json"}
     assert after["killer.tif.colvi.prev.json"] == before["killer.tif.colvi.json"]

@@ -90,7 +90,7 @@ class Supervised:
         state, number = signature(root / path), next(self._numbers)
         return self.do(Work(number, path, state, mount(root), last, force, kind, results_mount))
 
-    def condemned(self, root: Path, path: str) -> WorkDone:
+    def quarantined(self, root: Path, path: str) -> WorkDone:
         """Give a file that must not be read, and return the answer."""
         return self.do(RecordFailure(next(self._numbers), path, mount(root), "ended three workers"))
 
@@ -364,7 +364,7 @@ def test_a_root_on_another_mount_is_away(worker: Supervised, root: Path, culture
     assert not [name for name in outputs(root) if name.startswith("away")]
 
 
-def test_a_condemned_file_gets_its_record_unread(worker: Supervised, root: Path) -> None:
+def test_a_quarantined_file_gets_its_record_unread(worker: Supervised, root: Path) -> None:
     """What killed three workers is not opened a fourth time for reading, and is still accounted for."""
     (root / "killer.tif").write_bytes(b"II*\0")
 
