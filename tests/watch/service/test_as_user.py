@@ -223,7 +223,8 @@ class Installation:
         site = self.environment / "lib" / version / "site-packages"
         self.package = site / "colvi_edge"
         source = Path(__file__).parents[3]
-        shutil.copytree(source / "colvi_edge", self.package)
+        compiled = shutil.ignore_patterns("__pycache__")  # which is loaded even if its source cannot be read
+        shutil.copytree(source / "colvi_edge", self.package, ignore=compiled)
         others = [path for path in sys.path if path.endswith("site-packages")]
         (site / "others.pth").write_text("\n".join(others))
         self.command = self.environment / "bin" / "colvi-edge"
@@ -238,7 +239,7 @@ class Installation:
     def refusal(self, bundle: str = "demo") -> str:
         """Return why `install-service` would refuse it; "" if it would not."""
         done = subprocess.run(
-            [self.python, "-I", "-c", CHECK, self.command, bundle],
+            [self.python, "-I", "-B", "-c", CHECK, self.command, bundle],
             capture_output=True,
             text=True,
             check=False,
