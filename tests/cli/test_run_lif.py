@@ -153,6 +153,24 @@ def test_a_result_that_cannot_be_written_leaves_no_index(tmp_path: Path, day: by
     assert (tmp_path / "day.lif.0000-culture 1.colvi.json").exists()
 
 
+def test_an_error_that_cannot_be_recorded_is_why_there_is_no_index(
+    tmp_path: Path, day: bytes, run: Run
+) -> None:
+    """The container tells what stands in the way of one image's record, not that something went away."""
+    raw = tmp_path / "day.lif"
+    raw.write_bytes(day)
+    blocking = tmp_path / "day.lif.0001-Overview.colvi.error.json"
+    blocking.mkdir()
+
+    code, out, _ = run("run", raw, "--bundle", "demo", "--json")
+
+    assert code == 1
+    *_, container_line = (json.loads(line) for line in out.splitlines())
+    assert container_line["status"] == "error"
+    assert blocking.name in container_line["error"]["message"]
+    assert not (tmp_path / "day.lif.colvi.json").exists()
+
+
 def test_trouble_with_one_file_is_not_that_of_the_next(
     tmp_path: Path, cultures: dict[str, NDArray[np.uint16]], day: bytes, run: Run
 ) -> None:
