@@ -1,11 +1,12 @@
 # What .ci/run and a developer call; needs the environment of README's test command.
-# Where it is set, each start of the command compiles its modules again: a quarter of a second each.
+
+# With it, each start of the command compiles its modules again, in a quarter of a second.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: test lab cuda soak machine lint types floors demo-bundle
 
-# In parallel, as many as the cores bear; a file's tests share what its fixtures made. `pytest` runs all of the
-# first three in one process.
+# In parallel, a worker more than cores; a file's tests share what its fixtures made. `pytest` alone runs all
+# there is, also what needs the machine for itself, in one process.
 PARALLEL = pytest -n auto --dist loadfile
 LAB = tests/bench tests/benchmarks tests/export tests/quality
 CUDA = tests/cuda_on_cpu tests/engines/tensorrt tests/fake_cuda tests/gpu tests/kernels
