@@ -6,7 +6,7 @@ import sys
 EXAMINE = """
 import sys
 from colvi_edge.engines.cuda import gpu
-gpu.find_gpu = lambda: gpu.Gpu("Orin", "8.7", "12.6", "540.4.0")
+gpu.find_gpu = lambda: gpu.Gpu("Orin", "8.7", "12.6")
 sys.modules["pycuda"] = sys.modules["tensorrt"] = sys.modules["tensorrt_rtx"] = None  # as if not installed
 from colvi_edge.doctor import examine
 for finding in examine():

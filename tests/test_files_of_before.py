@@ -221,7 +221,9 @@ def test_a_service_of_before_is_installed_again(system: Path) -> None:
     done = subprocess.run([*command, "--prefix", str(system)], check=True, capture_output=True, text=True)
     states = {line.split()[-1]: line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
 
-    assert states[str(system / UNIT)] in ("unchanged", "updated")
+    assert states[str(system / UNIT)] == (
+        "unchanged" if (system / UNIT).read_bytes() == before else "updated"
+    )
     (start,) = (line for line in (system / UNIT).read_text().splitlines() if line.startswith("ExecStart="))
     assert start == "ExecStart=:/opt/colvi-edge/bin/colvi-edge watch %f"
 
@@ -247,4 +249,4 @@ def test_the_processes_have_the_names_of_before(role: str) -> None:
         text=True,
         check=False,
     )
-    assert "No module named" not in done.stderr
+    assert "in join_supervisor" in done.stderr  # as nobody started it

@@ -30,13 +30,11 @@ class Distributions(NamedTuple):
 def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
     """Return the names in both."""
     out = tmp_path_factory.mktemp("dist")
-    fresh = (
-        out / "checkout"
-    )  # what an earlier build left beside the sources would stand in for what is missing
+    # A copy, as what an earlier build left beside the sources would hide what is missing.
+    fresh = out / "checkout"
+    compiled = shutil.ignore_patterns("__pycache__")
     for name in ("colvi_edge", "export", "kernels", "systemd"):
-        shutil.copytree(
-            ROOT / name, fresh / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / name, fresh / name, symlinks=True, ignore=compiled)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, fresh)
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(fresh)]

@@ -11,7 +11,7 @@ PIXEL_SIZE_UM = (0.01, 20.0)
 72 dots per inch are 353 um, 1200 are 21 um."""
 
 PLANE_SPACING_UM = (1e-3, 1e3)
-"""Plausible distance of two planes: anyone may have written 1e-300."""
+"""Plausible distance of two planes, or two pixels of a container: anyone may have written 1e-300."""
 
 MAX_CHANNELS = 256
 """Of one image: what is said of each is read, and weighed against what is said of all."""
@@ -51,7 +51,7 @@ def positive(value: object, factor: float | None) -> float | None:
 
 
 def plausible_spacing_um(distance_um: float | None) -> float | None:
-    """Return the distance of two planes where it may be one of a microscope."""
+    """Return the distance of two planes, or pixels, where it may be one of a microscope."""
     low, high = PLANE_SPACING_UM
     return distance_um if distance_um is not None and low <= distance_um <= high else None
 

@@ -1,7 +1,7 @@
 """What the name of a channel says: stains, dyes, wavelengths, colours, and what it merely calls a channel.
 
-A name is free text. It is taken apart into statements; what they amount to is decided in `channels`,
-where those that all channels of an image share are left out: they are of its title.
+A name is free text. It is taken apart into statements; what they amount to is decided in
+`channel_hints`, where those that all channels of an image share are left out: they are of its title.
 """
 
 import re

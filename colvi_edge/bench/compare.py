@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from colvi_edge.bench.record import END_TO_END, Record, Series
+from colvi_edge.bench.record import COLD_START, END_TO_END, Record, Series
 from colvi_edge.bench.statistics import Ratio, ratio_of_medians
 
 
@@ -43,7 +43,7 @@ def changes(new: Record, old: Record) -> list[Change]:
         if (before := earlier.get(series.key)) and min(*series.samples_ms, *before.samples_ms) > 0
         if series.stage == END_TO_END
         or (series.pattern == "continuous" and series.input in (new.inputs[0], ""))
-        or series.pattern == "cold start"
+        or series.pattern == COLD_START
     ]
 
 

@@ -2,9 +2,17 @@
 
 from typing import NamedTuple
 
-from colvi_edge.bench.measuring.starts import PATTERN as COLD_START
-from colvi_edge.bench.measuring.starts import TO_THE_END
-from colvi_edge.bench.record import END_TO_END, ENGINE, HELP, NETWORK, Machine, Record, Series
+from colvi_edge.bench.record import (
+    COLD_START,
+    END_TO_END,
+    ENGINE,
+    HELP,
+    NETWORK,
+    TO_THE_END,
+    Machine,
+    Record,
+    Series,
+)
 from colvi_edge.bench.statistics import Ratio, percentile, ratio_of_medians
 
 PREPARE = "project, tile, normalise"
@@ -142,6 +150,11 @@ def peer_ratios(record: Record) -> list[PeerRatio]:
 def cells(series: Series) -> list[str]:
     """Return the `COLUMNS` of a series as they are printed."""
     return [three_digits(series.summary_ms[column]) for column in COLUMNS]
+
+
+def summary(series: Series) -> list[str]:
+    """Return the `cells` of a series, and of how many samples they are."""
+    return [*cells(series), str(len(series.samples_ms))]
 
 
 def decisions(record: Record) -> list[list[str]]:

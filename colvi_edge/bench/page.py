@@ -4,8 +4,7 @@ from html import escape
 
 from colvi_edge.bench import compare, figures, plots
 from colvi_edge.bench.figures import PREPARE, Overview, interval, three_digits
-from colvi_edge.bench.measuring.starts import PATTERN as COLD_START
-from colvi_edge.bench.record import END_TO_END, NETWORK, READ, WRITE, Record, Series
+from colvi_edge.bench.record import COLD_START, END_TO_END, NETWORK, READ, WRITE, Record
 from colvi_edge.pages import elements
 from colvi_edge.pages.plots import legend
 from colvi_edge.pages.shell import page
@@ -144,9 +143,10 @@ def _engines(record: Record) -> str:
 def _stages(record: Record) -> str:
     body = ""
     for engine, row in zip(record.engines, figures.overview(record), strict=True):
-        rows = [("first", name, _summary(series)) for name, series in figures.ways(record, row)]
+        rows = [("first", name, figures.summary(series)) for name, series in figures.ways(record, row)]
         for stage in figures.stages(record, engine.name, record.inputs[0]):
-            summary = _summary(stage.series) if stage.series else [three_digits(stage.median_ms), *[""] * 5]
+            alone = [three_digits(stage.median_ms), *[""] * 5]
+            summary = figures.summary(stage.series) if stage.series else alone
             rows.append(("within" if stage.within else "", stage.name, summary))
         shown = elements.table(
             ["ms", *figures.COLUMNS, "of"],
@@ -229,10 +229,6 @@ def _changes(record: Record, old: Record) -> str:
 
 def _facts(record: Record) -> str:
     return elements.section("What this holds for", "", elements.facts(figures.facts(record)))
-
-
-def _summary(series: Series) -> list[str]:
-    return [*figures.cells(series), str(len(series.samples_ms))]
 
 
 def _span(milliseconds: float) -> str:

@@ -22,6 +22,7 @@ SCHEMA: Literal["colvi-edge.bench/1"] = "colvi-edge.bench/1"
 END_TO_END = "file to JSON"
 READ, ENGINE, NETWORK, REST, WRITE = "read", "engine", "network", "rest", "write"
 HELP = "--help"
+TO_THE_END = "whole process"
 
 _MOST_BYTES = 2**24
 """A record of four engines on four inputs has 74 kB."""
@@ -32,6 +33,7 @@ _MOST_SAMPLES = 10_000
 _LARGEST = 1e15
 
 Pattern = Literal["continuous", "after idle", "cold start", "burst"]
+COLD_START: Pattern = "cold start"
 
 
 class Part(BaseModel):

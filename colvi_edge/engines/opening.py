@@ -197,18 +197,18 @@ class _Candidate(NamedTuple):
     Attributes:
         engine: its name.
         open: opens it, and tells what was passed over.
-        gives_way_on: the errors with which the next candidate is tried.
+        gives_way_on: the errors with which the next candidate is tried; none after the last.
     """
 
     engine: EngineName
     open: Callable[[_Attempt], Engine]
-    gives_way_on: type[ColviEdgeError]
+    gives_way_on: type[ColviEdgeError] | tuple[()] = ()
 
 
 _IN_TURN = (
     _Candidate(EngineName.TENSORRT, _built_tensorrt, ColviEdgeError),  # whatever it is, the CPU judges
     _Candidate(EngineName.OPENVINO, _openvino, EngineUnavailableError),
-    _Candidate(EngineName.ONNXRUNTIME, _onnxruntime, EngineUnavailableError),  # after it comes none
+    _Candidate(EngineName.ONNXRUNTIME, _onnxruntime),
 )
 
 

@@ -17,12 +17,6 @@ def read_result(folder_fd: int, raw_name: str) -> Sidecar | Index | None:
     return read_sidecar(name, folder_fd) or read_record(Index, name, folder_fd)
 
 
-def intact_result(folder_fd: int, raw_name: str) -> Sidecar | Index | None:
-    """Return the sidecar or index of a raw file if it and every file below it are as they were written."""
-    result = read_result(folder_fd, raw_name)
-    return result if result is not None and is_intact(folder_fd, raw_name, result) else None
-
-
 def intact_sidecar(folder_fd: int, raw_name: str, key: str = "") -> Sidecar | None:
     """Return the sidecar of an image if it and every file that it lists are as they were written."""
     sidecar = read_sidecar(output_name(raw_name, OutputKind.SIDECAR, key), folder_fd)

@@ -85,7 +85,7 @@ def result_record(
             mtime_ns=source.mtime_ns,
         ),
         model=Model(name=cut(bundle.name), version=cut(bundle.version), sha256=bundle.sha256),
-        engine=EngineRecord(**{name: cut(text) for name, text in vars(engine).items()}),
+        engine=EngineRecord(**{name: cut(getattr(engine, name)) for name in EngineRecord.model_fields}),
         timings_ms=dict(timings_ms),
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),

@@ -132,10 +132,7 @@ def _patches(sidecar: Sidecar, grid: Patches) -> dict[str, Any]:
     """Return the grid, row-major: p_control in thousandths, band and vote as one letter each."""
     if grid.rows * grid.cols > _PATCHES:
         return {}
-    try:
-        found = list(cells(sidecar))
-    except (ValueError, IndexError):  # rows of other lengths than it says
-        return {}
+    found = list(cells(sidecar))
     return {
         "patches": [grid.rows, grid.cols, grid.size_px],
         # Cut, not rounded: 0.8999 is steel blue, and 0.900 would not be.

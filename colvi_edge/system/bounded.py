@@ -60,7 +60,7 @@ def sha256_of(stream: BufferedReader | RawIOBase, most_bytes: int = sys.maxsize)
     Raises:
         OSError: it cannot be read.
     """
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(_CHUNK))
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(min(most_bytes, _CHUNK)))
     while taken := stream.readinto(buffer[:most_bytes]):
         digest.update(buffer[:taken])
         most_bytes -= taken

@@ -1,9 +1,9 @@
 """The consoles that commands print on, and what may be put into a line.
 
-Everything that a command prints goes through `wide_console`, `error_console`, `print_note` or `print_json`.
-Behind them nothing is left that a terminal would obey but their own colours and line feeds. Names and words
-from outside are put into what is printed by `shown`, so that they neither begin a line nor are taken for
-markup.
+Tables, notes and records go through `wide_console`, `error_console`, `print_note` or `print_json`, single
+lines through typer. Behind them nothing is left that a terminal would obey but their own colours and line
+feeds. Names and words from outside are put into what is printed by `shown`, so that they neither begin a line
+nor are taken for markup.
 
 A terminal says how wide it is, and so does COLUMNS. Where neither does, in a pipe or a file, a line is as
 long as what it says, and a table has one row a line, its cells parted by tabs: for `cut`, `sort` and `grep`.

@@ -6,7 +6,7 @@
     worker       reads, judges and writes, with the `pipeline` of every other command.
     publisher    makes the report's page, if one is asked for, when there is time.
 
-The others are children of the supervisor on a socket pair each (`messages`). They end with it: by the
+The others are children of the supervisor on a socket pair each (`ipc.messages`). They end with it: by the
 kernel's parent-death signal, by the end of the socket, and a worker asks once more before each rename.
 What is done is decided by the ledger, and by content: a file that is offered twice is hashed, found to
 have its result, and left alone.

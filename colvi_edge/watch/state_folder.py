@@ -23,6 +23,7 @@ from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.system.bounded import read_bounded
 from colvi_edge.system.state_directory import state_directory
+from colvi_edge.watch.folder.paths import absolute
 
 SERVICE_STATE = Path("/var/lib/colvi-edge")
 """The state directory that systemd gives the service."""
@@ -47,8 +48,7 @@ class StateFolder:
     @classmethod
     def within(cls, state: Path, root: Path) -> "StateFolder":
         """Return the state folder of a watched one, by names only: it need not be there."""
-        # To resolve links would touch the folder, which may lie on a share that hangs.
-        path = Path(os.path.abspath(root))  # noqa: PTH100
+        path = absolute(root)
         name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name)[:_LONGEST_NAME]
         return cls(state / "watch" / f"{name}-{hashlib.sha256(bytes(path)).hexdigest()[:8]}")
 

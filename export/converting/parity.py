@@ -1,7 +1,7 @@
 """Do the exported networks decide as the trained one does? Asked of every precision on every runtime here.
 
 The reference is torch in FP32 on images that calibration has not seen. What counts is what the
-microscopist sees: votes, scores, diagnoses; see `engines.verify` for the measures and the limits.
+microscopist sees: votes, scores, diagnoses; see `engines.verification` for the measures and the limits.
 """
 
 import io

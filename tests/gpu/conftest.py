@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.engines.cuda.gpu import find_gpu
+from colvi_edge.engines.cuda.gpu import driver_version, find_gpu
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.nvrtc import RELEASES, Nvrtc
 from colvi_edge.kernels.variant import Variant
@@ -87,7 +87,7 @@ def pytest_sessionfinish() -> None:
         "gpu": gpu.name,
         "compute_capability": gpu.compute_capability,
         "cuda_of_the_driver": gpu.cuda_version,
-        "driver": gpu.driver,
+        "driver": driver_version(),
         "machine": f"{platform.system()} {platform.machine()}",
         "software": software,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -8,7 +8,7 @@ import pytest
 
 from colvi_edge.acquisition import Provenance
 from colvi_edge.errors import ScanModeError
-from colvi_edge.outputs.intact import index_entry, intact_result
+from colvi_edge.outputs.intact import index_entry, is_intact, read_result
 from colvi_edge.outputs.result import write_error, write_index, write_result
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.pipeline.records import error_record, index_record
@@ -64,7 +64,8 @@ def test_an_index_lists_what_is_there(tmp_path: Path, write: Callable[..., Index
     assert (index.status, index.image.bytes, index.image.sha256) == ("ok", 1234, "5" * 64)
     assert len(names(tmp_path)) == 1 + 5 + 1 + 5
     with hold_folder(tmp_path, "results") as folder_fd:
-        assert intact_result(folder_fd, RAW) == index
+        assert read_result(folder_fd, RAW) == index
+        assert is_intact(folder_fd, RAW, index)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,9 @@ def test_an_index_is_not_intact_without_one_file(
         path.write_bytes(path.read_bytes() + b" ")
 
     with hold_folder(tmp_path, "results") as folder_fd:
-        assert intact_result(folder_fd, RAW) is None
+        result = read_result(folder_fd, RAW)
+        assert isinstance(result, Index)  # it says nothing of what became of what it lists
+        assert not is_intact(folder_fd, RAW, result)
 
 
 @pytest.mark.parametrize("again", ["0000-a", "0001-b!"])

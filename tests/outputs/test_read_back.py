@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 from colvi_edge.outputs import patch_table, read_back, table
 from colvi_edge.outputs import sidecar as sidecar_models
 from colvi_edge.outputs.cells import headline
-from colvi_edge.outputs.intact import intact_result
+from colvi_edge.outputs.intact import read_result
 from colvi_edge.outputs.read_back import (
     MAX_PARTS,
     MAX_RECORD_BYTES,
@@ -305,7 +305,7 @@ def test_what_is_no_record_is_replaced_and_told_once(
     path = tmp_path / "x.tif.colvi.json"
     path.write_bytes(path.read_bytes().replace(b'"revision": 1', b'"revision": %d' % revision))
     with hold_folder(tmp_path, "results") as folder_fd:
-        assert intact_result(folder_fd, "x.tif") is None
+        assert read_result(folder_fd, "x.tif") is None
 
     assert write(tmp_path, "x.tif", sidecar, notes).revision == 1
     assert notes == ["in the place of a record that was damaged or none of this version"]

@@ -23,9 +23,6 @@ from tests.acquisition.tiff.test_hostile import (
 )
 from tests.soak import images
 
-WAITED_FOR = "incomplete"
-"""Kind of the errors of files that may still become whole: they have their error record after an hour."""
-
 
 def kinds() -> dict[str, bytes]:
     """Return a whole file of each kind that is read, and of JPEG, of a simulated culture of 256 px."""

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from colvi_edge.acquisition.bounds import listed, positive
+from colvi_edge.acquisition.bounds import listed, plausible_spacing_um, positive
 from colvi_edge.acquisition.channel_hints import ChannelHint
 from colvi_edge.acquisition.channels import refuse_too_many
 from colvi_edge.acquisition.leica.blocks import Block
@@ -50,9 +50,6 @@ OTHER_SCANS = {
     "L": "a loop of {} rounds",
 }
 REMEDY = "; expected one field in X, Y and Z"
-STEP_UM = (1e-3, 1e3)
-"""Plausible distance of two pixels or planes: anyone may have written 1e-300, which no TIFF holds."""
-
 PIXEL_TYPES = {(0, 1): "uint8", (0, 2): "uint16", (1, 4): "float32"}
 
 
@@ -232,8 +229,7 @@ def _number(element: Element, attribute: str) -> int:
 
 
 def _micrometres(dimension: Dimension) -> float | None:
-    step_um = dimension.step_m * 1e6
-    return step_um if STEP_UM[0] <= step_um <= STEP_UM[1] else None
+    return plausible_spacing_um(dimension.step_m * 1e6)
 
 
 def _safe_name(name: str) -> str:

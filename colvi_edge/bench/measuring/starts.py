@@ -12,13 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from colvi_edge.bench.record import END_TO_END, HELP, Pattern, Series, timed
+from colvi_edge.bench.record import COLD_START, END_TO_END, HELP, TO_THE_END, Series, timed
 from colvi_edge.outputs.names import OutputKind, output_name
 
 STARTS = 7
-
-PATTERN: Pattern = "cold start"
-TO_THE_END = "whole process"
 
 _COMMAND = (sys.executable, "-c", "from colvi_edge.cli import main; main()")
 
@@ -48,10 +45,10 @@ def cold_starts(
                 sidecar = Path(results) / output_name(image.name, OutputKind.SIDECAR)
                 # A rename sets the time of the file's last change, on a clock that ticks every 1 to 10 ms.
                 json_ms[engine].append((sidecar.stat().st_ctime_ns - begin_ns) / 1e6)
-    found = [timed("", "", PATTERN, HELP, help_ms[1:])]
+    found = [timed("", "", COLD_START, HELP, help_ms[1:])]
     for engine in commands:
-        found.append(timed(engine, "", PATTERN, END_TO_END, json_ms[engine][1:]))
-        found.append(timed(engine, "", PATTERN, TO_THE_END, end_ms[engine][1:]))
+        found.append(timed(engine, "", COLD_START, END_TO_END, json_ms[engine][1:]))
+        found.append(timed(engine, "", COLD_START, TO_THE_END, end_ms[engine][1:]))
     return found
 
 

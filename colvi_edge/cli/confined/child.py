@@ -79,6 +79,7 @@ class _Warnings:
 def _imported(body: str) -> Callable[..., object]:
     module, _, function = body.partition(":")
     with needs_torch("reading a model file of this kind"):
+        importlib.import_module("colvi_edge.export.reading.model_file")  # some import it when they read one
         found: Callable[..., object] = getattr(importlib.import_module(module), function)
     limit_memory()
     return found

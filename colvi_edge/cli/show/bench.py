@@ -62,12 +62,12 @@ def _show_engine(console: PrintableConsole, record: Record, row: figures.Overvie
     console.print(shown(f"{used.version} on {used.device}: {used.reason}"), style="dim")
     table = _table("ms", *figures.COLUMNS, "of")
     for name, series in figures.ways(record, row):
-        table.add_row(shown(name), *_summary(series))
+        table.add_row(shown(name), *figures.summary(series))
     table.add_row()
     for stage in figures.stages(record, row.engine, record.inputs[0]):
         name = f"{'  ' if stage.within else ''}{stage.name}"
         if stage.series:
-            table.add_row(shown(name), *_summary(stage.series))
+            table.add_row(shown(name), *figures.summary(stage.series))
         else:
             table.add_row(shown(f"{name} *"), three_digits(stage.median_ms))
     console.print(table)
@@ -133,10 +133,6 @@ def _table(first: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     return table
-
-
-def _summary(series: Series) -> list[str]:
-    return [*figures.cells(series), str(len(series.samples_ms))]
 
 
 def _add_peer(table: Table, name: str, series: Series, ratio: str) -> None:

@@ -24,13 +24,11 @@ class Gpu:
         name: such as "Orin" or "NVIDIA GeForce RTX 4060".
         compute_capability: such as "8.7".
         cuda_version: newest CUDA that the driver knows, such as "12.6".
-        driver: see `driver_version`.
     """
 
     name: str
     compute_capability: str
     cuda_version: str
-    driver: str
 
 
 def find_gpu() -> Gpu | None:
@@ -55,7 +53,6 @@ def find_gpu() -> Gpu | None:
         name.value.decode(errors="replace"),
         f"{major.value}.{minor.value}",
         f"{version.value // 1000}.{version.value % 1000 // 10}",
-        driver_version(),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.engines.base import Progress
-from colvi_edge.engines.cuda.gpu import find_gpu
+from colvi_edge.engines.cuda.gpu import driver_version, find_gpu
 from colvi_edge.engines.precisions import check_held
 from colvi_edge.engines.tensorrt.builder import MAX_BATCH, build_engine
 from colvi_edge.engines.tensorrt.engine_cache import BuiltEngine, EngineKey, cached_engine, is_cached
@@ -74,7 +74,7 @@ def key_for_this_machine(bundle: Bundle, precision: Precision) -> EngineKey:
         gpu=gpu.name if gpu else "none",
         compute_capability=gpu.compute_capability if gpu else "default",
         cuda_version=gpu.cuda_version if gpu else "none",
-        driver=gpu.driver if gpu else "none",
+        driver=driver_version() if gpu else "none",
         os=platform.system(),
         architecture=platform.machine(),
     )

@@ -60,7 +60,7 @@ class Scanned:
         settled_before: of the latter, those that were offered, or have their answer, in an earlier state.
         seconds: that it took.
         missed: new files that no event had announced, on a folder with events.
-        not_read: files in image formats that are not read, by suffix; see `formats`.
+        not_read: files in image formats that are not read, by suffix; see `raw_files`.
         barred: folders that may not be listed, a number of them at most; "" is the root.
     """
 

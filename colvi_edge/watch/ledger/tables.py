@@ -52,6 +52,7 @@ CREATE TABLE files (
 ) WITHOUT ROWID;
 INSERT INTO files SELECT path, signature, state, attempts, recheck_s, kind, words, sha256, revision, at,
     model, files, wanted FROM entries WHERE image = '';
+UPDATE files SET kind = 'rejected' WHERE state = 'done' AND kind = '' AND words GLOB 'rejected*';
 DROP TABLE entries;
 ALTER TABLE files RENAME TO entries;
 CREATE INDEX states ON entries (state);

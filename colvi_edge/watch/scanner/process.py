@@ -1,7 +1,7 @@
 """The scanner: the child that finds the finished raw files of the watched folder.
 
-Started by the supervisor, as `child` tells. It may be killed at any time, as when a share hangs: all that it
-knows is in the folder and in the ledger.
+Started by the supervisor, as `ipc.child` tells. It may be killed at any time, as when a share hangs: all that
+it knows is in the folder and in the ledger.
 """
 
 import math

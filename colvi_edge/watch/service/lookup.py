@@ -1,12 +1,12 @@
 """Finds what a daemon keeps of a folder, for an operator who asks: this user's daemon, or a service."""
 
-import os
 import shlex
 from contextlib import suppress
 from pathlib import Path
 
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.printable import printable_name
+from colvi_edge.watch.folder.paths import absolute
 from colvi_edge.watch.folder.share_lock import LOCK_NAME
 from colvi_edge.watch.service.paths import HERE, Service
 from colvi_edge.watch.state_folder import StateFolder, is_held, state_directories
@@ -46,7 +46,7 @@ def find_state_folder(root: Path, system: Path = HERE) -> StateFolder:
 
 def _start_command(root: Path, system: Path) -> str:
     """Return how the watching of a folder begins: that of its service, where one is installed."""
-    path = Path(os.path.abspath(root))  # noqa: PTH100 - as the state folder is named
+    path = absolute(root)  # as the state folder is named
     with suppress(UsageError, OSError):
         service = Service(path, system)
         if service.drop_ins.is_dir():

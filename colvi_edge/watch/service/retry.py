@@ -12,6 +12,7 @@ from colvi_edge.system.atomic import write_whole
 from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.entries import ModelResults
 from colvi_edge.watch.ledger.reader import LedgerReader
+from colvi_edge.watch.rollout import others_of
 from colvi_edge.watch.service.lookup import find_state_folder
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.status_file import read_status
@@ -93,7 +94,7 @@ def _replaced(by_model: list[ModelResults], replace: Replace, model: Model) -> l
     """Return of which models results are judged again."""
     if replace is Replace.OWN:
         return []
-    return [found for found in by_model if replace is Replace.ALL or found.model.sha256 != model.sha256]
+    return by_model if replace is Replace.ALL else others_of(by_model, model)
 
 
 def _leave_request(state: StateFolder, replace: Replace) -> None:

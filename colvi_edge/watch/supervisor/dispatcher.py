@@ -297,26 +297,29 @@ class Dispatcher:
     def _final(self, file: QueuedFile, answer: WorkDone, words: str, now: float) -> None:
         self._changes += 1
         latency_s = now - file.closed_at
-        news = True
-        with self._ledger.writing() as ledger:
-            if file.recheck and _is_known(ledger.entry(file.path), answer, words):
-                news = False
-                ledger.rechecked(file.path)
-            elif not file.quarantine_message:
-                ledger.finish(
-                    file.path,
-                    "failed" if answer.outcome == "error" else "done",
-                    kind=kept_kind(answer),
-                    words=words,
-                    sha256=answer.sha256,
-                    revision=answer.revision,
-                    recheck_s=file.quiet_s if file.early and not file.recheck else None,
-                    model=answer.model,
-                    files=answer.files,
-                )
-        if news:
+        # A quarantine is in the ledger already: nothing is written, and nothing learnt of its disk.
+        if file.quarantine_message or self._keep(file, answer, words):
             self._answers.final(file, answer, words, latency_s)
         self._queue.done(file, now, wrote=answer.outcome != "same")
+
+    def _keep(self, file: QueuedFile, answer: WorkDone, words: str) -> bool:
+        """Write a final answer into the ledger; return whether it says anything that is not there yet."""
+        with self._ledger.writing() as ledger:
+            if file.recheck and _is_known(ledger.entry(file.path), answer, words):
+                ledger.rechecked(file.path)
+                return False
+            ledger.finish(
+                file.path,
+                "failed" if answer.outcome == "error" else "done",
+                kind=kept_kind(answer),
+                words=words,
+                sha256=answer.sha256,
+                revision=answer.revision,
+                recheck_s=file.quiet_s if file.early and not file.recheck else None,
+                model=answer.model,
+                files=answer.files,
+            )
+        return True
 
     def _quarantine(self, path: str, attempts: int, why: str) -> str:
         """Keep that a file must not be read again; return what its error record says."""

@@ -35,7 +35,6 @@ from colvi_edge.errors import (
 from tests.tools.leica import Detector, Series, Written, assembled, container, description_of, xml_of
 
 ORDERS = ["ZCYX", "CZYX", "ZYCX", "CYX", "YCX"]
-STACK_ORDERS = [order for order in ORDERS if "Z" in order]
 LEICA_DAPI, LEICA_FITC = "Leica/DAPI", "Leica/FITC"
 
 

@@ -371,7 +371,7 @@ def said_beside(folder: Path, code: str, libraries: dict[str, str], init: int = 
 @pytest.mark.parametrize("init", [0, 100])
 def test_the_gpu_is_what_the_driver_says(init: int, tmp_path: Path) -> None:
     """Asked through a compiled library with the functions of CUDA's header; 100 is "no device"."""
-    gpu = Gpu("Orin", "8.7", "12.6", driver_version())
+    gpu = Gpu("Orin", "8.7", "12.6")
 
     assert said_beside(tmp_path, FOUND, {"libcuda.so.1": DRIVER}, init) == str(None if init else gpu)
 

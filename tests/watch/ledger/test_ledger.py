@@ -235,6 +235,20 @@ def test_a_ledger_of_the_first_version_is_taken_over(path: Path) -> None:
     assert rows(path, "PRAGMA user_version") == [(3,)]
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"), [("rejected: out of focus", "rejected"), ("control, score 98", ""), ("", "")]
+)
+def test_rejected_images_of_earlier_versions_are_known_as_such(path: Path, words: str, kind: str) -> None:
+    """Those versions told them by their words alone."""
+    of_the_first_version(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE entries SET kind = '', words = ? WHERE path = ?", (words, b"a.tif"))
+    with closing(Ledger(path)) as ledger:
+        entry = ledger.entry("a.tif")
+        assert entry
+        assert (entry.state, entry.kind, entry.words) == ("done", kind, words)
+
+
 def test_a_ledger_of_the_first_version_is_read(path: Path) -> None:
     """By `colvi-edge status` after an update, before the daemon was started again: nothing is written."""
     of_the_first_version(path)

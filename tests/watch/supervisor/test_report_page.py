@@ -293,6 +293,32 @@ def test_without_news_the_page_still_is_written_now_and_then(bench: Callable[...
     one.answer(1602.0)
 
 
+def test_a_publisher_that_ends_while_it_rests_is_followed_after_its_own_pause(
+    bench: Callable[..., Bench],
+) -> None:
+    """Not only when the ten times longer rest after a slow page is over."""
+    one = bench("print(line.send(Published('', 60.0)) or '') or sys.exit(3)")
+    one.part.tick(1, MOUNT, 100.0)
+    one.answer(160.0)
+    one.end(161.0)
+    one.behave = GOOD
+    one.part.tick(2, MOUNT, 175.0)
+    one.answer(176.0)
+    assert len(one.children) == 2
+    assert list(one.conditions) == []
+
+
+def test_a_late_publisher_that_has_just_ended_ends_nobody_else(bench: Callable[..., Bench]) -> None:
+    """Once it is killed there is no process any more whose memory could be asked for."""
+    one = bench("sys.exit(3)", publisher_limit_s=5.0)
+    one.part.tick(1, MOUNT, 100.0)
+    (child,) = one.part
+    wait_until(lambda: child.receive() is None)  # its end of the line is gone, and it is not waited for yet
+    time.sleep(0.2)  # from the end of the line to that of the process
+    one.part.tick(1, MOUNT, time.monotonic() + 200.0)
+    assert child.is_killed
+
+
 def test_nothing_is_asked_while_the_share_is_away(bench: Callable[..., Bench]) -> None:
     """Nor waited for."""
     one = bench(GOOD)

@@ -103,10 +103,11 @@ class PublisherKeeper:
         if child is None or self._asked_at is None or child.is_killed:
             return
         since = max(self._asked_at, child.heard_at)  # it was heard, too, after this process stood still
-        child.kill_if_late(since, process.patience_s(self._timings.publisher_limit_s), now)
-        child.kill_if_large(MEMORY_LIMIT_BYTES)
+        if not child.kill_if_late(since, process.patience_s(self._timings.publisher_limit_s), now):
+            child.kill_if_large(MEMORY_LIMIT_BYTES)
 
     def _fail(self, process: KeptProcess[[]], why: str, now: float, *, of_files: bool = False) -> None:
         process.failed(now)
+        self._rest_until = 0.0  # the pause after a failure is another
         self._asked_at, self._answers = None, -1  # so that the next page shows what this one should have
         self._conditions.raise_("report", "degraded", f"the report is not written: {why}", of_files=of_files)
