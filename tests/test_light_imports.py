@@ -202,3 +202,27 @@ def test_export_without_its_extra_says_what_to_install(missing: str) -> None:
     assert done.returncode == 3
     assert "pip install 'colvi-edge[export]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_a_model_of_others_without_torch_says_what_to_install(command: str, tmp_path: Path) -> None:
+    """It is read in a child process, which says the same sentence, whenever it is that torch is needed."""
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('No module named torch', name='torch')")
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"\x08\x08\x12\x04test")
+    (tmp_path / "images").mkdir()
+    words: dict[str, list[str | Path]] = {
+        "evaluate": [tmp_path / "images"],
+        "export": ["-o", tmp_path / "out" / "m.colvi"],
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "colvi_edge", command, model, *words[command]],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "pip install 'colvi-edge[export]'" in done.stderr
+    assert "Traceback" not in done.stderr
