@@ -39,7 +39,7 @@ types:
 
 # What runs without torch and shows each dependency of the runtime at its work.
 FLOORS_TESTS = tests/acquisition tests/outputs tests/report/test_report.py tests/bundle/test_bundle.py \
-	tests/test_diagnosis.py tests/quality/test_doctor_image.py tests/test_light_imports.py tests/test_patches.py \
+	tests/tasks tests/quality/test_doctor_image.py tests/test_light_imports.py tests/test_patches.py \
 	tests/cli/test_run.py tests/cli/test_run_lif.py tests/system/test_state_directory.py tests/terminal/test_terminal.py \
 	tests/engines/openvino/test_compiled_cache.py tests/engines/tensorrt/test_engine_cache.py tests/engines/openvino/test_unfold.py \
 	tests/engines/test_verification.py tests/watch/test_daemon.py tests/watch/scanner/test_events.py \

@@ -25,12 +25,12 @@ from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition
 from colvi_edge.bundle import open_bundle
 from colvi_edge.bundle.manifest import Expected
-from colvi_edge.diagnosis import ClassName, diagnose
 from colvi_edge.engines import open_engine
 from colvi_edge.quality import Flag, assess
 from colvi_edge.quality.measures import channel_statistics, emptier_half, noise_at_nuclei, relief, sharpness
 from colvi_edge.simulate import image_seed, simulate_planes, simulate_projection
 from colvi_edge.simulate.images import PIXEL_SIZE_UM
+from colvi_edge.tasks.classify import ClassName, diagnose
 
 EXPECTED = Expected(pixel_size_um=PIXEL_SIZE_UM, planes=10)
 PATCH_PX = 64
@@ -196,7 +196,7 @@ def _verdict(bundle_name: str) -> Verdict:
     engine = open_engine(bundle)
 
     def diagnosed(acquisition: Acquisition) -> str:
-        return diagnose(engine.probabilities(acquisition.laid_out(bundle.config.channels))).name
+        return diagnose(engine.field(acquisition.laid_out(bundle.config.channels))).name
 
     return diagnosed
 

@@ -25,12 +25,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colvi_edge.bundle import DEMO, open_bundle
-from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser, process
 from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.simulate import image_seed, simulate_projection, write_imagej
+from colvi_edge.tasks.classify import ClassName
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "tools"))
 chromium = importlib.import_module("chromium")

@@ -144,7 +144,7 @@ def _engine(bundle: Bundle, name: EngineName) -> Finding:
         with closing(open_engine(bundle, name)) as engine:
             patch_px, channels = bundle.config.patch_px, len(bundle.config.channels)
             noise = np.random.default_rng(0).poisson(500, (1, channels, patch_px, patch_px))
-            found = engine.probabilities(noise.astype(np.uint16))
+            found = engine.field(noise.astype(np.uint16))
     except (EngineUnavailableError, ParityError) as error:
         return Finding("missing", name.value, str(error))
     if found.shape != (1, 1, 2) or not np.isfinite(found).all():

@@ -12,8 +12,8 @@ FACE = ""
 FLOORS = (
     {
         "",
+        "bands",
         "choices",
-        "diagnosis",
         "errors",
         "pages",
         "patches",
@@ -23,6 +23,7 @@ FLOORS = (
         "terminal",
     },
     {"bundle", "kernels", "onnx", "system"},
+    {"tasks"},
     {"acquisition", "engines", "outputs", "simulate"},
     {"doctor", "quality", "report"},
     {"pipeline"},

@@ -19,9 +19,9 @@ from pydantic import (
     model_validator,
 )
 
+from colvi_edge.bands import BANDS
 from colvi_edge.bundle import plain_yaml
 from colvi_edge.bundle.plain_yaml import YamlError
-from colvi_edge.diagnosis import BANDS
 from colvi_edge.patches import LARGEST_PATCH_PX, MOST_CHANNELS, SMALLEST_PATCH_PX, Normalisation
 from colvi_edge.printable import printable_name
 

@@ -14,7 +14,6 @@ from colvi_edge.bundle import DEMO, open_bundle
 from colvi_edge.choices import Replace
 from colvi_edge.cli.interruption import interruptible
 from colvi_edge.cli.show.run import show_outcomes
-from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
@@ -23,6 +22,7 @@ from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.simulate import image_seed, simulate_planes, simulate_projection, write_imagej
 from colvi_edge.simulate.images import refuse_foreign
+from colvi_edge.tasks.classify import ClassName
 from colvi_edge.terminal.console import shown, wide_console
 from colvi_edge.terminal.progress import progress
 from colvi_edge.terminal.tables import print_words

@@ -63,7 +63,7 @@ class Engine(Protocol):
         """What runs the network, and how it ran the last image."""
         ...
 
-    def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+    def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
         """Return (rows, cols, 2) float32: each patch's p_control and p_patient, 0..1.
 
         Args:
@@ -82,7 +82,7 @@ class Engine(Protocol):
     def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (N, 2) float32 of the network alone, on the same runtime and with the same settings.
 
-        What `bench` compares `probabilities` with, to tell the network's share of its time.
+        What `bench` compares `field` with, to tell the network's share of its time.
 
         Args:
             patches: (N, C, P, P) float32, normalised, in the bundle's channel layout.

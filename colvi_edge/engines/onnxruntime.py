@@ -32,8 +32,8 @@ class OnnxRuntimeEngine:
         self._input = given.name
         self._dtype = np.float16 if given.type == "tensor(float16)" else np.float32
 
-    def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-        """See `Engine.probabilities`."""
+    def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+        """See `Engine.field`."""
         rows, cols = check_planes(planes, self._bundle)
         config = self._bundle.config
         patches = network_input(planes, config.patch_px, config.normalisation)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle
 from colvi_edge.bundle.manifest import Comparison
-from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines.base import Engine, blank_planes
 from colvi_edge.errors import ParityError
 from colvi_edge.patches import paste
+from colvi_edge.tasks.classify import diagnose
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def compare_with_training(
 
 def as_one_image(engine: Engine) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """Return what gives the probabilities (N, 2) of raw patches (N, C, P, P), side by side in one image."""
-    return lambda patches: engine.probabilities(paste(patches, 1, len(patches))[np.newaxis])[0]
+    return lambda patches: engine.field(paste(patches, 1, len(patches))[np.newaxis])[0]
 
 
 def verify(engine: Engine, bundle: Bundle) -> None:
@@ -110,7 +110,7 @@ def verify(engine: Engine, bundle: Bundle) -> None:
     tolerance = Tolerance()
     compared = compare_with_training(bundle, as_one_image(engine), tolerance)
     if compared is None:
-        engine.probabilities(blank_planes(bundle.config, patches=1))
+        engine.field(blank_planes(bundle.config, patches=1))
     elif faults := tolerance.faults(compared):
         raise ParityError(
             f"{engine.info.precision} on {engine.info.label} does not decide as the "

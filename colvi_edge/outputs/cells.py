@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from colvi_edge.diagnosis import Vote
 from colvi_edge.outputs.sidecar import BandName, Sidecar
+from colvi_edge.tasks.classify import Vote
 
 
 class Cell(NamedTuple):

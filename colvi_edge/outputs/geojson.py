@@ -18,7 +18,7 @@ from uuid import uuid5
 
 import orjson
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.cells import Cell, cells, headline
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.palette import BAND_COLOURS, FIELD

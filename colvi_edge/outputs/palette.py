@@ -1,6 +1,7 @@
 """The colours of what is drawn and marked, in one place for every viewer."""
 
-from colvi_edge.diagnosis import BANDS, DiagnosisName
+from colvi_edge.bands import BANDS
+from colvi_edge.tasks.classify import DiagnosisName
 
 Colour = tuple[int, int, int]
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from zlib import crc32
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.cells import Cell, cells
 from colvi_edge.outputs.palette import BAND_COLOURS
 from colvi_edge.outputs.sidecar import Sidecar

@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.diagnosis import VOTES, DiagnosisName, Vote
+from colvi_edge.tasks.classify import VOTES, DiagnosisName, Vote
 
 MAX_REVISION = 2**31 - 1
 MAX_PATCHES = 2**18

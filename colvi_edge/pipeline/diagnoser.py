@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import OverlayChoice, Replace
-from colvi_edge.diagnosis import diagnose
 from colvi_edge.engines import Engine
 from colvi_edge.errors import ImageTooLargeError
 from colvi_edge.outputs.sidecar import MAX_PATCHES, Index, Sidecar
@@ -25,6 +24,7 @@ from colvi_edge.pipeline.writing import write_result
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.stopwatch import Stopwatch
+from colvi_edge.tasks.classify import diagnose
 
 
 class Diagnoser:
@@ -100,7 +100,7 @@ class Diagnoser:
         diagnosis = None
         if not assessment.is_rejected:
             with stopwatch.lap("engine"):
-                probabilities = self._engine.probabilities(planes)
+                probabilities = self._engine.field(planes)
             with stopwatch.lap("decide"):
                 diagnosis = diagnose(probabilities)
         with stopwatch.lap("overlay projection"):

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition, Provenance
+from colvi_edge.bands import BANDS
 from colvi_edge.bundle import Bundle
-from colvi_edge.diagnosis import BANDS, VOTES, Diagnosis
 from colvi_edge.engines import EngineInfo
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.sidecar import (
@@ -36,6 +36,7 @@ from colvi_edge.outputs.sidecar import (
 from colvi_edge.patches import coverage
 from colvi_edge.printable import printable_name
 from colvi_edge.quality import Assessment, Flag
+from colvi_edge.tasks.classify import VOTES, Diagnosis
 
 _RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")
 """Namespace of result ids; changing it would make every earlier result look new."""

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.cells import cells
 from colvi_edge.outputs.names import OutputKind, record_label
 from colvi_edge.outputs.sidecar import ErrorRecord, Image, Patches, Sidecar

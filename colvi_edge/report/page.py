@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.named import REPORT_TITLE
 
 _SCRIPTS = ("elements.js", "models.js", "gallery.js", "trend.js", "viewer.js", "page.js")

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import ClassName
 from colvi_edge.errors import UsageError
+from colvi_edge.tasks.classify import ClassName
 
 Floats = NDArray[np.float32]
 

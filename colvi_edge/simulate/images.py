@@ -20,7 +20,6 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import CLASSES, ClassName
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.simulate.culture import (
     DIFFICULTY,
@@ -32,6 +31,7 @@ from colvi_edge.simulate.culture import (
     smooth_noise,
 )
 from colvi_edge.system.atomic import write_whole
+from colvi_edge.tasks.classify import CLASSES, ClassName
 
 CHANNELS = ("nuclei", "collagen")
 """In the order in which the microscope stores them."""

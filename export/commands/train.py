@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
 from colvi_edge.export.baselines.methods import judge_baselines
 from colvi_edge.export.baselines.texture import textures
@@ -35,6 +34,7 @@ from colvi_edge.export.training.prediction import predict_logits
 from colvi_edge.printable import printable_name
 from colvi_edge.quality.recording import PIXEL_SIZE_FACTOR
 from colvi_edge.system.writing import check_writable
+from colvi_edge.tasks.classify import CLASSES
 
 from .evaluate import facts
 from .notes import Notes

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import acquire
 from colvi_edge.acquisition.model import in_layout
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.data.division import evenly_spread
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
@@ -20,6 +19,7 @@ from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.printable import counted
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.simulate.images import CHANNELS
+from colvi_edge.tasks.classify import CLASSES
 
 from .familiarity import Sample, sample
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import CLASSES, diagnose
 from colvi_edge.errors import UsageError
 from colvi_edge.export.networks.patch_cnn import Turned
 from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.printable import counted
+from colvi_edge.tasks.classify import CLASSES, diagnose
 
 from .calibration import Calibration
 from .parity import reference

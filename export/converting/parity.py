@@ -79,7 +79,7 @@ def measure(
         for runtime in RUNTIMES:
             progress(f"parity of {precision} on {runtime.value}")
             with closing(open_exactly(runtime, bundle, precision, "parity")) as engine:
-                found = [engine.probabilities(planes) for planes in images]
+                found = [engine.field(planes) for planes in images]
                 version = engine.info.version
             comparison = compare(expected, found, tolerance)
             yield Row(precision, runtime.value, version, comparison, tolerance.faults(comparison), found)

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Refused, acquire_opened
 from colvi_edge.acquisition.source import OPEN_FLAGS
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
 from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.printable import printable_name, unambiguous_name
+from colvi_edge.tasks.classify import CLASSES
 
 SUBJECT = "subject "
 """What the group of an image begins with whose subject is known."""

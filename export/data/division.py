@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
+from colvi_edge.tasks.classify import CLASSES
 
 from .dataset import SPLITS, SUBJECT
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.patches import project, tile
+from colvi_edge.tasks.classify import CLASSES
 
 LAYOUT = ("collagen", "nuclei")
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge import __version__
-from colvi_edge.diagnosis import VOTES, DiagnosisName, diagnose
 from colvi_edge.outputs.sidecar import Software
 from colvi_edge.printable import printable_name
+from colvi_edge.tasks.classify import VOTES, DiagnosisName, diagnose
 
 from . import intervals, metrics
 from .chance import against_chance
@@ -81,7 +81,7 @@ class Judged:
         """Return what an engine says of images.
 
         Args:
-            probabilities: (rows, cols, 2) of each image, as of `Engine.probabilities`.
+            probabilities: (rows, cols, 2) of each image, as of `Engine.field`.
             label: of each image, 0 control, 1 patient.
         """
         flat = [one.reshape(-1, 2) for one in probabilities]

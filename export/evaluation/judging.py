@@ -80,7 +80,7 @@ def open_judge(
                 bundle.config.channels,
                 bundle.config.patch_px,
                 bundle.config.seen,
-                running.probabilities,
+                running.field,
             )
         return
     if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:

@@ -10,8 +10,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.diagnosis import DiagnosisName
 from colvi_edge.outputs.sidecar import Software
+from colvi_edge.tasks.classify import DiagnosisName
 
 METRICS = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auc")
 HEADINGS = ("accuracy", "precision", "sensitivity", "specificity", "F1", "AUC")

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, acquire
 from colvi_edge.bundle import DEMO
-from colvi_edge.diagnosis import Diagnosis, diagnose
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.export.reading.checkpoint import Checkpoint
@@ -25,6 +24,7 @@ from colvi_edge.outputs.names import explanation_name, image_label
 from colvi_edge.patches import Normalisation, grid_shape, network_input, project
 from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.system.atomic import write_atomically
+from colvi_edge.tasks.classify import Diagnosis, diagnose
 
 from .pictures import Explained, draw_patch, draw_saliency, encode
 from .saliency import MARGIN, find_saliency, find_stages

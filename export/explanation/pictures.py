@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
-from colvi_edge.diagnosis import BANDS, Diagnosis
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.palette import DIAGNOSES, GREY, WHITE, Colour
 from colvi_edge.outputs.picture import png
 from colvi_edge.outputs.picture.caption import MIN_WIDTH_PX, spelt_name
 from colvi_edge.patches import paste
+from colvi_edge.tasks.classify import Diagnosis
 
 from .canvas import (
     BAR_PX,

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, Probabilities, build_network
 from colvi_edge.patches import Normalisation
 from colvi_edge.system.writing import write_file
+from colvi_edge.tasks.classify import CLASSES
 
 from .checkpoint_content import parse
 

@@ -8,10 +8,10 @@ from torch import Tensor, strided
 
 from colvi_edge.bundle.manifest import ChannelSlot, Evaluation, Familiarity, PixelSize
 from colvi_edge.bundle.opening import STRUCTURE
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, build_network
 from colvi_edge.patches import Normalisation
 from colvi_edge.printable import printable_name
+from colvi_edge.tasks.classify import CLASSES
 
 _OTHER_ORDER = (
     "; a network of that order is exported from its state_dict alone, with --classes patient,control"

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple, get_args
 
 from torch import nn
 
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
 from colvi_edge.export.networks.patch_cnn import (
     Activation,
@@ -28,6 +27,7 @@ from colvi_edge.export.networks.patch_cnn import (
 )
 from colvi_edge.patches import Normalisation
 from colvi_edge.system.confinement import time_limit
+from colvi_edge.tasks.classify import CLASSES
 
 from .checkpoint import Checkpoint, checkpoint_from
 from .foreign.exported import read_exported

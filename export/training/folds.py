@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import UsageError
 from colvi_edge.export.converting.familiarity import Sample, sample
 from colvi_edge.export.data.dataset import Image
@@ -16,6 +15,7 @@ from colvi_edge.export.data.division import Division
 from colvi_edge.export.data.patch_set import PatchSet, collect_patches
 from colvi_edge.export.reading.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from colvi_edge.patches import Normalisation
+from colvi_edge.tasks.classify import CLASSES
 
 from .loop import UNFINISHED, Epoch, Resumed, Settings, Step, identity, train
 

@@ -194,8 +194,8 @@ def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> 
     class Swapped:
         info = engine.info
 
-        def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-            return np.ascontiguousarray(engine.probabilities(planes)[..., ::-1])
+        def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+            return np.ascontiguousarray(engine.field(planes)[..., ::-1])
 
         def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
             return engine.network(patches)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from colvi_edge.bundle import demo_path
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.simulate import simulate_planes, write_imagej
+from colvi_edge.tasks.classify import CLASSES
 from tests.tools.bundles import rename
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()

@@ -54,7 +54,7 @@ def test_engines_equal_oracle_and_torch(
     planes = noise(shape, dtype, mean)
 
     with closing(open_engine(bundle, engine)) as opened:
-        found = opened.probabilities(planes)
+        found = opened.field(planes)
 
     assert found.dtype == np.float32
     np.testing.assert_allclose(
@@ -80,7 +80,7 @@ def test_every_normalisation_is_in_every_engine(
     planes = noise((2, 2, 128, 128), "uint16", 450)
 
     with closing(open_engine(bundle, engine)) as opened:
-        found = opened.probabilities(planes)
+        found = opened.field(planes)
 
     np.testing.assert_allclose(found, expected(bundle, network, planes), atol=1e-4)
 
@@ -106,7 +106,7 @@ def test_networks_with_an_empty_channel(engine: str, make_bundle: MakeBundle, no
     planes[:, 0] = 0
 
     with closing(open_engine(bundle, engine)) as opened:
-        found = opened.probabilities(planes)
+        found = opened.field(planes)
 
     np.testing.assert_allclose(found, expected(bundle, network, planes), atol=1e-4)
 
@@ -125,7 +125,7 @@ def test_constant_and_nearly_constant_patches(
     planes[0, :, :, 128:] = 0
 
     with closing(open_engine(bundle, engine)) as opened:
-        found = opened.probabilities(planes)
+        found = opened.field(planes)
 
     np.testing.assert_allclose(found, expected(bundle, network, planes), atol=1e-4)
 
@@ -139,10 +139,10 @@ def test_an_engine_keeps_nothing_of_the_last_image(
     large, small = noise((1, 2, 384, 384), seed=1), noise((1, 2, 64, 128), seed=2)
 
     with closing(open_engine(bundle, engine)) as opened:
-        alone = opened.probabilities(small)
+        alone = opened.field(small)
         kept = alone.copy()
-        opened.probabilities(large)
-        again = opened.probabilities(small)
+        opened.field(large)
+        again = opened.field(small)
 
     np.testing.assert_array_equal(alone, kept)
     np.testing.assert_array_equal(again, alone)
@@ -159,7 +159,7 @@ def test_the_demo_network_in_the_engine_is_the_trained_one(
     planes = noise((1, 2, 128, 128), mean=800)
 
     with closing(open_engine(demo_bundle, engine)) as opened:
-        found = opened.probabilities(planes)
+        found = opened.field(planes)
 
     np.testing.assert_allclose(found, expected(demo_bundle, checkpoint.probabilities(), planes), atol=1e-4)
 
@@ -170,9 +170,9 @@ def test_planes_that_do_not_fit_are_refused(engine: str, make_bundle: MakeBundle
     bundle, _ = make_bundle()
     with closing(open_engine(bundle, engine)) as opened:
         with pytest.raises(ValueError, match=r"expected planes \(Z, 2, H, W\)"):
-            opened.probabilities(noise((1, 3, 64, 64)))
+            opened.field(noise((1, 3, 64, 64)))
         with pytest.raises(ImageTooSmallError, match="at least one patch of 64 x 64"):
-            opened.probabilities(noise((1, 2, 63, 640)))
+            opened.field(noise((1, 2, 63, 640)))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -186,7 +186,7 @@ def test_scale_refuses_another_depth_in_every_engine(
         closing(open_engine(bundle, engine)) as opened,
         pytest.raises(PixelTypeError, match="made for uint8"),
     ):
-        opened.probabilities(noise((1, 2, 64, 64), "uint16"))
+        opened.field(noise((1, 2, 64, 64), "uint16"))
 
 
 def test_auto_takes_openvino_and_says_why(make_bundle: MakeBundle) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.kernels.compile import compile_kernels
 from colvi_edge.kernels.nvrtc import RELEASES, Release
 from colvi_edge.simulate import simulate_projection, write_imagej
+from colvi_edge.tasks.classify import CLASSES
 
 WITHOUT_KERNELS = """
 import colvi_edge.kernels.compile as kernels

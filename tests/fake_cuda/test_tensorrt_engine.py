@@ -74,7 +74,7 @@ def expected(bundle: Bundle, planes: NDArray[Any], precision: str = "fp32") -> N
 def judged(bundle: Bundle, *images: NDArray[Any]) -> list[NDArray[np.float32]]:
     """Open an engine, let it judge, and close it."""
     with closing(open_engine(bundle, "tensorrt", "fp32")) as engine:
-        return [engine.probabilities(planes) for planes in images]
+        return [engine.field(planes) for planes in images]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -104,7 +104,7 @@ def test_planes_to_probabilities(
     images = [noise(shape, dtype, mean, seed) for seed in range(3)]
 
     with closing(open_engine(bundle, "tensorrt", precision)) as engine:
-        found = [engine.probabilities(planes) for planes in images]
+        found = [engine.field(planes) for planes in images]
 
     for probabilities, planes in zip(found, images, strict=True):
         assert probabilities.dtype == np.float32
@@ -142,7 +142,7 @@ def test_the_network_alone(cuda: Any, precision: str, make_gpu_bundle: MakeBundl
 
     with closing(open_engine(bundle, "tensorrt", precision)) as engine:
         for _ in range(3):  # the third time the image's steps are a CUDA graph
-            found = engine.probabilities(planes)
+            found = engine.field(planes)
             alone = engine.network(patches)
 
             np.testing.assert_allclose(found, expected(bundle, planes, precision), atol=atol)
@@ -157,7 +157,7 @@ def test_empty_channels_are_not_uploaded(cuda: Any, make_gpu_bundle: MakeBundle,
 
     with closing(open_engine(bundle, "tensorrt", "fp32")) as engine:
         before = cuda.calls("bytes up")
-        found = engine.probabilities(planes)
+        found = engine.field(planes)
         copied = cuda.calls("bytes up") - before
 
     np.testing.assert_allclose(found, expected(bundle, planes), atol=1e-5)
@@ -171,7 +171,7 @@ def test_only_whole_patches_are_uploaded(cuda: Any, make_gpu_bundle: MakeBundle,
 
     with closing(open_engine(bundle, "tensorrt", "fp32")) as engine:
         before = cuda.calls("bytes up")
-        found = engine.probabilities(planes)
+        found = engine.field(planes)
         copied = cuda.calls("bytes up") - before
 
     np.testing.assert_allclose(found, expected(bundle, planes.astype(np.uint16)), atol=1e-5)
@@ -198,7 +198,7 @@ def test_the_same_size_again_is_a_cuda_graph(cuda: Any, make_gpu_bundle: MakeBun
         for number, shape in enumerate([SHAPE] * 4 + [(2, 2, 64, 64)] * 3 + [SHAPE] * 2):
             planes = noise(shape, seed=number)
             before = (cuda.calls("cuLaunchKernel"), cuda.calls("cuGraphLaunch"))
-            found = engine.probabilities(planes)
+            found = engine.field(planes)
             after = (cuda.calls("cuLaunchKernel"), cuda.calls("cuGraphLaunch"))
             launches.append((after[0] - before[0], after[1] - before[1]))
             np.testing.assert_allclose(found, expected(bundle, planes), atol=1e-5)
@@ -219,7 +219,7 @@ def test_what_cannot_be_recorded_is_launched_step_by_step(
     cuda.fail(function, 900)
 
     with closing(open_engine(bundle, "tensorrt", "fp32")) as engine:
-        found = [engine.probabilities(planes) for _ in range(3)]
+        found = [engine.field(planes) for _ in range(3)]
         reason = engine.info.reason
 
     assert f"launched step by step ({function} failed with CUDA error 900), " in reason
@@ -252,7 +252,7 @@ def test_a_runtime_that_cannot_be_recorded(
     bundle, planes = make_gpu_bundle(), noise(SHAPE)
 
     with closing(open_engine(bundle, "tensorrt", "fp32")) as engine:
-        found = engine.probabilities(planes)
+        found = engine.field(planes)
         assert "launched step by step (tensorrt 10.3.0 cannot run the engine" in engine.info.reason
 
     np.testing.assert_allclose(found, expected(bundle, planes), atol=1e-5)
@@ -263,7 +263,7 @@ def test_the_engine_is_warm_when_it_is_open(cuda: Any, make_gpu_bundle: MakeBund
     """An image of the size that it was warmed up with allocates and records nothing."""
     with closing(open_engine(make_gpu_bundle(), "tensorrt", "fp32")) as engine:
         before = {name: cuda.calls(name) for name in cuda.called()}
-        engine.probabilities(noise((1, 2, 128, 128)))
+        engine.field(noise((1, 2, 128, 128)))
         new = {name for name in cuda.called() if cuda.calls(name) > before.get(name, 0)}
 
     assert new == {"cuGraphLaunch", "cuStreamSynchronize"}
@@ -275,10 +275,10 @@ def test_an_engine_keeps_nothing_of_the_last_image(
     """A large image before a small one changes nothing, and what was returned stays as it was."""
     large, small = noise((1, 2, 384, 384), seed=1), noise((1, 2, 64, 128), seed=2)
     with closing(open_engine(make_gpu_bundle(), "tensorrt", "fp32")) as engine:
-        alone = engine.probabilities(small)
+        alone = engine.field(small)
         kept = alone.copy()
-        engine.probabilities(large)
-        again = engine.probabilities(small)
+        engine.field(large)
+        again = engine.field(small)
 
     np.testing.assert_array_equal(alone, kept)
     np.testing.assert_array_equal(again, alone)
@@ -289,12 +289,12 @@ def test_planes_that_do_not_fit_are_refused(cuda: Any, make_gpu_bundle: MakeBund
     bundle = make_gpu_bundle()
     with closing(open_engine(bundle, "tensorrt", "fp32")) as engine:
         with pytest.raises(ValueError, match=r"expected planes \(Z, 2, H, W\)"):
-            engine.probabilities(noise((1, 3, 64, 64)))
+            engine.field(noise((1, 3, 64, 64)))
         with pytest.raises(ValueError, match="expected planes of uint8, uint16, float32, got int64"):
-            engine.probabilities(noise(SHAPE, "int64"))
+            engine.field(noise(SHAPE, "int64"))
         with pytest.raises(ImageTooSmallError, match="at least one patch of 64 x 64"):
-            engine.probabilities(noise((1, 2, 63, 640)))
-        found = engine.probabilities(noise(SHAPE))
+            engine.field(noise((1, 2, 63, 640)))
+        found = engine.field(noise(SHAPE))
 
     np.testing.assert_allclose(found, expected(bundle, noise(SHAPE)), atol=1e-5)
 
@@ -307,7 +307,7 @@ def test_fifty_engines_leave_nothing(
     threads = threading.active_count()
     for number in range(50):
         engine = open_engine(bundle, "tensorrt", "fp32")
-        engine.probabilities(noise((1, 2, 64 + 64 * (number % 3), 64)))
+        engine.field(noise((1, 2, 64 + 64 * (number % 3), 64)))
         assert cuda.live()["contexts"] == 1
         engine.close()
         engine.close()
@@ -330,7 +330,7 @@ def test_engines_side_by_side(cuda: Any, make_gpu_bundle: MakeBundle, noise: Noi
     images = [noise((1, 2, 64, 64 * (1 + number % 3)), seed=number) for number in range(12)]
     with ThreadPoolExecutor(4) as pool:
         engines = list(pool.map(lambda _: open_engine(bundle, "tensorrt", "fp32"), range(2)))
-        found = list(pool.map(lambda n: engines[n % 2].probabilities(images[n]), range(12)))
+        found = list(pool.map(lambda n: engines[n % 2].field(images[n]), range(12)))
         list(pool.map(lambda engine: engine.close(), engines))
 
     for probabilities, planes in zip(found, images, strict=True):
@@ -344,7 +344,7 @@ def test_a_closed_engine_says_so(cuda: Any, make_gpu_bundle: MakeBundle, noise: 
     engine.close()
 
     with pytest.raises(ValueError, match="the engine is closed"):
-        engine.probabilities(noise(SHAPE))
+        engine.field(noise(SHAPE))
 
 
 EXIT = """
@@ -360,7 +360,7 @@ EXIT = """
     from colvi_edge.bundle import open_bundle
     from colvi_edge.engines import open_engine
     engine = open_engine(open_bundle({bundle!r}), "tensorrt", "fp32")
-    engine.probabilities(np.ones((1, 2, 64, 64), np.uint16))
+    engine.field(np.ones((1, 2, 64, 64), np.uint16))
     {end}
 """
 
@@ -443,7 +443,7 @@ def test_a_device_that_is_lost_while_it_judges(
 
     for _ in range(2):
         with pytest.raises(EngineLostError, match=r"the GPU went away .*; start colvi-edge again") as lost:
-            engine.probabilities(noise(SHAPE))
+            engine.field(noise(SHAPE))
         assert (lost.value.exit_code, lost.value.kind) == (3, "engine_lost")
     engine.close()
     engine.close()
@@ -455,7 +455,7 @@ def test_a_graph_on_a_lost_device(cuda: Any, make_gpu_bundle: MakeBundle, noise:
     cuda.lose(700)
 
     with pytest.raises(EngineLostError, match="an illegal memory access"):
-        engine.probabilities(noise((1, 2, 128, 128)))
+        engine.field(noise((1, 2, 128, 128)))
     engine.close()
 
 
@@ -485,8 +485,8 @@ def test_no_memory_for_a_large_image(cuda: Any, make_gpu_bundle: MakeBundle, noi
     with closing(open_engine(bundle, "tensorrt", "fp32")) as engine:
         cuda.set("memory", 1_000_000)
         with pytest.raises(EngineUnavailableError, match="memory does not suffice"):
-            engine.probabilities(noise((1, 2, 640, 640)))
-        np.testing.assert_allclose(engine.probabilities(planes), expected(bundle, planes), atol=1e-5)
+            engine.field(noise((1, 2, 640, 640)))
+        np.testing.assert_allclose(engine.field(planes), expected(bundle, planes), atol=1e-5)
     assert cuda.live() == {}
 
 

@@ -46,7 +46,7 @@ def test_planes_to_probabilities(cuda: Any, make_gpu_bundle: MakeBundle, noise: 
     bundle, planes = make_gpu_bundle(), noise((2, 2, 128, 192))
 
     with closing(open_engine(bundle, "tensorrt", "fp32")) as engine:
-        found = [engine.probabilities(planes) for _ in range(3)]
+        found = [engine.field(planes) for _ in range(3)]
         info = engine.info
 
     session = onnxruntime.InferenceSession(bundle.network("fp32"), providers=["CPUExecutionProvider"])
@@ -130,5 +130,5 @@ def test_code_that_cannot_be_kept(
     (kept / "in the way").mkdir(parents=True)
 
     with closing(open_engine(bundle, "tensorrt")) as engine:
-        assert engine.probabilities(noise((1, 2, 64, 64))).shape == (1, 1, 2)
+        assert engine.field(noise((1, 2, 64, 64))).shape == (1, 1, 2)
     assert [path.name for path in engines.glob("*.jit")] == [kept.name]

@@ -63,7 +63,7 @@ def test_votes_as_in_onnxruntime(
     with closing(open_engine(demo_bundle, "tensorrt", asked)) as engine:
         for seed in range(COMPARED):
             planes = image(seed, SIZE_PX)
-            found = engine.probabilities(planes).reshape(-1, 2)
+            found = engine.field(planes).reshape(-1, 2)
             patches = network_input(planes, 64, demo_bundle.config.normalisation).astype(dtype)
             expected = np.concatenate(
                 [session.run(None, {given.name: part})[0] for part in np.array_split(patches, 4)]
@@ -89,7 +89,7 @@ def test_time_of_an_image(precision: str, demo_bundle: Bundle, measured: dict[st
     with closing(open_engine(demo_bundle, "tensorrt", precision)) as engine:
         for _ in range(TIMED):
             begun = time.perf_counter()
-            engine.probabilities(planes)
+            engine.field(planes)
             times.append(1000 * (time.perf_counter() - begun))
     measured.setdefault("image to probabilities", {})[precision] = {
         "median_ms": median(times),
@@ -108,10 +108,10 @@ def test_memory_is_stable(demo_bundle: Bundle, driver: Any, measured: dict[str, 
             return {"gpu": -free, "host": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
 
         for planes in images * 25:
-            engine.probabilities(planes)
+            engine.field(planes)
         before = used()
         for number in range(IMAGES):
-            engine.probabilities(images[number % len(images)])
+            engine.field(images[number % len(images)])
         after = used()
     growth = {what: after[what] - before[what] for what in before}
     measured["memory"] = {"images": IMAGES, "growth_bytes": growth}

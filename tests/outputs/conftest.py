@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike
 
-from colvi_edge.diagnosis import BANDS, VOTES, diagnose
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.sidecar import EngineRecord, Image, Model, Patches, Sidecar, Software, Votes
+from colvi_edge.tasks.classify import VOTES, diagnose
 
 PATCH_PX = 64
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from colvi_edge.bundle import Bundle
-from colvi_edge.diagnosis import ClassName
 from colvi_edge.engines import open_engine
 from colvi_edge.pipeline import Diagnoser, process
 from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.simulate import image_seed, simulate_projection, write_imagej
+from colvi_edge.tasks.classify import ClassName
 
 SIZE_PX = 320  # 25 patches: an odd number, so that no vote is a tie by chance
 

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.bands import BANDS
 from colvi_edge.bundle import Bundle
-from colvi_edge.diagnosis import BANDS, diagnose
 from colvi_edge.errors import OutputError, UsageError
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.sidecar import Sidecar
@@ -32,6 +32,7 @@ from colvi_edge.report.entries import DEMO_MODEL, entry, link
 from colvi_edge.report.page_of_folder import Contents, Report
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.report.thumbnails import SIDE_PX
+from colvi_edge.tasks.classify import diagnose
 
 Copy = Callable[..., dict[str, Any]]
 TakeApart = Callable[[Path], Any]

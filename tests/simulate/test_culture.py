@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colvi_edge.diagnosis import ClassName
 from colvi_edge.simulate.culture import Culture, Light, draw_culture, grow, smooth_noise
+from colvi_edge.tasks.classify import ClassName
 
 CANVAS_PX = 1088
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from colvi_edge.diagnosis import CLASSES, ClassName
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import (
     image_seed,
@@ -21,6 +20,7 @@ from colvi_edge.simulate import (
     write_imagej,
 )
 from colvi_edge.simulate.images import axial_shares
+from colvi_edge.tasks.classify import CLASSES, ClassName
 
 
 def coherence(collagen: NDArray[Any]) -> float:

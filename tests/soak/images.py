@@ -8,8 +8,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.simulate import image_seed, simulate_projection
+from colvi_edge.tasks.classify import CLASSES
 
 DRAWN = 4
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.bands import BANDS
 
 PYTHON = os.environ.get("COLVI_EDGE_NAPARI")
 COLUMNS = {"prob_control": "p_control", "prob_patient": "p_patient", "prediction": "vote", "band": "band"}

@@ -12,7 +12,6 @@ from colvi_edge.bench.record import Check
 from colvi_edge.bundle import Bundle
 from colvi_edge.bundle.manifest import Comparison
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.engines.verification import (
     Tolerance,
@@ -23,6 +22,7 @@ from colvi_edge.engines.verification import (
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.simulate import image_seed, simulate_projection
 from colvi_edge.simulate.images import CHANNELS
+from colvi_edge.tasks.classify import CLASSES
 
 SIMULATED_IMAGES = 6
 
@@ -42,13 +42,13 @@ def check_engines(
         what: the images, in words.
     """
     with closing(_fp32(bundle)) as reference:
-        expected = [reference.probabilities(planes) for planes in images]
+        expected = [reference.field(planes) for planes in images]
         against = f"{reference.info.runtime} fp32"
     checks = []
     for name, engine in engines.items():
         if trained := compare_with_training(bundle, as_one_image(engine), _DOES):
             checks.append(_row(name, "verification patches", "torch fp32", trained))
-        compared = compare(expected, [engine.probabilities(planes) for planes in images], _DOES)
+        compared = compare(expected, [engine.field(planes) for planes in images], _DOES)
         checks.append(_row(name, what, against, compared))
     return checks
 

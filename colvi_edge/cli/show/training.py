@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from colvi_edge.cli.show.evaluation import show_record
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED
 from colvi_edge.export.commands.notes import FEW
 from colvi_edge.export.commands.train import Told, train_model
@@ -21,6 +20,7 @@ from colvi_edge.export.training.folds import Finished, checkpoint_of
 from colvi_edge.export.training.loop import Epoch, Resumed, Step, kept
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.system.writing import check_writable
+from colvi_edge.tasks.classify import CLASSES
 from colvi_edge.terminal.console import error_console
 from colvi_edge.terminal.progress import progress
 

@@ -67,8 +67,8 @@ class OpenVinoEngine:
         how = f"{reason}; {self._whole.ahead} x {_BATCH} patches at once"
         self.info = EngineInfo("openvino", version, precision, device, how, tuple(passed_over))
 
-    def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-        """See `Engine.probabilities`."""
+    def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+        """See `Engine.field`."""
         rows, cols = check_planes(planes, self._bundle)
         tiles = _tiles(_projection(planes), rows, cols, self._bundle.config.patch_px)
 

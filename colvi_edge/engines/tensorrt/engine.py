@@ -56,13 +56,13 @@ class TensorRtEngine:
         """See `Engine.info`."""
         return replace(self._opened, reason=f"{self._opened.reason}; {self._launched}")
 
-    def probabilities(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-        """See `Engine.probabilities`."""
+    def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+        """See `Engine.field`."""
         rows, cols = check_planes(planes, self._bundle)
         if planes.dtype.name not in PIXEL_TYPES:
             raise ValueError(f"expected planes of {', '.join(PIXEL_TYPES)}, got {planes.dtype}")
         found, self._launched = self._cuda.run(
-            lambda inference: (inference.probabilities(planes, rows, cols), inference.launched)
+            lambda inference: (inference.field(planes, rows, cols), inference.launched)
         )
         return found
 

@@ -77,10 +77,10 @@ class GpuInference:
         """Judge blank images of the usual size until nothing is done for the first time."""
         blank = blank_planes(self._config, _WARM_UP_PATCHES)
         for _ in range(3):  # plain, recorded, and as it was recorded
-            self.probabilities(blank, _WARM_UP_PATCHES, _WARM_UP_PATCHES)
+            self.field(blank, _WARM_UP_PATCHES, _WARM_UP_PATCHES)
         self._network.keep_compiled()
 
-    def probabilities(self, planes: NDArray[Any], rows: int, cols: int) -> NDArray[np.float32]:
+    def field(self, planes: NDArray[Any], rows: int, cols: int) -> NDArray[np.float32]:
         """Return (rows, cols, 2) float32 for planes (Z, C, H, W) that fit the bundle."""
         image = self._staged(planes, rows, cols)
         count = rows * cols

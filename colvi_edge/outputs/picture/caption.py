@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.palette import AMBER, COLLAGEN, DIAGNOSES, GREY, NUCLEI, PAPER, WHITE, Colour
 from colvi_edge.outputs.sidecar import Patches, Sidecar

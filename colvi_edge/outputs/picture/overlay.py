@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.palette import PAPER
 from colvi_edge.outputs.picture import caption, png
 from colvi_edge.outputs.sidecar import Patches, Sidecar

@@ -101,7 +101,7 @@ class Worker:
                 judging.pixel_size_um,
             )
             # So that the first real image is not the slow one.
-            engine.probabilities(blank_planes(bundle.config))
+            engine.field(blank_planes(bundle.config))
         except ColviEdgeError as error:
             self._channel.send(StartRefused(error.exit_code, error.kind, as_words(error)))
             return

@@ -40,7 +40,7 @@ def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def judged(bundle: Bundle, planes: NDArray[Any], precision: str = "int8") -> NDArray[np.float32]:
     """Open the engine anew and let it judge."""
     with closing(open_engine(bundle, "openvino", precision)) as engine:
-        return engine.probabilities(planes)
+        return engine.field(planes)
 
 
 def test_the_second_start_compiles_nothing_and_finds_the_same(

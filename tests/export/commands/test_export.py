@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import open_bundle
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.engines import open_engine
 from colvi_edge.export.networks.patch_cnn import build_network
 from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT
 from colvi_edge.export.reading.questions import normalisation_words, parse_normalisation
 from colvi_edge.patches import Normalisation
 from colvi_edge.simulate import simulate_projection, write_imagej
+from colvi_edge.tasks.classify import CLASSES
 
 Command = Callable[..., tuple[int, str, str]]
 

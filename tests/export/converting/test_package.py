@@ -25,7 +25,6 @@ from rich.console import Console
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
 from colvi_edge.cli.show.export import parity_table
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.engines import open_engine
 from colvi_edge.engines.verification import Tolerance
 from colvi_edge.errors import ModelError, OutputError, UsageError
@@ -41,6 +40,7 @@ from colvi_edge.export.reading.model_file import read_model
 from colvi_edge.patches import Normalisation, network_input, project, tile
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.system.atomic import is_temporary_name
+from colvi_edge.tasks.classify import CLASSES
 
 EVERY: tuple[Precision, ...] = ("fp32", "fp16", "int8-trt", "int8-cpu")
 RUNTIMES = ("openvino", "onnxruntime")

@@ -15,7 +15,6 @@ from sklearn import metrics
 
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.cli.show.evaluation import as_table
-from colvi_edge.diagnosis import diagnose
 from colvi_edge.export.evaluation.figures import Judged, comparison_record, evaluate, evaluation_record
 from colvi_edge.export.evaluation.record import (
     METRICS,
@@ -25,6 +24,7 @@ from colvi_edge.export.evaluation.record import (
     Model,
     to_json,
 )
+from colvi_edge.tasks.classify import diagnose
 
 KEYS = {"tp", "tn", "fp", "fn", "accuracy", "precision", "sensitivity", "specificity", "f1", "auc"}
 NAMES = [f"{number}.tif" for number in range(100)]

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from colvi_edge.bundle import demo_path, open_bundle
 from colvi_edge.cli import main
-from colvi_edge.diagnosis import CLASSES
 from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, load_checkpoint
 from colvi_edge.export.reading.kinds import is_foreign
 from colvi_edge.simulate import simulate_projection, write_imagej
+from colvi_edge.tasks.classify import CLASSES
 from tests.export.reading.test_foreign_onnx import by_runtime, keras, noise
 from tests.export.reading.test_keras import layers, write_keras
 from tests.onnx.test_refused import HOSTILE

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from colvi_edge.diagnosis import BANDS
+from colvi_edge.bands import BANDS
 from colvi_edge.outputs.picture.overlay import draw, encode
 from colvi_edge.outputs.sidecar import Image, Model, QualityFlag, Sidecar
 

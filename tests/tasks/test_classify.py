@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from colvi_edge.diagnosis import BANDS, VOTES, band_of, diagnose
+from colvi_edge.bands import BANDS, band_of
+from colvi_edge.tasks.classify import VOTES, diagnose
 
 PROBABILITIES = hnp.arrays(
     np.float32,

@@ -7,10 +7,12 @@ vote and the band from here; nothing decides a second time.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from colvi_edge.bands import band_of
 
 ClassName = Literal["control", "patient"]
 Vote = Literal["control", "patient", "tie"]
@@ -20,32 +22,6 @@ CLASSES: tuple[ClassName, ClassName] = ("control", "patient")
 """What the network tells apart, in the order of its outputs."""
 
 VOTES: tuple[Vote, ...] = (*CLASSES, "tie")
-
-
-class Band(NamedTuple):
-    """One of the five colours of p_control.
-
-    Attributes:
-        name: of the colour.
-        at_least: where the band begins, this value included.
-        ceiling: where it ends, this value left out, except at 1.
-        rgb: the colour, 0..255.
-    """
-
-    name: str
-    at_least: float
-    ceiling: float
-    rgb: tuple[int, int, int]
-
-
-BANDS = (
-    Band("cyan", 0.9, 1.0, (0, 255, 255)),
-    Band("steelblue", 0.7, 0.9, (70, 130, 180)),
-    Band("yellow", 0.5, 0.7, (255, 255, 0)),
-    Band("orange", 0.3, 0.5, (255, 165, 0)),
-    Band("red", 0.0, 0.3, (255, 0, 0)),
-)
-"""The paper's colours, healthiest first."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +75,3 @@ def diagnose(probabilities: NDArray[np.float32]) -> Diagnosis:
         score=100 * control / vote.size,
         name=name,
     )
-
-
-def band_of(p_control: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return each p_control's index into BANDS, compared in float32.
-
-    In float64 a patch of exactly float32(0.9) = 0.899999976... would miss its own band.
-    """
-    floors = np.array([band.at_least for band in BANDS[:-1]], np.float32)
-    below = p_control[..., np.newaxis].astype(np.float32) < floors
-    return below.sum(axis=-1).astype(np.uint8)

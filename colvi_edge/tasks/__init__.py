@@ -1,0 +1,1 @@
+"""What a bundle answers: from an engine's field to a result."""
