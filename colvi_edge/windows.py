@@ -6,7 +6,8 @@ own border there is nothing beyond the edge for the whole image either, so that 
 
 A network that halves the resolution d times works on a raster of step = 2^d pixels, and answers otherwise
 where the image begins elsewhere on it: a window begun at row 65 instead of 64 changes 12 % of the mask
-(U-Net, depth 3). So the image is padded to a multiple of the step, right and bottom only, and windows begin on it.
+(U-Net, depth 3). So the image is padded to a multiple of the step, right and bottom only, and windows begin
+on it.
 
 Networks without a finite reach (InstanceNorm) have no such windows. Theirs overlap, and the mean of their
 cores is weighted by the distance to the nearest edge of the core, after de Bel et al., "Stain-Transforming
