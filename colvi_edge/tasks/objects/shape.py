@@ -62,7 +62,13 @@ def boxes_of(runs: Runs, member: NDArray[np.int64], count: int) -> Boxes:
 
 
 def shapes_of(runs: Runs, member: NDArray[np.int64], count: int) -> Shapes:
-    """Return the shape of each object; as for `boxes_of`, and objects that touch differ in their runs' values."""
+    """Return the shape of each object.
+
+    Args:
+        runs: of all objects; those of objects that touch differ in their values.
+        member: as of `boxes_of`.
+        count: likewise.
+    """
 
     def total(values: NDArray[Any]) -> Any:
         return np.bincount(member, values, minlength=count)
@@ -99,7 +105,7 @@ def _squares(stop: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _perimeters(runs: Runs, member: NDArray[np.int64], area: Floats) -> Floats:
-    """Return Crofton's perimeter, px: how often lines of four directions enter the object, times their distance.
+    """Return Crofton's perimeter, px: how often lines of four directions enter, times their distance.
 
     Level, upright and both diagonals. A line enters at every pixel whose neighbour in its direction is not
     of the object: so many pixels less so many pairs.

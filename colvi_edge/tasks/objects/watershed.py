@@ -3,7 +3,7 @@
 A pixel is as high as it is far from the background. From each the way up leads to a summit: all that leads to
 one is a hill (a watershed of steepest ascent, as of Cousty et al., "Watershed cuts: minimum spanning forests
 and the drop of water principle", 2009). A hill that stands little above its saddle to another, by its own
-height, is part of that one. A hill's height is the radius of the largest disc that fits into the object there.
+height, is part of that one. A hill's height is the radius of the largest disc that fits into the object.
 """
 
 import numpy as np
@@ -53,8 +53,8 @@ def parted_by_saddles(mask: NDArray[np.bool_], depth: float) -> NDArray[np.int32
 
     Args:
         mask: (h, w) bool, one component.
-        depth: 0..1 of a saddle below the lower of its two summits, of that summit's height, from which on they
-            are two parts.
+        depth: 0..1 of a saddle below the lower of its two summits, of that summit's height, from which on
+            they are two parts.
     """
     height = np.pad(np.sqrt(distances(mask).astype(np.float32)), 1)
     summit, hills = _hills(height)

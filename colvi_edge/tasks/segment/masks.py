@@ -36,8 +36,8 @@ def smoothed_at_least(
 def opened(labels: NDArray[np.uint8], open_px: int) -> NDArray[np.uint8]:
     """Return the map (H, W) uint8 without what a disc of radius open_px does not fit into.
 
-    Each class by itself; what goes becomes 0. The disc is of all pixels within open_px + 1/2; of radius 1 it is
-    a square of 3 x 3, and the opening ImageJ's "Open". What lies beyond the border takes nothing away, or
+    Each class by itself; what goes becomes 0. The disc is of all pixels within open_px + 1/2; of radius 1 it
+    is a square of 3 x 3, and the opening ImageJ's "Open". What lies beyond the border takes nothing away, or
     regions there would lose their corners.
     """
     found = np.zeros_like(labels)
@@ -86,7 +86,7 @@ def _grown(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
 
 
 def _with_margin(plane: NDArray[np.uint8], rows: slice, sigma_px: float) -> NDArray[np.uint8]:
-    """Return rows of a plane and as many beyond on all four sides as a Gaussian reaches, mirrored at its border."""
+    """Return rows of a plane, and as many beyond on all sides as a Gaussian reaches, mirrored at its border."""
     reach = _reach(sigma_px)
     height, width = plane.shape
     return plane[
