@@ -1,1 +1,1 @@
-"""Regions and objects as other programs take them: outlines along the edges of pixels, and the label map itself."""
+"""Regions and objects for other programs: outlines along the edges of pixels, and the label map itself."""

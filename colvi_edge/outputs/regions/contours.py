@@ -36,9 +36,10 @@ class TooManyCornersError(ValueError):
 
 
 class _Corners(NamedTuple):
-    """Points where an outline turns; a point may be there twice. Sorted by label, y, x, and left before right.
+    """Points where an outline turns; a point may be there twice.
 
-    So joined along the rows are each even one and the odd one after it.
+    They are sorted by label, y, x, and left before right: each even one and the odd one after it are joined
+    along a row.
 
     Attributes:
         label, y, x: int64.
@@ -100,7 +101,8 @@ def _points(labels: NDArray[Any], top: int, end: int) -> NDArray[np.int64]:
 
     Args:
         labels: (H, W).
-        top, end: rows of points, 0 to H + 1; point (y, x) is the top left corner of pixel (y, x).
+        top: first row of points; point (y, x) is the top left corner of pixel (y, x).
+        end: the row after the last one, at most H + 1.
     """
     height, width = labels.shape
     block = np.zeros((end - top + 1, width + 2), labels.dtype)
@@ -157,7 +159,7 @@ def _followers(corners: _Corners, by_column: NDArray[np.intp]) -> NDArray[np.int
 
 
 def _walk(follow: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return all corners ring after ring, and where in there each ring starts: at its highest, leftmost one."""
+    """Return all corners, ring after ring, and where each ring starts: at its highest, leftmost one."""
     after = follow.tolist()  # to go along a list takes a twentieth of what NumPy takes an element
     seen = bytearray(len(after))
     order: list[int] = []

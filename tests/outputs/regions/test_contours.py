@@ -1,4 +1,4 @@
-"""Filling the outlines gives the map again, and geometry programs take them; by programs that are not ours."""
+"""Filling the outlines gives the map again, and geometry programs take them: others fill and count them."""
 
 from collections.abc import Sequence
 from itertools import groupby
