@@ -68,7 +68,7 @@ def keeping(task: Segment) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
     def keep(field: NDArray[np.float32]) -> NDArray[np.uint8]:
         if field.ndim != 3 or field.shape[2] != len(task.classes):
             raise ValueError(f"expected (h, w, {len(task.classes)}) probabilities, got {field.shape}")
-        if field.size and not (-SLACK <= field.min() and field.max() <= 1 + SLACK):  # NaN is neither
+        if field.size and not (field.min() >= -SLACK and field.max() <= 1 + SLACK):  # NaN is neither
             raise ValueError("expected probabilities from 0 to 1, got a value outside or not finite")
         kept = np.zeros((*field.shape[:2], 2), np.uint8)
         if isinstance(decision, Threshold):
