@@ -33,7 +33,7 @@ CLASSES: tuple[ClassName, ClassName] = ("control", "patient")
 TIE, UNSURE = "tie", "unsure"
 """The vote of a cell, and the diagnosis of an image, that are nobody's; no class is called so."""
 
-VOTES = (*CLASSES, TIE)
+VOTES: tuple[Vote, ...] = (*CLASSES, "tie")
 
 
 class Rule(NamedTuple):
