@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,9 +133,8 @@ class Diagnoser:
         config, keep = self._bundle.config, self._task.keep
         given = planes if size is None else brought_to(planes, size)
         parts = [given[z : z + 1] for z in range(len(given))] if config.input.planes == "each" else [given]
-        kept = [
-            self._engine.field(part) if keep is None else self._engine.field(part, keep) for part in parts
-        ]
+        field = self._engine.field if keep is None else partial(self._engine.field, keep=keep)
+        kept = [field(part) for part in parts]
         together = np.stack(kept) if len(kept) > 1 else kept[0][np.newaxis]
         return brought_back(together, Size(*planes.shape[2:])) if size and config.is_dense else together
 

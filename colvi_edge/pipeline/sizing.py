@@ -1,8 +1,8 @@
 """Brings an image to the size that the network was made for, and its map of pixels back.
 
-Pixel (0, 0) of what comes back is pixel (0, 0) of the raw image. Pillow resamples: bilinearly and, where it
-makes smaller, over all pixels that fall into one; classes go back by the nearest. The result is rounded to the
-type of the raw pixels, so that a normalisation that was made for this type takes it.
+Pixel (0, 0) of what comes back is pixel (0, 0) of the raw image. Pillow resamples: bilinearly and, where
+it makes smaller, over all pixels that fall into one; classes go back by the nearest. The result is rounded
+to the type of the raw pixels, so that a normalisation that was made for this type takes it.
 """
 
 from typing import Any, NamedTuple
@@ -38,8 +38,8 @@ def size_asked(asked: Input, acquisition: Acquisition) -> Size | None:
         acquisition: whose pixels are brought to the bundle's size where both are known.
 
     Raises:
-        ImageTooLargeError: the pixels are unlike those of the network by more than MOST_TIMES, or there would be
-            more than MOST_PIXELS of them.
+        ImageTooLargeError: the pixels are unlike those of the network by more than MOST_TIMES, or there would
+            be more than MOST_PIXELS of them.
     """
     if asked.resize_px is not None:
         return Size(*asked.resize_px)
@@ -51,13 +51,11 @@ def size_asked(asked: Input, acquisition: Acquisition) -> Size | None:
         return None
     height, width = acquisition.planes.shape[2:]
     size = Size(max(1, round(height * times[0])), max(1, round(width * times[1])))
-    if (
-        not all(1 / MOST_TIMES <= factor <= MOST_TIMES for factor in times)
-        or size.height * size.width > MOST_PIXELS
-    ):
+    alike = all(1 / MOST_TIMES <= factor <= MOST_TIMES for factor in times)
+    if not alike or size.height * size.width > MOST_PIXELS:
         raise ImageTooLargeError(
-            f"has pixels of {found_um:g} um, and the network was made for {wanted_um:g} um: the image would be "
-            f"{size.width} x {size.height} pixels; name the right size with --pixel-size-um",
+            f"has pixels of {found_um:g} um, and the network was made for {wanted_um:g} um: it would be "
+            f"{size.width} x {size.height} pixels large; name the right size with --pixel-size-um",
             subject=acquisition.name,
         )
     return size

@@ -52,15 +52,15 @@ class Classification:
 
 
 class Segmenting:
-    """A class for every pixel, and the objects among them."""
+    """A class for every pixel: regions, and the objects in them."""
 
     def __init__(self, task: Segment) -> None:
-        """Keep classes, rule and objects of a bundle."""
+        """Keep the classes and the decision of a bundle."""
         self._task = task
         self.keep = keeping(task)
 
     def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Segmentation:
-        """See `Task.decide`; each plane is taken by itself."""
+        """See `Task.decide`; the planes are taken one by one."""
         return segmentation(self._task, kept, pixel_size_um)
 
 
