@@ -1,8 +1,8 @@
 """Find and remove what colvi-edge left in a folder: results, explanations, unfinished files and the lock.
 
-What is ours is told by its name, which no raw file has (`outputs.names`); only of OME-TIFF and labels, images by
-themselves, the content must say so, too. Pages and tables were written where somebody said, and stay. Of links
-neither they nor what they lead to are touched.
+What is ours is told by its name, which no raw file has (`outputs.names`); only of OME-TIFF and labels, images
+by themselves, the content must say so, too. Pages and tables were written where somebody said, and stay. Of
+links neither they nor what they lead to are touched.
 """
 
 import os

@@ -1,8 +1,8 @@
 """The colours of classes and of single objects: told apart also by eyes that do not see all colours.
 
-The first classes have those of Okabe & Ito, "Color universal design", 2008, which differ in brightness as well
-as in hue; blue, that is hard to see on a black picture, comes late. Beyond these, hues follow each other by the
-golden angle, so that neighbours in the list are never alike, in three steps of brightness.
+The first classes have those of Okabe & Ito, "Color universal design", 2008, which differ in brightness as
+well as in hue; blue, that is hard to see on a black picture, comes late. Beyond these, hues follow each other
+by the golden angle, so that neighbours in the list are never alike, in three steps of brightness.
 """
 
 import colorsys

@@ -1,11 +1,11 @@
 """The label map as a TIFF: `X.tif.colvi.labels.tif`, on the very pixels of the raw image.
 
-Where the task tells objects apart each pixel holds the number of its object, the one in the table, as 16 bits, or
-32 where there are more than 65,535; else it holds its class, as 8 bits. 0 is nothing.
+Where the task tells objects apart each pixel holds the number of its object, the one in the table, as 16
+bits, or 32 where there are more than 65,535; else it holds its class, as 8 bits. 0 is nothing.
 
 ImageJ and Fiji open it in colours and with the size of a pixel, from metadata of ImageJ's own; napari and
-scikit-image read plain numbers. ImageJ knows no whole numbers of 32 bits: such a file is a plain TIFF, and comes
-to it as floating point numbers, in grey. Deflate makes a hundredth of it.
+scikit-image read plain numbers. ImageJ knows no whole numbers of 32 bits: such a file is a plain TIFF, and
+comes to it as floating point numbers, in grey. Deflate makes a hundredth of it.
 """
 
 import io
@@ -38,12 +38,9 @@ def render(sidecar: Sidecar, result: Segmentation, pixel_height_um: float | None
     if width_um is not None:
         written["resolution"] = (1 / width_um, 1 / (pixel_height_um or width_um))
     if pixels.dtype != np.uint32:
-        shown = {
-            "axes": "YX" if pixels.ndim == 2 else "ZYX",
-            "LUTs": [lut.T],
-            "min": 0,
-            "max": _brightest(pixels),
-        }
+        # What has the last colour: 255, so that each number has its own, or else the largest number.
+        shown: dict[str, Any] = {"LUTs": [lut.T], "min": 0, "max": max(int(pixels.max()), len(lut) - 1)}
+        shown["axes"] = "YX" if pixels.ndim == 2 else "ZYX"
         written["imagej"], written["metadata"] = True, {**shown, "unit": "um"} if width_um else shown
     file = io.BytesIO()
     imwrite(file, pixels, photometric="minisblack", **written)
@@ -56,8 +53,3 @@ def _labels(result: Segmentation) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         return result.labels, class_lut()
     many = len(result.objects.rows) > np.iinfo(np.uint16).max
     return result.objects.labels.astype(np.uint32 if many else np.uint16), object_lut()
-
-
-def _brightest(pixels: NDArray[Any]) -> int:
-    """Return what has the last colour: 255, so that each number has its own, or the largest number."""
-    return max(int(pixels.max()), 255)

@@ -103,7 +103,7 @@ class Sidecar(SidecarPart):
             if self.status == "ok" or (self.votes, self.patches, self.diagnosis, self.score) != (None,) * 4:
                 raise ValueError("expected diagnosis, score, votes and patches, or none of them if rejected")
             return self
-        counts = Counter(chain.from_iterable(self.patches.vote))
+        counts: Counter[str] = Counter(chain.from_iterable(self.patches.vote))
         control, patient, tie = (counts[vote] for vote in VOTES)
         majority = "unsure" if control == patient else "control" if control > patient else "patient"
         found = (self.status, self.diagnosis, self.votes.control, self.votes.patient, self.votes.tie)

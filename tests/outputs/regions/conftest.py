@@ -32,7 +32,7 @@ def classes_of(planes: int = 1, shape: tuple[int, int] = (160, 220)) -> NDArray[
             pen.ellipse((x - a, y - b, x + a, y + b), fill=1 + (number % 3 == 0))
             if number % 4 == 0:
                 pen.ellipse((x - a / 2, y - b / 2, x + a / 2, y + b / 2), fill=0)
-        plane[...] = picture
+        plane[...] = np.asarray(picture)
     return found
 
 
