@@ -7,7 +7,8 @@ is their published JSON Schema (a test keeps the two equal). A key that does not
 absent, never null.
 
 Records are read back from folders that others may write to, so that every number, text and list has a bound,
-and what a sidecar says of its diagnosis must agree: votes, score and diagnosis follow from its patches.
+and what a sidecar says of its diagnosis must agree: votes, score and diagnosis follow from its patches, and
+numbers, shares and areas of regions and objects from each other.
 """
 
 from colvi_edge.outputs.sidecar.parts import (
@@ -21,6 +22,7 @@ from colvi_edge.outputs.sidecar.parts import (
 )
 from colvi_edge.outputs.sidecar.patches import BandName, Patches, Votes
 from colvi_edge.outputs.sidecar.records import ErrorRecord, Failure, Index, IndexEntry, Sidecar
+from colvi_edge.outputs.sidecar.regions import ObjectsRecord, RegionRecord, SpreadRecord, TaskRecord
 from colvi_edge.outputs.sidecar.values import (
     MAX_IMAGES,
     MAX_PATCHES,
@@ -47,12 +49,16 @@ __all__ = [
     "Index",
     "IndexEntry",
     "Model",
+    "ObjectsRecord",
     "OutputFile",
     "Patches",
     "QualityFlag",
+    "RegionRecord",
     "Sidecar",
     "SidecarPart",
     "Software",
+    "SpreadRecord",
+    "TaskRecord",
     "Votes",
     "as_plain",
     "cut",

@@ -18,6 +18,7 @@ from colvi_edge.outputs.sidecar.parts import (
     Software,
 )
 from colvi_edge.outputs.sidecar.patches import Patches, Votes
+from colvi_edge.outputs.sidecar.regions import ObjectsRecord, RegionRecord, TaskRecord, check_regions
 from colvi_edge.outputs.sidecar.values import (
     MAX_IMAGES,
     MAX_REVISION,
@@ -55,12 +56,24 @@ class Sidecar(SidecarPart):
         description="Counts results for a raw file that changed; stays at its maximum.",
     )
     status: Literal["ok", "rejected"]
+    task: TaskRecord | None = Field(
+        default=None, description="Since 2; absent where control is told from patient, by the majority."
+    )
     diagnosis: DiagnosisName | None = Field(default=None, description="Absent when rejected.")
     score: float | None = Field(
         default=None, ge=0, le=100, description="100 x control votes / patches; absent when rejected."
     )
     votes: Votes | None = Field(default=None, description="Absent when rejected.")
     patches: Patches | None = Field(default=None, description="Absent when rejected.")
+    regions: list[RegionRecord] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=64,
+        description="Since 2; in place of a diagnosis where the task is to segment.",
+    )
+    objects: ObjectsRecord | None = Field(
+        default=None, description="Since 2; where the task is to segment and to tell single objects apart."
+    )
     coverage: Probability = Field(description="Share of the pixels that lies in a whole patch.")
     quality: list[QualityFlag] = Field(max_length=256)
     familiarity: list[FamiliarityMeasure] | None = Field(
@@ -83,11 +96,16 @@ class Sidecar(SidecarPart):
         """Refuse a record whose diagnosis is not that of its patches: it would be shown as one."""
         if len({output.name for output in self.outputs}) < len(self.outputs):
             raise ValueError("expected each output once")
+        if self.task is not None and self.task.kind == "segment":
+            self._check_segment(self.task)
+            return self
+        if self.regions is not None or self.objects is not None:
+            raise ValueError("expected regions and objects only where the task is to segment")
         if self.votes is None or self.patches is None or self.diagnosis is None or self.score is None:
             if self.status == "ok" or (self.votes, self.patches, self.diagnosis, self.score) != (None,) * 4:
                 raise ValueError("expected diagnosis, score, votes and patches, or none of them if rejected")
             return self
-        counts = Counter(chain.from_iterable(self.patches.vote))
+        counts: Counter[str] = Counter(chain.from_iterable(self.patches.vote))
         control, patient, tie = (counts[vote] for vote in VOTES)
         majority = "unsure" if control == patient else "control" if control > patient else "patient"
         found = (self.status, self.diagnosis, self.votes.control, self.votes.patient, self.votes.tie)
@@ -96,6 +114,16 @@ class Sidecar(SidecarPart):
         if abs(self.score - 100 * control / counts.total()) > 1e-6:
             raise ValueError("expected the score to be the share of control votes")
         return self
+
+    def _check_segment(self, task: TaskRecord) -> None:
+        if (self.votes, self.patches, self.diagnosis, self.score) != (None,) * 4:
+            raise ValueError("expected no diagnosis where the task is to segment")
+        if (self.regions is None) != (self.status == "rejected"):
+            raise ValueError("expected regions, or none if rejected")
+        if self.regions is not None:
+            check_regions(task, self.regions, self.objects, self.image.pixel_size_um)
+        elif self.objects is not None:
+            raise ValueError("expected objects in regions")
 
 
 class Failure(SidecarPart):
