@@ -38,6 +38,7 @@ from colvi_edge.outputs.sidecar.values import (
     Probability,
     Sha256,
     SidecarPart,
+    Slot,
     Text,
     Word,
 )
@@ -101,6 +102,7 @@ class Sidecar(SidecarPart):
     outputs: list[OutputFile] = Field(max_length=64)
     image: Image
     model: Model
+    slot: Slot | None = None
     engine: EngineRecord
     timings_ms: dict[Word, Number] = Field(max_length=256)
     software: Software
@@ -173,6 +175,7 @@ class ErrorRecord(SidecarPart):
     status: Literal["error"] = "error"
     error: Failure
     image: Image
+    slot: Slot | None = None
     software: Software
     created: Moment = Field(description="UTC.")
 
@@ -195,6 +198,7 @@ class Index(SidecarPart):
     )
     images: list[IndexEntry] = Field(min_length=1, max_length=MAX_IMAGES)
     image: Image = Field(description="The file itself.")
+    slot: Slot | None = None
     software: Software
     created: Moment = Field(description="UTC.")
     intended_use: Text = RESEARCH_USE_ONLY

@@ -5,6 +5,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, FailFast, Field
 
+from colvi_edge.outputs.names import MAX_SLOT_BYTES, slot_of
+
 MAX_REVISION = 2**31 - 1
 MAX_PATCHES = 2**18
 """Of one image: 32,768 x 32,768 pixels in patches of 64, 4,096 x 4,096 in patches of 8."""
@@ -31,6 +33,12 @@ def _plausible(moment: datetime) -> datetime:
     return moment
 
 
+def _slot(slot: str) -> str:
+    if len(slot) > MAX_SLOT_BYTES or slot != slot_of(slot):
+        raise ValueError("expected a slot as colvi-edge writes it")
+    return slot
+
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
@@ -39,6 +47,15 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(max_length=MAX_WORD)]
 Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 Label = Annotated[str, AfterValidator(_short), Field(json_schema_extra={"maxLength": _LONGEST_NAME})]
+Slot = Annotated[
+    str,
+    AfterValidator(_slot),
+    Field(
+        json_schema_extra={"minLength": 1, "maxLength": MAX_SLOT_BYTES},
+        description="Of several bundles, which one's files these are: part of their names; absent for the "
+        "first, whose files have the plain names.",
+    ),
+]
 FileName = Annotated[str, Field(max_length=_LONGEST_NAME, pattern=_FILE_NAME)]
 Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
 Item = TypeVar("Item")

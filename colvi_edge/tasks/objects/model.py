@@ -1,7 +1,7 @@
 """What is said of single objects: nuclei, vesicles, cells.
 
-Lengths are in pixels of the raw image, and in micrometres where the size of a pixel is known. A pixel is a unit
-square; coordinates are those of pixel centres, (0, 0) the first pixel's.
+Lengths are in pixels of the raw image, and in micrometres where the size of a pixel is known. A pixel is a
+unit square; coordinates are those of pixel centres, (0, 0) the first pixel's.
 """
 
 from collections.abc import Iterable
@@ -22,14 +22,15 @@ class ObjectMeasures:
         x, y: centroid, px.
         area_px, area_um2: area.
         diameter_px, diameter_um: of the disc of the same area, 2 sqrt(area / pi).
-        roundness: 4 area / (pi major^2), 0..1, ImageJ's "Round"; the major axis is that of the ellipse with the
-            same second moments.
-        circularity: 4 pi area / perimeter^2, 0..1, ImageJ's "Circ."; the perimeter is Crofton's, of four
-            directions. Small discs that come out above 1 are 1.
-        mean_probability: mean over its pixels of the probability map, 0..1.
-        touches_border: it lies at the border of the image and may go on beyond; its diameter is in no statistics.
-        parts_at_least: what is still one object though it looks like a clump of so many; else 1. A clump may
-            hold more.
+        roundness: 4 area / (pi major^2), 0..1, as ImageJ's "Round"; the major axis is that of the ellipse
+            with the same second moments.
+        circularity: 4 pi area / perimeter^2, 0..1, as ImageJ's "Circ."; the perimeter is Crofton's, from the
+            lines of four directions. Small discs that come out above 1 are 1.
+        mean_probability: mean of the probability map over its pixels, 0..1.
+        touches_border: it lies at the border of the image and may go on beyond; its diameter is left out of
+            every summary.
+        parts_at_least: more than 1 where it is one object still, but looks like a clump of so many; it may be
+            one of more.
     """
 
     label: int

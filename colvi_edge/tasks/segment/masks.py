@@ -3,6 +3,8 @@
 Planes are taken in blocks of rows, so that no map of floats as large as the image is ever made.
 """
 
+from math import isqrt
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ def smoothed_at_least(
 
     Args:
         probability: (H, W) uint8, round(255 p).
-        sigma_px: standard deviation of the Gaussian, px, above 0; the image goes on mirrored beyond its border.
+        sigma_px: standard deviation of the Gaussian, px, above 0; beyond its border the image is mirrored.
         at_least: 0..1; equality is the class.
         class_index: written where it is reached; 0 elsewhere.
     """
@@ -31,38 +33,12 @@ def smoothed_at_least(
     return labels, shown
 
 
-def smoothed_largest(
-    labels: NDArray[np.uint8], probability: NDArray[np.uint8], sigma_px: float
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the class that the pixels around speak for, each with its probability, and how loudly.
-
-    Args:
-        labels: (H, W) uint8, the class of the largest output.
-        probability: (H, W) uint8, round(255 p) of that class.
-        sigma_px: standard deviation of the Gaussian that the pixels around are weighed with, px, above 0.
-
-    Returns:
-        The class, the lower one if two are equal, and its smoothed probability, both (H, W) uint8.
-    """
-    found, shown = np.zeros_like(labels), np.empty_like(probability)
-    for rows in row_blocks(labels.shape):
-        near = _with_margin(labels, rows, sigma_px)
-        weight = _with_margin(probability, rows, sigma_px).astype(np.float32)
-        best = np.full(labels[rows].shape, -1, np.float32)
-        for class_index in np.unique(near):
-            smooth = _blurred(np.where(near == class_index, weight, np.float32(0)), sigma_px)
-            more = smooth > best
-            found[rows][more] = class_index
-            np.copyto(best, smooth, where=more)
-        shown[rows] = np.rint(best)
-    return found, shown
-
-
 def opened(labels: NDArray[np.uint8], open_px: int) -> NDArray[np.uint8]:
-    """Return the map (H, W) uint8 without what a square of 2 open_px + 1 pixels does not fit into.
+    """Return the map (H, W) uint8 without what a disc of radius open_px does not fit into.
 
-    Each class by itself; what goes becomes 0. It is ImageJ's "Open" with so many iterations. What lies beyond the
-    border takes nothing away, or objects there would lose their corners.
+    Each class by itself; what goes becomes 0. The disc is of all pixels within open_px + 1/2; of radius 1 it
+    is a square of 3 x 3, and the opening ImageJ's "Open". What lies beyond the border takes nothing away, or
+    regions there would lose their corners.
     """
     found = np.zeros_like(labels)
     for rows in row_blocks(labels.shape):
@@ -70,7 +46,6 @@ def opened(labels: NDArray[np.uint8], open_px: int) -> NDArray[np.uint8]:
         near = labels[top:bottom]
         core = slice(rows.start - top, rows.stop - top)
         for class_index in np.unique(near[near != 0]):
-            # Of all that is outside, a pixel of this class stays: so the square is grown back where it fitted.
             fits = ~_grown(near != class_index, open_px)
             found[rows][_grown(fits, open_px)[core]] = class_index
     return found
@@ -94,20 +69,24 @@ def without_small(labels: NDArray[np.uint8], smallest_px: int) -> tuple[NDArray[
     return labels, np.bincount(runs.values[first], minlength=256)
 
 
-def _grown(mask: NDArray[np.bool_], by_px: int) -> NDArray[np.bool_]:
-    """Return the mask, and what lies within a square of 2 by_px + 1 pixels around it."""
-    for turned in (False, True):
-        source = mask.T if turned else mask
-        grown = source.copy()
-        for distance in range(1, by_px + 1):
-            grown[distance:] |= source[:-distance]
-            grown[:-distance] |= source[distance:]
-        mask = grown.T if turned else grown
-    return mask
+def _grown(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
+    """Return all that a disc covers if its middle moves over the mask, (H, W) bool."""
+    grown = np.zeros_like(mask)
+    wide, half = mask.copy(), 0
+    for away in range(radius_px, -1, -1):  # rows of the disc from its ends, which are short, to its middle
+        further = isqrt(radius_px * (radius_px + 1) - away * away)  # as (radius + 1/2)^2 in whole numbers
+        source = wide.copy()
+        for distance in range(1, further - half + 1):
+            wide[:, distance:] |= source[:, :-distance]
+            wide[:, :-distance] |= source[:, distance:]
+        half = further
+        grown[away:] |= wide[: len(mask) - away]
+        grown[: len(mask) - away] |= wide[away:]
+    return grown
 
 
 def _with_margin(plane: NDArray[np.uint8], rows: slice, sigma_px: float) -> NDArray[np.uint8]:
-    """Return rows of a plane and as many beyond on all four sides as a Gaussian reaches, mirrored at its border."""
+    """Return rows of a plane, and as many beyond on all sides as a Gaussian reaches, mirrored at its border."""
     reach = _reach(sigma_px)
     height, width = plane.shape
     return plane[
