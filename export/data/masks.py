@@ -34,6 +34,9 @@ from .dataset import SPLITS, Entry, Image, is_file, read_images, refuse_leaks, r
 MASKS = "masks"
 NOT_ANNOTATED = 255
 
+UNLABELLED = ("",)
+"""The one class of images that have a mask and no label."""
+
 _MOST_BYTES = 2**28
 
 
@@ -107,7 +110,9 @@ def read_masks(
     """
     by_name = {entry.name: entry for entry in entries}
     kinds: dict[bool, str] = {}
-    for image, planes in read_images(entries, layout, SMALLEST_PATCH_PX, channels, left_out, read):
+    for image, planes in read_images(
+        entries, layout, SMALLEST_PATCH_PX, channels, left_out, read, UNLABELLED
+    ):
         entry = by_name.get(image.name)
         if entry is None:
             left_out(

@@ -15,8 +15,8 @@ convolutions that pad, so that the map has the image's size. Of depth 3 and base
     conv 1x1                         K x h   x w                    17 K
 
 "Joined" is with the map of the same size on the way down, so that the first convolution after it takes
-twice the filters. A norm's scale and bias are N f = 2 f for f filters (without a norm 0); the running mean and
-variance of a batch norm are no parameters. "Up" from 2 f filters to f is either a transposed convolution 2x2
+twice the filters. Scale and bias of a norm are N f = 2 f for f filters (without one 0); running means and
+variances are no parameters. "Up" from 2 f filters to f is either a transposed convolution 2x2
 (U f = 8 f^2 + f) or a convolution 1x1 and then a resizing (U f = 2 f^2 + f), which commute: in this order
 they are a quarter of the work. For C = 2 and K = 2 that makes 481,906 without a norm and with transposed
 convolutions, 449,650 with a resizing; with any norm 483,314 and 451,058.

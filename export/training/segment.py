@@ -116,12 +116,16 @@ def loss_of(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """
     annotated = target != NOT_ANNOTATED
     entropy = functional.cross_entropy(logits, target, ignore_index=NOT_ANNOTATED, reduction="sum")
-    p = torch.softmax(logits, dim=1).movedim(1, -1)[annotated][:, 1:]
-    g = functional.one_hot(target[annotated], logits.shape[1])[:, 1:].float()
-    soft = (2 * (p * g).sum(0) + 1) / ((p * p).sum(0) + (g * g).sum(0) + 1)
-    decided = functional.one_hot(logits.detach().argmax(1)[annotated], logits.shape[1])[:, 1:].float()
-    dice = 2 * (decided * g).sum(0) / (decided.sum(0) + g.sum(0))
-    return entropy / annotated.sum().clamp(min=1) + (1 - soft).mean(), dice
+    probability = torch.softmax(logits, dim=1) * annotated[:, None]
+    decided = logits.detach().argmax(1).masked_fill(~annotated, NOT_ANNOTATED)
+    lost, dice = entropy / annotated.sum().clamp(min=1), []
+    for index in range(1, logits.shape[1]):
+        p, g, d = probability[:, index], (target == index).float(), (decided == index).float()
+        # One pixel more that is right: a class that is nowhere, and nowhere said, costs nothing.
+        soft = (2 * (p * g).sum() + 1) / ((p * p).sum() + g.sum() + 1)
+        lost = lost + (1 - soft) / (logits.shape[1] - 1)
+        dice.append(2 * (d * g).sum() / (d.sum() + g.sum()))
+    return lost, torch.stack(dice)
 
 
 def predict(network: nn.Module, counts: NDArray[np.float64], step_px: int) -> Tensor:
