@@ -26,7 +26,8 @@ MakeSidecar = Callable[..., Sidecar]
 
 REGENERATE = """the schema is not that of the models; if the change is meant, regenerate it:
 python -c "import json; from pathlib import Path; from colvi_edge.outputs import sidecar as s; \\
-Path(s.__file__).with_name('sidecar.schema.json').write_text(json.dumps(s.json_schema(), indent=2) + chr(10))"
+room = Path(s.__file__).parent; \\
+room.with_name('sidecar.schema.json').write_text(json.dumps(s.json_schema(), indent=2) + chr(10))"
 """
 SCHEMA = json.loads(files("colvi_edge.outputs").joinpath("sidecar.schema.json").read_bytes())
 
