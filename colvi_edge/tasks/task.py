@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle.task import AtLeast, Classify, Share, TaskPart
-from colvi_edge.tasks.classify import MAJORITY, Diagnosis, Rule, diagnose
+from colvi_edge.bundle.task import Classify, Segment, TaskPart
+from colvi_edge.tasks.classify import Diagnosis, diagnose, rule_of
+from colvi_edge.tasks.segment import Segmentation, keeping, segmentation
 
-Result = Diagnosis
+Result = Diagnosis | Segmentation
 
 
 class Task(Protocol):
@@ -42,7 +43,7 @@ class Classification:
 
     def __init__(self, task: Classify) -> None:
         """Keep the classes and the rule of a bundle."""
-        self._classes, self._rule = task.classes, _rule_of(task)
+        self._classes, self._rule = task.classes, rule_of(task.decision)
 
     def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Diagnosis:
         """See `Task.decide`; the cells of all planes vote together, a plane below the other."""
@@ -50,15 +51,19 @@ class Classification:
         return diagnose(kept.reshape(planes * rows, cols, classes), self._classes, self._rule)
 
 
+class Segmenting:
+    """A class for every pixel: regions, and the objects in them."""
+
+    def __init__(self, task: Segment) -> None:
+        """Keep the classes and the decision of a bundle."""
+        self._task = task
+        self.keep = keeping(task)
+
+    def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Segmentation:
+        """See `Task.decide`; the planes are taken one by one."""
+        return segmentation(self._task, kept, pixel_size_um)
+
+
 def task_of(task: TaskPart) -> Task:
     """Return what a bundle answers."""
-    if isinstance(task, Classify):
-        return Classification(task)
-    raise NotImplementedError(task.kind)
-
-
-def _rule_of(task: Classify) -> Rule:
-    decision = task.decision
-    if isinstance(decision, AtLeast):
-        return Rule(decision.rule, decision.of, decision.at_least)
-    return Rule(decision.rule, decision.of, decision.above) if isinstance(decision, Share) else MAJORITY
+    return Classification(task) if isinstance(task, Classify) else Segmenting(task)
