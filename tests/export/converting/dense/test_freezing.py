@@ -55,9 +55,9 @@ def test_the_reach_then_has_an_end(norm: Norm) -> None:
     assert measure_reach(live, 2).px is None
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of TorchScript
+@pytest.mark.filterwarnings("ignore")  # of TorchScript, which warns of norms
 def test_a_network_without_such_norms_is_refused() -> None:
     """Also one whose parts are not seen."""
-    for of_none in (network("batch"), torch.jit.script(network("instance"))):
+    for of_none in (network("batch"), torch.jit.trace(network("instance"), torch.zeros(1, 2, 8, 8))):
         with pytest.raises(UsageError, match="finds no InstanceNorm and no GroupNorm"):
             freeze_norms(of_none, images(1))
