@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
-from colvi_edge.acquisition.wanted import wanted_by
+from colvi_edge.acquisition.wanted import Wanted, wanted_by
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
@@ -24,7 +24,7 @@ from colvi_edge.patches import grid_shape, project
 from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
 from colvi_edge.pipeline.records import result_record
 from colvi_edge.pipeline.sizing import Size, brought_back, brought_to, size_asked
-from colvi_edge.pipeline.standing import keeps, kept_image, kept_result, sidecars
+from colvi_edge.pipeline.standing import Content, keeps, kept_image, kept_result, sidecars
 from colvi_edge.pipeline.writing import write_result
 from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.quality.rules import assess_for
@@ -38,7 +38,9 @@ class Diagnoser:
     The three steps may run in three threads; `judge` in one only, as the engine does.
 
     Attributes:
+        bundle: what judges.
         overlay: how it is written.
+        slot: of the bundle, which its results' names tell; "" is that of plain names.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Diagnoser:
         overlay: OverlayChoice = OverlayChoice.PNG,
         replace: Replace = Replace.OWN,
         pixel_size_um: float | None = None,
+        slot: str = "",
     ) -> None:
         """Keep what every image needs.
 
@@ -61,24 +64,29 @@ class Diagnoser:
             overlay: how it is written.
             replace: what is judged where a result of the same content stands.
             pixel_size_um: of all raw files, whatever they say; None goes by what they say.
+            slot: of the bundle, as `outputs.names.slots_of` gives it.
 
         Raises:
             BundleError: what the bundle knows of its training images cannot be read.
         """
-        self._bundle = bundle
+        self.bundle = bundle
         self._familiar = Familiar.of(bundle)
         self._engine = engine
         self._task = task_of(bundle.config.task)
         self._channels = channels
-        self._wanted = wanted_by(bundle.config)
         self._limits = limits or Limits()
         self.overlay = overlay
         self._replace = replace
         self._pixel_size_um = pixel_size_um
         self._is_kept = keeps(replace, bundle.sha256)
+        self.slot = slot
 
-    def read(self, file: RawFile) -> Iterator[Acquisition | Refused]:
+    def read(self, file: RawFile, wanted: Sequence[Wanted] = ()) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
+
+        Args:
+            file: the raw file.
+            wanted: the channels that it must hold; none for those of the bundle.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
@@ -87,7 +95,7 @@ class Diagnoser:
             file.open,
             file.name,
             channels=self._channels,
-            wanted=self._wanted,
+            wanted=wanted or wanted_by(self.bundle.config),
             limits=self._limits,
             is_final=file.is_final,
         ):
@@ -104,7 +112,7 @@ class Diagnoser:
             AcquisitionError: a channel that the bundle needs is missing, no patch fits, or too many do.
         """
         assert self._engine is not None  # noqa: S101 - who judges has one
-        config = self._bundle.config
+        config = self.bundle.config
         planes = self.laid_out(acquisition)
         stopwatch = Stopwatch()
         with stopwatch.lap("quality"):
@@ -118,7 +126,7 @@ class Diagnoser:
         with stopwatch.lap("overlay projection"):
             projection = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
         record = result_record(
-            acquisition, self._bundle, self._engine.info, assessment, result, stopwatch.laps_ms
+            acquisition, self.bundle, self._engine.info, assessment, result, stopwatch.laps_ms, self.slot
         )
         return JudgedImage(record, Shown(projection, config.channels, acquisition.pixel_height_um), result)
 
@@ -130,7 +138,7 @@ class Diagnoser:
             size: that they are brought to for the network; None for their own.
         """
         assert self._engine is not None  # noqa: S101 - who judges has one
-        config, keep = self._bundle.config, self._task.keep
+        config, keep = self.bundle.config, self._task.keep
         given = planes if size is None else brought_to(planes, size)
         parts = [given[z : z + 1] for z in range(len(given))] if config.input.planes == "each" else [given]
         field = self._engine.field if keep is None else partial(self._engine.field, keep=keep)
@@ -144,7 +152,7 @@ class Diagnoser:
         Raises:
             AcquisitionError: as from `judge`, which may find no other fault.
         """
-        config = self._bundle.config
+        config = self.bundle.config
         if config.has_patches:
             acquisition.check_holds_patch(config.patch_px)
             _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
@@ -159,13 +167,15 @@ class Diagnoser:
         """
         return write_result(judged, file, self.overlay).sidecar
 
-    def kept(self, file: RawFile) -> Iterator[Kept | Index]:
+    def kept(self, file: RawFile, content: Content) -> Iterator[Kept | Index]:
         """Yield the results of a raw file if all of them are kept: nothing of it is decoded.
 
         They are intact, of the same content, and of a model of which that was said; none failed. Of a file
         that holds several images the index comes last.
         """
-        result = None if self._replace is Replace.ALL else kept_result(file, self._is_kept, failed_too=False)
+        result = None
+        if self._replace is not Replace.ALL:
+            result = kept_result(file, self._is_kept, failed_too=False, slot=self.slot, content=content)
         if isinstance(result, Sidecar):
             yield self._as_kept(result)
         elif result is not None:
@@ -173,21 +183,15 @@ class Diagnoser:
                 yield self._as_kept(sidecar)
             yield result
 
-    def found(self, file: RawFile) -> Iterator[Acquisition | Refused | Kept]:
-        """Yield the images of a raw file as `read` does; in the place of one whose result is kept, that.
-
-        Raises:
-            AcquisitionError: as from `read`.
-        """
-        for image in self.read(file):
-            kept = None
-            if isinstance(image, Acquisition) and image.image_key and self._replace is not Replace.ALL:
-                kept = kept_image(file, image.image_key, image.provenance.sha256, self._is_kept)
-            yield self._as_kept(kept) if kept else image
-            del image  # or it would be held while the next one is read
+    def kept_of(self, file: RawFile, image: Acquisition | Refused) -> Kept | None:
+        """Return the result of one image of a file that holds several, if it is kept."""
+        if isinstance(image, Refused) or not image.image_key or self._replace is Replace.ALL:
+            return None
+        kept = kept_image(file, image.image_key, image.provenance.sha256, self._is_kept, self.slot)
+        return self._as_kept(kept) if kept else None
 
     def _as_kept(self, sidecar: Sidecar) -> Kept:
-        return Kept(sidecar, sidecar.model.sha256 != self._bundle.sha256)
+        return Kept(sidecar, sidecar.model.sha256 != self.bundle.sha256)
 
 
 def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:
