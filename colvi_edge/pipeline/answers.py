@@ -1,5 +1,7 @@
-"""What a record says of a result: how the cells of an image voted, and what follows from it."""
+"""What a record says of a result: how the cells of an image voted, or which regions and objects it holds."""
 
+from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -7,21 +9,42 @@ from numpy.typing import NDArray
 
 from colvi_edge.bands import BANDS
 from colvi_edge.bundle import Config
-from colvi_edge.bundle.task import Classify
-from colvi_edge.outputs.sidecar import Cells, Patches, TaskRecord, Votes
+from colvi_edge.bundle.task import Largest, Segment
+from colvi_edge.outputs.sidecar import Cells, ObjectsRecord, Patches, RegionRecord, TaskRecord, Votes
 from colvi_edge.patches import coverage
 from colvi_edge.tasks.classify import VOTES, Diagnosis, Rule, rule_of
+from colvi_edge.tasks.segment import Segmentation
+from colvi_edge.tasks.task import Result
 
 
 def asked(config: Config) -> TaskRecord | None:
     """Return what a record says that a bundle was asked; None of control and patient in bands, as ever."""
     task = config.task
-    if not isinstance(task, Classify) or task.bands is not None:
-        return None
-    return _task_record(task.classes, rule_of(task.decision))
+    if isinstance(task, Segment):
+        decision, classes = task.decision, list(task.classes)
+        if isinstance(decision, Largest):
+            return TaskRecord(kind="segment", classes=classes, rule=decision.rule)
+        of, at_least = decision.of, decision.at_least
+        return TaskRecord(kind="segment", classes=classes, rule=decision.rule, of=of, at_least=at_least)
+    return None if task.bands is not None else _task_record(task.classes, rule_of(task.decision))
 
 
-def diagnosed(diagnosis: Diagnosis, config: Config) -> dict[str, Any]:
+def answered(result: Result, config: Config) -> dict[str, Any]:
+    """Return the fields of a sidecar that tell of a result."""
+    return _diagnosed(result, config) if isinstance(result, Diagnosis) else _segmented(result)
+
+
+def _segmented(found: Segmentation) -> dict[str, Any]:
+    regions = [RegionRecord(**asdict(region)) for region in found.regions]
+    if found.objects is None:
+        return {"regions": regions}
+    summary = asdict(found.objects.summary())
+    classes = Counter(row.class_index for row in found.objects.rows)
+    by_class = {name: classes[number] for number, name in enumerate(found.classes) if number}
+    return {"regions": regions, "objects": ObjectsRecord(by_class=by_class, **summary)}
+
+
+def _diagnosed(diagnosis: Diagnosis, config: Config) -> dict[str, Any]:
     """Return the fields of a sidecar that tell of a diagnosis."""
     if asked(config) is None:
         votes: Any = Votes(**dict(zip(VOTES, diagnosis.counts, strict=True)))

@@ -27,7 +27,7 @@ from colvi_edge.outputs.sidecar import (
     Software,
     cut,
 )
-from colvi_edge.pipeline.answers import asked, covered, diagnosed
+from colvi_edge.pipeline.answers import answered, asked, covered
 from colvi_edge.printable import printable_name
 from colvi_edge.quality import Assessment, Flag
 from colvi_edge.tasks.task import Result
@@ -52,7 +52,7 @@ def result_record(
     settings += f"/{','.join(acquisition.channels)}"
     if acquisition.pixel_size_named:  # else the raw file says it
         settings += f"/pixels of {acquisition.pixel_size_um!r} um"
-    judged: dict[str, Any] = {} if result is None else diagnosed(result, config)
+    judged: dict[str, Any] = {} if result is None else answered(result, config)
     return Sidecar(
         result_id=uuid5(_RESULTS, f"{raw}/{settings}"),
         settings_sha256=sha256(settings.encode()).hexdigest(),
