@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
-from colvi_edge.acquisition.wanted import wanted_by
+from colvi_edge.acquisition.wanted import Wanted, wanted_by
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
@@ -39,6 +39,7 @@ class Diagnoser:
 
     Attributes:
         bundle: what judges.
+        wanted: what channels it asks for.
         overlay: how it is written.
         slot: of the bundle, which its results' names tell; "" is that of plain names.
     """
@@ -74,7 +75,7 @@ class Diagnoser:
         self._engine = engine
         self._task = task_of(bundle.config.task)
         self._channels = channels
-        self._wanted = wanted_by(bundle.config)
+        self.wanted = wanted_by(bundle.config)
         self._limits = limits or Limits()
         self.overlay = overlay
         self._replace = replace
@@ -82,8 +83,12 @@ class Diagnoser:
         self._is_kept = keeps(replace, bundle.sha256)
         self.slot = slot
 
-    def read(self, file: RawFile) -> Iterator[Acquisition | Refused]:
+    def read(self, file: RawFile, wanted: Sequence[Wanted] = ()) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
+
+        Args:
+            file: the raw file.
+            wanted: what its channels may show; nothing for what this bundle asks for.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
@@ -92,7 +97,7 @@ class Diagnoser:
             file.open,
             file.name,
             channels=self._channels,
-            wanted=self._wanted,
+            wanted=wanted or self.wanted,
             limits=self._limits,
             is_final=file.is_final,
         ):
