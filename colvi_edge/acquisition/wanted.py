@@ -136,7 +136,7 @@ def _said(hints: Sequence[ChannelHint], wanted: Sequence[Wanted]) -> list[str | 
     shared = frozenset.intersection(*words) if len(hints) > 1 else frozenset()
     found: list[str | None] = []
     for hint, own, verdict in zip(hints, words, of_assay, strict=True):
-        named = {one.role for one in wanted if any(_words(name) <= own - shared for name in one.names)}
+        named = {one.role for one in wanted if any(_is_name(name, own, shared) for name in one.names)}
         if not named and hint.emission_nm is not None:
             named = {one.role for one in wanted if _glows(one, hint.emission_nm)}
         if not named and verdict.role is None and not verdict.finding and hint.colour:
@@ -155,6 +155,11 @@ def _said(hints: Sequence[ChannelHint], wanted: Sequence[Wanted]) -> list[str | 
 
 def _glows(one: Wanted, emission_nm: float) -> bool:
     return one.emission_nm is not None and one.emission_nm[0] <= emission_nm <= one.emission_nm[1]
+
+
+def _is_name(name: str, own: frozenset[str], shared: frozenset[str]) -> bool:
+    words = _words(name)
+    return words <= own and bool(words - shared)
 
 
 def _words(name: str) -> frozenset[str]:

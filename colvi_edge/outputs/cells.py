@@ -12,7 +12,7 @@ class Cell(NamedTuple):
     """What has one vote, as a sidecar records it: a patch, a whole image, or a plane of a stack.
 
     Attributes:
-        name: in other programs, such as r02_c01, from 100 rows on one digit longer; image; s003 of the plane 2.
+        name: in other programs, such as r02_c01, from 100 rows on one digit longer; "image"; s003 of plane 2.
         row, col: of its grid.
         x, y: its top left pixel, origin top left.
         width, height: pixels.

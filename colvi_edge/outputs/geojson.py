@@ -1,8 +1,8 @@
 """The patches as objects for QuPath: drop the file onto the open image.
 
 One locked annotation for the whole field carries the diagnosis; below it lies one tile for each
-patch, in the colour of its band, or of the class that it votes for. Of a stack each slice is a tile on its own
-plane. What QuPath's reader is strict about, and this writer keeps to:
+patch, in the colour of its band, or of the class that it votes for. Of a stack each slice is a tile on its
+own plane. What QuPath's reader is strict about, and this writer keeps to:
 
 - ids are UUIDs, otherwise they are dropped; here they follow from the result, so that a second
   import replaces nothing by accident and a second run writes the same file;

@@ -34,6 +34,6 @@ def _aspect(config: Config, acquisition: Acquisition) -> list[Flag]:
         return []
     words = (
         f"The image is {width} x {height} pixels, and the network sees it as {cols} x {rows}: structures "
-        f"come out {max(stretched, 1 / stretched):.3g} times narrower in one direction; crop it to that shape."
+        f"come out {max(stretched, 1 / stretched):.3g} times narrower one way; crop it to that shape."
     )
     return [Flag("aspect_changed", "warn", stretched, PIXEL_ASPECT, words)]

@@ -80,9 +80,13 @@ class Sidecar(SidecarPart):
         "the first of two classes, or of more for the one that has most.",
     )
     votes: Votes | Tally | None = Field(
-        default=None, description="Absent when rejected. With a task: of each of its classes, and tie."
+        default=None,
+        union_mode="left_to_right",
+        description="Absent when rejected. With a task: of each of its classes, and tie.",
     )
-    patches: Patches | Cells | None = Field(default=None, description="Absent when rejected.")
+    patches: Patches | Cells | None = Field(
+        default=None, union_mode="left_to_right", description="Absent when rejected."
+    )
     regions: list[RegionRecord] | None = Field(
         default=None,
         min_length=1,
