@@ -1,7 +1,6 @@
 """Several bundles on one folder: each judges as it does alone, and an image is read once for all of them."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 import tifffile
 
+from colvi_edge.acquisition import Acquisition
 from colvi_edge.bundle import Bundle, demo_path, open_bundle
 from colvi_edge.bundle.manifest import parse
 from colvi_edge.bundle.opening import MANIFEST
@@ -20,8 +20,10 @@ from colvi_edge.engines import Engine, open_engine
 from colvi_edge.outputs.intact import is_intact, read_result
 from colvi_edge.outputs.names import slots_of
 from colvi_edge.outputs.sidecar import Index, Sidecar
-from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
+from colvi_edge.pipeline import Diagnoser, Outcome, process
 from colvi_edge.pipeline.inputs import InputFile, find_inputs
+from colvi_edge.pipeline.raw_file import JudgedImage
+from colvi_edge.pipeline.runner import images_of
 from colvi_edge.simulate import simulate_projection, write_imagej
 from colvi_edge.system.writing import hold_folder
 from tests.tools.bundles import edit_task_config, rename, renormalise
@@ -39,6 +41,7 @@ class Counted(InputFile):
     opened: list[str] = field(default_factory=list, compare=False)
 
     def open(self) -> int:
+        """Open it, and count."""
         self.opened.append(self.name)
         return super().open()
 
@@ -65,13 +68,13 @@ def engines(demo_bundle: Bundle, other_path: Path) -> Iterator[dict[str, tuple[B
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of an image, a container of three of which one is none of the assay, and a broken file."""
+    """Return a folder of an image, a container of three, one of them none of the assay, and a broken file."""
     folder = tmp_path_factory.mktemp("images")
     control, patient = (simulate_projection(label, 3, size_px=256) for label in ("control", "patient"))
     write_imagej(folder / "a.tif", control)
     series = (
-        Series(control, axes="CYX", name="culture", luts=("Green", "Blue")),
-        Series(patient, axes="CYX", name="culture", luts=("Green", "Blue")),
+        Series(control, axes="CYX", name="culture", luts=("Blue", "Green")),
+        Series(patient, axes="CYX", name="culture", luts=("Blue", "Green")),
         Series(control[:1], axes="CYX", name="overview"),
     )
     (folder / "b.lif").write_bytes(container(*series).data)
@@ -108,14 +111,16 @@ def words_of(outcomes: list[Outcome[Any]]) -> list[tuple[str, str, str, str]]:
     return [(one.file.name, one.image_key, one.slot, type(one.result).__name__) for one in outcomes]
 
 
-def stop_after(images: int) -> Callable[[], bool]:
-    """Return what says, as often as it is asked, that no other image is to be judged once so many are."""
+class Told(Diagnoser):
+    """A diagnoser that tells how many images it judged."""
 
-    def is_stopped() -> bool:
-        return len(asked) > images or asked.append(True) is not None
+    judged = 0
 
-    asked: list[bool] = []
-    return is_stopped
+    def judge(self, acquisition: Acquisition) -> JudgedImage:
+        """Judge, and count."""
+        found = super().judge(acquisition)
+        self.judged += 1
+        return found
 
 
 def nuclei_only(bundle: Path) -> Bundle:
@@ -186,7 +191,8 @@ def test_what_stands_is_kept_by_each_for_itself(
     with closing(open_engine(bundle := open_bundle(newer))) as engine:
         renewed = {"": engines[""], "nuclei": (bundle, engine)}
         kept = list(process(diagnosers(renewed, Replace.OWN), [files_in(folder)[0]]))
-        assert [type(one.result) for one in kept] == [Sidecar, Kept]  # its own gives way, another's does not
+        # A model's own result gives way, another one's does not; what is kept comes before what is judged.
+        assert words_of(kept) == [("a.tif", "", "nuclei", "Kept"), ("a.tif", "", "", "Sidecar")]
         stale = list(process(diagnosers(renewed, Replace.STALE), [files_in(folder)[0]]))
 
     assert words_of(stale) == [("a.tif", "", "", "Kept"), ("a.tif", "", "nuclei", "Sidecar")]
@@ -200,9 +206,10 @@ def test_what_stands_is_kept_by_each_for_itself(
 
 def test_it_goes_on_where_it_was_stopped(folder: Path, engines: dict[str, tuple[Bundle, Engine]]) -> None:
     """Between the two judgements of one image: only the second one is missing, and is made up for."""
-    outcomes: list[Outcome[Any]] = []
+    told = [Told(*one, slot=slot) for slot, one in engines.items()]
     with pytest.raises(KeyboardInterrupt):
-        outcomes.extend(process(diagnosers(engines), files_in(folder), stop_after(1)))
+        list(process(told, files_in(folder), lambda: told[0].judged > 0))
+    assert [one.judged for one in told] == [1, 0]
     assert (folder / "a.tif.colvi.json").exists()
     assert not (folder / "a.tif.nuclei.colvi.json").exists()
 
@@ -242,7 +249,7 @@ def test_a_file_that_got_well_loses_both_errors(
     """And one that cannot be read has an error of each, as neither has a result."""
     list(process(diagnosers(engines), files_in(folder)))
     errors = {"c.tif.colvi.error.json", "c.tif.nuclei.colvi.error.json"}
-    assert {name for name in os.listdir(folder) if name.startswith("c.tif.")} == errors
+    assert {path.name for path in folder.glob("c.tif.*")} == errors
 
     shutil.copy(folder / "a.tif", folder / "c.tif")
     list(process(diagnosers(engines), files_in(folder)))
@@ -258,16 +265,30 @@ def test_who_needs_less_reads_what_the_other_cannot(tmp_path: Path, demo_bundle:
     write_imagej(tmp_path / "both.tif", simulate_projection("control", 3, size_px=256))
     one = simulate_projection("control", 3, size_px=256)[:1]
     tifffile.imwrite(tmp_path / "one.tif", one, imagej=True, metadata={"axes": "CYX", "Labels": ["DAPI"]})
-    with ExitStack() as opened:
-        several = {
-            slot: (bundle, opened.enter_context(closing(open_engine(bundle))))
-            for slot, bundle in (("", demo_bundle), ("counting", of_nuclei))
-        }
-        outcomes = list(process(diagnosers(several), files_in(tmp_path)))
+    several = [Diagnoser(demo_bundle, None), Diagnoser(of_nuclei, None, slot="counting")]
+    series = (
+        Series(one, axes="CYX", name="one", luts=("Blue",)),
+        Series(
+            simulate_projection("control", 3, size_px=256), axes="CYX", name="both", luts=("Blue", "Green")
+        ),
+    )
+    (tmp_path / "z.lif").write_bytes(container(*series).data)
 
-    assert words_of(outcomes) == [
-        ("both.tif", "", "", "Sidecar"),
-        ("both.tif", "", "counting", "Sidecar"),
+    found = [
+        (file.name, who.slot, getattr(image, "image_key", ""), type(image).__name__)
+        for file in files_in(tmp_path)
+        for who, image in images_of(several, file)
+    ]
+
+    assert found == [
+        ("both.tif", "", "", "Acquisition"),
+        ("both.tif", "counting", "", "Acquisition"),
         ("one.tif", "", "", "ChannelError"),
-        ("one.tif", "", "counting", "Sidecar"),
+        ("one.tif", "counting", "", "Acquisition"),
+        ("z.lif", "", "0001-both", "Acquisition"),
+        ("z.lif", "counting", "0001-both", "Acquisition"),
+        ("z.lif", "", "0000-one", "Refused"),
+        ("z.lif", "counting", "0000-one", "Acquisition"),
+        ("z.lif", "", "", "End"),
+        ("z.lif", "counting", "", "End"),
     ]
