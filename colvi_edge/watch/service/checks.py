@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
-from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.bundle import DEMOS, open_bundle
 from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.printable import printable_name
@@ -183,7 +183,7 @@ def full_paths(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """
     full = {}
     for name, value in settings.items():
-        is_word = name == "COLVI_EDGE_BUNDLE" and value == DEMO
+        is_word = name == "COLVI_EDGE_BUNDLE" and value in DEMOS
         if not (is_word or root == HERE or Path(value).is_absolute()):
             raise UsageError(f"{name} {value}: expected its full path in the system below --prefix {root}")
         full[name] = value if is_word else str(Path(value).absolute())
@@ -196,7 +196,7 @@ def check_bundle(root: Path, bundle: str) -> None:
     Raises:
         BundleError: it is incomplete, changed, or none.
     """
-    open_bundle(DEMO if bundle == DEMO else root.joinpath(*Path(bundle).parts[1:]))
+    open_bundle(bundle if bundle in DEMOS else root.joinpath(*Path(bundle).parts[1:]))
 
 
 def misset(settings: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colvi_edge.bundle import DEMO
+from colvi_edge.choices import DEMO, DEMOS
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.service import checks
@@ -152,7 +152,7 @@ def plan_installation(
 
     Args:
         folder: to be watched.
-        bundle: path of a bundle, or "demo".
+        bundle: path of a bundle, or the word for a shipped one.
         output_dir: takes the results, if not the folder itself.
         user: runs the services of all folders.
         root: of another system, such as an image, in which all other paths are looked for.
@@ -190,7 +190,7 @@ def plan_installation(
                 checks.check_readable(user, command, tried)
     faults.raise_any()
 
-    places = [service.folder, *(Path(value) for value in given.values() if value != DEMO)]
+    places = [service.folder, *(Path(value) for value in given.values() if value not in DEMOS)]
     files = [service.template, service.drop_ins, service.environment]
     checks.check_inside(root, [*files, *map(service.below, places)])
     return _planned(service, command, user, given)
@@ -232,10 +232,10 @@ def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
     service, command = planned.service, planned.command
     bundle = planned.settings.get("COLVI_EDGE_BUNDLE", "")
     said = []
-    if bundle == DEMO:
+    if bundle in DEMOS:
         said.append(
-            f"'{DEMO}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of real "
-            "cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
+            f"'{bundle}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of "
+            "real cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
             f"COLVI_EDGE_BUNDLE in {service.environment}"
         )
     elif not bundle:
