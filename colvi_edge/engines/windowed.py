@@ -89,6 +89,21 @@ def windowed_field(
     return kept.field
 
 
+def network_windows(planes: NDArray[Any], config: Config) -> NDArray[np.float32]:
+    """Return all that the network is given of an image, (N, C, h, w), normalised, in the order of the plan.
+
+    Args:
+        planes: (Z, C, H, W), of a bundle whose network sees no patches.
+        config: of the bundle.
+    """
+    places = plan_of(config, *planes.shape[2:])
+    scene = Scene(planes, config.normalisation)
+    found = np.empty((len(places), len(config.channels), *places.window), np.float32)
+    for window, (row, col) in zip(found, places, strict=True):
+        scene.put(window, row.start, col.start)
+    return found
+
+
 def network_on(lanes: Lanes, windows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the network's answers to normalised windows (N, C, h, w): see `Engine.network`."""
 
