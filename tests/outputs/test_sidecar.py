@@ -146,7 +146,7 @@ def test_version_2_only_adds_optional_keys(make_sidecar: MakeSidecar) -> None:
     "add",
     [
         lambda record: record.update(interval={"low": 1, "high": 2}),
-        lambda record: record.update(task="classify"),
+        lambda record: record.update(reading="later"),
         lambda record: record["image"].update(acquired="2026-11-29"),
         lambda record: record["patches"].update(p_other=[[0.1]]),
         lambda record: record["familiarity"][0].update(unit="px"),

@@ -7,9 +7,11 @@ is their published JSON Schema (a test keeps the two equal). A key that does not
 absent, never null.
 
 Records are read back from folders that others may write to, so that every number, text and list has a bound,
-and what a sidecar says of its diagnosis must agree: votes, score and diagnosis follow from its patches.
+and what a sidecar says of its diagnosis must agree: votes, score and diagnosis follow from its patches, and
+numbers, shares and areas of regions and objects from each other.
 """
 
+from colvi_edge.outputs.sidecar.cells import Cells, Tally, recordable, rule_of
 from colvi_edge.outputs.sidecar.parts import (
     EngineRecord,
     FamiliarityMeasure,
@@ -21,6 +23,7 @@ from colvi_edge.outputs.sidecar.parts import (
 )
 from colvi_edge.outputs.sidecar.patches import BandName, Patches, Votes
 from colvi_edge.outputs.sidecar.records import ErrorRecord, Failure, Index, IndexEntry, Sidecar
+from colvi_edge.outputs.sidecar.regions import ObjectsRecord, RegionRecord, SpreadRecord, TaskRecord
 from colvi_edge.outputs.sidecar.values import (
     MAX_IMAGES,
     MAX_PATCHES,
@@ -39,6 +42,7 @@ __all__ = [
     "MAX_TEXT",
     "MAX_WORD",
     "BandName",
+    "Cells",
     "EngineRecord",
     "ErrorRecord",
     "Failure",
@@ -47,15 +51,22 @@ __all__ = [
     "Index",
     "IndexEntry",
     "Model",
+    "ObjectsRecord",
     "OutputFile",
     "Patches",
     "QualityFlag",
+    "RegionRecord",
     "Sidecar",
     "SidecarPart",
     "Software",
+    "SpreadRecord",
+    "Tally",
+    "TaskRecord",
     "Votes",
     "as_plain",
     "cut",
     "json_schema",
+    "recordable",
+    "rule_of",
     "to_json",
 ]

@@ -10,7 +10,8 @@ _KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)
 _SUFFIXES = tuple(kind.value for kind in _KINDS)
 _USUAL = tuple(kind.value for kind in USUAL_KINDS)
 _WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
-"""Files that a result may consist of: of one that was rejected, of any other, and with an OME-TIFF."""
+"""Files that a result of an earlier version may consist of: of one that was rejected, of any other, and with
+an OME-TIFF; those with labels came later."""
 
 _NEVER_CUT = 50
 """Characters, of at most four bytes: with a suffix, such a name is short enough for every disk."""
@@ -33,6 +34,9 @@ class ResultFiles:
         self._names = names
         self._raws = raws
         self._usual = (*_USUAL, OutputKind.OME_TIFF.value) if ome_tiff else _USUAL
+        # Where one result has labels, all are of a bundle that finds regions: a result without is looked at.
+        if any(name.endswith(OutputKind.LABELS.value) for name in names):
+            self._usual = (*self._usual, OutputKind.LABELS.value)
         self._of_containers: Counter[str] | None = None  # counted when the first of them is asked for
 
     def is_whole(self, raw: str) -> bool:
