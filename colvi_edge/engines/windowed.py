@@ -18,8 +18,8 @@ from colvi_edge.engines.lanes import Lanes, answered
 from colvi_edge.engines.scene import Scene
 from colvi_edge.windows import Plan, plan
 
-_BATCH_PX = 2**16
-"""Of the windows of one batch, where more than one are so small: from 128 x 128 pixels on, batches of 1 to 16
+_BATCH_PX, _MOST_AT_ONCE = 2**16, 16
+"""Pixels and windows of one batch, where several are so small: from 128 x 128 pixels on, batches of 1 to 16
 took equally long."""
 
 Shape = tuple[int, int, int, int]
@@ -40,7 +40,13 @@ def batch_shape(config: Config, windows: Plan) -> Shape:
 
 def batch_size(height_px: int, width_px: int) -> int:
     """Return how many windows of a size are given to the network at once, at most."""
-    return max(1, _BATCH_PX // (height_px * width_px))
+    return min(_MOST_AT_ONCE, max(1, _BATCH_PX // (height_px * width_px)))
+
+
+def at_once(config: Config) -> int:
+    """Return how many of a bundle's largest windows are given to the network at once."""
+    px = config.windows.px
+    return 1 if px == "whole" else batch_size(px, px)
 
 
 def how(config: Config) -> str:
