@@ -15,6 +15,7 @@ from colvi_edge.outputs.intact import index_entry, read_result, standing_entry
 from colvi_edge.outputs.names import record_name
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Image, Index, IndexEntry, Sidecar, to_json
+from colvi_edge.outputs.views import views_of
 from colvi_edge.pipeline.raw_file import Done, End, File, JudgedImage, Kept, Outcome, RawFile
 from colvi_edge.pipeline.records import error_record, index_record
 from colvi_edge.pipeline.standing import Content, stands
@@ -32,11 +33,9 @@ def write_result(judged: JudgedImage, file: RawFile, overlay: OverlayChoice) -> 
             folder_fd,
             file.name,
             judged.sidecar,
-            judged.shown.channel("collagen"),
-            judged.shown.channel("nuclei"),
+            views_of(judged.sidecar, judged.shown, judged.result),
             file.confirm,
             overlay,
-            judged.shown.pixel_height_um,
             file.note,
         )
 

@@ -6,9 +6,16 @@
     p_control [ ] 0.9-1.0 84  [.] 0.7-0.9 94  ...  collagen  nuclei
     model: NAME VERSION  Research use only. ...
 
+Where regions are found instead, the bar tells their shares, and the legend areas, objects and diameters:
+
+    [==nucleus==|=vesicle=|                ]
+    image_01.tif  412 nuclei  11.3 % of the image
+    [ ] nucleus 11.3 %  4,012 um^2  412 objects  median diameter 9.8 um  (dashed: at the border, not counted)
+
 Lines that are too long for the picture are continued on the next one.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
@@ -18,9 +25,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from colvi_edge.bands import BANDS
+from colvi_edge.outputs.cells import counted_objects, percent, regions_answer
 from colvi_edge.outputs.names import image_label
-from colvi_edge.outputs.palette import AMBER, COLLAGEN, DIAGNOSES, GREY, NUCLEI, PAPER, WHITE, Colour
-from colvi_edge.outputs.sidecar import Patches, Sidecar
+from colvi_edge.outputs.palette import AMBER, COLLAGEN, DIAGNOSES, EMPTY, GREY, NUCLEI, PAPER, WHITE, Colour
+from colvi_edge.outputs.regions.colours import class_colour
+from colvi_edge.outputs.sidecar import ObjectsRecord, Patches, RegionRecord, Sidecar
 
 MIN_WIDTH_PX = 768  # the legend on one line
 NAME_CHARACTERS = 44
@@ -31,32 +40,46 @@ BAR, SWATCH = 0.5, 2.0
 
 
 class _Piece(NamedTuple):
-    """A word, or the small frame of a band; `gap` is the space after it."""
+    """A word, or the small frame of a band or a class; `gap` is the space after it."""
 
     text: str = ""
     colour: Colour = GREY
     scale: float = 1.0
     gap: float = SPACE
     band: int | None = None
+    frame: Colour | None = None
+
+
+class _Bar(NamedTuple):
+    """Colours, and how much of the whole each of them is."""
+
+    colours: Sequence[Colour]
+    amounts: Sequence[float]
+    whole: int
 
 
 _Group = list[_Piece]
 """Pieces that stay together on one line."""
 
 
-def draw(sidecar: Sidecar, width_px: int) -> NDArray[np.uint8]:
+def draw(
+    sidecar: Sidecar, width_px: int, channels: Mapping[str, Colour] | None = None, plane: int = 0
+) -> NDArray[np.uint8]:
     """Return the caption as (height, width, 3), as high as it needs to be.
 
     Args:
         sidecar: what to tell.
         width_px: of the picture above; the caption is never narrower than MIN_WIDTH_PX.
+        channels: the colours of the channels, where regions are shown.
+        plane: whose regions these are, from 0, if there are several.
     """
+    bar = _bar_of(sidecar)
     width = max(width_px, MIN_WIDTH_PX)
     size = max(14, width // 68)
     margin = round(MARGIN * size)
     placed = []
-    baseline = margin - 0.3 * size if sidecar.patches is None else margin + (BAR + 0.2) * size
-    for line in _lines(sidecar):
+    baseline = margin - 0.3 * size if bar is None else margin + (BAR + 0.2) * size
+    for line in _lines(sidecar, channels or {}, plane):
         baseline += LINE * size
         left = margin
         for group in line:
@@ -73,17 +96,21 @@ def draw(sidecar: Sidecar, width_px: int) -> NDArray[np.uint8]:
     page[...] = PAPER
     for top, left, ink in placed:
         page[top : top + ink.shape[0], left : left + ink.shape[1]] = ink[:, : width - left]
-    if sidecar.patches is not None:
-        _draw_bar(page[margin : margin + round(BAR * size), margin:-margin], sidecar.patches)
+    if bar is not None:
+        _draw_bar(page[margin : margin + round(BAR * size), margin:-margin], bar)
     return page
 
 
-def _lines(sidecar: Sidecar) -> list[list[_Group]]:
+def _lines(sidecar: Sidecar, channels: Mapping[str, Colour], plane: int) -> list[list[_Group]]:
     name = spelt_name(image_label(sidecar.image.name, sidecar.image.key))
     title = [[_Piece(name, WHITE, TITLE, GAP)]]
     lines = [title]
     warnings = [flag.words for flag in sidecar.quality if flag.severity == "warn"]
-    if sidecar.patches is None or sidecar.diagnosis is None or sidecar.votes is None:
+    if sidecar.regions is not None:
+        title += _answer(regions_answer(sidecar.regions, sidecar.objects))
+        lines.append(_regions(sidecar.regions, sidecar.objects))
+        lines.append(_signs(sidecar, channels, plane))
+    elif sidecar.patches is None or sidecar.diagnosis is None or sidecar.votes is None:
         rejects = [flag.words for flag in sidecar.quality if flag.severity == "reject"]
         title.append([_Piece("REJECTED - not judged", AMBER, TITLE)])
         lines.append(_sentence(" ".join(rejects), WHITE))
@@ -114,16 +141,72 @@ def _legend(patches: Patches) -> list[_Group]:
     return legend
 
 
+def _answer(words: str) -> list[_Group]:
+    """Return the result in the size of the title, parted at its commas."""
+    return [[_Piece(part, WHITE, TITLE, GAP)] for part in words.split(", ")]
+
+
+def _regions(regions: Sequence[RegionRecord], objects: ObjectsRecord | None) -> list[_Group]:
+    line: list[_Group] = []
+    for index, region in enumerate(regions, 1):
+        told = [
+            _Piece(frame=class_colour(index), gap=0.5),
+            _Piece(region.name, WHITE),
+            _Piece(percent(region.share)),
+        ]
+        if region.area_um2 is not None:
+            told.append(_Piece(f"{region.area_um2:,.0f} um^2"))
+        if objects is not None:
+            told.append(_Piece(f"in {counted_objects(objects.by_class[region.name], 'object')}"))
+        told[-1] = told[-1]._replace(gap=GAP)
+        line.append(told)
+    return line
+
+
+def _signs(sidecar: Sidecar, channels: Mapping[str, Colour], plane: int) -> list[_Group]:
+    """Return what else is seen: the middle of the diameters, dashes, the channels, the plane."""
+    line: list[_Group] = []
+    objects = sidecar.objects
+    if objects is not None and objects.diameter_px is not None:
+        spread, unit = (objects.diameter_um, "um") if objects.diameter_um else (objects.diameter_px, "px")
+        line.append([_Piece("median diameter"), _Piece(f"{spread.median:.3g} {unit}", WHITE, gap=GAP)])
+    if objects is not None and objects.counted < objects.count:
+        left = objects.count - objects.counted
+        line += _sentence(f"dashed: {left:,} at the border, whose diameter does not count")
+        line[-1] = [line[-1][0]._replace(gap=GAP)]
+    if (sidecar.image.planes or 1) > 1:
+        line += _sentence(f"plane {plane + 1} of {sidecar.image.planes}")
+        line[-1] = [line[-1][0]._replace(gap=GAP)]
+    return line + [[_Piece(_spelt(role), _readable(colour), gap=GAP)] for role, colour in channels.items()]
+
+
+def _readable(colour: Colour) -> Colour:
+    """Return the colour of a channel as that of a word: blue is too dark to read."""
+    return NUCLEI if colour == (0, 0, 255) else colour
+
+
+def _bar_of(sidecar: Sidecar) -> _Bar | None:
+    """Return what the bar tells; None where nothing was judged."""
+    if sidecar.regions is not None:
+        colours = [class_colour(index) for index in range(1, len(sidecar.regions) + 1)]
+        return _Bar(colours, [region.share for region in sidecar.regions], 1)
+    if sidecar.patches is None:
+        return None
+    cells = sidecar.patches.rows * sidecar.patches.cols
+    return _Bar([band.rgb for band in BANDS], _counts(sidecar.patches), cells)
+
+
 def _counts(patches: Patches) -> list[int]:
     names = [name for row in patches.band for name in row]
     return [sum(name == band.name for name in names) for band in BANDS]
 
 
-def _draw_bar(bar: NDArray[np.uint8], patches: Patches) -> None:
-    shares = np.cumsum([0, *_counts(patches)]) / (patches.rows * patches.cols)
-    edges = np.round(shares * bar.shape[1]).astype(int)
-    for band, left, right in zip(BANDS, edges, edges[1:], strict=False):
-        bar[:, left:right] = band.rgb
+def _draw_bar(space: NDArray[np.uint8], bar: _Bar) -> None:
+    ends = np.cumsum([0, *bar.amounts]) / bar.whole
+    edges = np.round(ends * space.shape[1]).astype(int)
+    space[:, edges[-1] :] = EMPTY
+    for colour, left, right in zip(bar.colours, edges, edges[1:], strict=False):
+        space[:, left:right] = colour
 
 
 def _sentence(text: str, colour: Colour = GREY) -> list[_Group]:
@@ -136,7 +219,9 @@ def _ink(piece: _Piece, size: int) -> NDArray[np.uint8]:
     text_px = round(piece.scale * size)
     height, baseline = round(LINE * piece.scale * size), round(BASELINE * piece.scale * size)
     if piece.band is not None:
-        return _swatch(piece.band, size, height, baseline)
+        return _swatch(BANDS[piece.band].rgb, piece.band, size, height, baseline)
+    if piece.frame is not None:
+        return _swatch(piece.frame, 0, size, height, baseline)
     font = ImageFont.load_default(text_px)
     left, _, right, _ = font.getbbox(piece.text, anchor="ls")
     page = Image.new("RGB", (ceil(right - left), height), PAPER)
@@ -144,18 +229,18 @@ def _ink(piece: _Piece, size: int) -> NDArray[np.uint8]:
     return np.asarray(page)
 
 
-def _swatch(band: int, size: int, height: int, baseline: int) -> NDArray[np.uint8]:
+def _swatch(colour: Colour, dots: int, size: int, height: int, baseline: int) -> NDArray[np.uint8]:
     """Return a small frame as the overlay draws it, dots and all."""
     unit = max(1, size // 7)
     page = np.empty((height, round(SWATCH * size), 3), np.uint8)
     page[...] = PAPER
     frame = page[baseline - round(0.85 * size) : baseline + round(0.15 * size)]
-    frame[...] = BANDS[band].rgb
+    frame[...] = colour
     frame[unit:-unit, unit:-unit] = PAPER
     dot = round(1.5 * unit)
     top = (frame.shape[0] - dot) // 2
-    for left in range(3 * unit, 3 * unit + 3 * unit * band, 3 * unit):
-        frame[top : top + dot, left : left + dot] = BANDS[band].rgb
+    for left in range(3 * unit, 3 * unit + 3 * unit * dots, 3 * unit):
+        frame[top : top + dot, left : left + dot] = colour
     return page
 
 

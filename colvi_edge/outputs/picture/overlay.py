@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bands import BANDS
-from colvi_edge.outputs.palette import PAPER
-from colvi_edge.outputs.picture import caption, png
+from colvi_edge.outputs.palette import PAPER, channel_colours
+from colvi_edge.outputs.picture import caption, contour_lines, png
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Patches, Sidecar
+from colvi_edge.tasks.segment import Segmentation
 
 RED, GREEN, BLUE = range(3)
 SAMPLES = 16384  # pixels that the display range is taken from: 0.4 ms; a whole 1024^2 image takes 17
@@ -36,21 +38,56 @@ def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDAr
         collagen: (H, W) projection, any integer or float dtype, finite.
         nuclei: the same of the other channel.
     """
-    height, width = collagen.shape
-    below = caption.draw(sidecar, width)
-    canvas = np.empty((height + below.shape[0], below.shape[1], 3), np.uint8)
-    canvas[:height, width:] = PAPER
-    canvas[height:] = below
-    picture = canvas[:height, :width]
+    canvas, picture = _page(caption.draw(sidecar, collagen.shape[1]), *collagen.shape)
     _draw_channels(picture, {GREEN: collagen, BLUE: nuclei})
     if sidecar.patches is not None:
         _draw_frames(picture, sidecar.patches)
     return canvas
 
 
+def draw_regions(sidecar: Sidecar, shown: Shown, result: Segmentation | None) -> NDArray[np.uint8]:
+    """Return the overlay of a segmented image likewise: lines inside the border of each object, or region.
+
+    Args:
+        sidecar: what is shown.
+        shown: the image.
+        result: what was found; None for a rejected image. Of several planes the fullest is drawn.
+    """
+    height, width = shown.projection.shape[1:]
+    colours = channel_colours(shown.roles)
+    plane = contour_lines.fullest_plane(result) if result is not None else 0
+    canvas, picture = _page(caption.draw(sidecar, width, colours, plane), height, width)
+    picture[...] = 0
+    for role, colour in colours.items():
+        _add_channel(picture, shown.channel(role), colour)
+    if result is not None:
+        contour_lines.draw(picture, result, plane)
+    return canvas
+
+
 def encode(canvas: NDArray[np.uint8], sidecar: Sidecar) -> bytes:
     """Return a drawn overlay as a PNG file; equal input gives equal bytes."""
     return png.encode(canvas, {"Software": sidecar.software.label, "Description": sidecar.intended_use})
+
+
+def _page(below: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a canvas with its caption, and the part of it, (H, W, 3), where the picture comes."""
+    canvas = np.empty((height + below.shape[0], below.shape[1], 3), np.uint8)
+    canvas[:height, width:] = PAPER
+    canvas[height:] = below
+    return canvas, canvas[:height, :width]
+
+
+def _add_channel(picture: NDArray[np.uint8], channel: NDArray[Any], colour: tuple[int, int, int]) -> None:
+    """Add a channel, (H, W), to an (H, W, 3) picture in any colour; what is too bright is full."""
+    black, span = _display_range(channel)
+    for top in range(0, picture.shape[0], BLOCK_ROWS):
+        rows = slice(top, top + BLOCK_ROWS)
+        brightness = np.clip((channel[rows].astype(np.float32) - black) / span, 0, 1)
+        for part, full in enumerate(colour):
+            if full:
+                sum_ = picture[rows, :, part] + brightness * np.float32(full)
+                np.minimum(sum_, 255, out=picture[rows, :, part], casting="unsafe")
 
 
 def _draw_channels(picture: NDArray[np.uint8], channels: dict[int, NDArray[Any]]) -> None:
