@@ -261,6 +261,8 @@ class Config(_Common):
                 )
         elif not self.has_patches and not whole:
             raise ValueError("a classification is of patches (windows.cell_px) or of the whole image")
+        elif whole and isinstance(self.task, Classify) and self.task.bands:
+            raise ValueError("bands are the colours of patches of control and patient, by majority")
         elif whole and not self.input.resize_px:
             raise ValueError("the classification of a whole image needs the size that it is brought to")
         if isinstance(self.task, Classify) and isinstance(self.task.decision, AtLeast) and not whole:

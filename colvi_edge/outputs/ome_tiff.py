@@ -4,9 +4,10 @@ Where the PNG is a picture, this is data: contrast and colours are the viewer's 
 frames can be switched off, picked and measured. It says the same to two kinds of readers:
 
 - OME-XML (schema 2016-06): channels, pixel size, the result as key-value pairs, a rectangle for the
-  field and one for each patch, or polygons for each object or region. A polygon of OME has no holes: its line
-  goes over to each of them and back on the same way. Bio-Formats reads it, and with it Fiji's importer, OMERO
-  and QuPath from 0.6 on. Fiji and OMERO show a shape's text, not its ROI's name: it tells place and value.
+  field and one for each patch, or polygons for each object; OME's have no holes, so that the line of one
+  goes over to each of them and back on the same way. Bio-Formats reads it, and with it Fiji's importer,
+  OMERO and QuPath from 0.6 on. Fiji and OMERO show a shape's text, not its ROI's name: it tells place and
+  value.
 - ImageJ's own overlay (tag 50839): ImageJ and Fiji open a TIFF that is dropped onto them without
   Bio-Formats, and read no OME-XML then.
 
@@ -24,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffWriter, imagej_metadata_tag
 
-from colvi_edge.outputs.cells import cells, headline
+from colvi_edge.outputs.cells import cells, classes_of, counts_of, headline
 from colvi_edge.outputs.names import series_name
-from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, channel_colours
+from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, channel_colours, class_colours
 from colvi_edge.outputs.regions import rois as region_rois
 from colvi_edge.outputs.regions.outlined import Outlined, Rings, Shape
 from colvi_edge.outputs.rois import imagej_rois
@@ -77,26 +78,31 @@ def render(
         nuclei: the same of the other channel.
         pixel_height_um: where it is not the width, which the sidecar has.
     """
-    rois = [roi for _, roi in imagej_rois(sidecar, _FRAME_INSET_PX)] if sidecar.patches else []
     pixels = np.stack([{"nuclei": nuclei, "collagen": collagen}[channel] for channel in CHANNELS])
-    return _file(sidecar, pixels, CHANNELS, pixel_height_um, list(_patches(sidecar)), rois)
+    return _file(sidecar, pixels, CHANNELS, pixel_height_um, list(_patches(sidecar)), _imagej_frames(sidecar))
 
 
-def render_regions(sidecar: Sidecar, shown: Shown, outlined: Outlined | None) -> bytes:
-    """Return the file of a segmented image likewise, with a ROI for each object, or for each class.
+def render_shown(sidecar: Sidecar, shown: Shown, outlined: Outlined | None) -> bytes:
+    """Return the file likewise of any channels, with a ROI for each object, or for each class.
 
     Args:
         sidecar: what is shown.
         shown: the image; its channels are all that the bundle asks for.
-        outlined: what was found; None for a rejected image.
+        outlined: what was found; None of a rejected image, and where not regions were asked for.
     """
     colours = channel_colours(shown.roles)
     pixels = np.stack([shown.channel(role) for role in colours])
-    polygons, rois = [], []
+    rois, imagej = list(_patches(sidecar)), _imagej_frames(sidecar)
     if outlined is not None:
-        polygons = [_polygons(shape) for shape in outlined.objects or outlined.regions]
-        rois = [roi for _, roi in region_rois.imagej_rois(outlined, on_slices=False)]
-    return _file(sidecar, pixels, colours, shown.pixel_height_um, polygons, rois)
+        rois = [_polygons(shape) for shape in outlined.objects or outlined.regions]
+        imagej = [roi for _, roi in region_rois.imagej_rois(outlined, on_slices=False)]
+    return _file(sidecar, pixels, colours, shown.pixel_height_um, rois, imagej)
+
+
+def _imagej_frames(sidecar: Sidecar) -> list[bytes]:
+    if sidecar.patches is None or not sidecar.patches.size_px:
+        return []
+    return [roi for _, roi in imagej_rois(sidecar, _FRAME_INSET_PX)]
 
 
 def _file(
@@ -121,7 +127,7 @@ def _file(
             photometric="minisblack",
             resolution=(1e4 / size_um[0], 1e4 / size_um[1]) if size_um else None,
             resolutionunit="CENTIMETER" if size_um else None,
-            description=_ome_xml(sidecar, pixels, channels, size_um, rois),
+            description=_ome_xml(sidecar, pixels, size_um),
             software=sidecar.software.label,
             metadata=None,
             extratags=imagej_metadata_tag(overlay, "<"),
@@ -188,11 +194,18 @@ def _field(sidecar: Sidecar, pixels: NDArray[Any]) -> _Roi:
 
 
 def _patches(sidecar: Sidecar) -> Iterator[_Roi]:
-    for cell in cells(sidecar) if sidecar.patches else ():
-        words = f"p_control {cell.p_control}, p_patient {cell.p_patient}, vote {cell.vote}, band {cell.band}"
-        rectangle = _rectangle(cell.x, cell.y, cell.size_px, cell.size_px)
-        text = f"{cell.name} {cell.p_control:.3f}"
-        yield _Roi(cell.name, text, words, BAND_COLOURS[cell.band], [rectangle])
+    if sidecar.patches is None or not sidecar.patches.size_px:
+        return  # slices have no place in a projection, and a whole image is the field
+    colours = class_colours(classes_of(sidecar))
+    for cell in cells(sidecar):
+        said = [*(f"p_{name} {p}" for name, p in cell.probabilities.items()), f"vote {cell.vote}"]
+        if cell.band:
+            said.append(f"band {cell.band}")
+            text, rgb = f"{cell.name} {cell.probabilities['control']:.3f}", BAND_COLOURS[cell.band]
+        else:
+            text, rgb = f"{cell.name} {cell.vote}", colours[cell.vote]
+        place = _rectangle(cell.x, cell.y, cell.width, cell.height)
+        yield _Roi(cell.name, text, ", ".join(said), rgb, [place])
 
 
 def _rectangle(x: int, y: int, width: int, height: int) -> tuple[str, Mapping[str, str | float]]:
@@ -205,21 +218,18 @@ def _polygons(shape: Shape) -> _Roi:
         text = f"{shape.name} {row.area_px} px"
         words += f", area {row.area_px} px, diameter {row.diameter_px:.1f} px, roundness {row.roundness:.2f}"
         words += ", touches the border" if row.touches_border else ""
-    polygons = [
-        ("Polygon", {"Points": " ".join(f"{x},{y}" for x, y in _line(rings))}) for rings in shape.pieces
-    ]
-    return _Roi(shape.name, text, words, shape.colour, polygons)
+    points = [" ".join(f"{x},{y}" for x, y in _line(rings)) for rings in shape.pieces]
+    return _Roi(shape.name, text, words, shape.colour, [("Polygon", {"Points": each}) for each in points])
 
 
 def _line(rings: Rings) -> list[list[int]]:
-    """Return a polygon with holes as one line: from its nearest corner over to each hole, round it, and
-    back."""
+    """Return a polygon with holes as one line: over to each hole where it is nearest, round it, and back."""
     line = rings[0]
     for hole in rings[1:]:
-        apart = (
-            np.abs(line[:, np.newaxis] - hole).sum(axis=2) if len(line) * len(hole) <= _MOST_PAIRS else None
-        )
-        at, begin = (0, 0) if apart is None else np.unravel_index(np.argmin(apart), apart.shape)
+        at = begin = 0
+        if len(line) * len(hole) <= _MOST_PAIRS:
+            apart = np.abs(line[:, np.newaxis] - hole).sum(axis=2)
+            at, begin = divmod(int(np.argmin(apart)), len(hole))
         round_it = np.concatenate([hole[begin:], hole[: begin + 1]])
         line = np.concatenate([line[: at + 1], round_it, line[at:]])
     return line.tolist()
@@ -249,7 +259,7 @@ def _facts(sidecar: Sidecar) -> dict[str, str]:
     facts = {"intended_use": sidecar.intended_use, "status": sidecar.status}
     if sidecar.votes is not None:
         facts |= {"diagnosis": str(sidecar.diagnosis), "score": str(sidecar.score)}
-        facts |= {f"votes_{vote}": str(count) for vote, count in sidecar.votes}
+        facts |= {f"votes_{vote}": str(count) for vote, count in counts_of(sidecar).items()}
     if sidecar.regions is not None:
         facts["task"] = "segment"
         facts |= {f"{region.name}_share": str(region.share) for region in sidecar.regions}

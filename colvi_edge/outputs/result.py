@@ -18,12 +18,14 @@ from colvi_edge.choices import OverlayChoice
 from colvi_edge.outputs.names import NEVER_CUT, OutputKind, output_name, record_name
 from colvi_edge.outputs.picture import overlay
 from colvi_edge.outputs.read_back import read_record, read_sidecar, standing_record
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import MAX_REVISION, ErrorRecord, Index, OutputFile, Sidecar, to_json
-from colvi_edge.outputs.views import Views
+from colvi_edge.outputs.views import Views, views_of
 from colvi_edge.printable import printable_name
 from colvi_edge.raw_files import is_container_name
 from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.system.atomic import Aside, Drafts, refuse_blocked, remove, write_atomically
+from colvi_edge.tasks.task import Result
 
 _SIDECAR, _ERROR = OutputKind.SIDECAR.value, OutputKind.ERROR.value
 REPLACED = "in the place of a record that was damaged or none of this version"
@@ -45,10 +47,11 @@ def write_result(
     folder_fd: int,
     raw_name: str,
     sidecar: Sidecar,
-    views: Views,
+    shown: Shown,
     confirm: Callable[[], None],
     overlay_choice: OverlayChoice = OverlayChoice.PNG,
     note: Callable[[str], None] = lambda _: None,
+    result: Result | None = None,
 ) -> Written:
     """Write the files of a result, the sidecar last.
 
@@ -59,14 +62,16 @@ def write_result(
         folder_fd: of the folder of the results.
         raw_name: of the raw file, without folders.
         sidecar: the record that the files are views of, its outputs still missing.
-        views: of it.
+        shown: the image.
         confirm: asked before each change in the folder; raises to leave it as it is.
         overlay_choice: whether there is an OME-TIFF beside the picture.
         note: is told, in words, when what stood there was no record.
+        result: what was found, as arrays, where the record does not hold it all: regions and objects.
 
     Raises:
         OSError: a file cannot be written; then the older files are as they were.
     """
+    views = views_of(sidecar, shown, result)
     slot = sidecar.slot or ""
     names = _names(raw_name, sidecar.image.key, slot)
     previous = standing_record(Sidecar, folder_fd, raw_name, sidecar.image.key, slot)

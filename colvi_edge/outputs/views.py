@@ -6,7 +6,7 @@ nothing: it was rejected   ->  a picture that says why
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from colvi_edge.outputs.regions.outlined import Outlined
 from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.tasks.segment import Segmentation
+from colvi_edge.tasks.task import Result
 
 Tables = Mapping[OutputKind, Callable[[], bytes]]
 """What makes each file beside the picture, in the order in which they are written."""
@@ -44,7 +45,7 @@ class Views(Protocol):
         ...
 
 
-def views_of(sidecar: Sidecar, shown: Shown, result: Any = None) -> Views:
+def views_of(sidecar: Sidecar, shown: Shown, result: Result | None = None) -> Views:
     """Return what a result leaves.
 
     Args:
@@ -54,20 +55,21 @@ def views_of(sidecar: Sidecar, shown: Shown, result: Any = None) -> Views:
     """
     if isinstance(result, Segmentation):
         return _RegionViews(sidecar, shown, result)
-    if set(shown.roles) >= {"collagen", "nuclei"} and (
-        sidecar.task is None or sidecar.task.kind == "classify"
-    ):
-        return _PatchViews(sidecar, shown)
-    return _RegionViews(sidecar, shown, None)
+    if result is None and sidecar.task is not None and sidecar.task.kind == "segment":
+        return _RegionViews(sidecar, shown, None)
+    return _CellViews(sidecar, shown)
 
 
-class _PatchViews:
+class _CellViews:
     def __init__(self, sidecar: Sidecar, shown: Shown) -> None:
         self._sidecar, self._shown = sidecar, shown
-        self._channels = shown.channel("collagen"), shown.channel("nuclei")
+        is_assay = {"collagen", "nuclei"} == set(shown.roles) - {"empty"}
+        self._assay = (shown.channel("collagen"), shown.channel("nuclei")) if is_assay else None
 
     def draw(self) -> NDArray[np.uint8]:
-        return overlay.draw(self._sidecar, *self._channels)
+        if self._assay is not None:
+            return overlay.draw(self._sidecar, *self._assay)
+        return overlay.draw_shown(self._sidecar, self._shown)
 
     @property
     def tables(self) -> Tables:
@@ -82,7 +84,9 @@ class _PatchViews:
     def ome_tiff(self) -> bytes:
         from colvi_edge.outputs import ome_tiff  # its XML and TIFF writers take 30 ms that few need
 
-        return ome_tiff.render(self._sidecar, *self._channels, self._shown.pixel_height_um)
+        if self._assay is not None:
+            return ome_tiff.render(self._sidecar, *self._assay, self._shown.pixel_height_um)
+        return ome_tiff.render_shown(self._sidecar, self._shown, None)
 
 
 class _RegionViews:
@@ -91,7 +95,7 @@ class _RegionViews:
         self._outlined = None if result is None else Outlined(result)
 
     def draw(self) -> NDArray[np.uint8]:
-        return overlay.draw_regions(self._sidecar, self._shown, self._result)
+        return overlay.draw_shown(self._sidecar, self._shown, self._result)
 
     @property
     def tables(self) -> Tables:
@@ -108,4 +112,4 @@ class _RegionViews:
     def ome_tiff(self) -> bytes:
         from colvi_edge.outputs import ome_tiff
 
-        return ome_tiff.render_regions(self._sidecar, self._shown, self._outlined)
+        return ome_tiff.render_shown(self._sidecar, self._shown, self._outlined)

@@ -6,12 +6,14 @@
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
+from colvi_edge.acquisition.wanted import Wanted, wanted_by
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
@@ -21,10 +23,11 @@ from colvi_edge.outputs.sidecar import MAX_PATCHES, Index, Sidecar
 from colvi_edge.patches import grid_shape, project
 from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
 from colvi_edge.pipeline.records import result_record
-from colvi_edge.pipeline.standing import keeps, kept_image, kept_result, sidecars
+from colvi_edge.pipeline.sizing import Size, brought_back, brought_to, size_asked
+from colvi_edge.pipeline.standing import Content, keeps, kept_image, kept_result, sidecars
 from colvi_edge.pipeline.writing import write_result
-from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
+from colvi_edge.quality.rules import assess_for
 from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.tasks.task import task_of
 
@@ -35,7 +38,9 @@ class Diagnoser:
     The three steps may run in three threads; `judge` in one only, as the engine does.
 
     Attributes:
+        bundle: what judges.
         overlay: how it is written.
+        slot: of the bundle, which its results' names tell; "" is that of plain names.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Diagnoser:
         overlay: OverlayChoice = OverlayChoice.PNG,
         replace: Replace = Replace.OWN,
         pixel_size_um: float | None = None,
+        slot: str = "",
     ) -> None:
         """Keep what every image needs.
 
@@ -58,11 +64,12 @@ class Diagnoser:
             overlay: how it is written.
             replace: what is judged where a result of the same content stands.
             pixel_size_um: of all raw files, whatever they say; None goes by what they say.
+            slot: of the bundle, as `outputs.names.slots_of` gives it.
 
         Raises:
             BundleError: what the bundle knows of its training images cannot be read.
         """
-        self._bundle = bundle
+        self.bundle = bundle
         self._familiar = Familiar.of(bundle)
         self._engine = engine
         self._task = task_of(bundle.config.task)
@@ -72,15 +79,25 @@ class Diagnoser:
         self._replace = replace
         self._pixel_size_um = pixel_size_um
         self._is_kept = keeps(replace, bundle.sha256)
+        self.slot = slot
 
-    def read(self, file: RawFile) -> Iterator[Acquisition | Refused]:
+    def read(self, file: RawFile, wanted: Sequence[Wanted] = ()) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
+
+        Args:
+            file: the raw file.
+            wanted: the channels that it must hold; none for those of the bundle.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
         """
         for image in acquire_opened(
-            file.open, file.name, channels=self._channels, limits=self._limits, is_final=file.is_final
+            file.open,
+            file.name,
+            channels=self._channels,
+            wanted=wanted or wanted_by(self.bundle.config),
+            limits=self._limits,
+            is_final=file.is_final,
         ):
             if self._pixel_size_um is not None and isinstance(image, Acquisition):
                 yield image.with_pixel_size(self._pixel_size_um)
@@ -95,30 +112,39 @@ class Diagnoser:
             AcquisitionError: a channel that the bundle needs is missing, no patch fits, or too many do.
         """
         assert self._engine is not None  # noqa: S101 - who judges has one
-        config = self._bundle.config
+        config = self.bundle.config
         planes = self.laid_out(acquisition)
         stopwatch = Stopwatch()
         with stopwatch.lap("quality"):
-            assessment = assess(acquisition, config.expected, config.patch_px, self._familiar)
+            assessment = assess_for(config, acquisition, self._familiar)
         result = None
         if not assessment.is_rejected:
             with stopwatch.lap("engine"):
-                kept = self._kept_of_field(planes)
+                kept = self._kept_of_field(planes, size_asked(config.input, acquisition))
             with stopwatch.lap("decide"):
                 result = self._task.decide(kept, acquisition.square_pixel_um)
         with stopwatch.lap("overlay projection"):
             projection = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
         record = result_record(
-            acquisition, self._bundle, self._engine.info, assessment, result, stopwatch.laps_ms
+            acquisition, self.bundle, self._engine.info, assessment, result, stopwatch.laps_ms, self.slot
         )
         return JudgedImage(record, Shown(projection, config.channels, acquisition.pixel_height_um), result)
 
-    def _kept_of_field(self, planes: NDArray[Any]) -> NDArray[Any]:
-        """Return what the task keeps of each plane, or of their sum: (Z, rows, cols, ...)."""
+    def _kept_of_field(self, planes: NDArray[Any], size: Size | None) -> NDArray[Any]:
+        """Return what the task keeps of each plane, or of their sum: (Z, rows, cols, ...).
+
+        Args:
+            planes: (Z, C, H, W) of the bundle's channels.
+            size: that they are brought to for the network; None for their own.
+        """
         assert self._engine is not None  # noqa: S101 - who judges has one
-        each = self._bundle.config.input.planes == "each"
-        judged = [planes[z : z + 1] for z in range(len(planes))] if each else [planes]
-        return np.stack([self._engine.field(part) for part in judged])
+        config, keep = self.bundle.config, self._task.keep
+        given = planes if size is None else brought_to(planes, size)
+        parts = [given[z : z + 1] for z in range(len(given))] if config.input.planes == "each" else [given]
+        field = self._engine.field if keep is None else partial(self._engine.field, keep=keep)
+        kept = [field(part) for part in parts]
+        together = np.stack(kept) if len(kept) > 1 else kept[0][np.newaxis]
+        return brought_back(together, Size(*planes.shape[2:])) if size and config.is_dense else together
 
     def laid_out(self, acquisition: Acquisition) -> NDArray[Any]:
         """Return the planes of an image as the bundle asks for them, `(Z, C, H, W)`.
@@ -126,9 +152,11 @@ class Diagnoser:
         Raises:
             AcquisitionError: as from `judge`, which may find no other fault.
         """
-        config = self._bundle.config
-        acquisition.check_holds_patch(config.patch_px)
-        _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
+        config = self.bundle.config
+        if config.has_patches:
+            acquisition.check_holds_patch(config.patch_px)
+            _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
+        size_asked(config.input, acquisition)
         return acquisition.laid_out(config.channels)
 
     def write(self, judged: JudgedImage, file: RawFile) -> Sidecar:
@@ -139,13 +167,15 @@ class Diagnoser:
         """
         return write_result(judged, file, self.overlay).sidecar
 
-    def kept(self, file: RawFile) -> Iterator[Kept | Index]:
+    def kept(self, file: RawFile, content: Content) -> Iterator[Kept | Index]:
         """Yield the results of a raw file if all of them are kept: nothing of it is decoded.
 
         They are intact, of the same content, and of a model of which that was said; none failed. Of a file
         that holds several images the index comes last.
         """
-        result = None if self._replace is Replace.ALL else kept_result(file, self._is_kept, failed_too=False)
+        result = None
+        if self._replace is not Replace.ALL:
+            result = kept_result(file, self._is_kept, failed_too=False, slot=self.slot, content=content)
         if isinstance(result, Sidecar):
             yield self._as_kept(result)
         elif result is not None:
@@ -153,21 +183,15 @@ class Diagnoser:
                 yield self._as_kept(sidecar)
             yield result
 
-    def found(self, file: RawFile) -> Iterator[Acquisition | Refused | Kept]:
-        """Yield the images of a raw file as `read` does; in the place of one whose result is kept, that.
-
-        Raises:
-            AcquisitionError: as from `read`.
-        """
-        for image in self.read(file):
-            kept = None
-            if isinstance(image, Acquisition) and image.image_key and self._replace is not Replace.ALL:
-                kept = kept_image(file, image.image_key, image.provenance.sha256, self._is_kept)
-            yield self._as_kept(kept) if kept else image
-            del image  # or it would be held while the next one is read
+    def kept_of(self, file: RawFile, image: Acquisition | Refused) -> Kept | None:
+        """Return the result of one image of a file that holds several, if it is kept."""
+        if isinstance(image, Refused) or not image.image_key or self._replace is Replace.ALL:
+            return None
+        kept = kept_image(file, image.image_key, image.provenance.sha256, self._is_kept, self.slot)
+        return self._as_kept(kept) if kept else None
 
     def _as_kept(self, sidecar: Sidecar) -> Kept:
-        return Kept(sidecar, sidecar.model.sha256 != self._bundle.sha256)
+        return Kept(sidecar, sidecar.model.sha256 != self.bundle.sha256)
 
 
 def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:

@@ -7,12 +7,8 @@ from math import isfinite
 from typing import Any
 from uuid import UUID, uuid5
 
-import numpy as np
-from numpy.typing import NDArray
-
 from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition, Provenance
-from colvi_edge.bands import BANDS
 from colvi_edge.bundle import Bundle
 from colvi_edge.engines import EngineInfo
 from colvi_edge.errors import ColviEdgeError
@@ -26,17 +22,14 @@ from colvi_edge.outputs.sidecar import (
     Index,
     IndexEntry,
     Model,
-    Patches,
     QualityFlag,
     Sidecar,
     Software,
-    Votes,
     cut,
 )
-from colvi_edge.patches import coverage
+from colvi_edge.pipeline.answers import answered, asked, covered
 from colvi_edge.printable import printable_name
 from colvi_edge.quality import Assessment, Flag
-from colvi_edge.tasks.classify import VOTES, Diagnosis
 from colvi_edge.tasks.task import Result
 
 _RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")
@@ -50,21 +43,23 @@ def result_record(
     assessment: Assessment,
     result: Result | None,
     timings_ms: Mapping[str, float],
+    slot: str = "",
 ) -> Sidecar:
-    """Return the sidecar of an image; `result` is None for one that was rejected."""
-    source, patch_px = acquisition.provenance, bundle.config.patch_px
+    """Return the sidecar of an image, in a bundle's slot; `result` is None for one that was rejected."""
+    source, config = acquisition.provenance, bundle.config
     height, width = acquisition.planes.shape[2:]
     raw, settings = f"{source.sha256}/{acquisition.image_key}", f"{bundle.sha256}/{engine.precision}"
     settings += f"/{','.join(acquisition.channels)}"
     if acquisition.pixel_size_named:  # else the raw file says it
         settings += f"/pixels of {acquisition.pixel_size_um!r} um"
-    judged: dict[str, Any] = {} if result is None else _judgement(result, patch_px)
+    judged: dict[str, Any] = {} if result is None else answered(result, config)
     return Sidecar(
         result_id=uuid5(_RESULTS, f"{raw}/{settings}"),
         settings_sha256=sha256(settings.encode()).hexdigest(),
         status="rejected" if result is None else "ok",
+        task=asked(config),
         **judged,
-        coverage=coverage(height, width, patch_px),
+        coverage=covered(height, width, config),
         quality=[_quality(flag) for flag in assessment.flags],
         familiarity=[
             FamiliarityMeasure(**measure._asdict())
@@ -87,6 +82,7 @@ def result_record(
             mtime_ns=source.mtime_ns,
         ),
         model=Model(name=cut(bundle.name), version=cut(bundle.version), sha256=bundle.sha256),
+        slot=slot or None,
         engine=EngineRecord(**{name: cut(getattr(engine, name)) for name in EngineRecord.model_fields}),
         timings_ms=dict(timings_ms),
         software=Software(version=__version__),
@@ -95,24 +91,32 @@ def result_record(
 
 
 def error_record(
-    raw_name: str, error: ColviEdgeError, image_key: str = "", source: Provenance | Image | None = None
+    raw_name: str,
+    error: ColviEdgeError,
+    image_key: str = "",
+    source: Provenance | Image | None = None,
+    slot: str = "",
 ) -> ErrorRecord:
     """Return the record of a file, or of one image of it, that could not be read or judged."""
     return ErrorRecord(
         error=Failure(kind=cut(error.kind, MAX_WORD), message=cut(str(error))),
         image=_image(raw_name, source, image_key),
+        slot=slot or None,
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
     )
 
 
-def index_record(raw_name: str, source: Provenance | Image, entries: Sequence[IndexEntry]) -> Index:
+def index_record(
+    raw_name: str, source: Provenance | Image, entries: Sequence[IndexEntry], slot: str = ""
+) -> Index:
     """Return the index of a file that holds several images: one entry each, see `intact.index_entry`."""
     found = {entry.status for entry in entries}
     return Index(
         status="ok" if "ok" in found else "rejected" if "rejected" in found else "error",
         images=list(entries),
         image=_image(raw_name, source),
+        slot=slot or None,
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
     )
@@ -133,28 +137,3 @@ def _quality(flag: Flag) -> QualityFlag:
     return QualityFlag(
         name=flag.name, severity=flag.severity, value=value, limit=limit, words=cut(flag.words)
     )
-
-
-def _judgement(diagnosis: Diagnosis, patch_px: int) -> dict[str, Any]:
-    rows, cols = diagnosis.vote.shape
-    patches = Patches(
-        size_px=patch_px,
-        rows=rows,
-        cols=cols,
-        p_control=_shortest(diagnosis.p_control),
-        p_patient=_shortest(diagnosis.p_patient),
-        vote=np.array(VOTES)[diagnosis.vote].tolist(),
-        band=np.array([band.name for band in BANDS])[diagnosis.band].tolist(),
-    )
-    return {
-        "diagnosis": diagnosis.name,
-        "score": diagnosis.score,
-        "votes": Votes(**dict(zip(VOTES, diagnosis.counts, strict=True))),
-        "patches": patches,
-    }
-
-
-def _shortest(probabilities: NDArray[np.float32]) -> Any:
-    # float32 0.9 as a Python float is 0.8999999761581421, which a reader would put below 0.9 and
-    # into another band than the one stored. The shortest decimal of a float32 is safe, and half as long.
-    return probabilities.astype(str).astype(np.float64).tolist()

@@ -1,7 +1,7 @@
 """Every result below a folder as one table."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class _Row(NamedTuple):
     created: datetime
     folder: str
     has_raw: bool
-    cells: tuple[object, ...]
+    cells: Mapping[str, object]
 
 
 def list_results(folder: Path) -> Listing:
@@ -56,7 +56,7 @@ def list_results(folder: Path) -> Listing:
                 if record is None:
                     unread += 1
                 elif not isinstance(record, Index):
-                    label = record_label(name, record.image.name, record.image.key)
+                    label = record_label(name, record.image.name, record.image.key, record.slot or "")
                     path = unambiguous_name(f"{below}/{label}" if below else label)
                     # A result and an error of one image stand side by side only where something broke off.
                     if path not in rows or rows[path].created < record.created:
@@ -80,7 +80,7 @@ def list_results(folder: Path) -> Listing:
     return Listing(folder_csv(_in_order(rows)), len(rows), unread + len(unlisted), bereft)
 
 
-def _in_order(rows: dict[str, _Row]) -> Iterable[tuple[object, ...]]:
+def _in_order(rows: dict[str, _Row]) -> Iterable[Mapping[str, object]]:
     return (rows[path].cells for path in sorted(rows))
 
 

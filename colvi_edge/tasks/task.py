@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle.task import Classify, TaskPart
+from colvi_edge.bundle.task import Classify, Segment, TaskPart
 from colvi_edge.tasks.classify import Diagnosis, diagnose, rule_of
+from colvi_edge.tasks.segment import Segmentation, keeping, segmentation
 
-Result = Diagnosis
+Result = Diagnosis | Segmentation
 
 
 class Task(Protocol):
@@ -50,8 +51,19 @@ class Classification:
         return diagnose(kept.reshape(planes * rows, cols, classes), self._classes, self._rule)
 
 
+class Segmenting:
+    """A class for every pixel: regions, and the objects in them."""
+
+    def __init__(self, task: Segment) -> None:
+        """Keep the classes and the decision of a bundle."""
+        self._task = task
+        self.keep = keeping(task)
+
+    def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Segmentation:
+        """See `Task.decide`; the planes are taken one by one."""
+        return segmentation(self._task, kept, pixel_size_um)
+
+
 def task_of(task: TaskPart) -> Task:
     """Return what a bundle answers."""
-    if isinstance(task, Classify):
-        return Classification(task)
-    raise NotImplementedError(task.kind)
+    return Classification(task) if isinstance(task, Classify) else Segmenting(task)
