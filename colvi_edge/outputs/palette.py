@@ -15,6 +15,8 @@ BAND_COLOURS: dict[str, Colour] = {band.name: band.rgb for band in BANDS}
 
 PAPER: Colour = (17, 18, 22)
 """Below a picture."""
+EMPTY: Colour = (48, 50, 58)
+"""Of the rest of a bar."""
 WHITE: Colour = (240, 240, 240)
 GREY: Colour = (160, 164, 172)
 AMBER: Colour = (255, 191, 80)
@@ -56,3 +58,22 @@ def _class_colour(number: int) -> Colour:
         return _FIRST[number]
     red, green, blue = hsv_to_rgb(number * _GOLDEN % 1, (0.45, 0.75, 0.6)[number % 3], 1)
     return round(255 * red), round(255 * green), round(255 * blue)
+
+
+_OF_ROLES: dict[str, Colour] = {"collagen": (0, 255, 0), "nuclei": (0, 0, 255)}
+_ONE_BY_ONE: tuple[Colour, ...] = ((255, 0, 255), (0, 255, 0), (0, 128, 255), (255, 128, 0))
+"""Magenta and green first: no eyes take them for each other, and together they are white."""
+
+
+def channel_colours(roles: Sequence[str]) -> dict[str, Colour]:
+    """Return in which colour each channel is shown: one alone in grey, several in colours of their own.
+
+    Args:
+        roles: of the channels that a bundle asks for; "empty" is none of them.
+    """
+    shown = [role for role in roles if role != "empty"]
+    if len(shown) == 1:
+        return {shown[0]: (255, 255, 255)}
+    if set(shown) <= set(_OF_ROLES):
+        return {role: _OF_ROLES[role] for role in shown}
+    return {role: _ONE_BY_ONE[number % len(_ONE_BY_ONE)] for number, role in enumerate(shown)}

@@ -93,7 +93,7 @@ class Outlined:
 
 
 def _grouped(planes: NDArray[np.uint8] | NDArray[np.int32]) -> Iterator[tuple[int, int, tuple[Rings, ...]]]:
-    """Yield plane, label and pieces of all labels of planes (Z, H, W); nothing if the corners are too many."""
+    """Yield plane, label and pieces of all labels of planes (Z, H, W); nothing if corners are too many."""
     left, found = MOST_CORNERS, list[list[Outline]]()
     try:
         for labels in planes:
