@@ -33,8 +33,8 @@ class Outliner:
         layout: channels that it takes.
         seen: digests of the pictures that it learnt from, as far as it says.
         task: what it is asked.
-        outline: (Z, C, H, W) planes -> what they show; a PixelTypeError for those of another dtype than it was
-            made for.
+        outline: (Z, C, H, W) planes -> what they show; a PixelTypeError for those of another dtype than it
+            was made for.
     """
 
     model: Model
