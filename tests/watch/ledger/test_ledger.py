@@ -232,7 +232,7 @@ def test_a_ledger_of_the_first_version_is_taken_over(path: Path) -> None:
     with closing(Ledger(path)) as again:
         assert again.set_aside is None
         assert again.models()[0].model == MINE
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "PRAGMA user_version") == [(4,)]
 
 
 @pytest.mark.parametrize(
@@ -271,6 +271,7 @@ def test_a_ledger_of_the_first_version_is_read(path: Path) -> None:
         "PRAGMA user_version = 2",
         "PRAGMA user_version = 3",
         "PRAGMA user_version = 4",
+        "PRAGMA user_version = 5",
         "PRAGMA user_version = -1",
         "CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries; END",
     ],
