@@ -1,8 +1,10 @@
 """The ledger as the supervisor uses it: work goes on while it cannot be written or read."""
 
+import copy
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from colvi_edge.printable import counted
 from colvi_edge.watch.folder.mounts import Mount
@@ -10,25 +12,49 @@ from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
 
 
+@dataclass
+class _Health:
+    """How a ledger is, whichever bundle met it.
+
+    Attributes:
+        damage: see `TolerantLedger`.
+        is_unwritten: it could not be written, or read, and was not written since.
+    """
+
+    damage: str = ""
+    is_unwritten: bool = False
+
+
 class TolerantLedger:
     """Lends the ledger for a use, and raises a condition where SQLite refuses that.
 
     Attributes:
         ledger: what is lent; used directly by who has to know that a use failed.
-        damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
     """
 
-    def __init__(self, ledger: Ledger, conditions: Conditions) -> None:
+    def __init__(self, ledger: Ledger, conditions: Conditions, slots: Sequence[str] = ("",)) -> None:
         """Begin with a ledger that was just opened.
 
         Args:
             ledger: of this daemon.
             conditions: where it is raised that it cannot be written.
+            slots: which bundles judge.
         """
         self.ledger = ledger
-        self.damage = ""
+        self._slots = slots
         self._conditions = conditions
-        self._is_unwritten = False  # it could not be written, or read, and was not written since
+        self._health = _Health()
+
+    def of(self, slot: str) -> "TolerantLedger":
+        """Return the same ledger as one bundle's."""
+        other = copy.copy(self)
+        other.ledger, other._slots = self.ledger.of(slot), (slot,)
+        return other
+
+    @property
+    def damage(self) -> str:
+        """What SQLite said of a ledger that is not sound any more; "" of one that is."""
+        return self._health.damage
 
     @contextmanager
     def writing(self) -> Iterator[Ledger]:
@@ -38,7 +64,7 @@ class TolerantLedger:
         except sqlite3.Error as error:
             self._refused(error)
         else:
-            self._is_unwritten = False
+            self._health.is_unwritten = False
             self._conditions.clear("ledger")
 
     @contextmanager
@@ -51,7 +77,7 @@ class TolerantLedger:
 
     def try_to_write(self) -> None:
         """Find out whether a ledger that could not be written can be written again."""
-        if self._is_unwritten:
+        if self._health.is_unwritten:
             with self.writing() as ledger:
                 ledger.touch()
 
@@ -59,7 +85,7 @@ class TolerantLedger:
         """Return how many files are in each state; None if it cannot be read."""
         counts = None
         with self.reading() as ledger:
-            counts = ledger.counts()
+            counts = ledger.counts_of_all(self._slots)
         return counts
 
     def standing(self) -> str:
@@ -81,8 +107,8 @@ class TolerantLedger:
                     ledger.note_results_mount(output_dir, results_mount)
 
     def _refused(self, error: sqlite3.Error) -> None:
-        self._is_unwritten = True
+        self._health.is_unwritten = True
         if type(error) is sqlite3.DatabaseError:  # "malformed", "not a database"; what may end is of others
-            self.damage = f"the ledger is damaged: {error}"
+            self._health.damage = f"the ledger is damaged: {error}"
         why = f"the state folder cannot be written: {error}; make room there or check its permissions"
         self._conditions.raise_("ledger", "ledger", why)
