@@ -24,7 +24,7 @@ from defects import DEFECTS, Defect, acquired, as_rgb
 from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition
 from colvi_edge.bundle import open_bundle
-from colvi_edge.bundle.manifest import Expected
+from colvi_edge.bundle.expected import Expected
 from colvi_edge.engines import open_engine
 from colvi_edge.quality import Flag, assess
 from colvi_edge.quality.measures import channel_statistics, emptier_half, noise_at_nuclei, relief, sharpness

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import Bundle, Config, demo_path, open_bundle
-from colvi_edge.bundle.manifest import PrecisionFile
+from colvi_edge.bundle import Bundle, demo_path, open_bundle
+from colvi_edge.bundle.manifest import FlatConfig, PrecisionFile
 from colvi_edge.cli import main
 from colvi_edge.engines.cuda.gpu import find_gpu
 from colvi_edge.patches import Normalisation
@@ -144,12 +144,12 @@ def make_bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., tuple
         write_bundle(
             path,
             Description("untrained", "0.0.0", "An untrained network for tests.", "# Untrained\n"),
-            Config(
+            FlatConfig(
                 patch_px=patch_px,
                 channels=channels,  # type: ignore[arg-type] # strings, which pydantic checks
                 normalisation=Normalisation(**normalisation),
                 precisions={"fp32": PrecisionFile(file="fp32.onnx", purpose="reference")},
-            ),
+            ).with_task(),
             {"fp32.onnx": to_onnx(network, len(channels), patch_px)},
             example,
             expected,

@@ -112,6 +112,13 @@ class Acquisition:
     pixel_size_overruled_um: float | None = None
     channels_overruled: tuple[Role, ...] = ()
 
+    @property
+    def square_pixel_um(self) -> float | None:
+        """Edge of a square as large as a pixel, which may be no square; None when the file does not say."""
+        if self.pixel_size_um is None:
+            return None
+        return math.sqrt(self.pixel_size_um * (self.pixel_height_um or self.pixel_size_um))
+
     def channel(self, role: Role) -> NDArray[Any]:
         """Return the planes (Z, H, W) of a channel that is in the file; a view."""
         return self.planes[:, self.channels.index(role)]

@@ -5,131 +5,26 @@ writes; and a text is printed and stored wherever the bundle is named, so that i
 characters.
 """
 
-import unicodedata
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from colvi_edge.bands import BANDS
 from colvi_edge.bundle import plain_yaml
+from colvi_edge.bundle.expected import Expected, Familiarity
+from colvi_edge.bundle.input import Channel, Input
+from colvi_edge.bundle.parts import MOST, Count, Counted, FileName, Part, Text
 from colvi_edge.bundle.plain_yaml import YamlError
+from colvi_edge.bundle.task import AtLeast, Classify, Majority, TaskPart
+from colvi_edge.bundle.window import Windows
 from colvi_edge.patches import LARGEST_PATCH_PX, MOST_CHANNELS, SMALLEST_PATCH_PX, Normalisation
 from colvi_edge.printable import printable_name
 
 MOST_BYTES = 2**20
 """Of the manifest. The demo's has 13 kB; each picture that a network learnt from adds 21 bytes."""
 
-MOST = 10**9
-
-Precision = Literal["fp32", "fp16", "int8-trt", "int8-cpu"]
 ChannelSlot = Literal["collagen", "nuclei", "empty"]
-
-
-def _without_control(text: str) -> str:
-    """Return a text that is fit to be printed; raise ValueError for another."""
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in text):
-        raise ValueError(f"found control characters in '{printable_name(text)}'")
-    return text
-
-
-Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_without_control)]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
-Count = Annotated[int, Field(ge=1, le=MOST)]
-Counted = Annotated[int, Field(ge=0, le=MOST)]
-Measured = Annotated[float, Field(ge=-1e6, le=1e6)]
-PixelSize = Annotated[float, Field(gt=0, le=1000)]
-"""Edge of a pixel, micrometres."""
-
-
-class Part(BaseModel):
-    """A part of `config.colvi_edge`: closed and immutable, without infinite numbers and NaN."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Expected(Part):
-    """What the training images were like; other images are flagged, never changed."""
-
-    pixel_size_um: PixelSize | None = None
-    planes: Count | None = None
-    patches_at_least: Count = Field(
-        default=16, description="A majority of fewer is that of a corner of the culture; in schema 2."
-    )
-
-
-MeasureName = Literal[
-    "nuclei_background",
-    "nuclei_size",
-    "nuclei_speckle",
-    "straight_lines",
-    "collagen_structure",
-]
-"""What images are compared by with those of the training; see `quality.familiarity`."""
-
-
-class FamiliarityLimits(Part):
-    """Between what a measure of an image of the assay lies, in the measure's own unit.
-
-    The measures are positive; `low` of a wide spread is below what any image has.
-    """
-
-    low: Measured
-    typical: Measured
-    high: Measured
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "FamiliarityLimits":
-        if not self.low <= self.typical <= self.high:
-            raise ValueError(
-                f"expected low <= typical <= high, found {self.low}, {self.typical}, {self.high}"
-            )
-        return self
-
-
-class Familiarity(Part):
-    """What the training images measured, and how far from it an image may be; see `quality.familiarity`."""
-
-    images: int = Field(
-        ge=4, le=MOST, description="Those with collagen outside the cells; fewer give wider limits."
-    )
-    pixels: int = Field(
-        ge=1, le=2**32, description="Of a typical one; in smaller images the limits are wider."
-    )
-    coverage: float = Field(
-        gt=0, lt=1, description="Share of images of the assay within the tolerance limits"
-    )
-    confidence: float = Field(gt=0, lt=1, description="that is met with this probability (normal tail).")
-    stretched: float = Field(
-        ge=1,
-        le=1000,
-        description="How much wider the limits are than those, for other days and other cultures;",
-    )
-    structure_stretched: float = Field(ge=1, le=1000, description="the same of collagen_structure.")
-    rejected_left_out: int = Field(
-        ge=0,
-        le=MOST,
-        description="Training images that limits made without them would reject (cross-validation).",
-    )
-    limits: dict[MeasureName, FamiliarityLimits]
-    references: FileName = Field(
-        description="(M, 10) float32, .npy: the collagen's structure in the training images, and after them "
-        "in what the disease could have made of some of them."
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Familiarity":
-        if missing := sorted(set(get_args(MeasureName)) - set(self.limits)):
-            raise ValueError(f"limits lack {', '.join(missing)}")
-        return self
+Precision = Literal["fp32", "fp16", "int8-trt", "int8-cpu"]
 
 
 class Comparison(Part):
@@ -208,6 +103,13 @@ class Verification(Part):
     probabilities: FileName = Field(description="(N, 2) float32, .npy.")
 
 
+class VerificationRegion(Part):
+    """A raw region and what the FP32 network in torch said of it, to try engines with."""
+
+    region: FileName = Field(description="(Z, C, H, W) raw counts, .npy.")
+    field: FileName = Field(description="(rows, cols, K) float32, .npy.")
+
+
 class Evaluation(Part):
     """How the network did on images that its training never saw."""
 
@@ -221,23 +123,16 @@ class Evaluation(Part):
     expected_calibration_error: float = Field(ge=0, le=1)
 
 
-class Config(Part):
-    """`config.colvi_edge` of the manifest."""
+class _Common(Part):
+    """What both forms of `config.colvi_edge` hold."""
 
     schema_version: Literal[1, 2] = 2
-    patch_px: int = Field(ge=SMALLEST_PATCH_PX, le=LARGEST_PATCH_PX)
-    channels: tuple[ChannelSlot, ...] = Field(min_length=1, max_length=MOST_CHANNELS)
-    classes: tuple[Literal["control"], Literal["patient"]] = ("control", "patient")
-    normalisation: Normalisation
-    decision: Literal["majority of the larger outputs"] = "majority of the larger outputs"
-    bands: dict[str, float] = Field(default_factory=lambda: {band.name: band.at_least for band in BANDS})
     expected: Expected = Expected()
     familiarity: Familiarity | None = Field(default=None, description="In schema 2.")
     precisions: dict[Precision, PrecisionFile]
     kernels: tuple[KernelFile, ...] = Field(
         default=(), max_length=100, description="One a target; none without NVRTC."
     )
-    verification: Verification | None = None
     evaluation: Evaluation | None = None
     seen: tuple[Text, ...] = Field(
         default=(),
@@ -245,8 +140,27 @@ class Config(Part):
         description="Hash of each picture that the network learnt from: none may evaluate it.",
     )
 
+    @field_validator("precisions")
+    @classmethod
+    def _has_a_reference(cls, precisions: dict[Precision, PrecisionFile]) -> dict[Precision, PrecisionFile]:
+        if "fp32" not in precisions:
+            raise ValueError("precisions must hold fp32, which every other one is measured against")
+        return precisions
+
+
+class FlatConfig(_Common):
+    """`config.colvi_edge` as it was written before there were tasks: patches of control and patient."""
+
+    patch_px: int = Field(ge=SMALLEST_PATCH_PX, le=LARGEST_PATCH_PX)
+    channels: tuple[ChannelSlot, ...] = Field(min_length=1, max_length=MOST_CHANNELS)
+    classes: tuple[Literal["control"], Literal["patient"]] = ("control", "patient")
+    normalisation: Normalisation
+    decision: Literal["majority of the larger outputs"] = "majority of the larger outputs"
+    bands: dict[str, float] = Field(default_factory=lambda: {band.name: band.at_least for band in BANDS})
+    verification: Verification | None = None
+
     @model_validator(mode="after")
-    def _keys_of_the_schema(self) -> "Config":
+    def _keys_of_the_schema(self) -> "FlatConfig":
         later = [
             *(["familiarity"] if self.familiarity else []),
             *(["expected.patches_at_least"] if "patches_at_least" in self.expected.model_fields_set else []),
@@ -264,13 +178,99 @@ class Config(Part):
         return bands
 
     @model_validator(mode="after")
-    def _channels_and_normalisation_fit(self) -> "Config":
+    def _channels_and_normalisation_fit(self) -> "FlatConfig":
         if self.channels.count("collagen") != 1 or self.channels.count("nuclei") != 1:
             raise ValueError("channels must name collagen and nuclei once each")
         if self.normalisation.mean and len(self.normalisation.mean) != len(self.channels):
             raise ValueError("normalisation 'fixed' needs one mean and std per channel")
-        if "fp32" not in self.precisions:
-            raise ValueError("precisions must hold fp32, which every other one is measured against")
+        return self
+
+    def with_task(self) -> "Config":
+        """Return the same as it is written today."""
+        common = {name: getattr(self, name) for name in (*_Common.model_fields, "verification")}
+        return Config(
+            **common,
+            input=Input(
+                channels=tuple(Channel(role=role) for role in self.channels), normalisation=self.normalisation
+            ),
+            windows=Windows(px=self.patch_px, cell_px=self.patch_px),
+            task=Classify(
+                kind="classify",
+                classes=self.classes,
+                decision=Majority(rule="majority"),
+                bands=self.bands,
+            ),
+            quality="fibroblast",
+        )
+
+
+class Config(_Common):
+    """`config.colvi_edge` of the manifest."""
+
+    input: Input
+    windows: Windows
+    task: TaskPart
+    quality: Literal["fibroblast", "general"] = Field(
+        description="By which rules an image may be judged: those of cultured fibroblasts, or any image's."
+    )
+    verification: Verification | VerificationRegion | None = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The role of each channel of the network's input."""
+        return tuple(channel.role for channel in self.input.channels)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """How the network's input is normalised."""
+        return self.input.normalisation
+
+    @property
+    def patch_px(self) -> int:
+        """Edge of the patches.
+
+        Raises:
+            ValueError: the network sees no patches.
+        """
+        if self.windows.cell_px is None:
+            raise ValueError("the network sees no patches")
+        return self.windows.cell_px
+
+    @property
+    def has_patches(self) -> bool:
+        """Whether the network gives one answer for each patch."""
+        return self.windows.cell_px is not None
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the network gives an answer for each pixel."""
+        return self.task.kind == "segment"
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Config":
+        if self.schema_version == 1:
+            raise ValueError("schema 1 has no task; it came with schema 2")
+        whole = self.windows.px == "whole"
+        if self.is_dense:
+            if self.has_patches or self.input.resize_px:
+                raise ValueError("a segmentation answers for each pixel: it has neither cells nor a size")
+            if self.normalisation.kind in ("patch", "patch-channel"):
+                raise ValueError(
+                    f"normalisation {self.normalisation.kind!r} is that of a patch; a segmentation takes "
+                    "image, image-range, fixed or scale"
+                )
+        elif not self.has_patches and not whole:
+            raise ValueError("a classification is of patches (windows.cell_px) or of the whole image")
+        elif whole and not self.input.resize_px:
+            raise ValueError("the classification of a whole image needs the size that it is brought to")
+        if isinstance(self.task, Classify) and isinstance(self.task.decision, AtLeast) and not whole:
+            raise ValueError("the rule threshold decides on whole images; patches take majority or share")
+        if self.verification is not None and isinstance(self.verification, Verification) != self.has_patches:
+            raise ValueError("verification is by patches where the network sees patches, else by a region")
+        if self.familiarity and self.quality != "fibroblast":
+            raise ValueError("familiarity is measured on fibroblasts")
+        if self.quality == "fibroblast" and not {"collagen", "nuclei"} <= set(self.channels):
+            raise ValueError("the quality of fibroblasts is judged on collagen and nuclei")
         return self
 
 
@@ -291,7 +291,10 @@ def parse(data: bytes) -> tuple[Manifest, Config]:
     """
     try:
         manifest = Manifest.model_validate(plain_yaml.load(data))
-        return manifest, Config.model_validate(manifest.config.get("colvi_edge"))
+        config = manifest.config.get("colvi_edge")
+        if isinstance(config, dict) and "task" in config:
+            return manifest, Config.model_validate(config)
+        return manifest, FlatConfig.model_validate(config).with_task()
     except YamlError as error:
         raise ValueError(f"is no YAML of a manifest: {error}") from error
     except ValidationError as error:

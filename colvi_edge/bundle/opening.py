@@ -15,47 +15,29 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import manifest
-from colvi_edge.bundle.manifest import Config, Familiarity, KernelFile, Precision
-from colvi_edge.bundle.npy import ArrayError, read_npy
+from colvi_edge.bundle import arrays, manifest
+from colvi_edge.bundle.arrays import KnownRegion, VerificationSet
+from colvi_edge.bundle.manifest import Config, KernelFile, Precision, Verification, VerificationRegion
+from colvi_edge.bundle.npy import ArrayError
 from colvi_edge.choices import DEMO
 from colvi_edge.errors import BundleError
 from colvi_edge.onnx import NetworkError, check_network
-from colvi_edge.patches import PIXEL_TYPES
 from colvi_edge.printable import printable_name
 from colvi_edge.system.bounded import read_bounded
 
 MANIFEST = "bioimageio.yaml"
 SUMS = "SHA256SUMS"
-STRUCTURE = 10
-"""Numbers that describe the collagen of a training image; see `quality.familiarity`."""
-
 _MOST_SUMS_BYTES = 2**16
 _MOST_FILE_BYTES = 2**28
 _MOST_BYTES = 2**30
 _MOST_KERNEL_BYTES = 2**24
 """Of one that is decompressed; the demo's have at most 267 kB."""
 
-_MOST_PATCHES = 4096
-_LARGEST_PIXEL = 1e12
 _SUMS_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>[A-Za-z0-9_][A-Za-z0-9._-]{0,99})\n")
-
-
-class VerificationSet(NamedTuple):
-    """Patches with known answers, to try engines with.
-
-    Attributes:
-        patches: (N, C, P, P) raw counts.
-        probabilities: (N, 2) float32 that the FP32 network in torch gave for them.
-    """
-
-    patches: NDArray[Any]
-    probabilities: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -103,20 +85,32 @@ class Bundle:
         return code
 
     def verification_set(self) -> VerificationSet | None:
-        """Return the patches with which engines are tried; None without them.
+        """Return the patches with which engines are tried; None without them, and where there are none.
 
         Raises:
             BundleError: a file is not the one that was exported.
         """
         names = self.config.verification
-        if names is None:
+        if not isinstance(names, Verification):
             return None
-        patches = _patches(self.read(names.patches), self.config)
-        probabilities = _probabilities(self.read(names.probabilities))
+        patches = arrays.patches(self.read(names.patches), self.config)
+        probabilities = arrays.probabilities(self.read(names.probabilities), self.config)
         if len(patches) != len(probabilities):
             why = f"holds {len(patches)} patches, and there are {len(probabilities)} probabilities"
             raise _damaged(self.path, names.patches, why)
         return VerificationSet(patches, probabilities)
+
+    def known_region(self) -> KnownRegion | None:
+        """Return the region with which engines are tried; None without one.
+
+        Raises:
+            BundleError: a file is not the one that was exported.
+        """
+        names = self.config.verification
+        if not isinstance(names, VerificationRegion):
+            return None
+        planes = arrays.region(self.read(names.region), self.config)
+        return KnownRegion(planes, arrays.field(self.read(names.field), self.config))
 
     def references(self) -> NDArray[np.float32] | None:
         """Return what `config.familiarity` refers to, (M, STRUCTURE); None without it.
@@ -125,7 +119,7 @@ class Bundle:
             BundleError: the file is not the one that was exported.
         """
         familiarity = self.config.familiarity
-        return _references(self.read(familiarity.references), familiarity) if familiarity else None
+        return arrays.references(self.read(familiarity.references), familiarity) if familiarity else None
 
     def read(self, name: str) -> bytes:
         """Return a file of the bundle.
@@ -193,10 +187,16 @@ def _checks(config: Config) -> dict[str, list[Callable[[bytes], object]]]:
     ]
     checks += [(kernel.file, len) for kernel in config.kernels]  # decompressed where there is a GPU
     if config.familiarity:
-        checks.append((config.familiarity.references, partial(_references, familiarity=config.familiarity)))
-    if config.verification:
-        checks.append((config.verification.patches, partial(_patches, config=config)))
-        checks.append((config.verification.probabilities, _probabilities))
+        checks.append(
+            (config.familiarity.references, partial(arrays.references, familiarity=config.familiarity))
+        )
+    known = config.verification
+    if isinstance(known, Verification):
+        checks.append((known.patches, partial(arrays.patches, config=config)))
+        checks.append((known.probabilities, partial(arrays.probabilities, config=config)))
+    elif known:
+        checks.append((known.region, partial(arrays.region, config=config)))
+        checks.append((known.field, partial(arrays.field, config=config)))
     by_name: dict[str, list[Callable[[bytes], object]]] = {}
     for name, check in checks:
         by_name.setdefault(name, []).append(check)
@@ -206,29 +206,6 @@ def _checks(config: Config) -> dict[str, list[Callable[[bytes], object]]]:
 def _network(data: bytes, config: Config, precision: Precision) -> None:
     dtype = "float16" if precision == "fp16" else "float32"
     check_network(data, len(config.channels), config.patch_px, dtype)
-
-
-def _patches(data: bytes, config: Config) -> NDArray[Any]:
-    made_for = config.normalisation.dtype
-    shape = (None, len(config.channels), config.patch_px, config.patch_px)
-    patches = read_npy(data, (made_for,) if made_for else PIXEL_TYPES, shape)
-    if len(patches) > _MOST_PATCHES or patches.max() > _LARGEST_PIXEL or patches.min() < -_LARGEST_PIXEL:
-        raise ArrayError(f"holds {len(patches)} patches from {patches.min():g} to {patches.max():g}")
-    return patches
-
-
-def _probabilities(data: bytes) -> NDArray[np.float32]:
-    probabilities: NDArray[np.float32] = read_npy(data, ("float32",), (None, 2))
-    if probabilities.min() < 0 or probabilities.max() > 1:
-        raise ArrayError("holds numbers that are no probabilities")
-    return probabilities
-
-
-def _references(data: bytes, familiarity: Familiarity) -> NDArray[np.float32]:
-    references: NDArray[np.float32] = read_npy(data, ("float32",), (None, STRUCTURE))
-    if len(references) < familiarity.images:
-        raise ArrayError(f"holds {len(references)} images, expected at least {familiarity.images}")
-    return references
 
 
 def _shown(path: Path) -> str:

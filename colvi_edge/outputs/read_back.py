@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from pydantic_core import from_json
 
-from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar, SidecarPart
+from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, SidecarPart
 from colvi_edge.system.bounded import read_bounded
 
 MAX_RECORD_BYTES = 2**25
@@ -21,6 +22,7 @@ empty lists the errors took 2.6 GB."""
 _MAX_ERROR_BYTES = 2**21
 
 Kind = TypeVar("Kind", bound=SidecarPart)
+Record = TypeVar("Record", Sidecar, ErrorRecord, Index)
 
 
 def read_record(kind: type[Kind], name: str | Path, folder_fd: int | None = None) -> Kind | None:
@@ -45,6 +47,25 @@ def read_sidecar(name: str | Path, folder_fd: int | None = None) -> Sidecar | No
         folder_fd: that descriptor.
     """
     return read_record(Sidecar, name, folder_fd)
+
+
+def standing_record(
+    kind: type[Record], folder_fd: int, raw_name: str, key: str = "", slot: str = ""
+) -> Record | None:
+    """Return the record that lies in its place, if it is one of this kind, and says that it is of this slot.
+
+    The name alone does not tell that where a series is called as a slot is: X.lif.0003-a.nuclei.colvi.json.
+
+    Args:
+        kind: what it is to be.
+        folder_fd: of the folder of the results.
+        raw_name: of the raw file, without folders.
+        key: of the image; "" for the file itself.
+        slot: of the bundle.
+    """
+    name = output_name(raw_name, OutputKind.ERROR if kind is ErrorRecord else OutputKind.SIDECAR, key, slot)
+    record = read_record(kind, name, folder_fd)
+    return record if record is not None and (record.slot or "") == slot else None
 
 
 def parsed(kind: type[Kind], text: bytes) -> Kind | None:

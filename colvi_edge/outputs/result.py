@@ -3,6 +3,8 @@
 The sidecar goes first when files are about to change and comes last when they have: while it is
 there, every file that it lists is there with the listed hash. So does the index of a file that holds
 several images. A result that gives way leaves its sidecar as `X.tif.colvi.prev.json`, until the next does.
+
+All of that is so for each slot by itself: what is written for one bundle touches no file of another.
 """
 
 import os
@@ -16,9 +18,9 @@ from numpy.typing import NDArray
 
 from colvi_edge.choices import OverlayChoice
 from colvi_edge.outputs import geojson, patch_table, rois
-from colvi_edge.outputs.names import OutputKind, output_name, record_name
+from colvi_edge.outputs.names import NEVER_CUT, OutputKind, output_name, record_name
 from colvi_edge.outputs.picture import overlay
-from colvi_edge.outputs.read_back import read_record, read_sidecar
+from colvi_edge.outputs.read_back import read_record, read_sidecar, standing_record
 from colvi_edge.outputs.sidecar import MAX_REVISION, ErrorRecord, Index, OutputFile, Sidecar, to_json
 from colvi_edge.printable import printable_name
 from colvi_edge.raw_files import is_container_name
@@ -26,8 +28,6 @@ from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.system.atomic import Aside, Drafts, refuse_blocked, remove, write_atomically
 
 _SIDECAR, _ERROR = OutputKind.SIDECAR.value, OutputKind.ERROR.value
-_NAME_START = 50  # characters, of at most four bytes, that no cut takes away
-
 REPLACED = "in the place of a record that was damaged or none of this version"
 
 _TABLES: dict[OutputKind, Callable[[Sidecar], bytes]] = {
@@ -79,8 +79,9 @@ def write_result(
     Raises:
         OSError: a file cannot be written; then the older files are as they were.
     """
-    names = _names(raw_name, sidecar.image.key)
-    previous = read_sidecar(names[OutputKind.SIDECAR], folder_fd)
+    slot = sidecar.slot or ""
+    names = _names(raw_name, sidecar.image.key, slot)
+    previous = standing_record(Sidecar, folder_fd, raw_name, sidecar.image.key, slot)
     replaced = previous is not None and previous.result_id != sidecar.result_id
     refuse_blocked(folder_fd, (names[kind] for kind in _kinds_of(sidecar, overlay_choice)))
     spoilt = previous is None and _is_there(names[OutputKind.SIDECAR], folder_fd)
@@ -103,8 +104,8 @@ def write_result(
         confirm()
         with Aside(folder_fd) as old:
             if sidecar.image.key:
-                spoilt |= _is_spoilt_index(folder_fd, raw_name)
-                old.put(output_name(raw_name, OutputKind.SIDECAR))
+                spoilt |= _is_spoilt_index(folder_fd, raw_name, slot)
+                old.put(output_name(raw_name, OutputKind.SIDECAR, slot=slot))
                 os.fsync(folder_fd)
             if previous is None:
                 _remove_all(folder_fd, names, but={OutputKind.PREVIOUS, *outputs})
@@ -195,15 +196,15 @@ def write_error(
     Raises:
         OSError: the record cannot be written.
     """
-    key = record.image.key
+    key, slot = record.image.key, record.slot or ""
     confirm()
     if key:
-        remove(folder_fd, output_name(raw_name, OutputKind.SIDECAR))
-    names = _names(raw_name, key)
+        remove(folder_fd, output_name(raw_name, OutputKind.SIDECAR, slot=slot))
+    names = _names(raw_name, key, slot)
     gone = int(_retire(folder_fd, names))
     _remove_all(folder_fd, names, but={OutputKind.ERROR, OutputKind.PREVIOUS})
     if not key and is_container_name(raw_name):
-        for image in _images(folder_fd, raw_name, stays):
+        for image in _images(folder_fd, raw_name, slot, stays):
             gone += _retire(folder_fd, image)
             _remove_all(folder_fd, image, but={OutputKind.PREVIOUS})
     write_atomically(folder_fd, names[OutputKind.ERROR], to_json(record), confirm)
@@ -216,19 +217,20 @@ def write_index(folder_fd: int, raw_name: str, index: Index, confirm: Callable[[
     Raises:
         OSError: the index cannot be written.
     """
-    refuse_blocked(folder_fd, [output_name(raw_name, OutputKind.SIDECAR)])
+    slot = index.slot or ""
+    refuse_blocked(folder_fd, [output_name(raw_name, OutputKind.SIDECAR, slot=slot)])
     confirm()
     keys = {entry.key for entry in index.images}
-    for image in _images(folder_fd, raw_name, lambda record: record.image.key in keys):
+    for image in _images(folder_fd, raw_name, slot, lambda record: record.image.key in keys):
         _remove_all(folder_fd, image)
-    names = _names(raw_name, "")
+    names = _names(raw_name, "", slot)
     _retire(folder_fd, names)
     _remove_all(folder_fd, names, but={OutputKind.SIDECAR, OutputKind.PREVIOUS})
     write_atomically(folder_fd, names[OutputKind.SIDECAR], to_json(index), confirm)
 
 
-def _names(raw_name: str, key: str) -> dict[OutputKind, str]:
-    return {kind: output_name(raw_name, kind, key) for kind in OutputKind}
+def _names(raw_name: str, key: str, slot: str) -> dict[OutputKind, str]:
+    return {kind: output_name(raw_name, kind, key, slot) for kind in OutputKind}
 
 
 def _remove_all(
@@ -250,28 +252,28 @@ def _retire(folder_fd: int, names: Mapping[OutputKind, str]) -> bool:
     return False
 
 
-def _is_spoilt_index(folder_fd: int, raw_name: str) -> bool:
+def _is_spoilt_index(folder_fd: int, raw_name: str, slot: str) -> bool:
     """Return whether what stands in the place of an index is none."""
-    name = output_name(raw_name, OutputKind.SIDECAR)
+    name = output_name(raw_name, OutputKind.SIDECAR, slot=slot)
     return _is_there(name, folder_fd) and read_record(Index, name, folder_fd) is None
 
 
 def _images(
-    folder_fd: int, raw_name: str, but: Callable[[Sidecar | ErrorRecord], bool]
+    folder_fd: int, raw_name: str, slot: str, but: Callable[[Sidecar | ErrorRecord], bool]
 ) -> Iterator[dict[OutputKind, str]]:
-    """Yield the names of the outputs of each image of a file, but of those whose record is to stay."""
+    """Yield the names of a slot's outputs of each image of a file, but of those whose record is to stay."""
     for name in os.listdir(folder_fd):
         # A long name is cut, so that its key may not stand in it, but always in the record.
-        if name.startswith(raw_name[:_NAME_START]) and name.endswith((_SIDECAR, _ERROR)):
+        if name.startswith(raw_name[:NEVER_CUT]) and name.endswith((_SIDECAR, _ERROR)):
             record: Sidecar | ErrorRecord | None = (
                 read_record(ErrorRecord, name, folder_fd)
                 if name.endswith(_ERROR)
                 else read_sidecar(name, folder_fd)
             )
-            if record is None or not record.image.key or but(record):
+            if record is None or not record.image.key or (record.slot or "") != slot or but(record):
                 continue
-            if name == record_name(raw_name, record.status, record.image.key):
-                yield _names(raw_name, record.image.key)
+            if name == record_name(raw_name, record.status, record.image.key, slot):
+                yield _names(raw_name, record.image.key, slot)
 
 
 def _is_there(name: str, folder_fd: int) -> bool:

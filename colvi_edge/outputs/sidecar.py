@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.outputs.names import MAX_SLOT_BYTES, slot_of
 from colvi_edge.tasks.classify import VOTES, DiagnosisName, Vote
 
 MAX_REVISION = 2**31 - 1
@@ -57,6 +58,12 @@ def _plausible(moment: datetime) -> datetime:
     return moment
 
 
+def _slot(slot: str) -> str:
+    if len(slot) > MAX_SLOT_BYTES or slot != slot_of(slot):
+        raise ValueError("expected a slot as colvi-edge writes it")
+    return slot
+
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
@@ -65,6 +72,15 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(max_length=MAX_WORD)]
 Text = Annotated[str, Field(max_length=_LONGEST_TEXT)]
 Label = Annotated[str, AfterValidator(_short), Field(json_schema_extra={"maxLength": _LONGEST_NAME})]
+Slot = Annotated[
+    str,
+    AfterValidator(_slot),
+    Field(
+        json_schema_extra={"minLength": 1, "maxLength": MAX_SLOT_BYTES},
+        description="Of several bundles, which one's files these are: part of their names; absent for the "
+        "first, whose files have the plain names.",
+    ),
+]
 FileName = Annotated[str, Field(max_length=_LONGEST_NAME, pattern=_FILE_NAME)]
 Moment = Annotated[AwareDatetime, AfterValidator(_plausible)]
 BandName = Literal["cyan", "steelblue", "yellow", "orange", "red"]
@@ -234,6 +250,7 @@ class Sidecar(SidecarPart):
     outputs: list[OutputFile] = Field(max_length=64)
     image: Image
     model: Model
+    slot: Slot | None = None
     engine: EngineRecord
     timings_ms: dict[Word, Number] = Field(max_length=256)
     software: Software
@@ -274,6 +291,7 @@ class ErrorRecord(SidecarPart):
     status: Literal["error"] = "error"
     error: Failure
     image: Image
+    slot: Slot | None = None
     software: Software
     created: Moment = Field(description="UTC.")
 
@@ -296,6 +314,7 @@ class Index(SidecarPart):
     )
     images: list[IndexEntry] = Field(min_length=1, max_length=MAX_IMAGES)
     image: Image = Field(description="The file itself.")
+    slot: Slot | None = None
     software: Software
     created: Moment = Field(description="UTC.")
     intended_use: Text = RESEARCH_USE_ONLY

@@ -8,6 +8,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
@@ -15,6 +16,7 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
 from colvi_edge.errors import ImageTooLargeError
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import MAX_PATCHES, Index, Sidecar
 from colvi_edge.patches import grid_shape, project
 from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
@@ -24,7 +26,7 @@ from colvi_edge.pipeline.writing import write_result
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.stopwatch import Stopwatch
-from colvi_edge.tasks.classify import diagnose
+from colvi_edge.tasks.task import task_of
 
 
 class Diagnoser:
@@ -63,6 +65,7 @@ class Diagnoser:
         self._bundle = bundle
         self._familiar = Familiar.of(bundle)
         self._engine = engine
+        self._task = task_of(bundle.config.task)
         self._channels = channels
         self._limits = limits or Limits()
         self.overlay = overlay
@@ -97,19 +100,25 @@ class Diagnoser:
         stopwatch = Stopwatch()
         with stopwatch.lap("quality"):
             assessment = assess(acquisition, config.expected, config.patch_px, self._familiar)
-        diagnosis = None
+        result = None
         if not assessment.is_rejected:
             with stopwatch.lap("engine"):
-                probabilities = self._engine.field(planes)
+                kept = self._kept_of_field(planes)
             with stopwatch.lap("decide"):
-                diagnosis = diagnose(probabilities)
+                result = self._task.decide(kept, acquisition.square_pixel_um)
         with stopwatch.lap("overlay projection"):
-            shown = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
-        collagen, nuclei = (shown[config.channels.index(role)] for role in ("collagen", "nuclei"))
+            projection = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
         record = result_record(
-            acquisition, self._bundle, self._engine.info, assessment, diagnosis, stopwatch.laps_ms
+            acquisition, self._bundle, self._engine.info, assessment, result, stopwatch.laps_ms
         )
-        return JudgedImage(record, collagen, nuclei, acquisition.pixel_height_um)
+        return JudgedImage(record, Shown(projection, config.channels, acquisition.pixel_height_um), result)
+
+    def _kept_of_field(self, planes: NDArray[Any]) -> NDArray[Any]:
+        """Return what the task keeps of each plane, or of their sum: (Z, rows, cols, ...)."""
+        assert self._engine is not None  # noqa: S101 - who judges has one
+        each = self._bundle.config.input.planes == "each"
+        judged = [planes[z : z + 1] for z in range(len(planes))] if each else [planes]
+        return np.stack([self._engine.field(part) for part in judged])
 
     def laid_out(self, acquisition: Acquisition) -> NDArray[Any]:
         """Return the planes of an image as the bundle asks for them, `(Z, C, H, W)`.

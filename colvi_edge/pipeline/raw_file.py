@@ -2,13 +2,13 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
-
-from numpy.typing import NDArray
+from typing import Generic, Protocol, TypeVar
 
 from colvi_edge.acquisition import Provenance, Refused
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Image, Index, Sidecar
+from colvi_edge.tasks.task import Result
 
 
 class RawFile(Protocol):
@@ -53,14 +53,13 @@ class JudgedImage:
 
     Attributes:
         sidecar: complete but for its outputs.
-        collagen, nuclei: (H, W) projections for the overlay.
-        pixel_height_um: for it, too; None when the file does not say.
+        shown: the image, for the files that show it.
+        result: what was found, as arrays; None for an image that was rejected.
     """
 
     sidecar: Sidecar
-    collagen: NDArray[Any]
-    nuclei: NDArray[Any]
-    pixel_height_um: float | None
+    shown: Shown
+    result: Result | None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from colvi_edge.patches import coverage
 from colvi_edge.printable import printable_name
 from colvi_edge.quality import Assessment, Flag
 from colvi_edge.tasks.classify import VOTES, Diagnosis
+from colvi_edge.tasks.task import Result
 
 _RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")
 """Namespace of result ids; changing it would make every earlier result look new."""
@@ -47,21 +48,21 @@ def result_record(
     bundle: Bundle,
     engine: EngineInfo,
     assessment: Assessment,
-    diagnosis: Diagnosis | None,
+    result: Result | None,
     timings_ms: Mapping[str, float],
 ) -> Sidecar:
-    """Return the sidecar of an image; `diagnosis` is None for one that was rejected."""
+    """Return the sidecar of an image; `result` is None for one that was rejected."""
     source, patch_px = acquisition.provenance, bundle.config.patch_px
     height, width = acquisition.planes.shape[2:]
     raw, settings = f"{source.sha256}/{acquisition.image_key}", f"{bundle.sha256}/{engine.precision}"
     settings += f"/{','.join(acquisition.channels)}"
     if acquisition.pixel_size_named:  # else the raw file says it
         settings += f"/pixels of {acquisition.pixel_size_um!r} um"
-    judged: dict[str, Any] = {} if diagnosis is None else _judgement(diagnosis, patch_px)
+    judged: dict[str, Any] = {} if result is None else _judgement(result, patch_px)
     return Sidecar(
         result_id=uuid5(_RESULTS, f"{raw}/{settings}"),
         settings_sha256=sha256(settings.encode()).hexdigest(),
-        status="rejected" if diagnosis is None else "ok",
+        status="rejected" if result is None else "ok",
         **judged,
         coverage=coverage(height, width, patch_px),
         quality=[_quality(flag) for flag in assessment.flags],

@@ -32,11 +32,11 @@ def write_result(judged: JudgedImage, file: RawFile, overlay: OverlayChoice) -> 
             folder_fd,
             file.name,
             judged.sidecar,
-            judged.collagen,
-            judged.nuclei,
+            judged.shown.channel("collagen"),
+            judged.shown.channel("nuclei"),
             file.confirm,
             overlay,
-            judged.pixel_height_um,
+            judged.shown.pixel_height_um,
             file.note,
         )
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle
-from colvi_edge.bundle.manifest import FamiliarityLimits, MeasureName
+from colvi_edge.bundle.expected import FamiliarityLimits, MeasureName
 from colvi_edge.errors import BundleError
 from colvi_edge.printable import printable_name
 from colvi_edge.quality.copies import ALIKE

@@ -12,7 +12,7 @@ docs/quality.md tells what the rules make of more.
 """
 
 from colvi_edge.acquisition.model import Acquisition, Role
-from colvi_edge.bundle.manifest import Expected
+from colvi_edge.bundle.expected import Expected
 from colvi_edge.quality.copies import copied, shares_explained
 from colvi_edge.quality.familiarity import WORDS, Familiar, Measure, Measured, measure, unfamiliar
 from colvi_edge.quality.flags import Assessment, Flag

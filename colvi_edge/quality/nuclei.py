@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition.model import Acquisition
-from colvi_edge.bundle.manifest import Expected
+from colvi_edge.bundle.expected import Expected
 from colvi_edge.quality.flags import Flag
 from colvi_edge.quality.measures import (
     FINE_PX,

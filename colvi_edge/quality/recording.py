@@ -2,7 +2,7 @@
 
 from colvi_edge.acquisition.bounds import listed
 from colvi_edge.acquisition.model import Acquisition, Role
-from colvi_edge.bundle.manifest import Expected
+from colvi_edge.bundle.expected import Expected
 from colvi_edge.patches import grid_shape
 from colvi_edge.quality.copies import is_constant
 from colvi_edge.quality.flags import Flag, Severity

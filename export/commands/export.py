@@ -7,7 +7,8 @@ from pathlib import Path
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import Precision
-from colvi_edge.bundle.manifest import Evaluation, Expected
+from colvi_edge.bundle.expected import Expected
+from colvi_edge.bundle.manifest import Evaluation
 from colvi_edge.errors import UsageError
 from colvi_edge.export.converting.bundle_folder import refuse_foreign
 from colvi_edge.export.converting.calibration import (

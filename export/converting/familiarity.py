@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.stats import nct, norm
 
-from colvi_edge.bundle.manifest import Familiarity, FamiliarityLimits, MeasureName
+from colvi_edge.bundle.expected import Familiarity, FamiliarityLimits, MeasureName
 from colvi_edge.export.data.division import evenly_spread
 from colvi_edge.quality.copies import is_constant, shares_explained
 from colvi_edge.quality.familiarity import (

@@ -117,7 +117,7 @@ def _manifest(description: Description, config: Config, contents: Mapping[str, b
             {
                 "id": OUTPUT,
                 "description": "Probability of each class.",
-                "axes": [{"type": "batch"}, {"type": "channel", "channel_names": list(config.classes)}],
+                "axes": [{"type": "batch"}, {"type": "channel", "channel_names": list(config.task.classes)}],
                 "data": {"type": "float32"},
                 "test_tensor": entry("test_output.npy"),
             }

@@ -17,15 +17,10 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from colvi_edge.bands import BANDS
 from colvi_edge.bundle import Config, Precision, open_bundle
-from colvi_edge.bundle.manifest import (
-    Evaluation,
-    Expected,
-    KernelFile,
-    Parity,
-    PrecisionFile,
-    Verification,
-)
+from colvi_edge.bundle.expected import Expected
+from colvi_edge.bundle.manifest import Evaluation, KernelFile, Parity, PrecisionFile, Verification
 from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.engines.verification import Tolerance
 from colvi_edge.errors import EngineUnavailableError, ModelError, UsageError
@@ -35,6 +30,7 @@ from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.kernels.compile import Binary, compile_kernels
 from colvi_edge.onnx import NetworkError, check_network
 from colvi_edge.patches import Normalisation, network_input, project, tile
+from colvi_edge.tasks.classify import CLASSES
 
 from .bundle_folder import worst_of
 from .calibration import Calibration, Images, simulated_calibration
@@ -262,9 +258,15 @@ def _config(
 ) -> Config:
     return Config.model_validate(
         {
-            "patch_px": PATCH_PX,
-            "channels": checkpoint.channels,
-            "normalisation": checkpoint.normalisation,
+            "input": {"channels": checkpoint.channels, "normalisation": checkpoint.normalisation},
+            "windows": {"px": PATCH_PX, "cell_px": PATCH_PX},
+            "task": {
+                "kind": "classify",
+                "classes": CLASSES,
+                "decision": {"rule": "majority"},
+                "bands": {band.name: band.at_least for band in BANDS},
+            },
+            "quality": "fibroblast",
             "expected": settings.expected,
             "familiarity": settings.familiarity and settings.familiarity.familiarity,
             "precisions": {

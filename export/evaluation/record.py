@@ -224,6 +224,6 @@ def between(interval: Interval | None) -> str:
     return "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-def to_json(record: EvaluationRecord | ComparisonRecord) -> bytes:
+def to_json(record: Header) -> bytes:
     """Return the record as UTF-8 JSON; the schema's name stands first."""
     return orjson.dumps(record.model_dump(mode="json", by_alias=True), option=orjson.OPT_APPEND_NEWLINE)

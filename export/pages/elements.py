@@ -58,7 +58,7 @@ def confusion(counts: Counts, what: str) -> str:
     head = ("truth", "judged control", "judged patient", "all")
     rows = []
     for truth, right, wrong in (("control", counts.tn, counts.fp), ("patient", counts.tp, counts.fn)):
-        cells = [_cell(right, right + wrong, "hit"), _cell(wrong, right + wrong, "miss")]
+        cells = [shaded(right, right + wrong, "hit"), shaded(wrong, right + wrong, "miss")]
         rows.append([truth, *(cells if truth == "control" else cells[::-1]), f"{right + wrong:,}"])
     one = what.removesuffix("es") if what == "patches" else what.removesuffix("s")
     ties = f"{counts.undecided:,} {what} undecided by a tie count as wrong." if counts.undecided else ""
@@ -98,20 +98,20 @@ def curves(
     return section("ROC curves", words, side_by_side(*pieces))
 
 
-def calibration(bins: Sequence[Bin]) -> str:
+def calibration(bins: Sequence[Bin], what: str = "patches") -> str:
     """Return the reliability plot beside its numbers, or these alone where they are too few for one."""
     rows = [
         [f"{one.low:g} to {one.high:g}", f"{one.n:,}", figure(one.confidence), figure(one.accuracy)]
         for one in bins
     ]
-    numbers = table(["confidence", "patches", "mean", "right"], rows)
+    numbers = table(["confidence", what, "mean", "right"], rows)
     if len(bins) < FEWEST_BINS:
         return (
             f'{numbers}<p class="quiet">No plot: all confidences lie in {counted(len(bins), "bin")} of ten, '
             f"and one needs {FEWEST_BINS}.</p>"
         )
     return side_by_side(
-        ("Reliability", plots.reliability(bins, "Reliability; the figures are in the table beside it")),
+        ("Reliability", plots.reliability(bins, "Reliability; the figures are in the table beside it", what)),
         ("In numbers", numbers),
     )
 
@@ -145,19 +145,25 @@ def with_interval(reading: Reading) -> str:
 
 def what_was_evaluated(record: Header, images: Counts, **more: str) -> str:
     """Return a section of what was evaluated; `more` are other facts by their names."""
+    classes = f"{counted(images.tn + images.fp, 'control')}, {counted(images.tp + images.fn, 'patient')}"
+    return section("What was evaluated", "", dataset_facts(record, images.n, classes, more))
+
+
+def dataset_facts(record: Header, images: int, classes: str, more: Mapping[str, str]) -> str:
+    """Return facts of a dataset: so many images, of these classes; `more` come before them."""
     dataset = record.dataset
     subjects = f" of {counted(dataset.subjects, 'subject')}" if dataset.subjects is not None else ""
-    classes = f"{counted(images.tn + images.fp, 'control')}, {counted(images.tp + images.fn, 'patient')}"
     named = {
         **more,
         "Dataset": dataset.name,
-        "Images": f"{images.n}{subjects}: {classes}",
+        "Images": f"{images}{subjects}: {classes}",
         "Evaluated": f"{record.created:%Y-%m-%d %H:%M} UTC",
         "Software": record.software.label,
     }
-    return section("What was evaluated", "", facts(named))
+    return facts(named)
 
 
-def _cell(count: int, whole: int, style: str) -> str:
+def shaded(count: int, whole: int, style: str) -> str:
+    """Return a cell of a confusion matrix, the darker the larger its share of the whole; a hit or a miss."""
     share = 100 * count / whole if whole else 0.0
     return f'<div class="{style}" style="--share:{share:.1f}%">{count:,} <small>{share:.1f} %</small></div>'

@@ -27,8 +27,8 @@ def roc(curves: Sequence[Curve | None], words: str) -> str:
     return _square(words, chance + lines, "1 - specificity", "sensitivity")
 
 
-def reliability(bins: Sequence[Bin], words: str) -> str:
-    """Return how often each confidence was right, and below it how many patches had it."""
+def reliability(bins: Sequence[Bin], words: str, what: str = "patches") -> str:
+    """Return how often each confidence was right, and below it how many patches, or what it is, had it."""
     base = _TOP + _SIDE + _BELOW
     most = max(one.n for one in bins)
     drawn = _line("chance", (0, 0), (1, 1))
@@ -41,7 +41,7 @@ def reliability(bins: Sequence[Bin], words: str) -> str:
         f'y="{base + _COUNTS * (1 - one.n / most):.1f}" height="{_COUNTS * one.n / most:.1f}"/>'
         for one in bins
     )
-    below += f'<text x="{_LEFT + _SIDE / 2}" y="{base + _COUNTS + 14}" text-anchor="middle">patches</text>'
+    below += f'<text x="{_LEFT + _SIDE / 2}" y="{base + _COUNTS + 14}" text-anchor="middle">{what}</text>'
     return _square(words, drawn + below, "confidence", "share judged right", _COUNTS + 18)
 
 

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor, strided
 
-from colvi_edge.bundle.manifest import ChannelSlot, Evaluation, Familiarity, PixelSize
-from colvi_edge.bundle.opening import STRUCTURE
+from colvi_edge.bundle.arrays import STRUCTURE
+from colvi_edge.bundle.expected import Familiarity
+from colvi_edge.bundle.manifest import ChannelSlot, Evaluation
+from colvi_edge.bundle.parts import PixelSize
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, build_network
 from colvi_edge.patches import Normalisation
 from colvi_edge.printable import printable_name

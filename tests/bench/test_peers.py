@@ -22,6 +22,7 @@ from colvi_edge.bench.peers.installed import Missing, Peer, best_batch, installe
 from colvi_edge.bench.peers.layers import NotComparableError, read_layers
 from colvi_edge.bench.peers.rebuilt import keras_model, torch_network
 from colvi_edge.bundle import Bundle, open_bundle
+from colvi_edge.bundle.manifest import Verification
 from colvi_edge.bundle.opening import MANIFEST, SUMS
 from colvi_edge.export.converting.onnx import to_onnx
 from colvi_edge.export.networks.patch_cnn import Activation, Probabilities, build_network
@@ -39,7 +40,7 @@ HAS_LITERT = find_spec("ai_edge_litert") is not None and find_spec("tensorflow")
 
 def verification_input(bundle: Bundle) -> NDArray[np.float32]:
     """Return the bundle's verification patches, normalised."""
-    assert bundle.config.verification is not None
+    assert isinstance(bundle.config.verification, Verification)
     raw = np.load(io.BytesIO(bundle.read(bundle.config.verification.patches)))
     return normalise(raw, bundle.config.normalisation)
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from colvi_edge.bundle import Bundle, demo_path, open_bundle
+from colvi_edge.bundle.arrays import STRUCTURE
 from colvi_edge.bundle.manifest import MOST_BYTES
-from colvi_edge.bundle.opening import MANIFEST, STRUCTURE, SUMS
+from colvi_edge.bundle.opening import MANIFEST, SUMS
 from colvi_edge.errors import BundleError
 from colvi_edge.quality.familiarity import STRUCTURE as QUALITY_STRUCTURE
 from tests.tools.bundles import edit_config, reseal

@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, open_bundle
-from colvi_edge.bundle.manifest import Comparison
+from colvi_edge.bundle.manifest import Comparison, Verification
 from colvi_edge.bundle.opening import MANIFEST
 from colvi_edge.cli import main
 from colvi_edge.engines import open_engine
@@ -203,7 +203,7 @@ def test_a_bundle_without_a_verification_set_opens(copied_bundle: Path, runtime:
 def test_verification_patches_have_clear_votes(demo_bundle: Bundle) -> None:
     """Rounding moves no vote of theirs: each class has p >= 0.75, and both are there."""
     verification = demo_bundle.config.verification
-    assert verification is not None
+    assert isinstance(verification, Verification)
     expected = np.load(io.BytesIO(demo_bundle.read(verification.probabilities)))
     patches = np.load(io.BytesIO(demo_bundle.read(verification.patches)))
 

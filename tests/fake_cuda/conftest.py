@@ -25,8 +25,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from colvi_edge.bundle import Bundle, Config, Precision, open_bundle
-from colvi_edge.bundle.manifest import KernelFile, PrecisionFile, Verification
+from colvi_edge.bundle import Bundle, Precision, open_bundle
+from colvi_edge.bundle.manifest import FlatConfig, KernelFile, PrecisionFile, Verification
 from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.kernels.variant import Variant
 from colvi_edge.patches import Normalisation
@@ -256,12 +256,12 @@ def make_gpu_bundle(compile_kernels: Callable[[Variant], bytes], tmp_path: Path)
             name: PrecisionFile(file=f"{name}.onnx", purpose="tests") for name in ("fp32", "fp16")
         }
         files = {f"{name}.onnx": content for name, content in networks.items()}
-        config = Config(
+        config = FlatConfig(
             patch_px=64,
             channels=channels,  # type: ignore[arg-type] # strings, which pydantic checks
             normalisation=Normalisation(**normalisation),
             precisions=precisions,
-        )
+        ).with_task()
         if kernels is None:
             kernels = {"sm_86": compile_kernels(variant_for(config))}
         named = [KernelFile(file=f"kernel.{target}.xz", target=target) for target in kernels]

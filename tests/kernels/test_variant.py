@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
-from colvi_edge.bundle import Config
+from colvi_edge.bundle.manifest import FlatConfig
 from colvi_edge.kernels.variant import (
     ARGUMENTS,
     MAX_CHANNELS,
@@ -99,7 +99,7 @@ def test_planes_of_other_types_are_refused(dtype: str) -> None:
 
 def test_a_bundle_cannot_ask_for_more_than_the_kernel_can() -> None:
     """Every patch size and number of channels of a bundle has a variant, and no other has."""
-    limits = {name: Config.model_fields[name].metadata for name in ("patch_px", "channels")}
+    limits = {name: FlatConfig.model_fields[name].metadata for name in ("patch_px", "channels")}
     lowest, highest = limits["patch_px"][0].ge, limits["patch_px"][1].le
 
     for px in (lowest, highest):

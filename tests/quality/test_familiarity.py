@@ -24,7 +24,7 @@ from scipy.stats import skew
 
 from colvi_edge.acquisition import Acquisition
 from colvi_edge.bundle import DEMO, Bundle, open_bundle
-from colvi_edge.bundle.manifest import Expected, Familiarity, FamiliarityLimits, MeasureName
+from colvi_edge.bundle.expected import Expected, Familiarity, FamiliarityLimits, MeasureName
 from colvi_edge.bundle.opening import MANIFEST
 from colvi_edge.errors import BundleError
 from colvi_edge.quality import assess

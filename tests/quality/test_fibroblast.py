@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition import Acquisition
 from colvi_edge.acquisition.model import Role
 from colvi_edge.bundle import DEMO, open_bundle
-from colvi_edge.bundle.manifest import Expected
+from colvi_edge.bundle.expected import Expected
 from colvi_edge.quality import Flag, assess
 from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.quality.measures import (

@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from colvi_edge.bundle import Precision
-from colvi_edge.bundle.manifest import Part
+from colvi_edge.bundle.parts import Part
 from colvi_edge.errors import OutputError
 from colvi_edge.system.atomic import is_temporary_name, open_folder, write_atomically
 

@@ -24,6 +24,7 @@ from onnx import TensorProto, numpy_helper
 from rich.console import Console
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
+from colvi_edge.bundle.manifest import Verification
 from colvi_edge.cli.show.export import parity_table
 from colvi_edge.engines import open_engine
 from colvi_edge.engines.verification import Tolerance
@@ -145,7 +146,7 @@ def test_the_verification_patches_are_raw_held_out_ones(
     """They are found, count for count, in the images kept apart, and in none of the others."""
     bundle = open_bundle(exported[0])
     verification = bundle.config.verification
-    assert verification is not None
+    assert isinstance(verification, Verification)
     kept = np.load(io.BytesIO(bundle.read(verification.patches)))
     expected = np.load(io.BytesIO(bundle.read(verification.probabilities)))
 
