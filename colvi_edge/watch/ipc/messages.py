@@ -163,6 +163,7 @@ class WorkerReady:
         model, model_sha256, model_version: of the bundle.
         runtime, precision, device, reason: of the engine.
         not_kept: why there is no copy of the bundle, in words; "" if there is one, or none was asked for.
+        labels: a file of labels belongs to each result.
     """
 
     bundle: str
@@ -174,6 +175,7 @@ class WorkerReady:
     reason: str
     not_kept: str = ""
     model_version: Name = ""
+    labels: bool = False
 
     @property
     def judge(self) -> Model:

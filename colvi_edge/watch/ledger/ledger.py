@@ -162,7 +162,13 @@ class Ledger(LedgerReader):
     def note_slots(self, slots: Sequence[str]) -> None:
         """Keep which bundles judge, unless that is known already."""
         if list(slots) != self.slots:
-            self._connection.execute("REPLACE INTO meta VALUES ('slots', ?)", (json.dumps(list(slots)),))
+            self._note("slots", slots)
+
+    def note_labels(self, labels: bool) -> None:
+        """Keep whether a file of labels belongs to each result of this bundle, unless that is known."""
+        known = set(self.labelled)
+        if labels != (self._slot in known):
+            self._note("labelled", sorted(known ^ {self._slot}))
 
     @property
     def mount(self) -> Mount | None:
@@ -196,6 +202,9 @@ class Ledger(LedgerReader):
         self._connection.execute(
             "REPLACE INTO meta VALUES ('touched', ?)", (datetime.now(timezone.utc).isoformat(),)
         )
+
+    def _note(self, what: str, slots: Sequence[str]) -> None:
+        self._connection.execute("REPLACE INTO meta VALUES (?, ?)", (what, json.dumps(list(slots))))
 
     def _drop_unsound(self) -> int:
         with self.explained():

@@ -1,6 +1,7 @@
 """Looks things up in the ledger: for the scanner, `colvi-edge status` and `retry`."""
 
 import copy
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -62,10 +63,12 @@ class LedgerReader:
     @property
     def slots(self) -> list[str]:
         """Which bundles judge, or did last, the first one first."""
-        row = self._connection.execute("SELECT value FROM meta WHERE name = 'slots'").fetchone()
-        with suppress(ValueError, TypeError):  # another wrote it
-            return made(Slots, {"names": json_of(row[0])}).names or [""] if row else [""]
-        return [""]
+        return self._names("slots") or [""]
+
+    @property
+    def labelled(self) -> list[str]:
+        """Which bundles' results have a file of labels."""
+        return self._names("labelled")
 
     def entry(self, path: str) -> Entry | None:
         """Return what is known of a file; None if nothing is."""
@@ -84,6 +87,11 @@ class LedgerReader:
         signatures = ((os.fsdecode(path), unpacked(stored)) for path, stored in rows)
         return {path: signature for path, signature in signatures if signature}
 
+    def finished_by_all(self, slots: Sequence[str]) -> dict[str, Signature]:
+        """Return the same for several bundles: the files that need no work by any of them."""
+        first, *others = (self.of(slot).finished() for slot in slots)
+        return {path: state for path, state in first.items() if all(o.get(path) == state for o in others)}
+
     def in_state(self, state: FileState) -> Iterator[Entry]:
         """Yield the entries of a state, by path."""
         return self._entries("state = ? ORDER BY path", state)
@@ -100,13 +108,15 @@ class LedgerReader:
         """
         if len(slots) == 1:
             return self.of(slots[0]).counts()
-        of_files = (
+        rows = self._connection.execute(
+            "SELECT of_all, count(*) FROM ("
             "SELECT CASE WHEN sum(state = 'pending') OR count(*) < ? THEN 'pending' "
             "WHEN sum(state = 'quarantined') THEN 'quarantined' WHEN sum(state = 'failed') THEN 'failed' "
-            f"ELSE 'done' END AS of_all FROM entries WHERE slot IN ({', '.join('?' * len(slots))}) GROUP BY path"
+            "ELSE 'done' END AS of_all FROM entries WHERE slot IN (SELECT value FROM json_each(?)) "
+            "GROUP BY path) GROUP BY of_all",
+            (len(slots), json.dumps(list(slots))),
         )
-        query = f"SELECT of_all, count(*) FROM ({of_files}) GROUP BY of_all"  # noqa: S608 - ours
-        return _by_state(self._connection.execute(query, (len(slots), *slots)))
+        return _by_state(rows)
 
     def models(self) -> list[ModelResults]:
         """Return how many of the results that stand are of which model, the most first.
@@ -131,7 +141,8 @@ class LedgerReader:
     def last_done_at(self) -> str:
         """Return when the last sidecar was written, in UTC; "" before the first."""
         (at,) = self._connection.execute(
-            "SELECT max(at) FROM entries WHERE slot = ? AND state = 'done' AND at GLOB ? AND length(at) <= 40",
+            "SELECT max(at) FROM entries "
+            "WHERE slot = ? AND state = 'done' AND at GLOB ? AND length(at) <= 40",
             (self._slot, UTC_PATTERN),
         ).fetchone()
         with suppress(TypeError, ValueError):  # nothing is done yet, or it was at no time that there is
@@ -178,6 +189,13 @@ class LedgerReader:
                 return opened_to_read(f"file:{name}?mode=ro&immutable=1")
         except (sqlite3.Error, OSError) as error:
             raise OutputError(f"{self._path} cannot be read: {error}; check its permissions") from error
+
+    def _names(self, what: str) -> list[str]:
+        """Return the bundles of a list that is kept as JSON; none of one that nobody can have written."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (what,)).fetchone()
+        with suppress(ValueError, TypeError):
+            return made(Slots, {"names": json_of(row[0])}).names if row else []
+        return []
 
     def _entries(self, condition: str, *values: bytes | str) -> Iterator[Entry]:
         query = f"SELECT {COLUMNS} FROM entries WHERE slot = ? AND {condition}"  # noqa: S608 - ours

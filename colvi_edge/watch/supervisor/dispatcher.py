@@ -98,13 +98,6 @@ class Dispatcher:
         """Yield every file that waits or is assigned."""
         return iter(self._queue)
 
-    def has_answered(self, ready: FileReady) -> bool:
-        """Return whether there is a final answer for this very state of a file."""
-        with self._ledger.reading() as ledger:
-            entry = ledger.entry(ready.path)
-            return entry is not None and entry.signature == ready.signature and entry.state != "pending"
-        return False
-
     def snapshot(self) -> WorkSnapshot:
         """Return how work stands now; of 10^5 files in the queue it took 12 ms."""
         queue, answers = self._queue, self._answers

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from colvi_edge.printable import counted
 from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ledger.entries import Entry
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
 
@@ -87,6 +89,13 @@ class TolerantLedger:
         with self.reading() as ledger:
             counts = ledger.counts_of_all(self._slots)
         return counts
+
+    def has_answer(self, path: str, signature: Signature) -> bool:
+        """Return whether there is a final answer for this very state of a file; no, if it cannot be read."""
+        entry: Entry | None = None
+        with self.reading() as ledger:
+            entry = ledger.entry(path)
+        return entry is not None and entry.signature == signature and entry.state != "pending"
 
     def standing(self) -> str:
         """Return how many files have a final answer, in words; "" if none has, or it cannot be read."""

@@ -25,6 +25,7 @@ class Lane:
 
     Attributes:
         slot: name that its results bear; "" of the first bundle.
+        ledger: what is known of its results.
         dispatcher: of its work.
         workers: who do it.
     """
@@ -53,8 +54,8 @@ class Lane:
             force: results that everything is judged in spite of.
         """
         slot = self.slot = judging.slot
-        ledger, conditions = ledger.of(slot), conditions.of(slot)
-        self.dispatcher = Dispatcher(ledger, metrics.of(slot), conditions, timings, now, force, slot)
+        self.ledger, conditions = ledger.of(slot), conditions.of(slot)
+        self.dispatcher = Dispatcher(self.ledger, metrics.of(slot), conditions, timings, now, force, slot)
         self.workers = WorkerKeeper(partial(start, judging), judging.bundle, conditions, timings)
 
     @property
@@ -95,6 +96,9 @@ class Lane:
         """Take what one of its workers said."""
         if isinstance(message, WorkerReady | StartRefused):
             self.workers.said(worker, message, now)
+            if isinstance(message, WorkerReady):
+                with self.ledger.writing() as ledger:
+                    ledger.note_labels(message.labels)
         elif isinstance(message, WorkDone):
             self.dispatcher.finished(message, now)
             self.workers.answered(now)

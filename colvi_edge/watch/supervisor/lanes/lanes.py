@@ -71,10 +71,11 @@ class Lanes:
 
         If all have, a file of a result is gone; whose it is the workers see, and the others leave theirs.
         """
-        dispatchers = [lane.dispatcher for lane in self]
-        lacking = [one for one in dispatchers if not one.has_answered(ready)] if len(dispatchers) > 1 else []
-        for dispatcher in lacking or dispatchers:
-            dispatcher.offer(ready, now)
+        lacking = self._lanes[:1]
+        if len(self._lanes) > 1:
+            lacking = [lane for lane in self if not lane.ledger.has_answer(ready.path, ready.signature)]
+        for lane in lacking or self:
+            lane.dispatcher.offer(ready, now)
 
     def retry(self, now: float, force: Replace = Replace.OWN) -> None:
         """Take up all failed and quarantined files again; see `Dispatcher.retry`."""
