@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,7 @@ import typer
 from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.cli.line.options import (
     AgainOption,
-    BundleOption,
+    BundlesOption,
     ChannelsOption,
     DryRunOption,
     EngineOption,
@@ -24,6 +24,7 @@ from colvi_edge.cli.line.options import (
     SampleOption,
     StaleOption,
     numbers_of,
+    open_bundles,
     open_for,
     option,
     refuse_place,
@@ -52,7 +53,7 @@ def run(
             readable=False,
         ),
     ],
-    bundle: BundleOption,
+    bundle: BundlesOption,
     output_dir: OutputDirOption = None,
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
@@ -66,13 +67,15 @@ def run(
             "--result-csv",
             dir_okay=False,
             help="Also write image_name,prediction,probability of every result in the folders; names are "
-            "paths below the folder named.",
+            "paths below the folder named. Of several bundles, those of the first.",
         ),
     ] = None,
     omero_csv: Annotated[
         Path | None,
         option(
-            "--omero-csv", dir_okay=False, help="Also write a table that 'omero metadata populate' takes."
+            "--omero-csv",
+            dir_okay=False,
+            help="Also write a table that 'omero metadata populate' takes. Of several bundles, of the first.",
         ),
     ] = None,
     stale: StaleOption = False,
@@ -101,14 +104,13 @@ def run(
     as X.colvi.prev.json. A failure never touches a result of the same content.
     """
     from colvi_edge.acquisition import Limits
-    from colvi_edge.bundle import open_bundle
     from colvi_edge.cli.interruption import interruptible
     from colvi_edge.cli.show.outcomes import Asked
     from colvi_edge.cli.show.run import show_outcomes
     from colvi_edge.cli.show.standing import show_standing
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
-    from colvi_edge.pipeline.inputs import find_inputs, folders_of, places_of
+    from colvi_edge.pipeline.inputs import find_inputs, folders_of, places_of, refuse_collisions
     from colvi_edge.system.writing import check_writable, clear_leftovers
 
     tell_variables(context)
@@ -123,30 +125,42 @@ def run(
 
         top, places = places_of(images, output_dir)
         page = Report(top, report, sample=sample, places=places)
-    opened = open_bundle(bundle)
+    opened = open_bundles(bundle)
+    refuse_collisions(files, list(opened))
     if dry_run:
         from colvi_edge.cli.show.rehearsal import show_rehearsal
         from colvi_edge.pipeline.rehearsal import rehearse
 
-        diagnoser = Diagnoser(opened, None, *options, pixel_size_um)
-        show_rehearsal(rehearse(diagnoser, opened, files), files, output_dir, as_json=json)
+        diagnosers = [Diagnoser(one, None, *options, pixel_size_um, slot) for slot, one in opened.items()]
+        show_rehearsal(rehearse(diagnosers, files), files, output_dir, as_json=json)
         return
     if report:
         check_writable(report)  # rather than when all is judged
-    with closing(open_for(opened, engine, precision)) as running:
-        diagnoser = Diagnoser(opened, running, *options, pixel_size_um)
+    with ExitStack() as running:
+        diagnosers = [
+            Diagnoser(
+                one,
+                running.enter_context(closing(open_for(one, engine, precision))),
+                *options,
+                pixel_size_um,
+                slot,
+            )
+            for slot, one in opened.items()
+        ]
         gc.freeze()  # see `pipeline.process`
         with interruptible() as is_stopped:
             outcomes = show_outcomes(
-                process(diagnoser, files, is_stopped),
+                process(diagnosers, files, is_stopped),
                 len(files),
                 folders_of(images, output_dir),
                 as_json=json,
                 with_report=page is None,
                 asked=Asked(given(context, *_JUDGING), variables_of(context)),
                 goes_on="" if again else _GOES_ON,
+                judges={slot: one.label for slot, one in opened.items()},
             )
-    show_standing(outcomes, opened.label)
+    for slot, one in opened.items():
+        show_standing([outcome for outcome in outcomes if outcome.slot == slot], one.label, slot)
     folders = {file.place: file.folder for file in files}
     clear_leftovers(folders.values())
     _write_tables(folders, result_csv, omero_csv)

@@ -49,7 +49,7 @@ class ListedResult(NamedTuple):
 def write_table(
     path: Path, folders: Mapping[str, Path], render: Callable[[Iterable[ListedResult]], bytes]
 ) -> int:
-    """Write a table of every result that lies in the folders, such as `result_csv` renders it.
+    """Write a table of every result with plain names in the folders, such as `result_csv` renders it.
 
     Returns:
         How many files are called as sidecars are, but are none, nor the index of images.
@@ -71,6 +71,8 @@ def _listed(folders: Mapping[str, Path], unread: list[Path]) -> Iterator[ListedR
     for place, folder in sorted(folders.items()):
         for record in sorted(folder.glob(f"*{OutputKind.SIDECAR.value}")):
             if sidecar := read_record(Sidecar, record):
+                if sidecar.slot:  # of a further bundle, which answers another question
+                    continue
                 label = record_label(record.name, sidecar.image.name, sidecar.image.key)
                 yield ListedResult(unambiguous_name(f"{place}/{label}" if place else label), sidecar)
             elif read_record(Index, record) is None:

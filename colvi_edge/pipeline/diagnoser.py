@@ -21,7 +21,7 @@ from colvi_edge.outputs.sidecar import MAX_PATCHES, Index, Sidecar
 from colvi_edge.patches import grid_shape, project
 from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
 from colvi_edge.pipeline.records import result_record
-from colvi_edge.pipeline.standing import keeps, kept_image, kept_result, sidecars
+from colvi_edge.pipeline.standing import Content, keeps, kept_image, kept_result, sidecars
 from colvi_edge.pipeline.writing import write_result
 from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
@@ -35,7 +35,9 @@ class Diagnoser:
     The three steps may run in three threads; `judge` in one only, as the engine does.
 
     Attributes:
+        bundle: what judges.
         overlay: how it is written.
+        slot: of the bundle, which its results' names tell; "" is that of plain names.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Diagnoser:
         overlay: OverlayChoice = OverlayChoice.PNG,
         replace: Replace = Replace.OWN,
         pixel_size_um: float | None = None,
+        slot: str = "",
     ) -> None:
         """Keep what every image needs.
 
@@ -58,11 +61,12 @@ class Diagnoser:
             overlay: how it is written.
             replace: what is judged where a result of the same content stands.
             pixel_size_um: of all raw files, whatever they say; None goes by what they say.
+            slot: of the bundle, as `outputs.names.slots_of` gives it.
 
         Raises:
             BundleError: what the bundle knows of its training images cannot be read.
         """
-        self._bundle = bundle
+        self.bundle = bundle
         self._familiar = Familiar.of(bundle)
         self._engine = engine
         self._task = task_of(bundle.config.task)
@@ -72,6 +76,7 @@ class Diagnoser:
         self._replace = replace
         self._pixel_size_um = pixel_size_um
         self._is_kept = keeps(replace, bundle.sha256)
+        self.slot = slot
 
     def read(self, file: RawFile) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
@@ -95,7 +100,7 @@ class Diagnoser:
             AcquisitionError: a channel that the bundle needs is missing, no patch fits, or too many do.
         """
         assert self._engine is not None  # noqa: S101 - who judges has one
-        config = self._bundle.config
+        config = self.bundle.config
         planes = self.laid_out(acquisition)
         stopwatch = Stopwatch()
         with stopwatch.lap("quality"):
@@ -109,14 +114,14 @@ class Diagnoser:
         with stopwatch.lap("overlay projection"):
             projection = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
         record = result_record(
-            acquisition, self._bundle, self._engine.info, assessment, result, stopwatch.laps_ms
+            acquisition, self.bundle, self._engine.info, assessment, result, stopwatch.laps_ms, self.slot
         )
         return JudgedImage(record, Shown(projection, config.channels, acquisition.pixel_height_um), result)
 
     def _kept_of_field(self, planes: NDArray[Any]) -> NDArray[Any]:
         """Return what the task keeps of each plane, or of their sum: (Z, rows, cols, ...)."""
         assert self._engine is not None  # noqa: S101 - who judges has one
-        each = self._bundle.config.input.planes == "each"
+        each = self.bundle.config.input.planes == "each"
         judged = [planes[z : z + 1] for z in range(len(planes))] if each else [planes]
         return np.stack([self._engine.field(part) for part in judged])
 
@@ -126,7 +131,7 @@ class Diagnoser:
         Raises:
             AcquisitionError: as from `judge`, which may find no other fault.
         """
-        config = self._bundle.config
+        config = self.bundle.config
         acquisition.check_holds_patch(config.patch_px)
         _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
         return acquisition.laid_out(config.channels)
@@ -139,13 +144,15 @@ class Diagnoser:
         """
         return write_result(judged, file, self.overlay).sidecar
 
-    def kept(self, file: RawFile) -> Iterator[Kept | Index]:
+    def kept(self, file: RawFile, content: Content) -> Iterator[Kept | Index]:
         """Yield the results of a raw file if all of them are kept: nothing of it is decoded.
 
         They are intact, of the same content, and of a model of which that was said; none failed. Of a file
         that holds several images the index comes last.
         """
-        result = None if self._replace is Replace.ALL else kept_result(file, self._is_kept, failed_too=False)
+        result = None
+        if self._replace is not Replace.ALL:
+            result = kept_result(file, self._is_kept, failed_too=False, slot=self.slot, content=content)
         if isinstance(result, Sidecar):
             yield self._as_kept(result)
         elif result is not None:
@@ -153,21 +160,15 @@ class Diagnoser:
                 yield self._as_kept(sidecar)
             yield result
 
-    def found(self, file: RawFile) -> Iterator[Acquisition | Refused | Kept]:
-        """Yield the images of a raw file as `read` does; in the place of one whose result is kept, that.
-
-        Raises:
-            AcquisitionError: as from `read`.
-        """
-        for image in self.read(file):
-            kept = None
-            if isinstance(image, Acquisition) and image.image_key and self._replace is not Replace.ALL:
-                kept = kept_image(file, image.image_key, image.provenance.sha256, self._is_kept)
-            yield self._as_kept(kept) if kept else image
-            del image  # or it would be held while the next one is read
+    def kept_of(self, file: RawFile, image: Acquisition | Refused) -> Kept | None:
+        """Return the result of one image of a file that holds several, if it is kept."""
+        if isinstance(image, Refused) or not image.image_key or self._replace is Replace.ALL:
+            return None
+        kept = kept_image(file, image.image_key, image.provenance.sha256, self._is_kept, self.slot)
+        return self._as_kept(kept) if kept else None
 
     def _as_kept(self, sidecar: Sidecar) -> Kept:
-        return Kept(sidecar, sidecar.model.sha256 != self._bundle.sha256)
+        return Kept(sidecar, sidecar.model.sha256 != self.bundle.sha256)
 
 
 def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.named import is_named_file
-from colvi_edge.outputs.names import is_output_name
+from colvi_edge.outputs.names import image_label, is_output_name
 from colvi_edge.outputs.sidecar import Image
 from colvi_edge.printable import counted
 from colvi_edge.raw_files import RAW_SUFFIXES, is_raw_name
@@ -112,7 +112,7 @@ def find_inputs(
             files.setdefault(raw.resolve(), InputFile(raw, folder, _place(folder, top)))
     if not files:
         raise UsageError(_nothing_found(paths, seen))
-    _refuse_collisions(files.values())
+    refuse_collisions(files.values())
     if paths != named:
         tell(
             f"{ours} {'was' if len(named) - len(paths) == 1 else 'were'} passed over: results, pages, tables"
@@ -120,6 +120,24 @@ def find_inputs(
     if seen.links:
         tell(f"{seen.words_of_links()}; what they lead to is diagnosed where you name it")
     return list(files.values())
+
+
+def refuse_collisions(files: Iterable[InputFile], slots: Sequence[str] = ("",)) -> None:
+    """Refuse files of which two would leave results of one name, also as slots make it.
+
+    Raises:
+        UsageError: such as X.tif in the slot `nuclei`, and a file that is called X.tif.nuclei.
+    """
+    taken: dict[str, Path] = {}
+    for file in files:
+        for slot in slots:
+            label = image_label(file.path, "", slot)
+            if taken.setdefault(label, file.raw) != file.raw:
+                raise UsageError(
+                    f"{taken[label]} and {file.raw} would both leave "
+                    f"{file.folder / image_label(file.name, '', slot)}.colvi.*; "
+                    "name their common folder, or run them one by one"
+                )
 
 
 def places_of(paths: Iterable[Path], output_dir: Path | None = None) -> tuple[Path, list[str]]:
@@ -251,13 +269,3 @@ def _raw_files(root: Path, output_dir: Path | None, seen: _Seen) -> Iterator[Pat
 def _refuse_unlisted(error: OSError) -> None:
     # Passed over in silence, the images in it would look as if they had been diagnosed.
     raise UsageError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
-
-
-def _refuse_collisions(files: Iterable[InputFile]) -> None:
-    taken: dict[str, Path] = {}
-    for file in files:
-        if taken.setdefault(file.path, file.raw) != file.raw:
-            raise UsageError(
-                f"{taken[file.path]} and {file.raw} would both leave {file.folder / file.name}.colvi.*; "
-                "name their common folder, or run them one by one"
-            )

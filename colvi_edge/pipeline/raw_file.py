@@ -89,6 +89,7 @@ class Outcome(Generic[File]):
         stands: the result of the same content that an error left as it was.
         replaced: what stood before was another result; its sidecar is now `X.colvi.prev.json`.
         gone: how many results of other content an error took the place of; their sidecars likewise.
+        slot: of the bundle that judged.
     """
 
     file: File
@@ -97,6 +98,7 @@ class Outcome(Generic[File]):
     stands: Sidecar | Index | None = None
     replaced: bool = False
     gone: int = 0
+    slot: str = ""
 
 
 @dataclass(frozen=True)

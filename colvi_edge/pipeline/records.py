@@ -50,8 +50,9 @@ def result_record(
     assessment: Assessment,
     result: Result | None,
     timings_ms: Mapping[str, float],
+    slot: str = "",
 ) -> Sidecar:
-    """Return the sidecar of an image; `result` is None for one that was rejected."""
+    """Return the sidecar of an image, in a bundle's slot; `result` is None for one that was rejected."""
     source, patch_px = acquisition.provenance, bundle.config.patch_px
     height, width = acquisition.planes.shape[2:]
     raw, settings = f"{source.sha256}/{acquisition.image_key}", f"{bundle.sha256}/{engine.precision}"
@@ -87,6 +88,7 @@ def result_record(
             mtime_ns=source.mtime_ns,
         ),
         model=Model(name=cut(bundle.name), version=cut(bundle.version), sha256=bundle.sha256),
+        slot=slot or None,
         engine=EngineRecord(**{name: cut(getattr(engine, name)) for name in EngineRecord.model_fields}),
         timings_ms=dict(timings_ms),
         software=Software(version=__version__),
@@ -95,24 +97,32 @@ def result_record(
 
 
 def error_record(
-    raw_name: str, error: ColviEdgeError, image_key: str = "", source: Provenance | Image | None = None
+    raw_name: str,
+    error: ColviEdgeError,
+    image_key: str = "",
+    source: Provenance | Image | None = None,
+    slot: str = "",
 ) -> ErrorRecord:
     """Return the record of a file, or of one image of it, that could not be read or judged."""
     return ErrorRecord(
         error=Failure(kind=cut(error.kind, MAX_WORD), message=cut(str(error))),
         image=_image(raw_name, source, image_key),
+        slot=slot or None,
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
     )
 
 
-def index_record(raw_name: str, source: Provenance | Image, entries: Sequence[IndexEntry]) -> Index:
+def index_record(
+    raw_name: str, source: Provenance | Image, entries: Sequence[IndexEntry], slot: str = ""
+) -> Index:
     """Return the index of a file that holds several images: one entry each, see `intact.index_entry`."""
     found = {entry.status for entry in entries}
     return Index(
         status="ok" if "ok" in found else "rejected" if "rejected" in found else "error",
         images=list(entries),
         image=_image(raw_name, source),
+        slot=slot or None,
         software=Software(version=__version__),
         created=datetime.now(timezone.utc),
     )

@@ -1,17 +1,19 @@
 """Every image of every raw file: the next one is read and the last one written while one is judged.
 
-Of a file that holds several images, each goes its own way, and the index comes last.
+Of a file that holds several images, each goes its own way, and the index comes last. Where several bundles
+judge, an image is read once, and each of them judges it in turn.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from colvi_edge.acquisition import Acquisition, Provenance, Refused
 from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
-from colvi_edge.outputs.sidecar import Image, Index
+from colvi_edge.outputs.sidecar import Index
 from colvi_edge.pipeline.diagnoser import Diagnoser
 from colvi_edge.pipeline.raw_file import Done, End, File, Kept, Outcome, RawFile
+from colvi_edge.pipeline.standing import Content
 from colvi_edge.pipeline.writing import FileWriter
 
 Found = Acquisition | Refused | Kept | Index | End | ColviEdgeError
@@ -21,7 +23,9 @@ _STOP_SEEN_S = 0.2
 
 
 def process(
-    diagnoser: Diagnoser, files: Iterable[File], is_stopped: Callable[[], bool] | None = None
+    diagnosers: Diagnoser | Sequence[Diagnoser],
+    files: Iterable[File],
+    is_stopped: Callable[[], bool] | None = None,
 ) -> Iterator[Outcome[File]]:
     """Diagnose every image of every file, in order; one that fails stops none of the others.
 
@@ -33,17 +37,18 @@ def process(
     and looking for garbage in it cost every thirtieth image 14 ms.
 
     Args:
-        diagnoser: does it.
+        diagnosers: who does it; or several, of one folder and set of options, each with a slot of its own.
         files: the raw files.
         is_stopped: asked between images whether no other is to be judged.
 
     Raises:
         KeyboardInterrupt: it was stopped; the outcome of every image that was judged was given before.
     """
+    several = [diagnosers] if isinstance(diagnosers, Diagnoser) else diagnosers
     reading = ThreadPoolExecutor(1, "read")
     try:
         with ThreadPoolExecutor(1, "write") as writing:
-            images = _ahead(diagnoser, files)
+            images = _ahead(several, files)
             ahead = reading.submit(next, images, None)
             behind: Future[Outcome[File]] | None = None
             while True:
@@ -60,7 +65,7 @@ def process(
                 if (image := ahead.result()) is None:
                     break
                 ahead = reading.submit(next, images, None)
-                writer, found = image
+                diagnoser, writer, found = image
                 judged = _judge(diagnoser, found)
                 if behind is not None:
                     yield behind.result()
@@ -73,42 +78,49 @@ def process(
         reading.shutdown(wait=False)  # it may wait for a file that never comes; a failure must not wait
 
 
-def images_of(diagnoser: Diagnoser, file: RawFile) -> Iterator[Found]:
-    """Yield what is found of every image of a raw file before any is judged."""
-    kept = False
-    try:
-        for result in diagnoser.kept(file):
-            kept = True
-            yield result
-    except OutputError as error:
-        yield error
-    if not kept:
-        yield from _read(diagnoser, file)
+def images_of(diagnosers: Sequence[Diagnoser], file: RawFile) -> Iterator[tuple[Diagnoser, Found]]:
+    """Yield what is found of every image of a raw file before any is judged, and who is to judge it."""
+    judging = []
+    content = Content(file)
+    for diagnoser in diagnosers:
+        kept = False
+        try:
+            for result in diagnoser.kept(file, content):
+                kept = True
+                yield diagnoser, result
+        except OutputError as error:
+            yield diagnoser, error
+        if not kept:
+            judging.append(diagnoser)
+    if judging:
+        yield from _read(judging, file)
 
 
-def _read(diagnoser: Diagnoser, file: RawFile) -> Iterator[Found]:
-    source: Provenance | Image | None = None
+def _read(diagnosers: Sequence[Diagnoser], file: RawFile) -> Iterator[tuple[Diagnoser, Found]]:
+    source: Provenance | None = None
     try:
-        for image in diagnoser.found(file):
-            if isinstance(image, Kept):
-                source = image.sidecar.image
-            else:
-                source = image.provenance if image.image_key else None
-            yield image
+        for image in diagnosers[0].read(file):
+            source = image.provenance if image.image_key else None
+            for diagnoser in diagnosers:
+                yield diagnoser, diagnoser.kept_of(file, image) or image
             del image  # or it would be held while the next one is read
     except AcquisitionError as error:
-        yield error
+        for diagnoser in diagnosers:
+            yield diagnoser, error
     else:
         if source is not None:
-            yield End(source)
+            for diagnoser in diagnosers:
+                yield diagnoser, End(source)
 
 
-def _ahead(diagnoser: Diagnoser, files: Iterable[File]) -> Iterator[tuple[FileWriter[File], Found]]:
-    """Yield what is found of every image of every file, with the writer of its file."""
+def _ahead(
+    diagnosers: Sequence[Diagnoser], files: Iterable[File]
+) -> Iterator[tuple[Diagnoser, FileWriter[File], Found]]:
+    """Yield what is found of every image of every file, with who judges it and the writer of its file."""
     for file in files:
-        writer = FileWriter(file, diagnoser.overlay)
-        for found in images_of(diagnoser, file):
-            yield writer, found
+        writers = {one: FileWriter(file, one.overlay, one.slot) for one in diagnosers}
+        for diagnoser, found in images_of(diagnosers, file):
+            yield diagnoser, writers[diagnoser], found
             del found  # or it would be held while the next one is read
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from colvi_edge.choices import Replace
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.outputs.intact import is_intact, read_result
-from colvi_edge.outputs.names import OutputKind, output_name
-from colvi_edge.outputs.read_back import read_sidecar
+from colvi_edge.outputs.read_back import standing_record
 from colvi_edge.outputs.sidecar import Image, Index, Sidecar
 from colvi_edge.pipeline.raw_file import RawFile
 from colvi_edge.system.bounded import sha256_of
@@ -60,7 +59,9 @@ def keeps(replace: Replace, model_sha256: str) -> IsKept:
     return is_kept
 
 
-def kept_result(file: RawFile, is_kept: IsKept, *, failed_too: bool) -> Sidecar | Index | None:
+def kept_result(
+    file: RawFile, is_kept: IsKept, *, failed_too: bool, slot: str = "", content: Content | None = None
+) -> Sidecar | Index | None:
     """Return the intact result of a raw file if it is of the same content and all of it is kept.
 
     The file is read only where nothing else speaks against that.
@@ -69,17 +70,19 @@ def kept_result(file: RawFile, is_kept: IsKept, *, failed_too: bool) -> Sidecar 
         file: the raw file.
         is_kept: asked of each of its images' sidecars.
         failed_too: an index that tells of failed images counts as well.
+        slot: of the bundle whose result is meant.
+        content: of the raw file, where it is asked of several times.
     """
     try:
         with file.results() as folder_fd:
-            result = read_result(folder_fd, file.name)
+            result = read_result(folder_fd, file.name, slot)
             if result is None or not _all_kept(folder_fd, file.name, result, is_kept, failed_too):
                 return None
             if not is_intact(folder_fd, file.name, result):
                 return None
     except ColviEdgeError:
         return None  # what stands in the way will be met, and told, on the usual way
-    return result if Content(file).is_of(result.image) else None
+    return result if (content or Content(file)).is_of(result.image) else None
 
 
 def _all_kept(
@@ -92,8 +95,8 @@ def _all_kept(
     ):
         return False
     keys = (entry.key for entry in result.images if entry.status != "error")
-    names = (output_name(raw_name, OutputKind.SIDECAR, key) for key in keys)
-    return all((sidecar := read_sidecar(name, folder_fd)) is not None and is_kept(sidecar) for name in names)
+    found = (standing_record(Sidecar, folder_fd, raw_name, key, result.slot or "") for key in keys)
+    return all(sidecar is not None and is_kept(sidecar) for sidecar in found)
 
 
 def sidecars(file: RawFile, index: Index) -> Iterator[Sidecar]:
@@ -105,7 +108,7 @@ def sidecars(file: RawFile, index: Index) -> Iterator[Sidecar]:
     for entry in index.images:
         if entry.status != "error":
             with file.results() as folder_fd:
-                sidecar = read_sidecar(output_name(file.name, OutputKind.SIDECAR, entry.key), folder_fd)
+                sidecar = standing_record(Sidecar, folder_fd, file.name, entry.key, index.slot or "")
             if sidecar is None:
                 raise OutputError(
                     f"the result of {entry.key} went away; diagnose it again", subject=file.name
@@ -113,11 +116,11 @@ def sidecars(file: RawFile, index: Index) -> Iterator[Sidecar]:
             yield sidecar
 
 
-def kept_image(file: RawFile, key: str, raw_sha256: str, is_kept: IsKept) -> Sidecar | None:
+def kept_image(file: RawFile, key: str, raw_sha256: str, is_kept: IsKept, slot: str = "") -> Sidecar | None:
     """Return the intact result of one image of a file that was read, if it is of this content and kept."""
     try:
         with file.results() as folder_fd:
-            sidecar = read_sidecar(output_name(file.name, OutputKind.SIDECAR, key), folder_fd)
+            sidecar = standing_record(Sidecar, folder_fd, file.name, key, slot)
             if sidecar is None or sidecar.image.sha256 != raw_sha256 or not is_kept(sidecar):
                 return None
             return sidecar if is_intact(folder_fd, file.name, sidecar) else None
@@ -125,17 +128,17 @@ def kept_image(file: RawFile, key: str, raw_sha256: str, is_kept: IsKept) -> Sid
         return None
 
 
-def stands(folder_fd: int, raw_name: str, key: str, content: Content) -> Sidecar | Index | None:
+def stands(
+    folder_fd: int, raw_name: str, key: str, content: Content, slot: str = ""
+) -> Sidecar | Index | None:
     """Return the result that an error must not touch: ok or rejected, and not known to be of other content.
 
     It counts also where one of its files is missing: what was found out is in its record.
     """
     if key:
-        result: Sidecar | Index | None = read_sidecar(
-            output_name(raw_name, OutputKind.SIDECAR, key), folder_fd
-        )
+        result: Sidecar | Index | None = standing_record(Sidecar, folder_fd, raw_name, key, slot)
     else:
-        result = read_result(folder_fd, raw_name)
+        result = read_result(folder_fd, raw_name, slot)
     if result is None or result.status == "error" or not content.may_be_of(result.image):
         return None
     return result

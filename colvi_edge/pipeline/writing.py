@@ -5,6 +5,7 @@ was found out once is not lost to a wrong option, a full disk or a share that we
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Generic, NamedTuple
 
 from colvi_edge.acquisition import Provenance, Refused
@@ -12,8 +13,7 @@ from colvi_edge.choices import OverlayChoice
 from colvi_edge.errors import BlockedOutputError, BlockedRecordError, ColviEdgeError, OutputError
 from colvi_edge.outputs import result
 from colvi_edge.outputs.intact import index_entry, read_result, standing_entry
-from colvi_edge.outputs.names import record_name
-from colvi_edge.outputs.read_back import read_record
+from colvi_edge.outputs.read_back import standing_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Image, Index, IndexEntry, Sidecar, to_json
 from colvi_edge.pipeline.raw_file import Done, End, File, JudgedImage, Kept, Outcome, RawFile
 from colvi_edge.pipeline.records import error_record, index_record
@@ -54,7 +54,11 @@ class Recorded(NamedTuple):
 
 
 def write_error(
-    error: ColviEdgeError, file: RawFile, key: str = "", source: Provenance | Image | None = None
+    error: ColviEdgeError,
+    file: RawFile,
+    key: str = "",
+    source: Provenance | Image | None = None,
+    slot: str = "",
 ) -> Recorded:
     """Write why a raw file, or one image of it, has no result, unless one of the same content stands.
 
@@ -63,6 +67,7 @@ def write_error(
         file: the raw file.
         key: of the image; "" for the file itself.
         source: the raw file as it was read; None where it was not.
+        slot: of the bundle whose result is missing.
 
     Raises:
         BlockedRecordError: a folder has the name of the record.
@@ -71,11 +76,11 @@ def write_error(
     file.confirm()
     content = Content(file, source.sha256 if source else None)
     with file.results() as folder_fd:
-        left = stands(folder_fd, file.name, key, content)
+        left = stands(folder_fd, file.name, key, content, slot)
         if left is not None:
             return Recorded(left)
-        record = error_record(file.name, error, key, source)
-        told = read_record(ErrorRecord, record_name(file.name, record.status, key), folder_fd)
+        record = error_record(file.name, error, key, source, slot)
+        told = standing_record(ErrorRecord, folder_fd, file.name, key, slot)
     if key and told is not None and (told.error, told.image) == (record.error, record.image):
         return Recorded(told)  # so that the index above it stays, too
     gone = _record(record, file, lambda image: image.status != "error" and content.may_be_of(image.image))
@@ -91,26 +96,30 @@ def _record(record: ErrorRecord, file: RawFile, stays: Callable[[Sidecar | Error
 
 
 class FileWriter(Generic[File]):
-    """Writes what became of one raw file: image after image, and at last the index, if it holds several."""
+    """Writes what a bundle made of one raw file: image after image, and at last the index, if it has one."""
 
-    def __init__(self, file: File, overlay: OverlayChoice) -> None:
+    def __init__(self, file: File, overlay: OverlayChoice, slot: str = "") -> None:
         """Begin with nothing written.
 
         Args:
             file: the raw file.
             overlay: how it is written.
+            slot: of the bundle.
         """
-        self._file, self._overlay = file, overlay
+        self._file, self._overlay, self._slot = file, overlay, slot
         self._entries: dict[str, IndexEntry | None] = {}  # None where the record that stands counts
         self._trouble: ColviEdgeError | None = None
         self._before: Index | None = None  # of the same content, when the first image's turn came
 
     def write(self, done: Done) -> Outcome[File]:
         """Write what became of an image, or of the whole file, which comes last; return it."""
+        return replace(self._written(done), slot=self._slot)
+
+    def _written(self, done: Done) -> Outcome[File]:
         key, source = _image_of(done)
         if key:
             if not self._entries:
-                self._before = _index_of(self._file, source)
+                self._before = self._index_of(source)
             self._entries[key] = None
         if isinstance(done, JudgedImage):
             return self._judged(done)
@@ -136,7 +145,7 @@ class FileWriter(Generic[File]):
             return outcome
         except ColviEdgeError as error:
             self._trouble = error
-            left = _what_stands(self._file, image.key, image) if isinstance(error, OutputError) else None
+            left = self._what_stands(image) if isinstance(error, OutputError) else None
             return Outcome(self._file, error, image.key, stands=left)
         if image.key:
             sidecar = written.sidecar
@@ -145,7 +154,7 @@ class FileWriter(Generic[File]):
 
     def _failed(self, error: ColviEdgeError, key: str, source: Provenance | Image | None) -> Outcome[File]:
         try:
-            left, gone = write_error(error, self._file, key, source)
+            left, gone = write_error(error, self._file, key, source, self._slot)
         except ColviEdgeError as worse:
             if key:
                 self._trouble = worse
@@ -160,7 +169,7 @@ class FileWriter(Generic[File]):
             entries = self._complete(list(self._entries), source.sha256 or "")
             if entries and (trouble is None or self._before is not None):
                 try:
-                    index = _write_index(self._file, source, entries)
+                    index = self._write_index(source, entries)
                 except BlockedOutputError as error:
                     trouble = trouble or error
                 else:
@@ -170,7 +179,7 @@ class FileWriter(Generic[File]):
                     "a result of it went away meanwhile; diagnose it again", subject=self._file.name
                 )
             if isinstance(trouble, BlockedOutputError) and not isinstance(trouble, BlockedRecordError):
-                record = error_record(self._file.name, trouble, "", source)
+                record = error_record(self._file.name, trouble, "", source, self._slot)
                 _record(record, self._file, lambda image: image.image.key in self._entries)
         except ColviEdgeError as error:
             return Outcome(self._file, error)
@@ -183,7 +192,7 @@ class FileWriter(Generic[File]):
             None where there was none, or it is of other content.
         """
         before = self._before
-        if before is None or before.status == "error" or _index_of(self._file, before.image) is not None:
+        if before is None or before.status == "error" or self._index_of(before.image) is not None:
             return None
         if not Content(self._file).may_be_of(before.image):
             return None
@@ -193,7 +202,7 @@ class FileWriter(Generic[File]):
             entries = self._complete(list(keys), before.image.sha256 or "")
             if not entries:
                 return None
-            return Outcome(self._file, error, stands=_write_index(self._file, before.image, entries))
+            return Outcome(self._file, error, stands=self._write_index(before.image, entries))
         except ColviEdgeError as worse:
             return Outcome(self._file, worse)
 
@@ -201,11 +210,41 @@ class FileWriter(Generic[File]):
         """Return the line of each image, of what was written or stands; none at all if one has neither."""
         with self._file.results() as folder_fd:
             found = [
-                self._entries.get(key) or standing_entry(folder_fd, self._file.name, key, raw_sha256)
+                self._entries.get(key)
+                or standing_entry(folder_fd, self._file.name, key, raw_sha256, self._slot)
                 for key in keys
             ]
         entries = [entry for entry in found if entry is not None]
         return entries if len(entries) == len(keys) else []
+
+    def _index_of(self, source: Provenance | Image | None) -> Index | None:
+        """Return the index that stands above an image, if it is of the same content."""
+        try:
+            with self._file.results() as folder_fd:
+                index = read_result(folder_fd, self._file.name, self._slot)
+        except ColviEdgeError:
+            return None
+        if not isinstance(index, Index) or source is None or index.image.sha256 != source.sha256:
+            return None
+        return index
+
+    def _what_stands(self, image: Image) -> Sidecar | Index | None:
+        content = Content(self._file, image.sha256)
+        try:
+            with self._file.results() as folder_fd:
+                return stands(folder_fd, self._file.name, image.key, content, self._slot)
+        except ColviEdgeError:
+            return None
+
+    def _write_index(self, source: Provenance | Image, entries: Sequence[IndexEntry]) -> Index:
+        """Write an index, unless it stands there already."""
+        index = index_record(self._file.name, source, entries, self._slot)
+        with self._file.results() as folder_fd:
+            before = read_result(folder_fd, self._file.name, self._slot)
+            if isinstance(before, Index) and (before.images, before.image) == (index.images, index.image):
+                return before
+            result.write_index(folder_fd, self._file.name, index, self._file.confirm)
+        return index
 
 
 def _image_of(done: Done) -> tuple[str, Provenance | Image | None]:
@@ -213,34 +252,3 @@ def _image_of(done: Done) -> tuple[str, Provenance | Image | None]:
     if isinstance(done, JudgedImage | Kept):
         return done.sidecar.image.key, done.sidecar.image
     return (done.image_key, done.provenance) if isinstance(done, Refused) else ("", None)
-
-
-def _index_of(file: RawFile, source: Provenance | Image | None) -> Index | None:
-    """Return the index that stands above an image, if it is of the same content."""
-    try:
-        with file.results() as folder_fd:
-            index = read_result(folder_fd, file.name)
-    except ColviEdgeError:
-        return None
-    if not isinstance(index, Index) or source is None or index.image.sha256 != source.sha256:
-        return None
-    return index
-
-
-def _what_stands(file: RawFile, key: str, image: Image) -> Sidecar | Index | None:
-    try:
-        with file.results() as folder_fd:
-            return stands(folder_fd, file.name, key, Content(file, image.sha256))
-    except ColviEdgeError:
-        return None
-
-
-def _write_index(file: RawFile, source: Provenance | Image, entries: Sequence[IndexEntry]) -> Index:
-    """Write an index, unless it stands there already."""
-    index = index_record(file.name, source, entries)
-    with file.results() as folder_fd:
-        before = read_result(folder_fd, file.name)
-        if isinstance(before, Index) and (before.images, before.image) == (index.images, index.image):
-            return before
-        result.write_index(folder_fd, file.name, index, file.confirm)
-    return index

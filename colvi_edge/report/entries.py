@@ -74,7 +74,7 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
     """
     image = record.image
     shown: dict[str, Any] = {
-        "name": _key(record_label(file, image.name, image.key)),
+        "name": _key(record_label(file, image.name, image.key, record.slot or "")),
         "folder": _key(folder),
         "created": record.created.isoformat(timespec="seconds"),
         **_visit(image, folder, pattern),

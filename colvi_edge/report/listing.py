@@ -56,7 +56,7 @@ def list_results(folder: Path) -> Listing:
                 if record is None:
                     unread += 1
                 elif not isinstance(record, Index):
-                    label = record_label(name, record.image.name, record.image.key)
+                    label = record_label(name, record.image.name, record.image.key, record.slot or "")
                     path = unambiguous_name(f"{below}/{label}" if below else label)
                     # A result and an error of one image stand side by side only where something broke off.
                     if path not in rows or rows[path].created < record.created:

@@ -1,7 +1,7 @@
 """Where an option came from: what nobody typed is named as what it is, a variable."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 _SHORTEST = 3
@@ -14,12 +14,12 @@ class FromVariable(NamedTuple):
     Attributes:
         flag: such as --channels.
         variable: such as COLVI_EDGE_CHANNELS.
-        value: as it was read; it may be private.
+        values: as they were read; they may be private.
     """
 
     flag: str
     variable: str
-    value: str = ""
+    values: Sequence[str] = ()
 
     @staticmethod
     def named(words: str, came: "Iterable[FromVariable]") -> str:
@@ -30,4 +30,5 @@ class FromVariable(NamedTuple):
     def _is_meant(self, words: str) -> bool:
         if re.search(rf"(?<![\w-]){re.escape(self.flag)}(?![\w-])", words):
             return True
-        return len(self.value) >= _SHORTEST and self.value in words.split()
+        spoken = words.split()
+        return any(len(value) >= _SHORTEST and value in spoken for value in self.values)

@@ -55,10 +55,10 @@ def unknown(names: Iterable[str], options: Collection[str], reader: str) -> Iter
 
 def variables_of(context: Any) -> list[FromVariable]:
     """Return the options of a command that came from variables."""
+    came = [one for one in context.command.params if _came_from(context, one) == "ENVIRONMENT"]
     return [
-        FromVariable(_flag(option), str(option.envvar), str(context.params.get(option.name, "")))
-        for option in context.command.params
-        if _came_from(context, option) == "ENVIRONMENT"
+        FromVariable(_flag(one), str(one.envvar), list(map(str, _each(context.params.get(one.name, "")))))
+        for one in came
     ]
 
 
@@ -67,10 +67,13 @@ def given(context: Any, *names: str) -> list[str]:
     words = []
     for option in context.command.params:
         if option.name in names and _came_from(context, option) == "COMMANDLINE":
-            value = context.params[option.name]
-            for one in value if isinstance(value, list) else [value]:
+            for one in _each(context.params[option.name]):
                 words += [_flag(option), str(getattr(one, "value", one))]
     return words
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def tell_variables(context: Any) -> None:

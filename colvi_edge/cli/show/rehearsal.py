@@ -26,14 +26,15 @@ def show_rehearsal(
     rows: list[tuple[str, str, str]] = []
     begun: set[Path] = set()
     with progress("Looking", len(files)) as advance:
-        for file, key, does, why, subject in planned:
+        for file, key, does, why, subject, slot in planned:
             if file.raw not in begun:
                 begun.add(file.raw)
                 advance()
             counts[does] += 1
-            label = image_label(file.path, key)
+            label = image_label(file.path, key, slot)
             if as_json:
-                print_json(_line(file, key, does, f"{subject}: {why}" if subject else why))
+                of = {"slot": slot} if slot else {}
+                print_json(_line(file, key, does, f"{subject}: {why}" if subject else why) | of)
             rows.append((unambiguous_name(label), does, printable_name(why)))
     if not as_json:
         console = wide_console()

@@ -1,18 +1,20 @@
 """What `run` and `demo` print: a progress bar while they work, a table or JSON, notes on standard error."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.cli.show.outcomes import Asked, print_outcomes, print_places
+from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.pipeline.records import error_record
 from colvi_edge.printable import unambiguous_name
-from colvi_edge.terminal.console import error_console, print_json, shown, wide_console
+from colvi_edge.terminal.console import PrintableConsole, error_console, print_json, shown, wide_console
 from colvi_edge.terminal.progress import progress
 
 
@@ -25,6 +27,7 @@ def show_outcomes(
     with_report: bool = True,
     asked: Asked | None = None,
     goes_on: str = "",
+    judges: Mapping[str, str] | None = None,
 ) -> list[Outcome[InputFile]]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them.
 
@@ -38,15 +41,20 @@ def show_outcomes(
         with_report: say how to see all results on one page.
         asked: how the command was given.
         goes_on: what to say, after Ctrl-C, of the way to the rest.
+        judges: name and version of each bundle that judges, by its slot; one need not be named.
     """
+    judges = judges or {"": ""}
     done: list[Outcome[InputFile]] = []
+    by = Counter[InputFile]()  # how many bundles are done with a file
     files = 0
     try:
         with progress("Diagnosing", total) as advance:
             for outcome in outcomes:
                 if not outcome.image_key:
-                    files += 1
-                    advance()
+                    by[outcome.file] += 1
+                    if by[outcome.file] == len(judges):
+                        files += 1
+                        advance()
                 if isinstance(outcome.result, Index):
                     continue  # its images were told of
                 if as_json:
@@ -54,13 +62,13 @@ def show_outcomes(
                 done.append(_without_patches(outcome))
     except KeyboardInterrupt:
         if not as_json:
-            _print_all(done, folders, with_report, asked)
+            _print_all(done, folders, with_report, asked, judges)
         error_console().print(f"Interrupted: {files} of {total} files done.")
         if goes_on and files < total:
             error_console().print(shown(goes_on))
         raise
     if not as_json:
-        _print_all(done, folders, with_report, asked)
+        _print_all(done, folders, with_report, asked, judges)
     _print_notes(done)
     return done
 
@@ -87,16 +95,31 @@ def _record(outcome: Outcome[InputFile]) -> Sidecar | Index | ErrorRecord:
         return outcome.result.sidecar
     if isinstance(outcome.result, Sidecar | Index):
         return outcome.result
-    return error_record(outcome.file.raw.name, outcome.result, outcome.image_key)
+    return error_record(outcome.file.raw.name, outcome.result, outcome.image_key, slot=outcome.slot)
 
 
 def _print_all(
-    outcomes: list[Outcome[InputFile]], folders: Sequence[Path], with_report: bool, asked: Asked | None
+    outcomes: list[Outcome[InputFile]],
+    folders: Sequence[Path],
+    with_report: bool,
+    asked: Asked | None,
+    judges: Mapping[str, str],
 ) -> None:
     console = wide_console()
-    print_outcomes(console, outcomes, asked)
+    for slot, judge in judges.items():
+        if len(judges) > 1:
+            _print_judge(console, slot, judge)
+        print_outcomes(console, [outcome for outcome in outcomes if outcome.slot == slot], asked)
     print_places(console, outcomes, folders, with_report=with_report)
     console.print(RESEARCH_USE_ONLY, style="dim")
+
+
+def _print_judge(console: PrintableConsole, slot: str, judge: str) -> None:
+    """Print whose results follow, and how their files are called."""
+    if slot:
+        console.print()
+    names = output_name("X", OutputKind.SIDECAR, slot=slot).removesuffix("json")
+    console.print(f"{shown(f'{judge}, {names}*')}\n", style="bold")
 
 
 def _print_notes(outcomes: Iterable[Outcome[InputFile]]) -> None:
