@@ -1,8 +1,8 @@
 """Find and remove what colvi-edge left in a folder: results, explanations, unfinished files and the lock.
 
-What is ours is told by its name, which no raw file has (`outputs.names`); only of the OME-TIFF, an image by
-itself, the content must say so, too. Pages and tables were written where somebody said, and stay. Of links
-neither they nor what they lead to are touched.
+What is ours is told by its name, which no raw file has (`outputs.names`); only of OME-TIFF and labels, images
+by themselves, the content must say so, too. Pages and tables were written where somebody said, and stay. Of
+links neither they nor what they lead to are touched.
 """
 
 import os
@@ -23,8 +23,8 @@ from colvi_edge.watch.folder.share_lock import LOCK_NAME, FolderTakenError, hold
 
 _UNFINISHED = ".colvi-*.tmp"
 _EXPLANATION = ".colvi.*.png"
-_OME_HEAD_BYTES = 2**16
-_MARK = b'Creator="colvi-edge '
+_HEAD_BYTES = 2**16
+_MARKS = {OutputKind.OME_TIFF: b'Creator="colvi-edge ', OutputKind.LABELS: b"\0colvi-edge "}
 
 
 @dataclass
@@ -142,10 +142,11 @@ def _is_named_as_ours(name: str) -> bool:
 
 
 def _is_ours(name: str, folder_fd: int) -> bool:
-    if not name.endswith(OutputKind.OME_TIFF.value):
+    mark = next((mark for kind, mark in _MARKS.items() if name.endswith(kind.value)), None)
+    if mark is None:
         return True
     try:
-        return _MARK in read_beginning(name, _OME_HEAD_BYTES, folder_fd)
+        return mark in read_beginning(name, _HEAD_BYTES, folder_fd)
     except OSError:  # it cannot be read, so that nobody knows
         return False
 

@@ -10,6 +10,11 @@ I[z, c, y, x] and patches of P pixels (P = 64 in the paper):
     patch-channel  N = (T[n, c] - m) / s,  m, s over channel c of patch n
     fixed          N = (T[n, c] - mean[c]) / std[c]
     scale          N = T / divisor
+    image          N = (S - m) / s,        m, s over all channels of the whole image
+    image-range    N = (S - low) / (high - low),  the extremes over the same
+
+The last two are taken of the image before it is padded or cut, so that each part of it is normalised
+alike ("Scaling min..max of the picture": deepImageJ's FRU-Net for vesicles, 2019).
 
 m is the mean and s the population standard deviation, sqrt(sum((T - m)^2) / count), of raw
 pixels. There is no epsilon: where max == min the result is exactly zero, in every dtype.
@@ -33,7 +38,13 @@ MOST_CHANNELS = 8
 PIXEL_TYPES = ("uint8", "uint16", "float32")
 """Dtypes of the planes that are judged."""
 
-NormalisationKind = Literal["patch", "patch-channel", "fixed", "scale"]
+NormalisationKind = Literal["patch", "patch-channel", "fixed", "scale", "image", "image-range"]
+
+OF_PATCHES: tuple[NormalisationKind, ...] = ("patch", "patch-channel")
+"""Kinds that look at each patch by itself: of no use to a network that gives a value a pixel."""
+
+OF_IMAGES: tuple[NormalisationKind, ...] = ("image", "image-range")
+"""Kinds that look at the whole image: two numbers each."""
 
 _LARGEST = 1e12
 """Parameter of a normalisation, and its reciprocal: ten planes of 16 bits sum up to 655,350 counts."""
@@ -41,10 +52,10 @@ _LARGEST = 1e12
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How a patch becomes the network's input.
+    """How raw pixels become the network's input.
 
     Attributes:
-        kind: one of the four kinds of the module's formulas.
+        kind: one of the kinds of the module's formulas.
         mean, std: per channel, in counts of the projection; for "fixed" only.
         divisor: in counts of the projection; for "scale" only.
         dtype: dtype of the planes that "scale" was made for; another one is refused.
@@ -139,8 +150,13 @@ def normalise(patches: NDArray[Any], normalisation: Normalisation) -> NDArray[np
     Args:
         patches: int64 or float64, as `tile(project(planes))` gives them.
         normalisation: kind and parameters; "fixed" needs one mean and std per channel.
+
+    Raises:
+        ValueError: the kind looks at the whole image, which patches are not.
     """
-    if normalisation.kind in ("patch", "patch-channel"):
+    if normalisation.kind in OF_IMAGES:
+        raise ValueError(f"normalisation '{normalisation.kind}' is of whole images, not of patches")
+    if normalisation.kind in OF_PATCHES:
         axes = (1, 2, 3) if normalisation.kind == "patch" else (2, 3)
         return _standardise(patches, axes)
     if normalisation.kind == "fixed":
@@ -154,13 +170,36 @@ def normalise(patches: NDArray[Any], normalisation: Normalisation) -> NDArray[np
     return (patches / normalisation.divisor).astype(np.float32)
 
 
+def normalise_image(projection: NDArray[Any], normalisation: Normalisation) -> NDArray[np.float32]:
+    """Normalise a whole projection (C, H, W); the result is float32, rounded once at the end.
+
+    Args:
+        projection: int64 or float64, as `project` gives it.
+        normalisation: any kind but those of patches.
+
+    Raises:
+        ValueError: the kind looks at patches.
+    """
+    if normalisation.kind in OF_PATCHES:
+        raise ValueError(f"normalisation '{normalisation.kind}' is of patches, not of whole images")
+    if normalisation.kind == "image":
+        return _standardise(projection[np.newaxis], (1, 2, 3))[0]
+    if normalisation.kind == "image-range":
+        low, high = projection.min(), projection.max()
+        return ((projection - low) / (high - low if high > low else 1)).astype(np.float32)
+    return normalise(projection[np.newaxis], normalisation)[0]
+
+
 def network_input(planes: NDArray[Any], patch_px: int, normalisation: Normalisation) -> NDArray[np.float32]:
     """Project, tile and normalise (Z, C, H, W) planes into (rows * cols, C, P, P) float32."""
     if not normalisation.takes(planes.dtype):
         raise ValueError(
             f"normalisation 'scale' was made for {normalisation.dtype} planes, these are {planes.dtype}"
         )
-    return normalise(tile(project(planes), patch_px), normalisation)
+    projection = project(planes)
+    if normalisation.kind in OF_IMAGES:
+        return tile(normalise_image(projection, normalisation), patch_px)
+    return normalise(tile(projection, patch_px), normalisation)
 
 
 def _standardise(patches: NDArray[Any], axes: tuple[int, ...]) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ FLOORS = (
         "raw_files",
         "stopwatch",
         "terminal",
+        "windows",
     },
     {"bundle", "kernels", "onnx", "system"},
     {"tasks"},

@@ -36,7 +36,7 @@ def ours_with_pydantic() -> set[str]:
         for file in root.rglob("*.py")
         if re.search(r"^(from|import) pydantic\b", file.read_text(), re.MULTILINE)
     }
-    assert "colvi_edge.outputs.sidecar" in found
+    assert "colvi_edge.outputs.sidecar.records" in found
     return found
 
 

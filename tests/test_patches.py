@@ -17,6 +17,7 @@ from colvi_edge.patches import (
     grid_shape,
     network_input,
     normalise,
+    normalise_image,
     paste,
     project,
     tile,
@@ -112,7 +113,55 @@ def test_patch_is_invariant_to_one_common_gain_and_offset(
     np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["patch", "patch-channel"])
+@settings(deadline=None)
+@given(ANY_PLANES)
+def test_an_image_is_standardised_as_one_patch(planes: NDArray[Any]) -> None:
+    """Mean and deviation are of all its channels and pixels, those that no whole patch covers too."""
+    projection = project(planes)
+
+    found = normalise_image(projection, Normalisation("image"))
+
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, by_hand(projection, "patch"), rtol=2e-6, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(ANY_PLANES)
+def test_the_range_of_an_image_becomes_0_to_1(planes: NDArray[Any]) -> None:
+    """In exact fractions of what lies between the darkest and the brightest value of all channels."""
+    projection = project(planes)
+    values = [Fraction(float(value)) for value in projection.ravel()]
+    low, high = min(values), max(values)
+
+    found = normalise_image(projection, Normalisation("image-range"))
+
+    expected = [float((value - low) / (high - low)) if high > low else 0.0 for value in values]
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["image", "image-range"])
+def test_patches_of_an_image_share_its_numbers(kind: Any) -> None:
+    """Tiling what was normalised whole: a bright and a dark patch stay apart."""
+    planes = np.zeros((1, 1, 8, 8), np.uint16)
+    planes[..., 4:] = 1000
+
+    found = network_input(planes, 4, Normalisation(kind))
+
+    low, high = {"image": (-1, 1), "image-range": (0, 1)}[kind]
+    assert (found[0::2] == low).all()
+    assert (found[1::2] == high).all()
+
+
+def test_each_kind_is_of_patches_or_of_images() -> None:
+    """A patch alone cannot be normalised by the image's numbers, nor an image by a patch's."""
+    with pytest.raises(ValueError, match="'image' is of whole images, not of patches"):
+        normalise(np.zeros((1, 1, 4, 4)), Normalisation("image"))
+    with pytest.raises(ValueError, match="'patch-channel' is of patches, not of whole images"):
+        normalise_image(np.zeros((1, 4, 4)), Normalisation("patch-channel"))
+
+
+@pytest.mark.parametrize("kind", ["patch", "patch-channel", "image", "image-range"])
 @pytest.mark.parametrize(
     ("value", "dtype"), [(0, "uint8"), (65535, "uint16"), (3000.1, "float32"), (1e-30, "float32")]
 )
@@ -160,6 +209,8 @@ def test_scale_refuses_another_input_depth() -> None:
         {"kind": "fixed", "mean": (1.0, 2.0), "std": (1.0,)},
         {"kind": "fixed", "mean": (math.nan,), "std": (1.0,)},
         {"kind": "patch", "divisor": 255.0},
+        {"kind": "image", "mean": (1.0,), "std": (1.0,)},
+        {"kind": "image-range", "divisor": 255.0, "dtype": "uint8"},
         {"kind": "scale", "divisor": 255.0},
         {"kind": "scale", "divisor": -1.0, "dtype": "uint8"},
     ],

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from colvi_edge.cli.line.options import DifficultyOption, ImagesOption, SeedOption, SeverityOption
+from colvi_edge.cli.line.options import (
+    DifficultyOption,
+    ImagesOption,
+    MasksOption,
+    SeedOption,
+    SeverityOption,
+)
 from colvi_edge.printable import printable_name
 
 
@@ -29,13 +35,23 @@ def simulate(
     difficulty: DifficultyOption = 0.5,
     severity: SeverityOption = None,
     seed: SeedOption = 0,
+    masks: MasksOption = False,
 ) -> None:
     """Draw synthetic projections of cultures."""
-    from colvi_edge.simulate import simulate_folder
+    from colvi_edge.simulate.folder import MASKS, simulate_folder
     from colvi_edge.terminal.progress import progress
 
     with progress("Drawing", images) as advance:
         simulate_folder(
-            out, images, difficulty=difficulty, severity=severity, seed=seed, progress=lambda _: advance()
+            out,
+            images,
+            difficulty=difficulty,
+            severity=severity,
+            seed=seed,
+            masks=masks,
+            progress=lambda _: advance(),
         )
-    typer.echo(printable_name(f"{images} projections in {out / 'control'} and {out / 'patient'}"))
+    folders = f"{out / 'control'} and {out / 'patient'}"
+    if masks:
+        folders += f", the masks of their nuclei in {out / MASKS}"
+    typer.echo(printable_name(f"{images} projections in {folders}"))

@@ -33,6 +33,7 @@ class OutputKind(str, Enum):
     TABLE = ".colvi.csv"
     GEOJSON = ".colvi.geojson"
     ROIS = ".colvi.rois.zip"
+    LABELS = ".colvi.labels.tif"
     OME_TIFF = ".colvi.ome.tif"
     ERROR = ".colvi.error.json"
     PREVIOUS = ".colvi.prev.json"
@@ -46,7 +47,8 @@ USUAL_KINDS = (
     OutputKind.GEOJSON,
     OutputKind.ROIS,
 )
-"""Files of each result of which an image was judged; an OME-TIFF is added where it is asked for."""
+"""Files of each result of which an image was judged; where regions were found, their labels come to it, and
+an OME-TIFF where it is asked for."""
 
 _EXPLANATION = re.compile(r"\.colvi\.(saliency|patch-\d{2,}-\d{2,})\.png\Z", re.ASCII)
 _SUFFIXES = tuple(kind.value for kind in OutputKind)

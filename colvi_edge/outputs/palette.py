@@ -1,7 +1,6 @@
 """The colours of what is drawn and marked, in one place for every viewer."""
 
 from colvi_edge.bands import BANDS
-from colvi_edge.tasks.classify import DiagnosisName
 
 Colour = tuple[int, int, int]
 
@@ -18,7 +17,7 @@ AMBER: Colour = (255, 191, 80)
 COLLAGEN: Colour = (0, 224, 0)
 NUCLEI: Colour = (112, 140, 255)
 """Of words: the picture's own blue is too dark to read."""
-DIAGNOSES: dict[DiagnosisName, Colour] = {
+DIAGNOSES: dict[str, Colour] = {
     "control": (0, 255, 255),
     "patient": (255, 96, 88),
     "unsure": (255, 255, 0),

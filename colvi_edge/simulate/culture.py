@@ -76,6 +76,50 @@ class Light(NamedTuple):
     depth: Floats
 
 
+class Outline(NamedTuple):
+    """The rim of a nucleus: an ellipse that wavers.
+
+    Its light rises from nothing at the rim to all of it two pixels further in, along the short axis. The
+    *edge* is where half of it is reached: the focal spot is symmetric, and leaves half of a straight edge's
+    light where it was, however far it blurs.
+
+    Attributes:
+        y, x: centre, pixels of the canvas; the centre of a pixel is an integer.
+        half_px: half of the long axis.
+        width_px: half of the short axis.
+        turn_rad: of the long axis, from the x axis to the y axis.
+        waves_rad: phases of the two waves along the rim.
+    """
+
+    y: float
+    x: float
+    half_px: float
+    width_px: float
+    turn_rad: float
+    waves_rad: tuple[float, float]
+
+    @property
+    def edge(self) -> float:
+        """`radius` of the edge."""
+        return 1 - 1 / self.width_px
+
+    def axes(self, v: Floats, u: Floats) -> tuple[Floats, Floats]:
+        """Return how far points lie along the long axis and across; v and u are y and x from the centre."""
+        cos, sin = np.cos(self.turn_rad), np.sin(self.turn_rad)
+        return u * cos + v * sin, v * cos - u * sin
+
+    def radius(self, along: Floats, across: Floats) -> Floats:
+        """Return how far points lie from the centre, the rim being at 1."""
+        polar = np.arctan2(across, along)
+        two, three = self.waves_rad
+        rim = 1 + 0.05 * np.sin(2 * polar + two) + 0.04 * np.sin(3 * polar + three)
+        return np.hypot(along / self.half_px, across / self.width_px) / rim
+
+    def rise(self, radius: Floats) -> Floats:
+        """Return the share of its light that a nucleus has so far from its centre, 0..1; 1/2 at the edge."""
+        return ((1 - radius) * self.width_px / 2).clip(0, 1)
+
+
 def draw_culture(
     label: ClassName, rng: np.random.Generator, difficulty: float = DIFFICULTY, severity: float | None = None
 ) -> Culture:
@@ -118,12 +162,22 @@ def draw_culture(
 
 def grow(culture: Culture, canvas_px: int, rng: np.random.Generator) -> tuple[Light, Light]:
     """Place everything on a square canvas; return the light of (nuclei, collagen)."""
-    health = culture.health + culture.unevenness * smooth_noise((canvas_px, canvas_px), 150, rng)
-    waves = culture.waviness_rad * smooth_noise((canvas_px, canvas_px), 300, rng)
-    direction = culture.direction_rad + waves
-    nuclei, cells = _nuclei(culture, direction, rng)
+    health, direction = _fields(culture, canvas_px, rng)
+    nuclei, cells, _ = _nuclei(culture, direction, rng)
     network, clumps = _collagen(culture, health.clip(0, 1), direction, rng)
     return nuclei, _together(network, clumps, cells)
+
+
+def outlines(culture: Culture, canvas_px: int, rng: np.random.Generator) -> list[Outline]:
+    """Return the nuclei that `grow` places with a generator in the same state, in the same order."""
+    return _nuclei(culture, _fields(culture, canvas_px, rng)[1], rng)[2]
+
+
+def _fields(culture: Culture, canvas_px: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return health, not yet within 0..1, and direction at each pixel."""
+    health = culture.health + culture.unevenness * smooth_noise((canvas_px, canvas_px), 150, rng)
+    waves = culture.waviness_rad * smooth_noise((canvas_px, canvas_px), 300, rng)
+    return health, culture.direction_rad + waves
 
 
 def _collagen(
@@ -163,40 +217,45 @@ def _collagen(
     return network, _scattered(centres, along[:, np.newaxis], across[:, np.newaxis], turn, 60, rng)
 
 
-def _nuclei(culture: Culture, direction: Floats, rng: np.random.Generator) -> tuple[Light, Light]:
-    """Place nuclei of 12 to 20 um; return their light, and the collagen inside their cells."""
+def _nuclei(
+    culture: Culture, direction: Floats, rng: np.random.Generator
+) -> tuple[Light, Light, list[Outline]]:
+    """Place nuclei of 12 to 20 um; return their light, the collagen in their cells, and their outlines."""
     places: list[tuple[float, float, float, float]] = []
     for y, x, half in rng.uniform((0, 0, 20), (*direction.shape, 33), (culture.nuclei, 3)):
         if all((y - v) ** 2 + (x - u) ** 2 > 0.8 * (half + other) ** 2 for v, u, other, _ in places):
             places.append((y, x, half, float(direction[int(y), int(x)])))
-    light = _together(*(_nucleus(*place, rng) for place in places))
+    nuclei = [_nucleus(*place, rng) for place in places]
+    light = _together(*(shining for shining, _ in nuclei))
 
     y, x, half, turn = np.array(places, np.float32).T
     centres = Light(y, x, np.full_like(y, culture.cell_light), np.full_like(y, 0.5))
     cells = _scattered(centres, 2.2 * half[:, np.newaxis], 15.0, turn[:, np.newaxis], 4000, rng)
-    return light, cells
+    return light, cells, [outline for _, outline in nuclei]
 
 
-def _nucleus(y: float, x: float, half_px: float, direction_rad: float, rng: np.random.Generator) -> Light:
+def _nucleus(
+    y: float, x: float, half_px: float, direction_rad: float, rng: np.random.Generator
+) -> tuple[Light, Outline]:
     """One ellipse with a wavering rim, chromatin and one to three dark nucleoli."""
     reach = int(1.15 * half_px) + 2
     v, u = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float32)
     turn = direction_rad + rng.normal(0, 0.5)
-    along, across = u * np.cos(turn) + v * np.sin(turn), v * np.cos(turn) - u * np.sin(turn)
     width = half_px / rng.uniform(1.15, 1.9)
-    polar = np.arctan2(across, along)
-    rim = 1 + 0.05 * np.sin(2 * polar + rng.uniform(0, 6.3)) + 0.04 * np.sin(3 * polar + rng.uniform(0, 6.3))
-    radius = np.hypot(along / half_px, across / width) / rim
+    outline = Outline(y, x, half_px, width, turn, (rng.uniform(0, 6.3), rng.uniform(0, 6.3)))
+    along, across = outline.axes(v, u)
+    radius = outline.radius(along, across)
     chromatin = 1 + 0.22 * smooth_noise(v.shape, 5, rng) + 0.15 * smooth_noise(v.shape, 12, rng)
     for _ in range(rng.integers(1, 4)):
         angle, far = rng.uniform(0, 6.3), rng.uniform(0.1, 0.6)
         away = np.hypot(along - far * half_px * np.cos(angle), across - far * width * np.sin(angle))
         chromatin -= 0.55 * np.exp(-((away / rng.uniform(3, 5)) ** 2))
     dome = np.sqrt((1.15 - radius**2).clip(0.1))
-    strength = ((1 - radius) * width / 2).clip(0, 1) * chromatin.clip(0.1) * dome * rng.lognormal(0, 0.2)
+    strength = outline.rise(radius) * chromatin.clip(0.1) * dome * rng.lognormal(0, 0.2)
     inside = strength > 0
     depth = np.full(int(inside.sum()), rng.normal(0.5, 0.06))
-    return Light(*(np.float32(part) for part in (v[inside] + y, u[inside] + x, strength[inside], depth)))
+    light = Light(*(np.float32(part) for part in (v[inside] + y, u[inside] + x, strength[inside], depth)))
+    return light, outline
 
 
 def _scattered(

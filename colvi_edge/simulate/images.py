@@ -12,7 +12,6 @@ the planes is, but for pixels where a single plane saturates (less than one in a
 """
 
 import io
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,7 +30,7 @@ from colvi_edge.simulate.culture import (
     smooth_noise,
 )
 from colvi_edge.system.atomic import write_whole
-from colvi_edge.tasks.classify import CLASSES, ClassName
+from colvi_edge.tasks.classify import ClassName
 
 CHANNELS = ("nuclei", "collagen")
 """In the order in which the microscope stores them."""
@@ -122,35 +121,6 @@ def write_imagej(path: Path, image: NDArray[np.uint16]) -> None:
         ) from error
 
 
-def simulate_folder(
-    out: Path,
-    images: int,
-    *,
-    difficulty: float = DIFFICULTY,
-    severity: float | None = None,
-    seed: int = 0,
-    progress: Callable[[Path], None] = lambda path: None,
-) -> list[Path]:
-    """Write so many projections, in turn to OUT/control and OUT/patient, and return their paths.
-
-    Image k is the same whatever `images` is. `progress` is called with each path written.
-
-    Raises:
-        UsageError: a file that was not written here has one of the names, or a knob is out of
-            range; nothing is written then.
-    """
-    targets = [out / CLASSES[k % 2] / f"{CLASSES[k % 2]}_{seed}_{k:04}.tif" for k in range(images)]
-    for path in targets:
-        refuse_foreign(path)
-    for k, path in enumerate(targets):
-        projection = simulate_projection(
-            CLASSES[k % 2], image_seed(seed, k), difficulty=difficulty, severity=severity
-        )
-        write_imagej(path, projection)
-        progress(path)
-    return targets
-
-
 def is_simulated(path: Path) -> bool:
     """Return whether a file is one that `write_imagej` wrote; one that cannot be read is none."""
     with suppress(OSError), path.open("rb") as file:
@@ -168,6 +138,23 @@ def refuse_foreign(path: Path) -> None:
         raise UsageError(f"{path} is not a synthetic image and would be overwritten; choose another folder")
 
 
+def streams(seed: int | np.random.SeedSequence, number: int) -> list[np.random.Generator]:
+    """Return so many generators, the first of which draws the culture."""
+    given = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    # A copy: spawning from the caller's object would make the second call differ from the first.
+    fresh = np.random.SeedSequence(given.entropy, spawn_key=given.spawn_key)
+    return [np.random.default_rng(child) for child in fresh.spawn(number)]
+
+
+def exposed(
+    label: ClassName, scene: np.random.Generator, difficulty: float, severity: float | None, size_px: int
+) -> tuple[Culture, NDArray[np.float64], Floats]:
+    """Draw a culture, and how light and haze lie over it: all that is drawn before anything grows."""
+    culture = draw_culture(label, scene, difficulty, severity)
+    lamp = _illumination(culture, size_px, scene)
+    return culture, lamp, 1 + 0.4 * smooth_noise((size_px, size_px), 120, scene)
+
+
 def _acquire(
     label: ClassName,
     seed: int | np.random.SeedSequence,
@@ -178,17 +165,11 @@ def _acquire(
     summed: int,
 ) -> NDArray[np.uint16]:
     """Draw a culture and expose it: (layers, 2, size_px, size_px), each plane standing for `summed`."""
-    given = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    # A copy: spawning from the caller's object would make the second call differ from the first.
-    fresh = np.random.SeedSequence(given.entropy, spawn_key=given.spawn_key)
     # The noise of planes and of a projection comes from different streams: two looks at one culture.
-    children = fresh.spawn(1 + layers)
-    scene, noise = np.random.default_rng(children[0]), np.random.default_rng(children[-1])
+    scene, *_, noise = streams(seed, 1 + layers)
 
-    culture = draw_culture(label, scene, difficulty, severity)
+    culture, lamp, patchy = exposed(label, scene, difficulty, severity, size_px)
     canvas_px = size_px + 2 * MARGIN_PX
-    lamp = _illumination(culture, size_px, scene)
-    patchy = 1 + 0.4 * smooth_noise((size_px, size_px), 120, scene)
     haze = (0.03, culture.haze * patchy.clip(0.1))
     image = np.empty((layers, 2, size_px, size_px), np.uint16)
     for channel, points in enumerate(grow(culture, canvas_px, scene)):

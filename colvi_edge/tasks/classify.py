@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bands import band_of
+from colvi_edge.bundle.task import AtLeast, Majority, Share
 
 ClassName = Literal["control", "patient"]
 Vote = Literal["control", "patient", "tie"]
@@ -32,7 +33,7 @@ CLASSES: tuple[ClassName, ClassName] = ("control", "patient")
 TIE, UNSURE = "tie", "unsure"
 """The vote of a cell, and the diagnosis of an image, that are nobody's; no class is called so."""
 
-VOTES = (*CLASSES, TIE)
+VOTES: tuple[Vote, ...] = (*CLASSES, "tie")
 
 
 class Rule(NamedTuple):
@@ -50,6 +51,15 @@ class Rule(NamedTuple):
 
 
 MAJORITY = Rule()
+
+
+def rule_of(decision: Majority | AtLeast | Share) -> Rule:
+    """Return the rule that a bundle names."""
+    if isinstance(decision, AtLeast):
+        return Rule("threshold", decision.of, decision.at_least)
+    if isinstance(decision, Share):
+        return Rule("share", decision.of, decision.above)
+    return MAJORITY
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle.task import AtLeast, Classify, Share, TaskPart
-from colvi_edge.tasks.classify import MAJORITY, Diagnosis, Rule, diagnose
+from colvi_edge.bundle.task import Classify, TaskPart
+from colvi_edge.tasks.classify import Diagnosis, diagnose, rule_of
 
 Result = Diagnosis
 
@@ -42,7 +42,7 @@ class Classification:
 
     def __init__(self, task: Classify) -> None:
         """Keep the classes and the rule of a bundle."""
-        self._classes, self._rule = task.classes, _rule_of(task)
+        self._classes, self._rule = task.classes, rule_of(task.decision)
 
     def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Diagnosis:
         """See `Task.decide`; the cells of all planes vote together, a plane below the other."""
@@ -55,10 +55,3 @@ def task_of(task: TaskPart) -> Task:
     if isinstance(task, Classify):
         return Classification(task)
     raise NotImplementedError(task.kind)
-
-
-def _rule_of(task: Classify) -> Rule:
-    decision = task.decision
-    if isinstance(decision, AtLeast):
-        return Rule(decision.rule, decision.of, decision.at_least)
-    return Rule(decision.rule, decision.of, decision.above) if isinstance(decision, Share) else MAJORITY

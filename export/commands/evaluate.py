@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.data.dataset import SUBJECT, Entry, Image, read_dataset, read_images
+from colvi_edge.export.evaluation.class_figures import classes_record
+from colvi_edge.export.evaluation.class_record import ClassesRecord
 from colvi_edge.export.evaluation.figures import Judged, evaluate, evaluation_record
 from colvi_edge.export.evaluation.judging import Judge, open_judge
 from colvi_edge.export.evaluation.record import Dataset, EvaluationRecord
 from colvi_edge.export.reading.questions import parse_normalisation
 from colvi_edge.printable import counted
 from colvi_edge.simulate.images import is_simulated
+from colvi_edge.tasks.classify import diagnose
 
 from .notes import Notes
 
@@ -32,7 +35,7 @@ class Evaluated(NamedTuple):
         all_read: whether every file could be read.
     """
 
-    record: EvaluationRecord
+    record: EvaluationRecord | ClassesRecord
     all_read: bool
 
 
@@ -58,7 +61,6 @@ def evaluate_model(
         ColviEdgeError: the model or the dataset cannot be used.
     """
     notes = Notes(tell)
-    entries = read_dataset(dataset)
     facts_of_file: dict[str, Any] = {
         "network": network,
         "classes": classes,
@@ -66,9 +68,27 @@ def evaluate_model(
         "normalisation": parse_normalisation(normalisation),
     }
     with open_judge(model, engine, precision, **facts_of_file) as judge, notes.left_out_at_the_end():
-        judged, images = _judge(judge, entries, channels, notes, progress)
-    evaluation = evaluate(judged, [image.name for image in images], [image.group for image in images])
-    record = evaluation_record(evaluation, judge.model, facts(dataset, entries, images), notes.sentences)
+        entries = read_dataset(dataset, judge.classes)
+        found = _judge(judge, entries, channels, notes, progress)
+    images = [image for image, _ in found]
+    names, groups = [image.name for image in images], [image.group for image in images]
+    told = facts(dataset, entries, images)
+    record: EvaluationRecord | ClassesRecord
+    if judge.is_paper:
+        judged = Judged.by_image([p for _, p in found], [image.label for image in images])
+        record = evaluation_record(evaluate(judged, names, groups), judge.model, told, notes.sentences)
+    else:
+        record = classes_record(
+            [diagnose(probabilities, judge.classes, judge.rule) for _, probabilities in found],
+            [image.label for image in images],
+            names,
+            groups,
+            rule=judge.rule,
+            of=judge.of,
+            model=judge.model,
+            dataset=told,
+            notes=notes.sentences,
+        )
     return Evaluated(record, notes.all_read)
 
 
@@ -94,15 +114,15 @@ def _judge(
     channels: Sequence[str] | None,
     notes: Notes,
     progress: Progress,
-) -> tuple[Judged, list[Image]]:
-    """Return what was said of the images that the model has not learnt from, and those images."""
+) -> list[tuple[Image, NDArray[np.float32]]]:
+    """Return what was said of the images that the model has not learnt from."""
     seen = frozenset(judge.seen)
     found: list[tuple[Image, NDArray[np.float32]]] = []
     known: set[str] = set()
     total = 0
     with progress("Judging", len(entries)) as advance:
         for image, planes in read_images(
-            entries, judge.layout, judge.patch_px, channels, notes.left_out, advance
+            entries, judge.layout, judge.patch_px, channels, notes.left_out, advance, judge.classes
         ):
             total += 1
             if image.digest in seen:
@@ -124,5 +144,4 @@ def _judge(
         )
     if not found:
         raise UsageError("no image is left to be judged; give images that the model has not seen")
-    images = [image for image, _ in found]
-    return Judged.by_image([p for _, p in found], [image.label for image in images]), images
+    return found

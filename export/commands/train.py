@@ -29,8 +29,8 @@ from colvi_edge.export.training.folds import (
     gather,
     trained,
 )
-from colvi_edge.export.training.loop import Epoch, Resumed, Settings, Step, computes_bfloat16
 from colvi_edge.export.training.prediction import predict_logits
+from colvi_edge.export.training.run import Epoch, Resumed, Settings, Step, computes_bfloat16
 from colvi_edge.printable import printable_name
 from colvi_edge.quality.recording import PIXEL_SIZE_FACTOR
 from colvi_edge.system.writing import check_writable

@@ -14,23 +14,39 @@ OPSET = 17
 """The newest that TensorRT 10.3, the one of JetPack 6, reads with FP32 scales."""
 
 INPUT, OUTPUT = "patches", "probabilities"
+DENSE_INPUT = "windows"
 
 
-def to_onnx(network: nn.Module, channels: int, patch_px: int, *, half: bool = False) -> bytes:
-    """Return the network as ONNX: (N, channels, P, P) -> (N, 2) float32, N free.
+def input_of(*, dense: bool) -> str:
+    """Return what the input of a network is called in its file."""
+    return DENSE_INPUT if dense else INPUT
+
+
+def to_onnx(
+    network: nn.Module,
+    channels: int,
+    size_px: int | tuple[int, int],
+    *,
+    half: bool = False,
+    dense: bool = False,
+) -> bytes:
+    """Return the network as ONNX: (N, channels, h, w) -> (N, K) or, dense, (N, K, h, w) float32, N free.
 
     Equal networks give equal bytes: whatever names this machine or this run is left out.
 
     Args:
         network: in evaluation mode, with the final activation inside.
-        channels: of one patch.
-        patch_px: edge of one patch, pixels.
+        channels: of its input.
+        size_px: edge of its square input, or height and width, pixels; of a dense one an example.
         half: type the graph float16 throughout, from its input to the logits.
+        dense: it answers for each pixel; height and width stay free.
 
     Raises:
         ModelError: torch cannot write the network as ONNX, or a part of it insists on float32.
     """
-    example = torch.zeros(2, channels, patch_px, patch_px)
+    height, width = (size_px, size_px) if isinstance(size_px, int) else size_px
+    example = torch.zeros(2, channels, height, width)
+    name, free = input_of(dense=dense), {0: "N", 2: "h", 3: "w"} if dense else {0: "N"}
     if half:
         with torch.no_grad():  # else the parameters of copied TorchScript are no leaves, and torch warns
             network, example = copy.deepcopy(network).half(), example.half()
@@ -48,9 +64,9 @@ def to_onnx(network: nn.Module, channels: int, patch_px: int, *, half: bool = Fa
                 network.eval(),
                 (example,),
                 buffer,  # type: ignore[arg-type] # a file object is documented for dynamo=False
-                input_names=[INPUT],
+                input_names=[name],
                 output_names=[OUTPUT],
-                dynamic_axes={INPUT: {0: "N"}, OUTPUT: {0: "N"}},
+                dynamic_axes={name: free, OUTPUT: free},
                 opset_version=OPSET,
                 dynamo=False,
             )

@@ -46,7 +46,7 @@ class Entry:
     Attributes:
         path: of the file.
         name: the path as the dataset names it, printable; no two files have one.
-        label: "control" or "patient".
+        label: the name of its class.
         subject: whose cells they are; "" if nobody said.
         split: one of SPLITS; "" if the division is not given.
     """
@@ -69,7 +69,7 @@ class Image:
 
     Attributes:
         name: of its file, and its key if the file holds several.
-        label: index into CLASSES.
+        label: index into the classes of the dataset.
         group: images of one group are never divided: those of a subject, else of a file.
         split: as of its entry.
         digest: of the projection, see `digest_of`: the same picture in any file has the same.
@@ -84,37 +84,39 @@ class Image:
     pixel_size_um: float | None
 
 
-def read_dataset(where: Path) -> list[Entry]:
+def read_dataset(where: Path, classes: Sequence[str] = CLASSES) -> list[Entry]:
     """Return what a dataset names, in order; no image is opened.
 
     Args:
-        where: a folder with sub-folders control and patient, searched to any depth, whose images come in
-            turn; or one with such folders in sub-folders training, validation and test; or a table with
-            columns path (from the table's own folder), label, and if known subject and split.
+        where: a folder with a sub-folder for each class, searched to any depth, whose images come in turn; or
+            one with such folders in sub-folders training, validation and test; or a table with columns path
+            (from the table's own folder), label, and if known subject and split.
+        classes: what the images are of, in the order of the network's outputs.
 
     Raises:
         UsageError: it is neither, a class is missing, or it would leak.
     """
     if where.is_dir():
         splits = [split for split in SPLITS if (where / split).is_dir()] or [""]
-        beside = [label for label in CLASSES if (where / label).is_dir()]
+        beside = [label for label in classes if (where / label).is_dir()]
         if splits != [""] and beside:
             raise UsageError(
                 f"{where} holds {beside[0]}/ and {splits[0]}/, and one of them would be passed over; keep "
                 "folders of classes, or folders of splits that hold those"
             )
-        entries = [entry for split in splits for entry in _in_turn(where, split)]
+        entries = [entry for split in splits for entry in _in_turn(where, split, classes)]
     elif where.is_file():
-        entries = list(_rows(where))
+        entries = list(_rows(where, classes))
     else:
         raise UsageError(
-            f"{where} is not there; name a folder with control/ and patient/, or a table path,label,subject"
+            f"{where} is not there; name a folder with {_folders(classes)}, or a table path,label,subject"
         )
-    for label in CLASSES:
+    for label in classes:
         if not any(entry.label == label for entry in entries):
+            every = "both classes" if len(classes) == 2 else "every class"
             raise UsageError(
-                f"{where} holds no {label}; expected images of both classes, in folders control/ and "
-                "patient/ or in a table path,label,subject"
+                f"{where} holds no {label}; expected images of {every}, in folders {_folders(classes)} or in "
+                "a table path,label,subject"
             )
     _refuse_leaks(entries)
     return entries
@@ -127,6 +129,7 @@ def read_images(
     channels: Sequence[str] | None = None,
     left_out: Callable[[str, str], None] = lambda name, why: None,
     read: Callable[[], None] = lambda: None,
+    classes: Sequence[str] = CLASSES,
 ) -> Iterator[tuple[Image, NDArray[Any]]]:
     """Yield every image of a dataset with its planes, (Z, C, H, W) of the file's dtype.
 
@@ -138,6 +141,7 @@ def read_images(
         left_out: gets the name of each file, or image of one, that cannot be read as one of the assay, and
             what is wrong with it.
         read: called after each entry.
+        classes: as for `read_dataset`.
 
     Raises:
         UsageError: the same picture comes twice.
@@ -151,7 +155,7 @@ def read_images(
                     continue
                 found.check_holds_patch(patch_px)
                 planes = found.laid_out(layout)
-                image = _known(entry, found, digest_of(planes))
+                image = _known(entry, found, digest_of(planes), classes)
                 if found.last_plane_black:
                     left_out(
                         image.name,
@@ -185,10 +189,10 @@ def _acquire(path: Path, channels: Sequence[str] | None) -> Iterator[Acquisition
     return acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels)
 
 
-def _known(entry: Entry, acquisition: Acquisition, digest: str) -> Image:
+def _known(entry: Entry, acquisition: Acquisition, digest: str, classes: Sequence[str]) -> Image:
     return Image(
         name=image_label(entry.name, acquisition.image_key),
-        label=CLASSES.index(entry.label),
+        label=classes.index(entry.label),
         group=entry.group,
         split=entry.split,
         digest=digest,
@@ -196,9 +200,14 @@ def _known(entry: Entry, acquisition: Acquisition, digest: str) -> Image:
     )
 
 
-def _in_turn(where: Path, split: str) -> Iterator[Entry]:
+def _folders(classes: Sequence[str]) -> str:
+    *others, last = (f"{label}/" for label in classes)
+    return f"{', '.join(others)} and {last}"
+
+
+def _in_turn(where: Path, split: str, classes: Sequence[str]) -> Iterator[Entry]:
     """Yield the files of a folder: first control, first patient, second control, ..."""
-    folders = [(where / split / label, label) for label in CLASSES]
+    folders = [(where / split / label, label) for label in classes]
     files = [[(raw, label) for raw in _files(folder)] for folder, label in folders]
     for found in zip_longest(*files):
         yield from (
@@ -216,7 +225,7 @@ def _files(folder: Path) -> list[Path]:
         raise UsageError(f"{folder}: {error}") from error
 
 
-def _rows(table: Path) -> Iterator[Entry]:
+def _rows(table: Path, classes: Sequence[str]) -> Iterator[Entry]:
     """Yield the rows of a table; spreadsheets write it with a mark at the start, and with semicolons."""
     if table.stat().st_size > _TABLE_MAX_BYTES:
         raise UsageError(f"{table} is no table of images: it has more than {_TABLE_MAX_BYTES >> 20} MiB")
@@ -239,22 +248,24 @@ def _rows(table: Path) -> Iterator[Entry]:
         for row in reader:
             if not any(row.values()):  # what a spreadsheet leaves below its table
                 continue
-            yield _entry(table, reader.line_num, row)
+            yield _entry(table, reader.line_num, row, classes)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(
-            f"{table} is no table in UTF-8 ({error}); name a folder with control/ and patient/, or save the "
+            f"{table} is no table in UTF-8 ({error}); name a folder with {_folders(classes)}, or save the "
             "table as CSV, UTF-8"
         ) from error
 
 
-def _entry(table: Path, line: int, row: dict[str | None, Any]) -> Entry:
+def _entry(table: Path, line: int, row: dict[str | None, Any], classes: Sequence[str]) -> Entry:
     here = f"{table}, line {line}"
     if None in row or None in row.values():
         raise UsageError(f"{here} has not as many cells as the head; quote cells that hold a comma")
     cells = {str(name): cell.strip() for name, cell in row.items()}
-    label, split = cells["label"].lower(), cells.get("split", "").lower()
-    if label not in CLASSES:
-        raise UsageError(f"{here} has the label '{printable_name(label)}'; expected control or patient")
+    label, split = cells["label"].casefold(), cells.get("split", "").lower()
+    known = {name.casefold(): name for name in classes}
+    if label not in known:
+        expected = f"{', '.join(classes[:-1])} or {classes[-1]}"
+        raise UsageError(f"{here} has the label '{printable_name(label)}'; expected {expected}")
     if split and split not in SPLITS:
         raise UsageError(f"{here} has the split '{printable_name(split)}'; expected {', '.join(SPLITS)}")
     path = table.parent / cells["path"]
@@ -263,7 +274,7 @@ def _entry(table: Path, line: int, row: dict[str | None, Any]) -> Entry:
             f"{here}: {printable_name(cells['path'])} is no file; paths start from the table's folder"
         )
     subject = " ".join(cells.get("subject", "").split()).casefold()  # P07 and "p07 " are one person
-    return Entry(path, unambiguous_name(cells["path"]), label, subject, split)
+    return Entry(path, unambiguous_name(cells["path"]), known[label], subject, split)
 
 
 def _is_file(path: Path) -> bool:

@@ -163,7 +163,7 @@ def _evaluated(judged: Judged, names: Sequence[str], groups: Sequence[str] | Non
                 name=printable_name(names[number]),
                 truth="patient" if label == PATIENT else "control",
                 score=diagnosis.score,
-                diagnosis=diagnosis.name,
+                diagnosis=diagnosis.name,  # type: ignore[arg-type] # a word, which pydantic checks
             )
             for number, label, diagnosis in zip(numbers, truth, found, strict=True)
         ),

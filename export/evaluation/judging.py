@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.bundle import DEMO, Config, open_bundle
+from colvi_edge.bundle.task import Classify
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.engines import open_engine
+from colvi_edge.engines import Engine, open_engine
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.patches import Normalisation
+from colvi_edge.tasks.classify import CLASSES, MAJORITY, Rule, rule_of
 
+from .class_record import CellWord
 from .record import Model
 
 
@@ -28,8 +31,11 @@ class Judge:
         layout: channels that it takes.
         patch_px: edge of its patches.
         seen: digests of the pictures that it learnt from, as far as it says.
-        probabilities: (Z, C, H, W) planes -> (rows, cols, 2) float32; a PixelTypeError for those of another
-            dtype than it was made for.
+        probabilities: (Z, C, H, W) planes -> (rows, cols, K) float32, of a stack a plane below the other; a
+            PixelTypeError for those of another dtype than it was made for.
+        classes: K of them, in the order of its outputs.
+        rule: by which they become a diagnosis.
+        of: what each row and column of the probabilities is of.
     """
 
     model: Model
@@ -37,6 +43,14 @@ class Judge:
     patch_px: int
     seen: Collection[str]
     probabilities: Callable[[NDArray[Any]], NDArray[np.float32]]
+    classes: tuple[str, ...] = CLASSES
+    rule: Rule = MAJORITY
+    of: CellWord = "patch"
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether it tells control from patient as the paper does, whose figures then are told."""
+        return (self.classes, self.rule, self.of) == (CLASSES, MAJORITY, "patch")
 
 
 @contextmanager
@@ -72,15 +86,21 @@ def open_judge(
                 "--outputs and --normalisation out"
             )
         bundle = open_bundle(model)
+        task = bundle.config.task
+        if not isinstance(task, Classify):
+            raise UsageError(f"{model} outlines regions, and images with one label each are no truth for it")
         with closing(open_engine(bundle, engine, precision)) as running:
             info = running.info
             runtime = f"{info.label} on {info.device}"
             yield Judge(
                 Model(name=bundle.name, sha256=bundle.sha256, runtime=runtime, precision=info.precision),
                 bundle.config.channels,
-                bundle.config.patch_px,
+                bundle.config.patch_px if bundle.config.has_patches else 1,
                 bundle.config.seen,
-                running.field,
+                lambda planes: _below_each_other(running, bundle.config, planes),
+                task.classes,
+                rule_of(task.decision),
+                cells_of(bundle.config),
             )
         return
     if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
@@ -117,3 +137,16 @@ def open_judge(
         checkpoint.training.get("seen", ()),
         probabilities,
     )
+
+
+def cells_of(config: Config) -> CellWord:
+    """Return what votes."""
+    if config.has_patches:
+        return "patch"
+    return "slice" if config.input.planes == "each" else "image"
+
+
+def _below_each_other(engine: Engine, config: Config, planes: NDArray[Any]) -> NDArray[np.float32]:
+    if config.input.planes == "sum":
+        return engine.field(planes)
+    return np.concatenate([engine.field(planes[z : z + 1]) for z in range(len(planes))])

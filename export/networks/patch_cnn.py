@@ -74,27 +74,36 @@ class Turned(nn.Module):
 
 
 class Probabilities(nn.Module):
-    """A network with its final activation: (N, C, P, P) -> (N, 2) float32, (control, patient).
+    """A network with its final activation: (N, C, h, w) -> (N, K) or (N, K, h, w) float32, a class each.
 
     Attributes:
         network: gives logits, or probabilities where the activation is "none".
-        activation: "softmax" over both outputs, "sigmoid" of each, or "none".
+        activation: "softmax" over all outputs, "sigmoid" of each, or "none".
         temperature: logits are divided by it first; above 1 it takes confidence away.
+        from_one: the network has one output, p of the second of two classes; the first gets 1 - p.
     """
 
-    def __init__(self, network: nn.Module, activation: Activation, temperature: float = 1.0) -> None:
+    def __init__(
+        self, network: nn.Module, activation: Activation, temperature: float = 1.0, *, from_one: bool = False
+    ) -> None:
         super().__init__()
         if not temperature > 0:
             raise ValueError(f"a temperature must be above 0, got {temperature}")
         if activation == "none" and temperature != 1:
             raise ValueError("a network that gives probabilities has no logits to divide by a temperature")
+        if activation == "softmax" and from_one:
+            raise ValueError("a softmax of one output is 1, whatever it is")
         self.network = network
         self.activation = activation
         self.temperature = temperature
+        self.from_one = from_one
 
-    def forward(self, patches: Tensor) -> Tensor:
-        """Return the probabilities of normalised patches."""
-        logits = cast(Tensor, self.network(patches)).float()
+    def forward(self, windows: Tensor) -> Tensor:
+        """Return the probabilities of normalised patches or windows."""
+        found = self._activated(cast(Tensor, self.network(windows)).float())
+        return torch.cat([1 - found, found], dim=1) if self.from_one else found
+
+    def _activated(self, logits: Tensor) -> Tensor:
         if self.activation == "none":
             return logits
         scaled = logits / self.temperature

@@ -17,7 +17,8 @@ from colvi_edge.export.reading.checkpoint import Checkpoint, load_checkpoint, sa
 from colvi_edge.patches import Normalisation
 from colvi_edge.tasks.classify import CLASSES
 
-from .loop import UNFINISHED, Epoch, Resumed, Settings, Step, identity, train
+from .loop import identity, train
+from .run import UNFINISHED, Epoch, Resumed, Settings, Step
 
 
 class Projections(NamedTuple):

@@ -24,7 +24,7 @@ from colvi_edge.watch.folder.share_lock import LOCK_NAME
 Run = Callable[..., tuple[int, str, str]]
 
 OURS = [
-    *(f"a.tif{kind.value}" for kind in OutputKind if kind is not OutputKind.OME_TIFF),
+    *(f"a.tif{kind.value}" for kind in OutputKind if kind not in (OutputKind.OME_TIFF, OutputKind.LABELS)),
     "x.lif.0003-Series004.colvi.json",
     "a.tif.colvi.saliency.png",
     "a.tif.colvi.patch-03-12.png",
@@ -156,15 +156,16 @@ def test_a_link_is_neither_removed_nor_followed(folder: Path, run: Run) -> None:
     assert "2 others of such names stay" in out
 
 
-def test_an_ome_tiff_must_say_that_it_is_ours(tmp_path: Path, run: Run) -> None:
+@pytest.mark.parametrize("name", ["raw.colvi.ome.tif", "raw.colvi.labels.tif"])
+def test_an_image_must_say_that_it_is_ours(tmp_path: Path, run: Run, name: str) -> None:
     """An image that somebody named so is the only one of its kind, perhaps."""
-    write_imagej(tmp_path / "raw.colvi.ome.tif", simulate_projection("control", 1, size_px=256))
+    write_imagej(tmp_path / name, simulate_projection("control", 1, size_px=256))
     (tmp_path / "raw.colvi.json").touch()
 
     code, out, _ = run("clean", tmp_path, "--yes")
 
     assert code == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["raw.colvi.ome.tif"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
     assert "1 other of such names" in out
 
 

@@ -34,6 +34,7 @@ def test_the_names_beside_a_tiff_are_the_published_ones() -> None:
         "X.tif.colvi.csv",
         "X.tif.colvi.geojson",
         "X.tif.colvi.rois.zip",
+        "X.tif.colvi.labels.tif",
         "X.tif.colvi.ome.tif",
         "X.tif.colvi.error.json",
         "X.tif.colvi.prev.json",

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from colvi_edge.outputs import patch_table, read_back, table
-from colvi_edge.outputs import sidecar as sidecar_models
 from colvi_edge.outputs.cells import headline
 from colvi_edge.outputs.intact import read_result
 from colvi_edge.outputs.read_back import (
@@ -39,6 +38,7 @@ from colvi_edge.outputs.sidecar import (
     json_schema,
     to_json,
 )
+from colvi_edge.outputs.sidecar import patches as sidecar_models
 from colvi_edge.outputs.table import write_table
 from colvi_edge.report.entries import entry
 from colvi_edge.report.page import render

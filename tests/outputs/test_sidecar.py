@@ -26,7 +26,8 @@ MakeSidecar = Callable[..., Sidecar]
 
 REGENERATE = """the schema is not that of the models; if the change is meant, regenerate it:
 python -c "import json; from pathlib import Path; from colvi_edge.outputs import sidecar as s; \\
-Path(s.__file__).with_name('sidecar.schema.json').write_text(json.dumps(s.json_schema(), indent=2) + chr(10))"
+room = Path(s.__file__).parent; \\
+room.with_name('sidecar.schema.json').write_text(json.dumps(s.json_schema(), indent=2) + chr(10))"
 """
 SCHEMA = json.loads(files("colvi_edge.outputs").joinpath("sidecar.schema.json").read_bytes())
 
@@ -145,7 +146,7 @@ def test_version_2_only_adds_optional_keys(make_sidecar: MakeSidecar) -> None:
     "add",
     [
         lambda record: record.update(interval={"low": 1, "high": 2}),
-        lambda record: record.update(task="classify"),
+        lambda record: record.update(reading="later"),
         lambda record: record["image"].update(acquired="2026-11-29"),
         lambda record: record["patches"].update(p_other=[[0.1]]),
         lambda record: record["familiarity"][0].update(unit="px"),

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from colvi_edge.tasks.classify import CLASSES, TIE, UNSURE, Rule, diagnose, score_of, scored_class
+from colvi_edge.bundle.task import AtLeast, Majority, Share
+from colvi_edge.tasks.classify import CLASSES, TIE, UNSURE, Rule, diagnose, rule_of, score_of, scored_class
 
 NAMES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota")
 FEW = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])  # so that outputs are often equal
@@ -143,3 +144,10 @@ def test_as_many_outputs_as_classes() -> None:
     """Three outputs of a bundle of two classes are no diagnosis."""
     with pytest.raises(ValueError, match=r"expected \(rows, cols, 2\) probabilities, got \(1, 1, 3\)"):
         diagnose(np.full((1, 1, 3), 0.3, np.float32), HEALTH)
+
+
+def test_the_rule_of_a_bundle() -> None:
+    """Its threshold is reached at the number that it names, its limit passed above that."""
+    assert rule_of(Majority(rule="majority")) == Rule()
+    assert rule_of(AtLeast(rule="threshold", of="ill", at_least=0.5)) == Rule("threshold", "ill", 0.5)
+    assert rule_of(Share(rule="share", of="healthy", above=0.1)) == Rule("share", "healthy", 0.1)

@@ -236,6 +236,10 @@ SeverityOption = Annotated[
         help="How ill the patients are, up to 1: collagen nearly absent. Without it each patient differs.",
     ),
 ]
+MasksOption = Annotated[
+    bool,
+    option("--masks", help="Also write OUT/masks: for each image which pixel belongs to which nucleus."),
+]
 SeedOption = Annotated[int, option("--seed", min=0, help="Same seed, same images.")]
 
 

@@ -7,8 +7,10 @@ from typing import Any
 from rich.table import Table
 
 from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.cli.show.classes import print_classes
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED
 from colvi_edge.export.commands.evaluate import evaluate_model
+from colvi_edge.export.evaluation.class_record import ClassesRecord
 from colvi_edge.export.evaluation.intervals import NO_INTERVAL
 from colvi_edge.export.evaluation.record import (
     HEADINGS,
@@ -23,8 +25,10 @@ from colvi_edge.export.evaluation.record import (
     figure,
     to_json,
 )
+from colvi_edge.export.pages import classes as classes_page
 from colvi_edge.export.pages import comparison as comparison_page
 from colvi_edge.export.pages import evaluation as evaluation_page
+from colvi_edge.export.pages.classes import PLURALS
 from colvi_edge.printable import printable_json, printable_name
 from colvi_edge.system.writing import check_writable, write_file
 from colvi_edge.terminal.console import print_note, shown, wide_console
@@ -62,7 +66,9 @@ def show_evaluation(model: str, dataset: Path, *, as_json: bool, html: Path | No
     return EXIT_DONE if evaluated.all_read else EXIT_UNJUDGED
 
 
-def show_record(record: EvaluationRecord | ComparisonRecord, *, as_json: bool, html: Path | None) -> None:
+def show_record(
+    record: EvaluationRecord | ComparisonRecord | ClassesRecord, *, as_json: bool, html: Path | None
+) -> None:
     """Print a record as a table or JSON, and write its page if one is named, which is said on standard error.
 
     Raises:
@@ -71,6 +77,8 @@ def show_record(record: EvaluationRecord | ComparisonRecord, *, as_json: bool, h
     if html:
         if isinstance(record, EvaluationRecord):
             page = evaluation_page.render(record)
+        elif isinstance(record, ClassesRecord):
+            page = classes_page.render(record)
         else:
             page = comparison_page.render(record)
         write_file(html, page.encode())
@@ -82,19 +90,25 @@ def show_record(record: EvaluationRecord | ComparisonRecord, *, as_json: bool, h
         print_note(f"page: {html}")
 
 
-def _print(record: EvaluationRecord | ComparisonRecord) -> None:
+def _print(record: EvaluationRecord | ComparisonRecord | ClassesRecord) -> None:
     console = wide_console()
-    console.print(as_table(record, with_spread=console.width >= WIDE_COLUMNS))
+    if isinstance(record, ClassesRecord):
+        print_classes(console, record)
+    else:
+        console.print(as_table(record, with_spread=console.width >= WIDE_COLUMNS))
     for sentence in (*_below(record), *record.chance):
         console.print(printable_name(sentence), markup=False, soft_wrap=not console.is_terminal)
     console.print(RESEARCH_USE_ONLY, style="dim")
 
 
-def _below(record: EvaluationRecord | ComparisonRecord) -> Iterator[str]:
+def _below(record: EvaluationRecord | ComparisonRecord | ClassesRecord) -> Iterator[str]:
     """Yield what a reader of the table must know to read it."""
-    if isinstance(record, EvaluationRecord):
+    if not isinstance(record, ComparisonRecord):
         model, error = record.model, figure(record.calibration_error)
-        yield f"{model.name}, {model.precision}, {model.runtime}; calibration error of patches {error}"
+        of = PLURALS[record.of] if isinstance(record, ClassesRecord) else "patches"
+        yield f"{model.name}, {model.precision}, {model.runtime}; calibration error of {of} {error}"
+        if isinstance(record, ClassesRecord):
+            return
     else:
         folds = len(record.methods[0].folds)
         if folds > 1:

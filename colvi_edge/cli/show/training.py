@@ -17,7 +17,7 @@ from colvi_edge.export.commands.train import Told, train_model
 from colvi_edge.export.data.dataset import SUBJECT, Image
 from colvi_edge.export.data.division import VALIDATION, Division
 from colvi_edge.export.training.folds import Finished, checkpoint_of
-from colvi_edge.export.training.loop import Epoch, Resumed, Step, kept
+from colvi_edge.export.training.run import Epoch, Resumed, Step, kept
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.system.writing import check_writable
 from colvi_edge.tasks.classify import CLASSES

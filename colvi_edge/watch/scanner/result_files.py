@@ -10,7 +10,8 @@ _KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)
 _SUFFIXES = tuple(kind.value for kind in _KINDS)
 _USUAL = tuple(kind.value for kind in USUAL_KINDS)
 _WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
-"""Files that a result may consist of: of one that was rejected, of any other, and with an OME-TIFF."""
+"""Files that a result of an earlier version may consist of: of one that was rejected, of any other, and with
+an OME-TIFF; those with labels came later."""
 
 class ResultFiles:
     """The files of the results in one folder.

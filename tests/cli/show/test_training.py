@@ -10,7 +10,7 @@ from rich.console import Console
 from colvi_edge.cli.show.training import Teller, division_told
 from colvi_edge.export.data.dataset import Image
 from colvi_edge.export.data.division import divide
-from colvi_edge.export.training.loop import Epoch, Resumed, kept
+from colvi_edge.export.training.run import Epoch, Resumed, kept
 
 
 def images(number: int, group: str, split: str = "") -> list[Image]:

@@ -15,8 +15,9 @@ from torch.nn import functional
 from colvi_edge.errors import UsageError
 from colvi_edge.export.data.patch_set import PatchSet, collect_patches, turned
 from colvi_edge.export.reading.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from colvi_edge.export.training.loop import Epoch, Resumed, Settings, Step, train
+from colvi_edge.export.training.loop import train
 from colvi_edge.export.training.prediction import class_weights, fit_temperature, predict_logits
+from colvi_edge.export.training.run import Epoch, Resumed, Settings, Step
 from colvi_edge.patches import Normalisation
 
 

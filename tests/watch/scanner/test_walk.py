@@ -147,11 +147,14 @@ def test_known_files_are_passed_over(root: Path) -> None:
     assert walk.files == 8
 
 
+NEVER_GONE = (OutputKind.PREVIOUS, OutputKind.LABELS)
+
+
 @pytest.mark.parametrize("name", ["a.tif", "long" * 60 + ".tif", "\u00e4" * 60 + ".tif"])
-@pytest.mark.parametrize("gone", [None, *(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)])
+@pytest.mark.parametrize("gone", [None, *(kind for kind in OutputKind if kind not in NEVER_GONE)])
 def test_files_of_results_are_known_by_their_names(root: Path, name: str, gone: OutputKind | None) -> None:
     """Also where a long raw name had to be shortened; what stands beside them counts for nothing."""
-    kinds = [kind for kind in OutputKind if kind not in (gone, OutputKind.ERROR)]
+    kinds = [kind for kind in OutputKind if kind not in (gone, OutputKind.ERROR, OutputKind.LABELS)]
     make(root, f"x/{name}", *(f"x/{output_name(name, kind)}" for kind in kinds))
     make(root, f"x/{output_name(name[1:], OutputKind.ERROR)}", f"x/{name[:100]}.colvi.saliency.png")
     walk, found, _ = scan(root, states(root))
@@ -162,6 +165,20 @@ def test_files_of_results_are_known_by_their_names(root: Path, name: str, gone: 
     count = 6 if gone in (None, OutputKind.ERROR) else 5
     assert [one.files for one in walk.partial] == ([] if is_usual and not is_long else [count])
     assert [one.files for one in with_data.partial] == ([] if count == 6 and not is_long else [count])
+
+
+def test_where_regions_are_found_labels_belong_to_a_result(root: Path) -> None:
+    """A result without its labels is looked at, where others have theirs; elsewhere nobody misses any."""
+    for folder, raw in (("nuclei", "a.tif"), ("nuclei", "b.tif"), ("nuclei", "c.tif"), ("colvi", "a.tif")):
+        make(root, f"{folder}/{raw}")
+        make_results(root, f"{folder}/{raw}")
+    make(root, "nuclei/a.tif.colvi.labels.tif", "nuclei/c.tif.colvi.labels.tif")
+    (root / "nuclei/c.tif.colvi.rois.zip").unlink()
+
+    walk, found, _ = scan(root, states(root))
+
+    assert not found
+    assert {one.path: one.files for one in walk.partial} == {"nuclei/b.tif": 5, "nuclei/c.tif": 5}
 
 
 def test_files_of_several_images(root: Path) -> None:

@@ -19,7 +19,7 @@ from tests.tools.watching import wait_until
 from tests.watch.fakes.daemon import HERE, SCANNED, Daemon
 from tests.watch.worker.test_worker import Supervised, settings_for
 
-RESULT = set(OutputKind) - {OutputKind.ERROR, OutputKind.PREVIOUS}
+RESULT = set(OutputKind) - {OutputKind.ERROR, OutputKind.PREVIOUS, OutputKind.LABELS}
 LONG = f"{'long name ' * 23}.tif"
 
 

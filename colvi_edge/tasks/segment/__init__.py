@@ -1,0 +1,5 @@
+"""What each pixel is: regions of one class, and the objects among them."""
+
+from colvi_edge.tasks.segment.segmentation import Region, Segmentation, keeping, segmentation
+
+__all__ = ["Region", "Segmentation", "keeping", "segmentation"]
