@@ -13,6 +13,7 @@ _WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
 """Files that a result of an earlier version may consist of: of one that was rejected, of any other, and with
 an OME-TIFF; those with labels came later."""
 
+
 class ResultFiles:
     """The files of the results in one folder.
 
@@ -41,6 +42,8 @@ class ResultFiles:
         self._slots = slots
         usual = (*_USUAL, OutputKind.OME_TIFF.value) if ome_tiff else _USUAL
         with_labels = (*usual, OutputKind.LABELS.value)
+        # Where one result has labels, all are of a bundle that finds regions: a result without is looked at.
+        labelled = {*labelled, *(self._slot_of(name) for name in names if name.endswith(with_labels[-1]))}
         self._usual = tuple(
             _end(slot) + suffix for slot in slots for suffix in (with_labels if slot in labelled else usual)
         )
