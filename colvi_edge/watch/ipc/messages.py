@@ -163,7 +163,6 @@ class WorkerReady:
         model, model_sha256, model_version: of the bundle.
         runtime, precision, device, reason: of the engine.
         not_kept: why there is no copy of the bundle, in words; "" if there is one, or none was asked for.
-        labels: a file of labels belongs to each result.
     """
 
     bundle: str
@@ -175,12 +174,16 @@ class WorkerReady:
     reason: str
     not_kept: str = ""
     model_version: Name = ""
-    labels: bool = False
 
     @property
     def judge(self) -> Model:
         """The model, as results are counted by it."""
         return Model.of(self.model, self.model_version, self.model_sha256)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A file of labels belongs to each result of this worker; said before `WorkerReady`, if it is so."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +270,7 @@ Message = (
     | Work
     | RecordFailure
     | Finish
+    | Labels
     | WorkerReady
     | StartRefused
     | WorkDone

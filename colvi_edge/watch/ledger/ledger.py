@@ -164,11 +164,10 @@ class Ledger(LedgerReader):
         if list(slots) != self.slots:
             self._note("slots", slots)
 
-    def note_labels(self, labels: bool) -> None:
-        """Keep whether a file of labels belongs to each result of this bundle, unless that is known."""
-        known = set(self.labelled)
-        if labels != (self._slot in known):
-            self._note("labelled", sorted(known ^ {self._slot}))
+    def note_labels(self) -> None:
+        """Keep that a file of labels belongs to each result of this bundle, unless that is known already."""
+        if self._slot not in self.labelled:
+            self._note("labelled", [*self.labelled, self._slot])
 
     @property
     def mount(self) -> Mount | None:

@@ -42,6 +42,7 @@ from colvi_edge.watch.ipc.child import SupervisorLink, join_supervisor
 from colvi_edge.watch.ipc.messages import (
     Alive,
     Finish,
+    Labels,
     RecordFailure,
     StartRefused,
     Work,
@@ -111,6 +112,8 @@ class Worker:
         except ColviEdgeError as error:
             self._channel.send(StartRefused(error.exit_code, error.kind, as_words(error)))
             return
+        if isinstance(bundle.config.task, Segment):
+            self._channel.send(Labels())
         self._channel.send(_ready(bundle, engine, not_kept))
         gc.freeze()  # see `pipeline.process`; this process has no other task
         try:
@@ -242,7 +245,6 @@ def _ready(bundle: Bundle, engine: Engine, not_kept: str) -> WorkerReady:
         reason=info.reason,
         not_kept=not_kept,
         model_version=Model.of(bundle.name, bundle.version, bundle.sha256).version,
-        labels=isinstance(bundle.config.task, Segment),
     )
 
 

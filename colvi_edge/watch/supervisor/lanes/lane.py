@@ -9,7 +9,7 @@ from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.watch.folder.mounts import Mount
-from colvi_edge.watch.ipc.messages import Finish, Message, StartRefused, WorkDone, WorkerReady
+from colvi_edge.watch.ipc.messages import Finish, Labels, Message, StartRefused, WorkDone, WorkerReady
 from colvi_edge.watch.ipc.settings import Judging
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.workers import WorkerKeeper
@@ -96,9 +96,9 @@ class Lane:
         """Take what one of its workers said."""
         if isinstance(message, WorkerReady | StartRefused):
             self.workers.said(worker, message, now)
-            if isinstance(message, WorkerReady):
-                with self.ledger.writing() as ledger:
-                    ledger.note_labels(message.labels)
+        elif isinstance(message, Labels):
+            with self.ledger.writing() as ledger:
+                ledger.note_labels()
         elif isinstance(message, WorkDone):
             self.dispatcher.finished(message, now)
             self.workers.answered(now)
