@@ -15,6 +15,7 @@ import numpy as np
 
 from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition, acquire
+from colvi_edge.acquisition.wanted import wanted_by
 from colvi_edge.bundle import DEMO, Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
@@ -24,8 +25,8 @@ from colvi_edge.engines.precisions import precision_for
 from colvi_edge.engines.tensorrt.installed import load
 from colvi_edge.errors import BundleError, EngineUnavailableError, OutputError, ParityError
 from colvi_edge.outputs.names import image_label
-from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import WORDS, Familiar
+from colvi_edge.quality.rules import assess_for
 from colvi_edge.system.confinement import MEMORY_BYTES, offered
 from colvi_edge.system.machine import machine_mark
 
@@ -73,8 +74,8 @@ def examine_image(path: Path, bundle_name: str, channels: Sequence[str] | None) 
     """
     bundle = open_bundle(bundle_name)
     familiar = Familiar.of(bundle)
-    for image in acquire(path, channels=channels):
-        found = assess(image, bundle.config.expected, bundle.config.patch_px, familiar)
+    for image in acquire(path, channels=channels, wanted=wanted_by(bundle.config)):
+        found = assess_for(bundle.config, image, familiar)
         yield Finding(
             "rejected" if found.is_rejected else "note" if found.flags else "ok",
             image_label(image.name, image.image_key),

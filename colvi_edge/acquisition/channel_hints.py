@@ -6,16 +6,16 @@ from operator import and_
 from typing import Literal, NamedTuple, cast
 
 from colvi_edge.acquisition.channel_names import Name, read, says_nothing
-from colvi_edge.acquisition.model import Role
+from colvi_edge.acquisition.model import AssayRole
 from colvi_edge.acquisition.stains import DYES, Dye, Light
 
 Colour = Literal["", "red", "green", "blue"]
 
-LIGHT_NM: dict[Light, tuple[tuple[Role, float, float], ...]] = {
+LIGHT_NM: dict[Light, tuple[tuple[AssayRole, float, float], ...]] = {
     "excitation": (("nuclei", 340, 420), ("collagen", 470, 510)),
     "emission": (("nuclei", 400, 480), ("collagen", 490, 560)),
 }
-SHOWN: dict[str, Role] = {"green": "collagen", "blue": "nuclei"}
+SHOWN: dict[str, AssayRole] = {"green": "collagen", "blue": "nuclei"}
 
 _DYES = {dye.name: dye for dye in DYES}
 
@@ -47,7 +47,7 @@ class ChannelHint(NamedTuple):
 class Verdict(NamedTuple):
     """What a channel is; without a role, why it has none, "" where nothing is said of it."""
 
-    role: Role | None
+    role: AssayRole | None
     finding: Finding = ""
 
 
@@ -91,7 +91,7 @@ def _judge(hint: ChannelHint, name: Name) -> Verdict:
     """Weigh what is said of one channel: the stain's name, then the light, which must fit it."""
     said = {statement.kind for statement in name.statements}
     dyes = [_DYES[statement.what] for statement in name.statements if statement.kind == "dye"]
-    roles: set[Role] = {dye.role for dye in dyes if dye.role != "other"}
+    roles: set[AssayRole] = {dye.role for dye in dyes if dye.role != "other"}
     roles |= {"nuclei"} if "nuclei" in said else set()
     roles |= {"collagen"} if said & {"collagen", "collagen VI"} else set()
     if hint.contradictory:
@@ -117,7 +117,7 @@ def _judge(hint: ChannelHint, name: Name) -> Verdict:
     return Verdict(None, "" if silent else "not recognised")
 
 
-def _lit(hint: ChannelHint, name: Name, dyes: Sequence[Dye]) -> set[Role]:
+def _lit(hint: ChannelHint, name: Name, dyes: Sequence[Dye]) -> set[AssayRole]:
     """Return the roles that the wavelengths speak for, but for those that a named dye explains."""
     lights: list[tuple[Light, float]] = [
         (light, float(what)) for light in LIGHT_NM for kind, what in name.statements if kind == light

@@ -27,7 +27,7 @@ from colvi_edge.acquisition.channel_hints import (
     glows_as_shown,
     judge_all,
 )
-from colvi_edge.acquisition.model import Role
+from colvi_edge.acquisition.model import AssayRole, Role
 from colvi_edge.errors import ChannelError
 
 UNTOUCHED: tuple[Colour, ...] = ("red", "green", "blue")
@@ -38,7 +38,7 @@ class Assigned(NamedTuple):
     """The role of each channel.
 
     Attributes:
-        roles: collagen and nuclei occur exactly once.
+        roles: of each channel; what is needed occurs exactly once.
         assumed: nobody said which channel is which, or no more than one clear colour did.
         colours_disagree: the channels are shown in each other's colours.
         overruled: what the file says instead of what the operator said; empty if it says the same or nothing.
@@ -118,15 +118,15 @@ def refuse_too_many(count: int) -> None:
         )
 
 
-def role_named(word: str) -> Role:
+def role_named(word: str) -> AssayRole:
     """Return the role that the operator names.
 
     Raises:
         ChannelError: it is none.
     """
-    for role in get_args(Role):
+    for role in get_args(AssayRole):
         if word == role:
-            return cast(Role, role)
+            return cast(AssayRole, role)
     raise ChannelError(
         f"--channels holds {word!r}; each channel is one of nuclei, collagen, other, "
         "e.g. --channels nuclei,collagen"
@@ -153,7 +153,7 @@ def _exact(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return list(verdicts)
 
 
-def _each_once(verdicts: Sequence[Verdict]) -> tuple[Role, ...]:
+def _each_once(verdicts: Sequence[Verdict]) -> tuple[AssayRole, ...]:
     roles = [verdict.role for verdict in verdicts]
     if roles.count("collagen") != 1 or roles.count("nuclei") != 1:
         raise _refusal(verdicts)
@@ -199,9 +199,9 @@ def _chosen(hints: Sequence[ChannelHint]) -> list[ChannelHint]:
     return list(hints)
 
 
-def _colours_disagree(roles: Sequence[Role], hints: Sequence[ChannelHint]) -> bool:
+def _colours_disagree(roles: Sequence[AssayRole], hints: Sequence[ChannelHint]) -> bool:
     """Return whether one of the two is shown in the other's colour, and neither in its own."""
-    others: dict[Role, Role] = {"collagen": "nuclei", "nuclei": "collagen"}
+    others: dict[AssayRole, AssayRole] = {"collagen": "nuclei", "nuclei": "collagen"}
     shown = [(role, SHOWN.get(hint.colour), hint) for role, hint in zip(roles, hints, strict=True)]
     own = any(role == colour for role, colour, _ in shown)
     return not own and any(

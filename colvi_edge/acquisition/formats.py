@@ -6,6 +6,7 @@ from typing import Protocol
 
 from colvi_edge.acquisition.model import Acquisition, Limits, Refused
 from colvi_edge.acquisition.source import Source
+from colvi_edge.acquisition.wanted import Wanted
 from colvi_edge.errors import AcquisitionError
 
 
@@ -17,6 +18,7 @@ class Request:
         name: of the file, without folders; it may refer to itself by it.
         shown: the same, printable.
         channels: role of each channel as the operator names it; None to find out.
+        wanted: what is asked for.
         limits: what the file may ask for.
         is_final: asked of an error whether no later look can help.
     """
@@ -24,6 +26,7 @@ class Request:
     name: str
     shown: str
     channels: Sequence[str] | None
+    wanted: Sequence[Wanted]
     limits: Limits
     is_final: Callable[[AcquisitionError], bool]
 

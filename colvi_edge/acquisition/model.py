@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition.bounds import listed
 from colvi_edge.errors import AcquisitionError, ChannelError, ImageTooSmallError, UsageError
 
-Role = Literal["collagen", "nuclei", "other"]
+AssayRole = Literal["collagen", "nuclei", "other"]
+Role = str
+"""What a channel shows: one of the assay's, or a word of a bundle."""
 
 SAME_SIZE = 1e-3
 """Two words for the size of a pixel, unlike by this share or less, say the same."""

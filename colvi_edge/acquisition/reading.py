@@ -15,6 +15,7 @@ from colvi_edge.acquisition.formats import Reader, Request
 from colvi_edge.acquisition.model import Acquisition, Limits, Refused
 from colvi_edge.acquisition.refusals import BEGINNING_BYTES, NO_TIFF, refuse_other_formats, told_of
 from colvi_edge.acquisition.source import OPEN_FLAGS, Source
+from colvi_edge.acquisition.wanted import ASSAY, Wanted
 from colvi_edge.errors import AcquisitionError, NotAnImageError
 from colvi_edge.printable import printable_name
 from colvi_edge.raw_files import LIF, TIFF, Format
@@ -39,7 +40,11 @@ READERS: Mapping[Format, Reader] = {TIFF: _read_tiff, LIF: _read_lif}
 
 
 def acquire(
-    path: str | Path, *, channels: Sequence[str] | None = None, limits: Limits = DEFAULT_LIMITS
+    path: str | Path,
+    *,
+    channels: Sequence[str] | None = None,
+    wanted: Sequence[Wanted] = ASSAY,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Acquisition]:
     """Yield every image of a raw file: one of a TIFF file, those that are of the assay of a Leica container.
 
@@ -47,6 +52,7 @@ def acquire(
         path: the file; a link is followed.
         channels: role of each channel in the file's order ("nuclei", "collagen", "other"); None
             to go by what the file says.
+        wanted: what each image must hold a channel of.
         limits: what the file may ask for.
 
     Raises:
@@ -56,7 +62,7 @@ def acquire(
     path = Path(path)
     read, refused = 0, []
     for found in acquire_opened(
-        lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, limits=limits
+        lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, wanted=wanted, limits=limits
     ):
         if isinstance(found, Refused):
             refused.append(found.error)
@@ -72,6 +78,7 @@ def acquire_opened(
     name: str,
     *,
     channels: Sequence[str] | None = None,
+    wanted: Sequence[Wanted] = ASSAY,
     limits: Limits = DEFAULT_LIMITS,
     is_final: Callable[[AcquisitionError], bool] = lambda _: True,
 ) -> Iterator[Acquisition | Refused]:
@@ -81,6 +88,7 @@ def acquire_opened(
         opened: opens the file with `OPEN_FLAGS`; its errors are those of the file.
         name: of the file, without folders; an OME-TIFF may refer to itself by it.
         channels: as for `acquire`.
+        wanted: as for `acquire`.
         limits: as for `acquire`.
         is_final: asked of an error whether no later look can help. If not, an image that is not whole is
             refused with its whole container, which may still be written, and a black last plane is not
@@ -88,7 +96,7 @@ def acquire_opened(
     """
     shown = printable_name(name)
     with told_of(shown):
-        yield from _images(Source(opened), Request(name, shown, channels, limits, is_final))
+        yield from _images(Source(opened), Request(name, shown, channels, wanted, limits, is_final))
 
 
 def _images(source: Source, request: Request) -> Iterator[Acquisition | Refused]:

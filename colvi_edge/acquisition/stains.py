@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from colvi_edge.acquisition.model import Role
+from colvi_edge.acquisition.model import AssayRole
 
 Light = Literal["excitation", "emission"]
 
@@ -37,7 +37,7 @@ class Dye(NamedTuple):
 
     name: str
     pattern: str
-    role: Role
+    role: AssayRole
     excitation_nm: tuple[float, ...]
     emission_nm: tuple[float, ...]
     source: str

@@ -25,7 +25,7 @@ from colvi_edge.bundle.manifest import Config, KernelFile, Precision, Verificati
 from colvi_edge.bundle.npy import ArrayError
 from colvi_edge.choices import DEMO
 from colvi_edge.errors import BundleError
-from colvi_edge.onnx import NetworkError, check_network
+from colvi_edge.onnx import NetworkError, check_dense_network, check_network
 from colvi_edge.printable import printable_name
 from colvi_edge.system.bounded import read_bounded
 
@@ -205,7 +205,12 @@ def _checks(config: Config) -> dict[str, list[Callable[[bytes], object]]]:
 
 def _network(data: bytes, config: Config, precision: Precision) -> None:
     dtype = "float16" if precision == "fp16" else "float32"
-    check_network(data, len(config.channels), config.patch_px, dtype)
+    channels, classes, windows = len(config.channels), len(config.task.classes), config.windows
+    if config.is_dense:
+        px = None if windows.px == "whole" else windows.px
+        check_dense_network(data, channels, classes, px, windows.step_px, dtype)
+    else:
+        check_network(data, channels, config.input.resize_px or config.patch_px, dtype, classes)
 
 
 def _shown(path: Path) -> str:

@@ -65,8 +65,8 @@ class Classify(Part):
             if len(self.classes) != 2:
                 raise ValueError(f"the rule {self.decision.rule} tells two classes apart")
             _check_held(self.decision.of, self.classes)
-        if self.bands and self.classes != ("control", "patient"):
-            raise ValueError("bands are the colours of control and patient")
+        if self.bands and (self.classes != ("control", "patient") or not isinstance(self.decision, Majority)):
+            raise ValueError("bands are the colours of patches of control and patient, by majority")
         return self
 
 

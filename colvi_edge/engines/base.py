@@ -14,6 +14,19 @@ from colvi_edge.patches import grid_shape
 Progress = Callable[[str, float], None]
 """Takes what is being done, in words, and how much of all is done, 0..1."""
 
+Keep = Callable[[NDArray[np.float32]], NDArray[Any]]
+"""What stays of a part of the field, (h, w, K) float32 -> (h, w, ...) of any dtype: a function of each cell
+alone, so that it does not matter how the field is cut into parts. It returns a new array or a view."""
+
+
+def everything(part: NDArray[np.float32]) -> NDArray[Any]:
+    """Keep all of a part, as it is."""
+    return part
+
+
+USUAL_PX = 1024
+"""Edge of an image of the assay."""
+
 USUAL_PATCHES = 16
 """Rows and columns of patches of 64 pixels in an image of the assay, 1024 x 1024."""
 
@@ -63,15 +76,20 @@ class Engine(Protocol):
         """What runs the network, and how it ran the last image."""
         ...
 
-    def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-        """Return (rows, cols, 2) float32: each patch's p_control and p_patient, 0..1.
+    def field(self, planes: NDArray[Any], keep: Keep = everything) -> NDArray[Any]:
+        """Return (rows, cols, K) float32, or what `keep` leaves of it: each cell's K numbers, 0..1.
+
+        A cell is a patch, a pixel where the network is a dense one, or the whole image.
 
         Args:
-            planes: (Z, C, H, W) uint8, uint16 or float32 in the bundle's channel layout. They
-                are projected, tiled and normalised here; `patches` is the oracle. The caller
+            planes: (Z, C, H, W) uint8, uint16 or float32 in the bundle's channel layout; of the
+                size that a whole image is brought to, where the bundle names one. They are
+                projected, cut and normalised here; `patches` is the oracle. The caller
                 keeps them, and owns what is returned.
+            keep: what stays of each part of the field, asked while the next part is computed.
 
         Raises:
+            ImageTooLargeError: the network takes images as a whole, and not one so large.
             ImageTooSmallError: not one whole patch fits.
             PixelTypeError: the bundle takes another dtype.
             EngineLostError: the device went away; no later call succeeds.
@@ -79,13 +97,14 @@ class Engine(Protocol):
         """
         ...
 
-    def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (N, 2) float32 of the network alone, on the same runtime and with the same settings.
+    def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (N, K) float32 of the network alone, on the same runtime and with the same settings.
 
-        What `bench` compares `field` with, to tell the network's share of its time.
+        Of a dense network (N, K, h, w). What `bench` compares `field` with, to tell the network's share of
+        its time.
 
         Args:
-            patches: (N, C, P, P) float32, normalised, in the bundle's channel layout.
+            windows: patches or windows, (N, C, h, w) float32, normalised, in the bundle's channel layout.
         """
         ...
 
@@ -99,14 +118,21 @@ def blank_planes(config: Config, patches: int = USUAL_PATCHES) -> NDArray[Any]:
 
     Args:
         config: of the bundle.
-        patches: how many rows and columns of patches they hold.
+        patches: how many rows and columns of patches they hold, where the network sees patches; else they
+            hold one window, or the usual image where that is the window.
     """
-    side = patches * config.patch_px
-    return np.zeros((1, len(config.channels), side, side), np.dtype(config.normalisation.dtype or np.uint16))
+    if config.has_patches:
+        height = width = patches * config.patch_px
+    elif config.windows.px == "whole":
+        height, width = config.input.resize_px or (USUAL_PX, USUAL_PX)
+    else:
+        height = width = config.windows.px
+    shape = (1, len(config.channels), height, width)
+    return np.zeros(shape, np.dtype(config.normalisation.dtype or np.uint16))
 
 
 def check_planes(planes: NDArray[Any], bundle: Bundle) -> tuple[int, int]:
-    """Return (rows, cols) of the patches in planes that fit the bundle; raise if they do not."""
+    """Return (rows, cols) of the field of planes that fit the bundle; raise if they do not."""
     config = bundle.config
     if planes.ndim != 4 or planes.shape[1] != len(config.channels) or not planes.shape[0]:
         raise ValueError(f"expected planes (Z, {len(config.channels)}, H, W), got {planes.shape}")
@@ -115,10 +141,16 @@ def check_planes(planes: NDArray[Any], bundle: Bundle) -> tuple[int, int]:
             f"found {planes.dtype} pixels, and the network was made for {config.normalisation.dtype}; export "
             "the image as those were that it was trained on"
         )
-    rows, cols = grid_shape(planes.shape[2], planes.shape[3], config.patch_px)
+    height, width = planes.shape[2:]
+    if not config.has_patches:
+        size = config.input.resize_px or (height, width)
+        if (height, width) != size or not height * width:
+            raise ValueError(f"expected planes (Z, C, {size[0]}, {size[1]}), got {planes.shape}")
+        return (height, width) if config.is_dense else (1, 1)
+    rows, cols = grid_shape(height, width, config.patch_px)
     if not rows * cols:
         raise ImageTooSmallError(
-            f"found {planes.shape[3]} x {planes.shape[2]} pixels, expected at least one patch of "
+            f"found {width} x {height} pixels, expected at least one patch of "
             f"{config.patch_px} x {config.patch_px}; give the uncropped projection"
         )
     return rows, cols

@@ -1,6 +1,7 @@
 """ONNX Runtime engine: the reference on any CPU. Input comes from the oracle itself."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.engines.base import EngineInfo, PassedOver, check_planes
+from colvi_edge.engines.base import EngineInfo, Keep, PassedOver, check_planes, everything
+from colvi_edge.engines.lanes import ThreadLanes
+from colvi_edge.engines.windowed import Shape, batch_size, how, windowed_field
 from colvi_edge.patches import network_input
 
 _BATCH = 64
@@ -22,9 +25,11 @@ class OnnxRuntimeEngine:
         self, bundle: Bundle, precision: Precision, reason: str, passed_over: Sequence[PassedOver] = ()
     ) -> None:
         """Open the session; `open_engine` is the way here."""
-        version, how = onnxruntime.__version__, f"{reason}; {_BATCH} patches at once"
-        self.info = EngineInfo("onnxruntime", version, precision, "CPU", how, tuple(passed_over))
+        seen = f"{_BATCH} patches at once" if bundle.config.has_patches else how(bundle.config)
+        version, reason = onnxruntime.__version__, f"{reason}; {seen}"
+        self.info = EngineInfo("onnxruntime", version, precision, "CPU", reason, tuple(passed_over))
         self._bundle = bundle
+        self._thread = ThreadPoolExecutor(1, "network")
         self._session = onnxruntime.InferenceSession(
             bundle.network(precision), providers=["CPUExecutionProvider"]
         )
@@ -32,22 +37,29 @@ class OnnxRuntimeEngine:
         self._input = given.name
         self._dtype = np.float16 if given.type == "tensor(float16)" else np.float32
 
-    def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+    def field(self, planes: NDArray[Any], keep: Keep = everything) -> NDArray[Any]:
         """See `Engine.field`."""
         rows, cols = check_planes(planes, self._bundle)
         config = self._bundle.config
+        if not config.has_patches:
+            return windowed_field(planes, config, self._lanes, keep)
         patches = network_input(planes, config.patch_px, config.normalisation)
-        return self.network(patches).reshape(rows, cols, 2)
+        return keep(self.network(patches).reshape(rows, cols, -1))
 
-    def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.network`."""
-        patches = patches.astype(self._dtype, copy=False)
+        windows = windows.astype(self._dtype, copy=False)
+        batch = _BATCH if self._bundle.config.has_patches else batch_size(*windows.shape[2:])
         found = [
-            self._session.run(None, {self._input: patches[start : start + _BATCH]})[0]
-            for start in range(0, len(patches), _BATCH)
+            self._session.run(None, {self._input: windows[start : start + batch]})[0]
+            for start in range(0, len(windows), batch)
         ]
         return np.concatenate(found)
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self._thread.shutdown()
         del self._session
+
+    def _lanes(self, shape: Shape, batches: int) -> ThreadLanes:
+        return ThreadLanes(self.network, shape, self._thread)

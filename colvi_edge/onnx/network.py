@@ -3,11 +3,12 @@
 A file of some bytes can ask for terabytes: a pixel convolved into a million channels, a tensor forty times
 behind itself, pads and scales without end. So the shape of every tensor is worked out as a runtime would,
 for one patch and for a large batch, and so are the numbers that shapes are made of (by Shape, Gather,
-Concat, ...). What then remains is in proportion to the patch.
+Concat, ...). What then remains is in proportion to the patch. A network that answers for each pixel takes
+windows of more than one size, and is followed through the largest of them, narrow ones and small ones.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,16 @@ MOST_OF_ALL_TENSORS = 2**14
 MOST_WORK = 2**22
 """Multiplications for each pixel: 22 thousand in the paper's network, up to 91 thousand in others. An image
 of 1024 x 1024 pixels with the most of them takes 4 x 10^12."""
+
+MOST_OF_A_WINDOW = 2**28
+"""Numbers of one tensor for one window, 1 GiB in float32: a U-Net of 64 filters has half of it for one of
+1024 x 1024 pixels."""
+
+MOST_WINDOWS = 16
+"""Largest batch of windows of any engine."""
+
+SMALL_PX = 64
+"""Edge of a small image, which is its own window."""
 
 Rule = Callable[[Node, Given], list[Array]]
 
@@ -99,34 +110,82 @@ RULES: Mapping[str, Rule] = {
 (ResNet, DenseNet, U-Net and others of torchvision) are exported, and their like."""
 
 
-def check_network(data: bytes, channels: int, patch_px: int, dtype: str = "float32") -> None:
-    """Raise unless a file is a network (N, channels, P, P) of a dtype -> (N, 2) float32, N free.
+def check_network(
+    data: bytes,
+    channels: int,
+    size_px: int | tuple[int, int],
+    dtype: str = "float32",
+    classes: int = 2,
+) -> None:
+    """Raise unless a file is a network (N, channels, h, w) of a dtype -> (N, classes) float32, N free.
 
     Args:
         data: the ONNX file.
-        channels: of a patch.
-        patch_px: P.
+        channels: of a patch, or of a whole image.
+        size_px: edge of a patch, or height and width of an image, pixels.
+        dtype: of its input, float32 or float16.
+        classes: that it tells apart.
+
+    Raises:
+        NetworkError: it is another one, damaged, too large, or holds what is not taken.
+    """
+    graph = read_graph(data, RULES)
+    sides = (size_px, size_px) if isinstance(size_px, int) else size_px
+    _check_ends(graph, (None, channels, *sides), (None, classes), np.dtype(dtype))
+    _follow(graph, [(images, channels, *sides) for images in (1, MOST_IMAGES)], np.dtype(dtype), (classes,))
+
+
+def check_dense_network(
+    data: bytes,
+    channels: int,
+    classes: int,
+    window_px: int | None,
+    step_px: int,
+    dtype: str = "float32",
+) -> None:
+    """Raise unless a file is a network (N, channels, h, w) -> (N, classes, h, w) float32; N, h and w free.
+
+    Args:
+        data: the ONNX file.
+        channels: of a window.
+        classes: that it tells apart.
+        window_px: edge of the windows that it is given; None where these are whole images, of any size.
+        step_px: what h and w are multiples of.
         dtype: of its input, float32 or float16.
 
     Raises:
         NetworkError: it is another one, damaged, too large, or holds what is not taken.
     """
     graph = read_graph(data, RULES)
-    _check_ends(graph, (None, channels, patch_px, patch_px), np.dtype(dtype))
+    _check_ends(graph, (None, channels, None, None), (None, classes, None, None), np.dtype(dtype))
+    small = -(-SMALL_PX // step_px) * step_px
+    large = window_px or 16 * small
+    sizes = [(small, large), (large, small), (small, small), (large, large)]
+    shapes = [(1, channels, *size) for size in sizes] + [(MOST_WINDOWS, channels, small, small)]
+    for shape in shapes:
+        _follow(graph, [shape], np.dtype(dtype), (classes, *shape[2:]))
+
+
+def _follow(
+    graph: Graph, shapes: Sequence[tuple[int, ...]], dtype: "np.dtype[Any]", answer: tuple[int, ...]
+) -> None:
+    """Follow inputs of some shapes, each of which gives so much for one of a batch."""
     try:
         tensors = {name: Array.of(tensor) for name, tensor in graph.initializers.items()}
-        for images in (1, MOST_IMAGES):
-            given = Array((images, channels, patch_px, patch_px), np.dtype(dtype))
-            follow(graph, {**tensors, graph.inputs[0].name: given}, images)
+        for shape in shapes:
+            arrays = {**tensors, graph.inputs[0].name: Array(shape, dtype)}
+            follow(graph, arrays, shape[0], answer)
     except DamagedError as error:
         raise NetworkError(str(error)) from error
 
 
-def _check_ends(graph: Graph, expected: tuple[int | None, ...], dtype: "np.dtype[Any]") -> None:
+def _check_ends(
+    graph: Graph, taken: tuple[int | None, ...], given: tuple[int | None, ...], dtype: "np.dtype[Any]"
+) -> None:
     """Raise unless a graph says that it has one input and one output, of the expected shapes."""
     for what, declared, sides, number in (
-        ("input", graph.inputs, expected, dtype),
-        ("output", graph.outputs, (None, 2), np.dtype(np.float32)),
+        ("input", graph.inputs, taken, dtype),
+        ("output", graph.outputs, given, np.dtype(np.float32)),
     ):
         if len(declared) != 1:
             raise NetworkError(f"has {len(declared)} {what}s, expected one")
@@ -136,19 +195,20 @@ def _check_ends(graph: Graph, expected: tuple[int | None, ...], dtype: "np.dtype
 
 
 def _agrees(declared: Declared, sides: tuple[int | None, ...]) -> bool:
-    """Return whether a shape is the expected one, as far as it says."""
-    if len(declared.dims) != len(sides) or declared.dims[0] is not None:
+    """Return whether a shape is the expected one, as far as it says; what must be free is."""
+    if len(declared.dims) != len(sides):
         return False
     return all(found in (None, side) for found, side in zip(declared.dims, sides, strict=True))
 
 
-def follow(graph: Graph, arrays: dict[str, Array], images: int) -> None:
+def follow(graph: Graph, arrays: dict[str, Array], images: int, answer: tuple[int, ...] = (2,)) -> None:
     """Work out every tensor of a batch.
 
     Args:
         graph: the network.
         arrays: its initializers and its input, by name; every other tensor is added.
         images: of the batch.
+        answer: what it gives for each: (K,) classes, or (K, h, w).
     """
     pixels = images * max(SMALLEST_PATCH, math.prod(arrays[graph.inputs[0].name].shape[2:]))
     numbers = work = 0
@@ -163,18 +223,21 @@ def follow(graph: Graph, arrays: dict[str, Array], images: int) -> None:
             count = math.prod(array.shape)
             numbers += count
             work += count * array.work
-            if count > pixels * MOST_OF_A_TENSOR:
+            if count > min(pixels * MOST_OF_A_TENSOR, images * MOST_OF_A_WINDOW):
                 raise NetworkError(f"has a node {node.operator} whose output is {_sides(array.shape)}")
             if name in arrays:
                 raise NetworkError(f"has {shown(name)} twice")
             if name:
                 arrays[name] = array
         if numbers > pixels * MOST_OF_ALL_TENSORS or work > pixels * MOST_WORK:
-            raise NetworkError("computes more for a patch than any network here")
+            what = "patch" if len(answer) == 1 else "window"
+            raise NetworkError(f"computes more for a {what} than any network here")
     result = arrays.get(graph.outputs[0].name)
-    if result is None or result.shape != (images, 2) or result.dtype != np.float32:
+    expected = (images, *answer)
+    if result is None or result.shape != expected or result.dtype != np.float32:
         found = f"{_sides(result.shape)} {result.dtype}" if result else "nothing"
-        raise NetworkError(f"gives {found} for {images} patches, expected {images} x 2 float32")
+        of = "patches" if len(answer) == 1 else f"windows of {_sides(answer[1:])}"
+        raise NetworkError(f"gives {found} for {images} {of}, expected {_sides(expected)} float32")
 
 
 def apply(node: Node, given: Given) -> list[Array]:

@@ -1,7 +1,8 @@
 """The patches as objects for QuPath: drop the file onto the open image.
 
 One locked annotation for the whole field carries the diagnosis; below it lies one tile for each
-patch, in the colour of its band. What QuPath's reader is strict about, and this writer keeps to:
+patch, in the colour of its band, or of the class that it votes for. Of a stack each slice is a tile on its
+own plane. What QuPath's reader is strict about, and this writer keeps to:
 
 - ids are UUIDs, otherwise they are dropped; here they follow from the result, so that a second
   import replaces nothing by accident and a second run writes the same file;
@@ -19,10 +20,10 @@ from uuid import uuid5
 import orjson
 
 from colvi_edge.bands import BANDS
-from colvi_edge.outputs.cells import Cell, cells, headline
+from colvi_edge.outputs.cells import Cell, cells, classes_of, counts_of, headline, size_px
 from colvi_edge.outputs.names import image_label
-from colvi_edge.outputs.palette import BAND_COLOURS, FIELD
-from colvi_edge.outputs.sidecar import Image, Sidecar
+from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, class_colours
+from colvi_edge.outputs.sidecar import Sidecar
 
 
 def render(sidecar: Sidecar) -> bytes:
@@ -33,14 +34,15 @@ def render(sidecar: Sidecar) -> bytes:
     """
     # json spells foreign letters in ASCII; orjson does not, but the tiles have none, and it takes a tenth.
     field = orjson.Fragment(json.dumps(_field(sidecar), allow_nan=False, separators=(",", ":")))
-    tiles = (_tile(sidecar, cell) for cell in cells(sidecar))
+    colours = class_colours(classes_of(sidecar))
+    tiles = (_tile(sidecar, cell, colours) for cell in cells(sidecar))
     return orjson.dumps({"type": "FeatureCollection", "features": [field, *tiles]})
 
 
 def _field(sidecar: Sidecar) -> dict[str, Any]:
-    if sidecar.votes is None or sidecar.score is None:
+    if sidecar.score is None:
         raise ValueError(f"{sidecar.image.name} was rejected: it has no patches")
-    height, width = _size_px(sidecar.image)
+    height, width = size_px(sidecar.image)
     return {
         "type": "Feature",
         "id": str(uuid5(sidecar.result_id, "field")),
@@ -52,9 +54,7 @@ def _field(sidecar: Sidecar) -> dict[str, Any]:
             "isLocked": True,
             "measurements": {
                 "score": sidecar.score,
-                "votes_control": sidecar.votes.control,
-                "votes_patient": sidecar.votes.patient,
-                "votes_tie": sidecar.votes.tie,
+                **{f"votes_{vote}": count for vote, count in counts_of(sidecar).items()},
                 "coverage": sidecar.coverage,
             },
             "metadata": {
@@ -70,44 +70,41 @@ def _field(sidecar: Sidecar) -> dict[str, Any]:
     }
 
 
-def _tile(sidecar: Sidecar, cell: Cell) -> dict[str, Any]:
-    colour = BAND_COLOURS[cell.band]
+def _tile(sidecar: Sidecar, cell: Cell, colours: dict[str, Colour]) -> dict[str, Any]:
+    if cell.band:
+        colour, name, band = BAND_COLOURS[cell.band], _CLASSES[cell.band], {"band": cell.band}
+    else:
+        colour, name, band = colours[cell.vote], cell.vote, {}
     return {
         "type": "Feature",
         "id": str(uuid5(sidecar.result_id, cell.name)),
-        "geometry": _rectangle(cell.x, cell.y, cell.size_px, cell.size_px),
+        "geometry": _rectangle(cell.x, cell.y, cell.width, cell.height, cell.plane),
         "properties": {
             "objectType": "tile",
             "name": cell.name,
             "color": colour,
-            "classification": {"name": _CLASSES[cell.band], "color": colour},
+            "classification": {"name": name, "color": colour},
             "isLocked": True,
             "measurements": {
-                "p_control": cell.p_control,
-                "p_patient": cell.p_patient,
+                **{f"p_{name}": p for name, p in cell.probabilities.items()},
                 "row": cell.row,
                 "col": cell.col,
             },
             "metadata": {
                 "model": f"sha256:{sidecar.model.sha256}",
-                "band": cell.band,
+                **band,
                 "vote": cell.vote,
             },
         },
     }
 
 
-def _rectangle(x: int, y: int, width: int, height: int) -> dict[str, Any]:
+def _rectangle(x: int, y: int, width: int, height: int, plane: int | None = None) -> dict[str, Any]:
     """Cover the pixels [x, x + width) x [y, y + height); QuPath counts from pixels' corners."""
     right, bottom = x + width, y + height
     ring = [[x, y], [right, y], [right, bottom], [x, bottom], [x, y]]
-    return {"type": "Polygon", "coordinates": [ring]}
-
-
-def _size_px(image: Image) -> tuple[int, int]:
-    if image.axes is None or image.shape is None:
-        raise ValueError(f"the sidecar of {image.name} states no axes and shape")
-    return image.shape[image.axes.index("Y")], image.shape[image.axes.index("X")]
+    of_stack = {} if plane is None else {"plane": {"c": -1, "z": plane, "t": 0}}
+    return {"type": "Polygon", "coordinates": [ring], **of_stack}
 
 
 _CLASSES = {

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tifffile import TiffWriter, imagej_metadata_tag
 
-from colvi_edge.outputs.cells import cells, headline
+from colvi_edge.outputs.cells import cells, classes_of, counts_of, headline
 from colvi_edge.outputs.names import series_name
-from colvi_edge.outputs.palette import BAND_COLOURS, FIELD
+from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, class_colours
 from colvi_edge.outputs.rois import imagej_rois
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.printable import printable_name
@@ -72,7 +72,7 @@ def render(
     projections = {"nuclei": nuclei, "collagen": collagen}
     pixels = _compact(np.stack([projections[channel] for channel in CHANNELS]))
     overlay: dict[str, Any] = {"Labels": [f"{channel}: {headline(sidecar)}" for channel in CHANNELS]}
-    if sidecar.patches:
+    if sidecar.patches and sidecar.patches.size_px:
         overlay["Overlays"] = [roi for _, roi in imagej_rois(sidecar, _FRAME_INSET_PX)]
     width_um = sidecar.image.pixel_size_um
     size_um = (width_um, pixel_height_um or width_um) if width_um else None
@@ -141,12 +141,17 @@ def _field(sidecar: Sidecar, pixels: NDArray[Any]) -> _Rectangle:
 
 
 def _patches(sidecar: Sidecar) -> Iterator[_Rectangle]:
-    for cell in cells(sidecar) if sidecar.patches else ():
-        words = f"p_control {cell.p_control}, p_patient {cell.p_patient}, vote {cell.vote}, band {cell.band}"
-        text = f"{cell.name} {cell.p_control:.3f}"
-        yield _Rectangle(
-            cell.name, text, words, cell.x, cell.y, cell.size_px, cell.size_px, BAND_COLOURS[cell.band]
-        )
+    if sidecar.patches is None or not sidecar.patches.size_px:
+        return  # slices have no place in a projection, and a whole image is the field
+    colours = class_colours(classes_of(sidecar))
+    for cell in cells(sidecar):
+        said = [*(f"p_{name} {p}" for name, p in cell.probabilities.items()), f"vote {cell.vote}"]
+        if cell.band:
+            said.append(f"band {cell.band}")
+            text, rgb = f"{cell.name} {cell.probabilities['control']:.3f}", BAND_COLOURS[cell.band]
+        else:
+            text, rgb = f"{cell.name} {cell.vote}", colours[cell.vote]
+        yield _Rectangle(cell.name, text, ", ".join(said), cell.x, cell.y, cell.width, cell.height, rgb)
 
 
 def _add_roi(ome: ElementTree.Element, number: int, roi: _Rectangle) -> None:
@@ -174,7 +179,7 @@ def _facts(sidecar: Sidecar) -> dict[str, str]:
     facts = {"intended_use": sidecar.intended_use, "status": sidecar.status}
     if sidecar.votes is not None:
         facts |= {"diagnosis": str(sidecar.diagnosis), "score": str(sidecar.score)}
-        facts |= {f"votes_{vote}": str(count) for vote, count in sidecar.votes}
+        facts |= {f"votes_{vote}": str(count) for vote, count in counts_of(sidecar).items()}
     if sidecar.quality:
         facts["quality"] = " ".join(flag.words for flag in sidecar.quality)
     return facts | {

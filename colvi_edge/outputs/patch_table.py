@@ -1,19 +1,19 @@
-"""The table of an image's patches, one a row.
+"""The table of an image's cells, one a row: its patches, itself, or the slices of a stack.
 
 It is read by spreadsheets, by napari (any CSV whose header holds axis-0 and axis-1 opens as points,
-one at the centre of each patch, every other column as a property) and by tools for WSInfer's
-results, which look for minx, miny, width, height and prob_*.
+one at the centre of each cell, every other column as a property) and by tools for WSInfer's
+results, which look for minx, miny, width, height and prob_*. Of a stack, `row` is the slice, counted from 0,
+and the first of three axes.
 """
 
 from colvi_edge.outputs.cells import Cell, cells
 from colvi_edge.outputs.names import image_label
-from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.outputs.sidecar import Cells, Sidecar
 from colvi_edge.outputs.table import as_csv, plain_text
 
-PATCH_COLUMNS = (
-    "index", "image", "row", "col", "minx", "miny", "width", "height",
-    "prob_control", "prob_patient", "prediction", "band", "axis-0", "axis-1",
-)  # fmt: skip
+_PLACE = ("index", "image", "row", "col", "minx", "miny", "width", "height")
+PATCH_COLUMNS = (*_PLACE, "prob_control", "prob_patient", "prediction", "band", "axis-0", "axis-1")
+"""Of an image whose patches tell control from patient."""
 
 
 def render(sidecar: Sidecar) -> bytes:
@@ -23,14 +23,22 @@ def render(sidecar: Sidecar) -> bytes:
         ValueError: the image was rejected.
     """
     image = plain_text(image_label(sidecar.image.name, sidecar.image.key))
-    return as_csv(
-        PATCH_COLUMNS, (_patch_row(index, image, cell) for index, cell in enumerate(cells(sidecar)))
-    )
+    return as_csv(_columns(sidecar), (_row(index, image, cell) for index, cell in enumerate(cells(sidecar))))
 
 
-def _patch_row(index: int, image: str, cell: Cell) -> tuple[object, ...]:
-    to_centre = (cell.size_px - 1) / 2  # napari counts from the pixels' centres
+def _columns(sidecar: Sidecar) -> tuple[str, ...]:
+    grid = sidecar.patches
+    if not isinstance(grid, Cells):
+        return PATCH_COLUMNS
+    axes = ("axis-0", "axis-1", "axis-2") if grid.of == "slice" else ("axis-0", "axis-1")
+    return (*_PLACE, *(f"prob_{name}" for name in grid.probabilities), "prediction", *axes)
+
+
+def _row(index: int, image: str, cell: Cell) -> tuple[object, ...]:
+    # napari counts from the pixels' centres
+    centre = (cell.y + (cell.height - 1) / 2, cell.x + (cell.width - 1) / 2)
     return (
-        index, image, cell.row, cell.col, cell.x, cell.y, cell.size_px, cell.size_px,
-        cell.p_control, cell.p_patient, cell.vote, cell.band, cell.y + to_centre, cell.x + to_centre,
+        index, image, cell.row, cell.col, cell.x, cell.y, cell.width, cell.height,
+        *cell.probabilities.values(), cell.vote, *([cell.band] if cell.band else []),
+        *([] if cell.plane is None else [cell.plane]), *centre,
     )  # fmt: skip

@@ -11,7 +11,8 @@ Each entry is one rectangle in ImageJ's binary format, big-endian:
 The version is 227 for a reason. From 228 on ImageJ reads the group, and draws the outline in the
 group's own colour instead of the stroke colour (seen in 1.53t): the paper's five colours would
 be lost. Readers that take the group whatever the version (roifile does) find the band there,
-1 for cyan to 5 for red; in ImageJ it stands among the properties.
+1 for cyan to 5 for red; in ImageJ it stands among the properties. Where there are no bands, colour and
+group are those of the class that a patch votes for, and 0 of a tie.
 """
 
 import struct
@@ -20,8 +21,8 @@ from itertools import islice
 from zlib import crc32
 
 from colvi_edge.bands import BANDS
-from colvi_edge.outputs.cells import Cell, cells
-from colvi_edge.outputs.palette import BAND_COLOURS
+from colvi_edge.outputs.cells import Cell, cells, classes_of
+from colvi_edge.outputs.palette import BAND_COLOURS, Colour, class_colours
 from colvi_edge.outputs.sidecar import Sidecar
 
 _VERSION = 227
@@ -43,7 +44,6 @@ _MOST_FILES = 0xFFFF
 
 _OPAQUE = 0xFF000000
 _GROUPS = {band.name: group for group, band in enumerate(BANDS, 1)}
-_ARGB = {name: _OPAQUE | int.from_bytes(bytes(rgb), "big") for name, rgb in BAND_COLOURS.items()}
 
 
 def render(sidecar: Sidecar) -> bytes:
@@ -89,23 +89,33 @@ def imagej_rois(sidecar: Sidecar, inset_px: int = 0) -> Iterator[tuple[str, byte
     Raises:
         ValueError: the image was rejected.
     """
+    classes = classes_of(sidecar)
+    colours = class_colours(classes)
+    class_groups = {name: group for group, name in enumerate(classes, 1)}
     for cell in cells(sidecar):
-        if max(cell.x, cell.y) + cell.size_px <= _LAST_EDGE_PX:
-            yield cell.name, _roi(cell, inset_px)
+        if max(cell.x + cell.width, cell.y + cell.height) <= _LAST_EDGE_PX:
+            if cell.band:
+                yield cell.name, _roi(cell, inset_px, BAND_COLOURS[cell.band], _GROUPS[cell.band])
+            else:
+                yield cell.name, _roi(cell, inset_px, colours[cell.vote], class_groups.get(cell.vote, 0))
 
 
-def _roi(cell: Cell, inset_px: int) -> bytes:
-    properties = (
-        f"p_control: {cell.p_control}\np_patient: {cell.p_patient}\nvote: {cell.vote}\nband: {cell.band}\n"
+def _roi(cell: Cell, inset_px: int, rgb: Colour, group: int) -> bytes:
+    lines = {**{f"p_{name}": p for name, p in cell.probabilities.items()}, "vote": cell.vote}
+    lines |= {"band": cell.band} if cell.band else {}
+    properties = "".join(f"{key}: {value}\n" for key, value in lines.items())
+    edges = (
+        cell.y + inset_px,
+        cell.x + inset_px,
+        cell.y + cell.height - inset_px,
+        cell.x + cell.width - inset_px,
     )
-    top, left, size = cell.y + inset_px, cell.x + inset_px, cell.size_px - 2 * inset_px
-    edges = (top, left, top + size, left + size)
     header = _HEADER.pack(
-        b"Iout", _VERSION, _RECTANGLE, *edges, 0, _STROKE_PX, 0, _ARGB[cell.band],
+        b"Iout", _VERSION, _RECTANGLE, *edges, 0, _STROKE_PX, 0, _OPAQUE | int.from_bytes(bytes(rgb), "big"),
         0, 0, 0, 0, 0, 0, 0, _HEADER.size,
     )  # fmt: skip
     header_2 = _HEADER_2.pack(
-        0, 0, 0, _NAME_AT, len(cell.name), 0, 0, _GROUPS[cell.band],
+        0, 0 if cell.plane is None else cell.plane + 1, 0, _NAME_AT, len(cell.name), 0, 0, group,
         0, 0, _STROKE_PX, _NAME_AT + 2 * len(cell.name), len(properties), 0,
     )  # fmt: skip
     return header + header_2 + cell.name.encode("utf-16-be") + properties.encode("utf-16-be")

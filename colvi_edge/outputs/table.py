@@ -13,9 +13,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+from colvi_edge.outputs.cells import counts_of, grids_of
 from colvi_edge.outputs.names import OutputKind, record_label, series_name
 from colvi_edge.outputs.read_back import read_record
-from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, Votes
+from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.system.writing import write_file
 
@@ -84,7 +85,8 @@ def result_csv(results: Iterable[ListedResult]) -> bytes:
 
     `image_name` is the key of a row: the path, which in the folder named itself is the bare name, as there.
     `probability` is, as there, the share of patches that vote control, to three decimals;
-    `prediction` is control, patient or unsure. Rejected images are left out.
+    `prediction` is control, patient or unsure. Of other classes it is one of these, and `probability` the
+    hundredth part of the score. Rejected images are left out.
     """
     return as_csv(
         RESULT_COLUMNS,
@@ -102,23 +104,31 @@ def omero_csv(results: Iterable[ListedResult]) -> bytes:
     OMERO finds an image by its exact name, so names stand here as they are, even one that a
     spreadsheet would take for a formula. Images of one name are told apart by the last column, `path`, the
     key of a row; OMERO itself can tell them apart only in datasets of their own. Empty numbers stop the
-    import unless it is told otherwise: a rejected image has the score NaN and no votes.
+    import unless it is told otherwise: a rejected image has the score NaN and no votes. Votes for other
+    classes than control and patient have columns of their own, before that.
     """
-    columns = list(OMERO_COLUMNS)
-    types = ["# header " + OMERO_COLUMNS[columns[0]], *(OMERO_COLUMNS[name] for name in columns[1:])]
-    return as_csv(types, [columns, *(_omero_row(*result) for result in results)])
+    rows = [_omero_row(*result) for result in results]
+    more = {name: "l" for row in rows for name in row if name not in OMERO_COLUMNS}
+    *others, path = OMERO_COLUMNS
+    columns = [*others, *more, path]
+    kinds = [{**OMERO_COLUMNS, **more}[name] for name in columns]
+    cells = [[row.get(name, 0) for name in columns] for row in rows]
+    return as_csv(["# header " + kinds[0], *kinds[1:]], [columns, *cells])
 
 
-def folder_csv(rows: Iterable[Sequence[object]]) -> bytes:
+def folder_csv(rows: Iterable[Mapping[str, object]]) -> bytes:
     """Return the table of all results of a folder: a row for each image, in order, see `folder_row`."""
-    return as_csv(FOLDER_COLUMNS, rows)
+    listed = list(rows)
+    columns = list(dict.fromkeys([*FOLDER_COLUMNS, *chain.from_iterable(listed)]))
+    return as_csv(columns, ([row.get(name) for name in columns] for row in listed))
 
 
-def folder_row(path: str, record: Sidecar | ErrorRecord) -> tuple[object, ...]:
-    """Return the row of an image, its cells in the order of `FOLDER_COLUMNS`.
+def folder_row(path: str, record: Sidecar | ErrorRecord) -> dict[str, object]:
+    """Return the row of an image: its cells by column, those of `FOLDER_COLUMNS` first.
 
     `status` is ok, rejected or error; what an image has not is empty. `p_control_mean` is the mean over its
-    patches, `quality` the names of its flags and `remarks` their words.
+    patches, `quality` the names of its flags and `remarks` their words. Other classes have columns of their
+    own, votes_CLASS and p_CLASS_mean, behind these.
 
     Args:
         path: of its image, as of a `ListedResult`.
@@ -145,35 +155,39 @@ def folder_row(path: str, record: Sidecar | ErrorRecord) -> tuple[object, ...]:
             "intended_use": plain_text(record.intended_use),
         }
         if record.votes and record.patches:
-            cells |= {f"votes_{vote}": count for vote, count in record.votes}
-            cells["p_control_mean"] = round(fmean(chain.from_iterable(record.patches.p_control)), 6)
+            cells |= {f"votes_{vote}": count for vote, count in counts_of(record).items()}
+            grids = grids_of(record.patches)
+            if record.task is None:
+                grids = {"control": grids["control"]}
+            cells |= {f"p_{name}_mean": _mean(grid) for name, grid in grids.items()}
     cells |= {
         "path": plain_text(path),
         "status": record.status,
         "created": record.created.isoformat(timespec="seconds"),
         "raw_sha256": record.image.sha256,
     }
-    return tuple(cells.get(column) for column in FOLDER_COLUMNS)
+    return cells
 
 
-def _omero_row(path: str, sidecar: Sidecar) -> tuple[object, ...]:
-    votes = sidecar.votes or Votes(control=0, patient=0, tie=0)
-    return (
-        series_name(sidecar.image.name, sidecar.image.key),
-        sidecar.status,
-        sidecar.diagnosis or "",
-        "NaN" if sidecar.score is None else sidecar.score,
-        votes.control,
-        votes.patient,
-        votes.tie,
-        sidecar.coverage,
-        " ".join(flag.words for flag in sidecar.quality),
-        plain_text(sidecar.model.label),
-        sidecar.model.sha256,
-        sidecar.result_id,
-        sidecar.intended_use,
-        path,
-    )
+def _mean(grid: list[list[float]]) -> float:
+    return round(fmean(chain.from_iterable(grid)), 6)
+
+
+def _omero_row(path: str, sidecar: Sidecar) -> dict[str, object]:
+    return {
+        "Image Name": series_name(sidecar.image.name, sidecar.image.key),
+        "status": sidecar.status,
+        "diagnosis": sidecar.diagnosis or "",
+        "score": "NaN" if sidecar.score is None else sidecar.score,
+        **{f"votes_{vote}": count for vote, count in counts_of(sidecar).items()},
+        "coverage": sidecar.coverage,
+        "quality": " ".join(flag.words for flag in sidecar.quality),
+        "model": plain_text(sidecar.model.label),
+        "model_sha256": sidecar.model.sha256,
+        "result_id": sidecar.result_id,
+        "intended_use": sidecar.intended_use,
+        "path": path,
+    }
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -6,12 +6,14 @@
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
+from colvi_edge.acquisition.wanted import Wanted, wanted_by
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
@@ -21,10 +23,11 @@ from colvi_edge.outputs.sidecar import MAX_PATCHES, Index, Sidecar
 from colvi_edge.patches import grid_shape, project
 from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
 from colvi_edge.pipeline.records import result_record
+from colvi_edge.pipeline.sizing import Size, brought_back, brought_to, size_asked
 from colvi_edge.pipeline.standing import Content, keeps, kept_image, kept_result, sidecars
 from colvi_edge.pipeline.writing import write_result
-from colvi_edge.quality import assess
 from colvi_edge.quality.familiarity import Familiar
+from colvi_edge.quality.rules import assess_for
 from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.tasks.task import task_of
 
@@ -78,14 +81,23 @@ class Diagnoser:
         self._is_kept = keeps(replace, bundle.sha256)
         self.slot = slot
 
-    def read(self, file: RawFile) -> Iterator[Acquisition | Refused]:
+    def read(self, file: RawFile, wanted: Sequence[Wanted] = ()) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
+
+        Args:
+            file: the raw file.
+            wanted: the channels that it must hold; none for those of the bundle.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
         """
         for image in acquire_opened(
-            file.open, file.name, channels=self._channels, limits=self._limits, is_final=file.is_final
+            file.open,
+            file.name,
+            channels=self._channels,
+            wanted=wanted or wanted_by(self.bundle.config),
+            limits=self._limits,
+            is_final=file.is_final,
         ):
             if self._pixel_size_um is not None and isinstance(image, Acquisition):
                 yield image.with_pixel_size(self._pixel_size_um)
@@ -104,11 +116,11 @@ class Diagnoser:
         planes = self.laid_out(acquisition)
         stopwatch = Stopwatch()
         with stopwatch.lap("quality"):
-            assessment = assess(acquisition, config.expected, config.patch_px, self._familiar)
+            assessment = assess_for(config, acquisition, self._familiar)
         result = None
         if not assessment.is_rejected:
             with stopwatch.lap("engine"):
-                kept = self._kept_of_field(planes)
+                kept = self._kept_of_field(planes, size_asked(config.input, acquisition))
             with stopwatch.lap("decide"):
                 result = self._task.decide(kept, acquisition.square_pixel_um)
         with stopwatch.lap("overlay projection"):
@@ -118,12 +130,21 @@ class Diagnoser:
         )
         return JudgedImage(record, Shown(projection, config.channels, acquisition.pixel_height_um), result)
 
-    def _kept_of_field(self, planes: NDArray[Any]) -> NDArray[Any]:
-        """Return what the task keeps of each plane, or of their sum: (Z, rows, cols, ...)."""
+    def _kept_of_field(self, planes: NDArray[Any], size: Size | None) -> NDArray[Any]:
+        """Return what the task keeps of each plane, or of their sum: (Z, rows, cols, ...).
+
+        Args:
+            planes: (Z, C, H, W) of the bundle's channels.
+            size: that they are brought to for the network; None for their own.
+        """
         assert self._engine is not None  # noqa: S101 - who judges has one
-        each = self.bundle.config.input.planes == "each"
-        judged = [planes[z : z + 1] for z in range(len(planes))] if each else [planes]
-        return np.stack([self._engine.field(part) for part in judged])
+        config, keep = self.bundle.config, self._task.keep
+        given = planes if size is None else brought_to(planes, size)
+        parts = [given[z : z + 1] for z in range(len(given))] if config.input.planes == "each" else [given]
+        field = self._engine.field if keep is None else partial(self._engine.field, keep=keep)
+        kept = [field(part) for part in parts]
+        together = np.stack(kept) if len(kept) > 1 else kept[0][np.newaxis]
+        return brought_back(together, Size(*planes.shape[2:])) if size and config.is_dense else together
 
     def laid_out(self, acquisition: Acquisition) -> NDArray[Any]:
         """Return the planes of an image as the bundle asks for them, `(Z, C, H, W)`.
@@ -132,8 +153,10 @@ class Diagnoser:
             AcquisitionError: as from `judge`, which may find no other fault.
         """
         config = self.bundle.config
-        acquisition.check_holds_patch(config.patch_px)
-        _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
+        if config.has_patches:
+            acquisition.check_holds_patch(config.patch_px)
+            _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
+        size_asked(config.input, acquisition)
         return acquisition.laid_out(config.channels)
 
     def write(self, judged: JudgedImage, file: RawFile) -> Sidecar:

@@ -7,12 +7,8 @@ from math import isfinite
 from typing import Any
 from uuid import UUID, uuid5
 
-import numpy as np
-from numpy.typing import NDArray
-
 from colvi_edge import __version__
 from colvi_edge.acquisition import Acquisition, Provenance
-from colvi_edge.bands import BANDS
 from colvi_edge.bundle import Bundle
 from colvi_edge.engines import EngineInfo
 from colvi_edge.errors import ColviEdgeError
@@ -26,17 +22,14 @@ from colvi_edge.outputs.sidecar import (
     Index,
     IndexEntry,
     Model,
-    Patches,
     QualityFlag,
     Sidecar,
     Software,
-    Votes,
     cut,
 )
-from colvi_edge.patches import coverage
+from colvi_edge.pipeline.answers import answered, asked, covered
 from colvi_edge.printable import printable_name
 from colvi_edge.quality import Assessment, Flag
-from colvi_edge.tasks.classify import VOTES, Diagnosis
 from colvi_edge.tasks.task import Result
 
 _RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")
@@ -53,19 +46,20 @@ def result_record(
     slot: str = "",
 ) -> Sidecar:
     """Return the sidecar of an image, in a bundle's slot; `result` is None for one that was rejected."""
-    source, patch_px = acquisition.provenance, bundle.config.patch_px
+    source, config = acquisition.provenance, bundle.config
     height, width = acquisition.planes.shape[2:]
     raw, settings = f"{source.sha256}/{acquisition.image_key}", f"{bundle.sha256}/{engine.precision}"
     settings += f"/{','.join(acquisition.channels)}"
     if acquisition.pixel_size_named:  # else the raw file says it
         settings += f"/pixels of {acquisition.pixel_size_um!r} um"
-    judged: dict[str, Any] = {} if result is None else _judgement(result, patch_px)
+    judged: dict[str, Any] = {} if result is None else answered(result, config)
     return Sidecar(
         result_id=uuid5(_RESULTS, f"{raw}/{settings}"),
         settings_sha256=sha256(settings.encode()).hexdigest(),
         status="rejected" if result is None else "ok",
+        task=asked(config),
         **judged,
-        coverage=coverage(height, width, patch_px),
+        coverage=covered(height, width, config),
         quality=[_quality(flag) for flag in assessment.flags],
         familiarity=[
             FamiliarityMeasure(**measure._asdict())
@@ -143,28 +137,3 @@ def _quality(flag: Flag) -> QualityFlag:
     return QualityFlag(
         name=flag.name, severity=flag.severity, value=value, limit=limit, words=cut(flag.words)
     )
-
-
-def _judgement(diagnosis: Diagnosis, patch_px: int) -> dict[str, Any]:
-    rows, cols = diagnosis.vote.shape
-    patches = Patches(
-        size_px=patch_px,
-        rows=rows,
-        cols=cols,
-        p_control=_shortest(diagnosis.p_control),
-        p_patient=_shortest(diagnosis.p_patient),
-        vote=np.array(VOTES)[diagnosis.vote].tolist(),
-        band=np.array([band.name for band in BANDS])[diagnosis.band].tolist(),
-    )
-    return {
-        "diagnosis": diagnosis.name,
-        "score": diagnosis.score,
-        "votes": Votes(**dict(zip(VOTES, diagnosis.counts, strict=True))),
-        "patches": patches,
-    }
-
-
-def _shortest(probabilities: NDArray[np.float32]) -> Any:
-    # float32 0.9 as a Python float is 0.8999999761581421, which a reader would put below 0.9 and
-    # into another band than the one stored. The shortest decimal of a float32 is safe, and half as long.
-    return probabilities.astype(str).astype(np.float64).tolist()

@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from colvi_edge.acquisition import Acquisition, Provenance, Refused
+from colvi_edge.acquisition.wanted import wanted_by
 from colvi_edge.errors import AcquisitionError, ColviEdgeError, OutputError
 from colvi_edge.outputs.sidecar import Index
 from colvi_edge.pipeline.diagnoser import Diagnoser
@@ -99,7 +100,8 @@ def images_of(diagnosers: Sequence[Diagnoser], file: RawFile) -> Iterator[tuple[
 def _read(diagnosers: Sequence[Diagnoser], file: RawFile) -> Iterator[tuple[Diagnoser, Found]]:
     source: Provenance | None = None
     try:
-        for image in diagnosers[0].read(file):
+        wanted = wanted_by(*(one.bundle.config for one in diagnosers))
+        for image in diagnosers[0].read(file, wanted):
             source = image.provenance if image.image_key else None
             for diagnoser in diagnosers:
                 yield diagnoser, diagnoser.kept_of(file, image) or image

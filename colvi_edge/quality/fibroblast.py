@@ -22,14 +22,14 @@ from colvi_edge.quality.recording import constant_flags, recording_flags, satura
 
 
 def assess(
-    acquisition: Acquisition, expected: Expected, patch_px: int, familiar: Familiar | None
+    acquisition: Acquisition, expected: Expected, patch_px: int | None, familiar: Familiar | None
 ) -> Assessment:
     """Return what is wrong with an image, and how it compares with those that the network learnt from.
 
     Args:
         acquisition: with a collagen and a nuclei channel.
         expected: what the bundle's training images were like.
-        patch_px: edge of the bundle's patches.
+        patch_px: edge of the bundle's patches; None where the network sees no patches.
         familiar: how they measured; None if the bundle does not know.
     """
     flags = saturation_flags(acquisition)

@@ -1,5 +1,7 @@
 """How an image was recorded, and what its file says of it: channels, pixels, planes."""
 
+from collections.abc import Sequence
+
 from colvi_edge.acquisition.bounds import listed
 from colvi_edge.acquisition.model import Acquisition, Role
 from colvi_edge.bundle.expected import Expected
@@ -20,10 +22,10 @@ PIXEL_ASPECT = 1.01
 ROLES: tuple[Role, ...] = ("collagen", "nuclei")
 
 
-def saturation_flags(acquisition: Acquisition) -> list[Flag]:
-    """Return which channels are at their ceiling, `saturated_collagen` and `saturated_nuclei`."""
+def saturation_flags(acquisition: Acquisition, roles: Sequence[Role] = ROLES) -> list[Flag]:
+    """Return which channels are at their ceiling, such as `saturated_collagen` and `saturated_nuclei`."""
     flags = []
-    for role in ROLES:
+    for role in roles:
         # Plane by plane: in their sum the ceiling of one plane is a value like any other.
         share = saturated_share(acquisition.channel(role), of_interest=SATURATED_WARN)
         if share < SATURATED_WARN:
@@ -34,10 +36,10 @@ def saturation_flags(acquisition: Acquisition) -> list[Flag]:
     return flags
 
 
-def constant_flags(acquisition: Acquisition) -> list[Flag]:
+def constant_flags(acquisition: Acquisition, roles: Sequence[Role] = ROLES) -> list[Flag]:
     """Return which channels were not recorded; of such an image nothing else is worth saying."""
     flags = []
-    for role in ROLES:
+    for role in roles:
         if is_constant(channel := acquisition.channel(role)):
             words = (
                 f"Every pixel of the {role} channel holds the same value, {channel[0, 0, 0]:g}, which no "
@@ -47,16 +49,16 @@ def constant_flags(acquisition: Acquisition) -> list[Flag]:
     return flags
 
 
-def recording_flags(acquisition: Acquisition, expected: Expected, patch_px: int) -> list[Flag]:
+def recording_flags(acquisition: Acquisition, expected: Expected, patch_px: int | None) -> list[Flag]:
     """Return what is odd about how an image was acquired and described.
 
     Args:
         acquisition: the image.
         expected: what the bundle's training images were like.
-        patch_px: edge of the bundle's patches.
+        patch_px: edge of the bundle's patches; None where the network sees no patches.
     """
     return [
-        *_patches(acquisition, patch_px, expected.patches_at_least),
+        *(_patches(acquisition, patch_px, expected.patches_at_least) if patch_px else []),
         *_pixel_size(acquisition.pixel_size_um, expected.pixel_size_um),
         *_pixel_size_overruled(acquisition),
         *_pixel_aspect(acquisition.pixel_size_um, acquisition.pixel_height_um),

@@ -1,7 +1,7 @@
 """Every result below a folder as one table."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class _Row(NamedTuple):
     created: datetime
     folder: str
     has_raw: bool
-    cells: tuple[object, ...]
+    cells: Mapping[str, object]
 
 
 def list_results(folder: Path) -> Listing:
@@ -80,7 +80,7 @@ def list_results(folder: Path) -> Listing:
     return Listing(folder_csv(_in_order(rows)), len(rows), unread + len(unlisted), bereft)
 
 
-def _in_order(rows: dict[str, _Row]) -> Iterable[tuple[object, ...]]:
+def _in_order(rows: dict[str, _Row]) -> Iterable[Mapping[str, object]]:
     return (rows[path].cells for path in sorted(rows))
 
 

@@ -35,7 +35,6 @@ SUBJECT = "subject "
 """What the group of an image begins with whose subject is known."""
 
 SPLITS = ("training", "validation", "test")
-_COLUMNS = ("path", "label", "subject", "split")
 _TABLE_MAX_BYTES = 2**24
 
 
@@ -46,7 +45,7 @@ class Entry:
     Attributes:
         path: of the file.
         name: the path as the dataset names it, printable; no two files have one.
-        label: the name of its class.
+        label: the name of its class; "" of an image with a mask.
         subject: whose cells they are; "" if nobody said.
         split: one of SPLITS; "" if the division is not given.
     """
@@ -106,7 +105,8 @@ def read_dataset(where: Path, classes: Sequence[str] = CLASSES) -> list[Entry]:
             )
         entries = [entry for split in splits for entry in _in_turn(where, split, classes)]
     elif where.is_file():
-        entries = list(_rows(where, classes))
+        rows = rows_of(where, ("path", "label"), ("subject", "split"))
+        entries = [_entry(where, line, row, classes) for line, row in rows]
     else:
         raise UsageError(
             f"{where} is not there; name a folder with {_folders(classes)}, or a table path,label,subject"
@@ -118,7 +118,7 @@ def read_dataset(where: Path, classes: Sequence[str] = CLASSES) -> list[Entry]:
                 f"{where} holds no {label}; expected images of {every}, in folders {_folders(classes)} or in "
                 "a table path,label,subject"
             )
-    _refuse_leaks(entries)
+    refuse_leaks(entries)
     return entries
 
 
@@ -225,8 +225,19 @@ def _files(folder: Path) -> list[Path]:
         raise UsageError(f"{folder}: {error}") from error
 
 
-def _rows(table: Path, classes: Sequence[str]) -> Iterator[Entry]:
-    """Yield the rows of a table; spreadsheets write it with a mark at the start, and with semicolons."""
+def rows_of(table: Path, needed: Sequence[str], known: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of a table, each with its line; spreadsheets write it with a mark at the start.
+
+    Split and subject are brought to one form: P07 and "p07 " are one person.
+
+    Args:
+        table: file of the table, columns separated by commas, semicolons or tabs.
+        needed: names of columns that it must have.
+        known: names of columns that it may have.
+
+    Raises:
+        UsageError: it is no such table.
+    """
     if table.stat().st_size > _TABLE_MAX_BYTES:
         raise UsageError(f"{table} is no table of images: it has more than {_TABLE_MAX_BYTES >> 20} MiB")
     try:
@@ -239,52 +250,62 @@ def _rows(table: Path, classes: Sequence[str]) -> Iterator[Entry]:
             skipinitialspace=True,
         )
         columns = [name.strip().lower() for name in reader.fieldnames or []]
-        if not {"path", "label"} <= set(columns) <= set(_COLUMNS) or len(set(columns)) < len(columns):
+        if not set(needed) <= set(columns) <= {*needed, *known} or len(set(columns)) < len(columns):
             raise UsageError(
-                f"{table} has the columns {printable_name(','.join(columns))[:200]}; expected path,label, "
-                "and if known subject and split"
+                f"{table} has the columns {printable_name(','.join(columns))[:200]}; expected "
+                f"{','.join(needed)}, and if known {' and '.join(known)}"
             )
         reader.fieldnames = columns
         for row in reader:
             if not any(row.values()):  # what a spreadsheet leaves below its table
                 continue
-            yield _entry(table, reader.line_num, row, classes)
+            yield reader.line_num, _cells(f"{table}, line {reader.line_num}", row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(
-            f"{table} is no table in UTF-8 ({error}); name a folder with {_folders(classes)}, or save the "
-            "table as CSV, UTF-8"
+            f"{table} is no table in UTF-8 ({error}); save it as CSV, UTF-8, or name a folder"
         ) from error
 
 
-def _entry(table: Path, line: int, row: dict[str | None, Any], classes: Sequence[str]) -> Entry:
-    here = f"{table}, line {line}"
+def _cells(here: str, row: dict[str | None, Any]) -> dict[str, str]:
     if None in row or None in row.values():
         raise UsageError(f"{here} has not as many cells as the head; quote cells that hold a comma")
     cells = {str(name): cell.strip() for name, cell in row.items()}
-    label, split = cells["label"].casefold(), cells.get("split", "").lower()
+    split = cells["split"] = cells.get("split", "").lower()
+    if split and split not in SPLITS:
+        raise UsageError(f"{here} has the split '{printable_name(split)}'; expected {', '.join(SPLITS)}")
+    cells["subject"] = " ".join(cells.get("subject", "").split()).casefold()
+    return cells
+
+
+def _entry(table: Path, line: int, row: dict[str, str], classes: Sequence[str]) -> Entry:
+    here = f"{table}, line {line}"
+    label = row["label"].casefold()
     known = {name.casefold(): name for name in classes}
     if label not in known:
         expected = f"{', '.join(classes[:-1])} or {classes[-1]}"
         raise UsageError(f"{here} has the label '{printable_name(label)}'; expected {expected}")
-    if split and split not in SPLITS:
-        raise UsageError(f"{here} has the split '{printable_name(split)}'; expected {', '.join(SPLITS)}")
-    path = table.parent / cells["path"]
-    if not cells["path"] or not _is_file(path):
+    path = table.parent / row["path"]
+    if not row["path"] or not is_file(path):
         raise UsageError(
-            f"{here}: {printable_name(cells['path'])} is no file; paths start from the table's folder"
+            f"{here}: {printable_name(row['path'])} is no file; paths start from the table's folder"
         )
-    subject = " ".join(cells.get("subject", "").split()).casefold()  # P07 and "p07 " are one person
-    return Entry(path, unambiguous_name(cells["path"]), known[label], subject, split)
+    return Entry(path, unambiguous_name(row["path"]), known[label], row["subject"], row["split"])
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Return whether a file is there."""
     try:
         return path.is_file()
     except OSError:  # a name that is too long, a folder that may not be entered
         return False
 
 
-def _refuse_leaks(entries: Sequence[Entry]) -> None:
+def refuse_leaks(entries: Sequence[Entry]) -> None:
+    """Refuse what would let a network be tested on what it has seen, as far as names tell.
+
+    Raises:
+        UsageError: a file stands there twice, a subject has two labels or splits, or some have a split alone.
+    """
     by_subject, by_file = defaultdict(list), defaultdict(list)
     for entry in entries:
         by_file[entry.path.resolve()].append(entry)
@@ -297,7 +318,9 @@ def _refuse_leaks(entries: Sequence[Entry]) -> None:
         first = same[0]
         for other in same:
             if (other.label, other.split) != (first.label, first.split):
-                one, two = (f"{e.name} ({e.label}{e.split and ', '}{e.split})" for e in (first, other))
+                one, two = (
+                    f"{e.name} ({', '.join(filter(None, (e.label, e.split)))})" for e in (first, other)
+                )
                 raise UsageError(
                     f"subject {printable_name(subject)} has {one} and {two}: a network would be tested on "
                     "whom it has learnt from; give each subject one label and one split"

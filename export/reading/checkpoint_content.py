@@ -1,16 +1,26 @@
-"""What a checkpoint file of ours says, as one validated model: nothing in it is taken unread or ignored."""
+"""What a checkpoint file of ours says, as one validated model: nothing in it is taken unread or ignored.
+
+There are two forms. That of the networks of the paper and its code says channels, classes, normalisation
+and patch_px; any other says input, windows and task, in the words of a bundle's manifest, and with which
+parameters its network is built.
+"""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from torch import Tensor, strided
+from torch import Tensor, int64, strided
 
 from colvi_edge.bundle.arrays import STRUCTURE
 from colvi_edge.bundle.expected import Familiarity
+from colvi_edge.bundle.input import Input
 from colvi_edge.bundle.manifest import ChannelSlot, Evaluation
 from colvi_edge.bundle.parts import PixelSize
-from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation, build_network
+from colvi_edge.bundle.task import TaskPart
+from colvi_edge.bundle.window import Windows
+from colvi_edge.errors import UsageError
+from colvi_edge.export.networks.known import shapes_of
+from colvi_edge.export.networks.patch_cnn import PATCH_PX, Activation
 from colvi_edge.patches import Normalisation
 from colvi_edge.printable import printable_name
 from colvi_edge.tasks.classify import CLASSES
@@ -106,19 +116,54 @@ class CheckpointContent(_Part):
             raise ValueError(f"normalisation 'fixed' needs a mean and a std for each of {channels} channels")
         if self.activation == "none" and self.temperature != 1:
             raise ValueError("probabilities have no temperature; it must be 1 with activation none")
-        if why := _unfit(self.state_dict, build_network(self.network, channels).state_dict()):
+        if why := _unfit(self.state_dict, shapes_of(self.network, channels)):
             raise ValueError(why)
         return self
 
 
-def parse(content: Any) -> CheckpointContent:
+class TaskCheckpointContent(_Part):
+    """The whole file of a network that is built in sizes, for any task; see `checkpoint.save_checkpoint`."""
+
+    network: Literal["unet"]
+    parameters: dict[Words, Annotated[int, Field(strict=True)] | Words] = Field(max_length=20)
+    input: Input
+    windows: Windows
+    task: TaskPart
+    activation: Activation
+    temperature: Annotated[Number, Field(ge=1e-3, le=1e3)]
+    training: TrainingContent
+    state_dict: dict[str, Tensor]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "TaskCheckpointContent":
+        if self.task.kind != "segment":
+            raise ValueError(f"the network {self.network} answers for each pixel, and the task is another")
+        if self.activation == "none" and self.temperature != 1:
+            raise ValueError("probabilities have no temperature; it must be 1 with activation none")
+        classes, outputs = len(self.task.classes), self.parameters.get("outputs")
+        if outputs != classes and (outputs, classes, self.activation) != (1, 2, "sigmoid"):
+            raise ValueError(
+                f"parameters.outputs: found {_short(outputs)}, expected {classes}, one a class, or of two "
+                "classes 1 with activation sigmoid"
+            )
+        try:
+            wanted = shapes_of(self.network, len(self.input.channels), self.parameters)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+        if why := _unfit(self.state_dict, wanted):
+            raise ValueError(why)
+        return self
+
+
+def parse(content: Any) -> CheckpointContent | TaskCheckpointContent:
     """Return what a file says, checked.
 
     Raises:
         ValueError: something in it cannot be used; the text names the first such place, in one line.
     """
+    has_task = isinstance(content, dict) and "task" in content
     try:
-        return CheckpointContent.model_validate(content)
+        return (TaskCheckpointContent if has_task else CheckpointContent).model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(_short(part) for part in first["loc"]) or "state_dict"
@@ -134,7 +179,8 @@ def _unfit(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | N
         if tensor.shape != wanted[name].shape:
             shapes = (" x ".join(map(str, one.shape)) for one in (tensor, wanted[name]))
             return "state_dict: {} is {}, expected {}".format(name, *shapes)
-        if tensor.layout != strided or tensor.device.type != "cpu" or not tensor.dtype.is_floating_point:
+        floats = tensor.dtype.is_floating_point or tensor.dtype == wanted[name].dtype == int64
+        if tensor.layout != strided or tensor.device.type != "cpu" or not floats:
             return f"state_dict: {name} holds {tensor.dtype}, expected plain floating-point numbers"
         if not tensor.float().isfinite().all():
             return f"state_dict: {name} holds NaN or infinity"

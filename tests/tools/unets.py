@@ -1,9 +1,11 @@
 """Small untrained U-Nets as ONNX files: what tiles and whole images are compared with."""
 
+import copy
 import io
 import warnings
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -61,7 +63,8 @@ class UNet(nn.Module):
         windows = passed.pop()
         for up, join in zip(self.up, self.join, strict=True):
             windows = join(torch.cat([passed.pop(), up(windows)], 1))
-        return self.head(windows).softmax(1)
+        answer: torch.Tensor = self.head(windows).softmax(1)
+        return answer
 
 
 def unet(seed: int = 0, **settings: Any) -> UNet:
@@ -76,19 +79,27 @@ def unet(seed: int = 0, **settings: Any) -> UNet:
     return network
 
 
+class _Wide(nn.Module):
+    """A network that answers in float32, whatever it computes in."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return the network's answer."""
+        answer: torch.Tensor = self.network(windows).float()
+        return answer
+
+
 def to_onnx(network: nn.Module, channels: int, px: int, half: bool = False) -> bytes:
     """Return a network as ONNX: (N, C, h, w), N, h and w free -> (N, K, h, w) float32, or (N, K)."""
-
-    class Wide(nn.Module):
-        def forward(self, windows: torch.Tensor) -> torch.Tensor:
-            return network(windows).float()
-
     example = torch.zeros(1, channels, px, px)
-    model = Wide().eval()
+    model = _Wide(copy.deepcopy(network).eval())
     if half:
-        network, example = network.half(), example.half()
+        model, example = model.half(), example.half()
     with torch.no_grad():
-        dense = model(example).ndim == 4
+        is_dense = model(example).ndim == 4
     free = {0: "N", 2: "h", 3: "w"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -99,16 +110,18 @@ def to_onnx(network: nn.Module, channels: int, px: int, half: bool = False) -> b
             buffer,  # type: ignore[arg-type] # a file object is documented for dynamo=False
             input_names=["windows"],
             output_names=["answers"],
-            dynamic_axes={"windows": free, "answers": free if dense else {0: "N"}},
+            dynamic_axes={"windows": free, "answers": free if is_dense else {0: "N"}},
             opset_version=17,
             dynamo=False,
         )
     return buffer.getvalue()
 
 
-def whole(network: nn.Module, image: NDArray[Any]) -> NDArray[Any]:
-    """Return the network's answer (H, W, K) to a normalised image (C, H, W), padded by its step in torch."""
+def whole(network: nn.Module, image: NDArray[np.float32], step_px: int = 1) -> NDArray[np.float32]:
+    """Return the network's answer (H, W, K) to a normalised image (C, H, W), padded in torch."""
+    height, width = image.shape[1:]
+    padded = nn.functional.pad(torch.from_numpy(image), (0, -width % step_px, 0, -height % step_px))
     with torch.no_grad():
-        answer = network(torch.from_numpy(image)[None])[0]
-    found: NDArray[Any] = answer.permute(1, 2, 0).numpy()
+        answer = network(padded[None])[0]
+    found: NDArray[np.float32] = answer.permute(1, 2, 0).numpy()[:height, :width]
     return found

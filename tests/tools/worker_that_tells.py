@@ -5,10 +5,11 @@ worker_that_tells.py NOTES DESCRIPTOR SUPERVISOR_PID
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from colvi_edge.acquisition import Acquisition, Refused
+from colvi_edge.acquisition.wanted import Wanted
 from colvi_edge.pipeline import Diagnoser
 from colvi_edge.pipeline.raw_file import RawFile
 from colvi_edge.watch.worker.process import main
@@ -17,12 +18,12 @@ told = Path(sys.argv.pop(1))
 read = Diagnoser.read
 
 
-def noted(self: Diagnoser, file: RawFile) -> Iterator[Acquisition | Refused]:
+def noted(self: Diagnoser, file: RawFile, wanted: Sequence[Wanted] = ()) -> Iterator[Acquisition | Refused]:
     """Read as ever."""
     frozen = not any(one is self._engine for one in gc.get_objects())
     with told.open("a") as notes:
         notes.write(f"{frozen}\n")
-    return read(self, file)
+    return read(self, file, wanted)
 
 
 Diagnoser.read = noted  # type: ignore[method-assign]

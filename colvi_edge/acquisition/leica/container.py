@@ -19,13 +19,14 @@ from liffile import LifFile, LifImage
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition.bounds import allowing
-from colvi_edge.acquisition.channels import Assigned, assign_roles
+from colvi_edge.acquisition.channels import Assigned
 from colvi_edge.acquisition.leica.blocks import walk
 from colvi_edge.acquisition.leica.images import Layout, images, layout_of, uses
 from colvi_edge.acquisition.model import Limits
 from colvi_edge.acquisition.refusals import DAMAGED, refuse_too_large, spared_memory
 from colvi_edge.acquisition.source import Source
 from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
+from colvi_edge.acquisition.wanted import ASSAY, Wanted, assign_wanted
 from colvi_edge.errors import (
     AcquisitionError,
     ImageTooLargeError,
@@ -80,18 +81,21 @@ class LifContainer:
         images: in its order, not one of them read.
     """
 
-    def __init__(self, source: Source, channels: Sequence[str] | None, limits: Limits) -> None:
+    def __init__(
+        self, source: Source, channels: Sequence[str] | None, limits: Limits, wanted: Sequence[Wanted] = ASSAY
+    ) -> None:
         """Walk over the container, and hash it.
 
         Args:
             source: the file, open.
             channels: role of each channel of every image as the operator names it; None to find out.
             limits: what the file may ask for.
+            wanted: what each image must hold a channel of.
 
         Raises:
             AcquisitionError: nothing in it can be used; the sentence lacks the file's name.
         """
-        self._source, self._channels, self._limits = source, channels, limits
+        self._source, self._channels, self._limits, self._wanted = source, channels, limits, wanted
         self.bytes = source.end
         if self.bytes > limits.container_bytes:
             raise ImageTooLargeError(
@@ -121,7 +125,9 @@ class LifContainer:
     def _listed(self, key: str, element: Element, used: Counter[str]) -> ListedImage:
         try:
             layout = layout_of(element, self._blocks, used)
-            assigned = assign_roles(len(layout.hints), layout.hints, rgb=False, asked=self._channels)
+            assigned = assign_wanted(
+                len(layout.hints), layout.hints, self._wanted, rgb=False, asked=self._channels
+            )
             height, width = layout.length("Y"), layout.length("X")
             if min(height, width) < SMALLEST_PATCH_PX:
                 raise ImageTooSmallError(

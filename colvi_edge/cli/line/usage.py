@@ -45,7 +45,7 @@ def sentence(error: Any) -> str:
         return words[:1].lower() + words[1:]
     name = next((one for one in parameter.opts if one.startswith("--")), parameter.name.upper())
     if hasattr(error, "param_type"):  # it is missing
-        expected = str(parameter.help).removesuffix(".")
+        expected = str(parameter.help).partition(". ")[0].removesuffix(".")
         metavar = f" {parameter.metavar}" if name.startswith("--") else ""
         return f"{name} is missing: expected {expected[:1].lower()}{expected[1:]}; add {name}{metavar}"
     came = [one for one in variables_of(error.ctx) if one.flag == name]

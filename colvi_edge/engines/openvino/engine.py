@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.engines.base import EngineInfo, PassedOver, check_planes
+from colvi_edge.engines.base import EngineInfo, Keep, PassedOver, check_planes, everything
 from colvi_edge.engines.openvino import unfold
 from colvi_edge.engines.openvino.compiled_cache import compiled_network
 from colvi_edge.engines.openvino.silent import PrePostProcessor, openvino, ops
+from colvi_edge.engines.openvino.windows import CompiledWindows
+from colvi_edge.engines.scene import projection
+from colvi_edge.engines.windowed import batch_size, how, network_on, windowed_field
 from colvi_edge.patches import Normalisation
 
 _BATCH = 16
@@ -57,39 +60,51 @@ class OpenVinoEngine:
         self._core = openvino.Core()
         self._bundle = bundle
         self._precision = precision
-        normalisation = bundle.config.normalisation
-        made_of = {"model": bundle.sha256, "precision": precision, "code": _CODE}
-        self._whole = _Compiled(
-            compiled_network(self._core, _SETTINGS, made_of, lambda: self._graph(normalisation))
-        )
+        self._windows = CompiledWindows(self._core, bundle, precision)
+        seen = how(bundle.config)
+        if bundle.config.has_patches:
+            normalisation = bundle.config.normalisation
+            made_of = {"model": bundle.sha256, "precision": precision, "code": _CODE}
+            self._whole = _Compiled(
+                compiled_network(self._core, _SETTINGS, made_of, lambda: self._graph(normalisation))
+            )
+            seen = f"{self._whole.ahead} x {_BATCH} patches at once"
         device = str(self._core.get_property("CPU", "FULL_DEVICE_NAME"))
         version = openvino.__version__.split("-")[0]
-        how = f"{reason}; {self._whole.ahead} x {_BATCH} patches at once"
-        self.info = EngineInfo("openvino", version, precision, device, how, tuple(passed_over))
+        self.info = EngineInfo(
+            "openvino", version, precision, device, f"{reason}; {seen}", tuple(passed_over)
+        )
 
-    def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+    def field(self, planes: NDArray[Any], keep: Keep = everything) -> NDArray[Any]:
         """See `Engine.field`."""
         rows, cols = check_planes(planes, self._bundle)
-        tiles = _tiles(_projection(planes), rows, cols, self._bundle.config.patch_px)
+        config = self._bundle.config
+        if not config.has_patches:
+            return windowed_field(planes, config, self._windows.lanes, keep)
+        tiles = _tiles(projection(planes), rows, cols, config.patch_px)
 
         def fill(batch: NDArray[np.float32], start: int) -> None:
             for slot, number in zip(batch, range(start, rows * cols), strict=False):
                 slot[...] = tiles[divmod(number, cols)]
 
-        return self._whole.run(rows * cols, fill).reshape(rows, cols, 2)
+        return keep(self._whole.run(rows * cols, fill).reshape(rows, cols, -1))
 
-    def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.network`."""
+        if not self._bundle.config.has_patches:
+            batches = -(-len(windows) // (size := batch_size(*windows.shape[2:])))
+            return network_on(self._windows.lanes((size, *windows.shape[1:]), batches), windows)
 
         def fill(batch: NDArray[np.float32], start: int) -> None:
-            given = patches[start : start + len(batch)]
+            given = windows[start : start + len(batch)]
             batch[: len(given)] = given
 
-        return self._bare.run(len(patches), fill)
+        return self._bare.run(len(windows), fill)
 
     def close(self) -> None:
         """See `Engine.close`."""
-        del self._whole
+        self._windows.close()
+        self.__dict__.pop("_whole", None)
         self.__dict__.pop("_bare", None)
 
     @cached_property
@@ -114,6 +129,7 @@ class _Compiled:
 
     def __init__(self, compiled: openvino.CompiledModel) -> None:
         """Make as many requests as OpenVINO has streams for."""
+        self._classes = compiled.output().shape[1]
         self.ahead: int = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._requests = [compiled.create_infer_request() for _ in range(self.ahead)]
         self._batches = [np.zeros(compiled.input().shape, np.float32) for _ in range(self.ahead)]
@@ -121,8 +137,8 @@ class _Compiled:
             request.set_input_tensor(openvino.Tensor(batch, shared_memory=True))
 
     def run(self, patches: int, fill: Fill) -> NDArray[np.float32]:
-        """Return the network's outputs, (patches, 2), for the patches that `fill` puts in."""
-        found = np.empty((patches, 2), np.float32)
+        """Return the network's outputs, (patches, K), for the patches that `fill` puts in."""
+        found = np.empty((patches, self._classes), np.float32)
         started = [
             (turn % len(self._requests), start) for turn, start in enumerate(range(0, patches, _BATCH))
         ]
@@ -140,15 +156,6 @@ class _Compiled:
         self._requests[index].wait()
         rest = found[start : start + _BATCH]
         rest[...] = self._requests[index].get_output_tensor().data[: len(rest)]
-
-
-def _projection(planes: NDArray[Any]) -> NDArray[Any]:
-    """Sum over Z without rounding: one plane is its own sum, 32 bit hold 65,537 planes of 16 bit."""
-    if len(planes) == 1:
-        return planes[0]
-    wide = np.uint32 if np.issubdtype(planes.dtype, np.integer) else np.float64
-    summed: NDArray[Any] = planes.sum(axis=0, dtype=wide)
-    return summed
 
 
 def _tiles(projection: NDArray[Any], rows: int, cols: int, patch_px: int) -> NDArray[Any]:

@@ -6,7 +6,8 @@
     p_control [ ] 0.9-1.0 84  [.] 0.7-0.9 94  ...  collagen  nuclei
     model: NAME VERSION  Research use only. ...
 
-Lines that are too long for the picture are continued on the next one.
+Where there are no bands, bar and legend tell of classes instead: how many patches or slices vote for each, or
+how likely each is, of a whole image. Lines that are too long for the picture are continued on the next one.
 """
 
 from functools import lru_cache
@@ -18,12 +19,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from colvi_edge.bands import BANDS
+from colvi_edge.outputs.cells import classes_of, counts_of, decided_by, scored
 from colvi_edge.outputs.names import image_label
-from colvi_edge.outputs.palette import AMBER, COLLAGEN, DIAGNOSES, GREY, NUCLEI, PAPER, WHITE, Colour
-from colvi_edge.outputs.sidecar import Patches, Sidecar
+from colvi_edge.outputs.palette import AMBER, COLLAGEN, GREY, NUCLEI, PAPER, WHITE, Colour, class_colours
+from colvi_edge.outputs.picture.numerals import numeral
+from colvi_edge.outputs.sidecar import Cells, Patches, Sidecar
+from colvi_edge.tasks.classify import TIE, scored_class
 
 MIN_WIDTH_PX = 768  # the legend on one line
 NAME_CHARACTERS = 44
+MOST_LISTED = 16
+"""Classes that a legend lists also where nothing votes for them."""
 
 TITLE, LINE, BASELINE = 1.4, 1.75, 1.3  # in sizes of the text; so is everything below
 MARGIN, SPACE, GAP = 1.0, 0.28, 0.9
@@ -31,13 +37,21 @@ BAR, SWATCH = 0.5, 2.0
 
 
 class _Piece(NamedTuple):
-    """A word, or the small frame of a band; `gap` is the space after it."""
+    """A word, or the small frame of a band or a class; `gap` is the space after it."""
 
     text: str = ""
     colour: Colour = GREY
     scale: float = 1.0
     gap: float = SPACE
-    band: int | None = None
+    frame: "_Frame | None" = None
+
+
+class _Frame(NamedTuple):
+    """A frame as the overlay draws it, with so many dots in it, or with a number."""
+
+    colour: Colour
+    dots: int = 0
+    number: int = 0
 
 
 _Group = list[_Piece]
@@ -74,7 +88,7 @@ def draw(sidecar: Sidecar, width_px: int) -> NDArray[np.uint8]:
     for top, left, ink in placed:
         page[top : top + ink.shape[0], left : left + ink.shape[1]] = ink[:, : width - left]
     if sidecar.patches is not None:
-        _draw_bar(page[margin : margin + round(BAR * size), margin:-margin], sidecar.patches)
+        _draw_bar(page[margin : margin + round(BAR * size), margin:-margin], sidecar)
     return page
 
 
@@ -83,47 +97,86 @@ def _lines(sidecar: Sidecar) -> list[list[_Group]]:
     title = [[_Piece(name, WHITE, TITLE, GAP)]]
     lines = [title]
     warnings = [flag.words for flag in sidecar.quality if flag.severity == "warn"]
-    if sidecar.patches is None or sidecar.diagnosis is None or sidecar.votes is None:
+    if sidecar.patches is None or sidecar.diagnosis is None:
         rejects = [flag.words for flag in sidecar.quality if flag.severity == "reject"]
         title.append([_Piece("REJECTED - not judged", AMBER, TITLE)])
         lines.append(_sentence(" ".join(rejects), WHITE))
     else:
-        patches = sidecar.patches.rows * sidecar.patches.cols
-        title.append([_Piece(sidecar.diagnosis.upper(), DIAGNOSES[sidecar.diagnosis], TITLE, GAP)])
+        colour = class_colours(classes_of(sidecar))[sidecar.diagnosis]
+        title.append([_Piece(sidecar.diagnosis.upper(), colour, TITLE, GAP)])
         title.append([_Piece(f"score {sidecar.score:.1f}", WHITE, TITLE, GAP)])
-        title += _sentence(f"(100 = control); {sidecar.votes.control} of {patches} patches vote control")
+        title += _sentence(f"({scored(sidecar)}){_told(sidecar, sidecar.patches)}")
     if warnings:
         lines.append(_sentence(" ".join(warnings), AMBER))
     if sidecar.patches is not None:
-        lines.append(_legend(sidecar.patches))
+        lines.append(_legend(sidecar, sidecar.patches))
     model = _sentence(f"model: {sidecar.model.label}")
     model[-1] = [model[-1][0]._replace(gap=GAP)]
     lines.append([*model, *_sentence(sidecar.intended_use, WHITE)])
     return lines
 
 
-def _legend(patches: Patches) -> list[_Group]:
-    legend = [[_Piece("p_control", gap=GAP)]]
-    for index, (band, count) in enumerate(zip(BANDS, _counts(patches), strict=True)):
-        swatch = _Piece(band=index, gap=0.5)
-        legend.append(
-            [swatch, _Piece(f"{band.at_least:.1f}-{band.ceiling:.1f}"), _Piece(str(count), WHITE, gap=GAP)]
-        )
+def _told(sidecar: Sidecar, grid: Patches | Cells) -> str:
+    """Return how many votes the score is of; nothing of a whole image, or of several that have most."""
+    of = scored_class(classes_of(sidecar), decided_by(sidecar)) or str(sidecar.diagnosis)
+    votes, cells = counts_of(sidecar).get(of), grid.rows * grid.cols
+    words = "patches" if grid.size_px else "slices"
+    is_image = isinstance(grid, Cells) and grid.of == "image"
+    return "" if is_image or votes is None else f"; {votes} of {cells} {words} vote {of}"
+
+
+def _legend(sidecar: Sidecar, grid: Patches | Cells) -> list[_Group]:
+    if isinstance(grid, Patches):
+        legend = [[_Piece("p_control", gap=GAP)]]
+        for index, (band, count) in enumerate(zip(BANDS, _bands(grid), strict=True)):
+            swatch = _Piece(frame=_Frame(band.rgb, dots=index), gap=0.5)
+            between = f"{band.at_least:.1f}-{band.ceiling:.1f}"
+            legend.append([swatch, _Piece(between), _Piece(str(count), WHITE, gap=GAP)])
+    else:
+        legend = _legend_of_classes(sidecar, grid)
     legend.append([_Piece("collagen", COLLAGEN, gap=GAP)])
     legend.append([_Piece("nuclei", NUCLEI)])
     return legend
 
 
-def _counts(patches: Patches) -> list[int]:
+def _legend_of_classes(sidecar: Sidecar, grid: Cells) -> list[_Group]:
+    """Return each class with its number of votes; of many classes those alone that have some."""
+    colours = class_colours(classes_of(sidecar))
+    counts = counts_of(sidecar)
+    if grid.of == "image":
+        values = {name: f"{cell[0][0]:.3f}" for name, cell in grid.probabilities.items()}
+    else:
+        many = len(colours) > MOST_LISTED
+        values = {name: str(n) for name, n in counts.items() if n or (not many and name != TIE)}
+    legend = [[_Piece("probability" if grid.of == "image" else "votes", gap=GAP)]]
+    for name, value in values.items():
+        number = list(counts).index(name) + 1 if name != TIE and grid.size_px else 0
+        swatch = _Piece(frame=_Frame(colours[name], number=number), gap=0.5)
+        legend.append([swatch, _Piece(name), _Piece(value, WHITE, gap=GAP)])
+    return legend
+
+
+def _bands(patches: Patches) -> list[int]:
     names = [name for row in patches.band for name in row]
     return [sum(name == band.name for name in names) for band in BANDS]
 
 
-def _draw_bar(bar: NDArray[np.uint8], patches: Patches) -> None:
-    shares = np.cumsum([0, *_counts(patches)]) / (patches.rows * patches.cols)
-    edges = np.round(shares * bar.shape[1]).astype(int)
-    for band, left, right in zip(BANDS, edges, edges[1:], strict=False):
-        bar[:, left:right] = band.rgb
+def _draw_bar(bar: NDArray[np.uint8], sidecar: Sidecar) -> None:
+    """Draw how many cells are of which band or class; of a single cell how likely each class is."""
+    grid = sidecar.patches
+    if isinstance(grid, Patches):
+        parts: list[tuple[Colour, float]] = [
+            (band.rgb, count) for band, count in zip(BANDS, _bands(grid), strict=True)
+        ]
+    elif grid is not None:
+        colours = class_colours(classes_of(sidecar))
+        likely = {name: cell[0][0] for name, cell in grid.probabilities.items()}
+        values = likely if grid.of == "image" else counts_of(sidecar)
+        parts = [(colours[name], value) for name, value in values.items()]
+    shares = np.cumsum([0, *(value for _, value in parts)])
+    edges = np.round(shares / (shares[-1] or 1) * bar.shape[1]).astype(int)
+    for (rgb, _), left, right in zip(parts, edges, edges[1:], strict=False):
+        bar[:, left:right] = rgb
 
 
 def _sentence(text: str, colour: Colour = GREY) -> list[_Group]:
@@ -135,8 +188,8 @@ def _ink(piece: _Piece, size: int) -> NDArray[np.uint8]:
     """Return a piece as (height, width, 3) on paper; its baseline lies BASELINE below its top."""
     text_px = round(piece.scale * size)
     height, baseline = round(LINE * piece.scale * size), round(BASELINE * piece.scale * size)
-    if piece.band is not None:
-        return _swatch(piece.band, size, height, baseline)
+    if piece.frame is not None:
+        return _swatch(piece.frame, size, height, baseline)
     font = ImageFont.load_default(text_px)
     left, _, right, _ = font.getbbox(piece.text, anchor="ls")
     page = Image.new("RGB", (ceil(right - left), height), PAPER)
@@ -144,18 +197,22 @@ def _ink(piece: _Piece, size: int) -> NDArray[np.uint8]:
     return np.asarray(page)
 
 
-def _swatch(band: int, size: int, height: int, baseline: int) -> NDArray[np.uint8]:
-    """Return a small frame as the overlay draws it, dots and all."""
+def _swatch(drawn: _Frame, size: int, height: int, baseline: int) -> NDArray[np.uint8]:
+    """Return a small frame as the overlay draws it, dots or number and all."""
     unit = max(1, size // 7)
     page = np.empty((height, round(SWATCH * size), 3), np.uint8)
     page[...] = PAPER
     frame = page[baseline - round(0.85 * size) : baseline + round(0.15 * size)]
-    frame[...] = BANDS[band].rgb
+    frame[...] = drawn.colour
     frame[unit:-unit, unit:-unit] = PAPER
     dot = round(1.5 * unit)
     top = (frame.shape[0] - dot) // 2
-    for left in range(3 * unit, 3 * unit + 3 * unit * band, 3 * unit):
-        frame[top : top + dot, left : left + dot] = BANDS[band].rgb
+    for left in range(3 * unit, 3 * unit + 3 * unit * drawn.dots, 3 * unit):
+        frame[top : top + dot, left : left + dot] = drawn.colour
+    if drawn.number:
+        mask = numeral(drawn.number, max(1, (size - 4 * unit) // 5))
+        top, left = ((whole - part) // 2 for whole, part in zip(frame.shape, mask.shape, strict=False))
+        frame[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = drawn.colour
     return page
 
 

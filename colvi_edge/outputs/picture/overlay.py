@@ -1,9 +1,10 @@
 """The overlay: the projection with a frame round every patch, and a caption below it.
 
-Collagen is green, nuclei are blue, each frame has the colour of its patch's band. Pixel (0, 0)
+Collagen is green, nuclei are blue, each frame has the colour of its patch's band, or class. Pixel (0, 0)
 is pixel (0, 0) of the raw image: nothing stands above or left of the picture, so ROIs and
 GeoJSON drop onto it in place. For eyes that do not tell the colours apart, every frame carries
-its band as dots too: none for the healthiest, four for the last.
+its band as dots too: none for the healthiest, four for the last; or its class as a number. A whole image has
+one frame, and so has a stack, in the colour of its diagnosis.
 """
 
 from math import isqrt
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bands import BANDS
-from colvi_edge.outputs.palette import PAPER
+from colvi_edge.outputs.cells import classes_of
+from colvi_edge.outputs.palette import PAPER, class_colours
 from colvi_edge.outputs.picture import caption, png
-from colvi_edge.outputs.sidecar import Patches, Sidecar
+from colvi_edge.outputs.picture.numerals import numeral
+from colvi_edge.outputs.sidecar import Cells, Patches, Sidecar
 
 RED, GREEN, BLUE = range(3)
 SAMPLES = 16384  # pixels that the display range is taken from: 0.4 ms; a whole 1024^2 image takes 17
@@ -26,6 +29,10 @@ BLOCK_ROWS = 64  # a block of float32 stays in the cache: whole images cost 1600
 
 INSET_PX, LINE_PX = 1, 2  # a frame's distance from its patch's edge, and its width
 DOT_PX, DOT_STEP_PX, DOT_INSET_PX = 3, 6, 6
+NUMBERED_PX = 24
+"""Edge of the smallest patch that has room for a number."""
+WHOLE_PX = 4
+"""Width of the frame round a whole image."""
 
 
 def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDArray[np.uint8]:
@@ -43,8 +50,10 @@ def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDAr
     canvas[height:] = below
     picture = canvas[:height, :width]
     _draw_channels(picture, {GREEN: collagen, BLUE: nuclei})
-    if sidecar.patches is not None:
-        _draw_frames(picture, sidecar.patches)
+    if isinstance(sidecar.patches, Patches):
+        _draw_bands(picture, sidecar.patches)
+    elif sidecar.patches is not None:
+        _draw_classes(picture, sidecar, sidecar.patches)
     return canvas
 
 
@@ -88,15 +97,52 @@ def _quantile(values: NDArray[np.float32], share: float) -> np.float32:
     return np.sort(values, axis=None)[int(share * (values.size - 1))]
 
 
-def _draw_frames(picture: NDArray[np.uint8], patches: Patches) -> None:
-    """Draw every patch's frame and dots into an (H, W, 3) picture.
-
-    In a patch of 64 pixels the lines lie on 1-2 and 61-62: neighbours keep two pixels apart.
-    """
+def _draw_bands(picture: NDArray[np.uint8], patches: Patches) -> None:
+    """Draw every patch's frame and dots into an (H, W, 3) picture."""
     number = {band.name: index for index, band in enumerate(BANDS)}
     bands = np.array([[number[name] for name in row] for row in patches.band])
     colours = np.array([band.rgb for band in BANDS], np.uint8)[bands]
-    size, (rows, cols) = patches.size_px, bands.shape
+    cells = _draw_frames(picture, patches.size_px, colours)
+    for dot in range(len(BANDS) - 1):
+        row, col = np.nonzero(bands > dot)
+        left = DOT_INSET_PX + dot * DOT_STEP_PX
+        dots = cells[:, DOT_INSET_PX : DOT_INSET_PX + DOT_PX, :, left : left + DOT_PX]
+        dots[row, :, col] = colours[row, col][:, np.newaxis, np.newaxis]
+
+
+def _draw_classes(picture: NDArray[np.uint8], sidecar: Sidecar, grid: Cells) -> None:
+    """Draw a frame and a number for each patch's class, or a frame round the image for its diagnosis."""
+    classes = classes_of(sidecar)
+    palette = class_colours(classes)
+    if grid.size_px is None:
+        for edge in (np.s_[:WHOLE_PX], np.s_[-WHOLE_PX:], np.s_[:, :WHOLE_PX], np.s_[:, -WHOLE_PX:]):
+            picture[edge] = palette[str(sidecar.diagnosis)]
+        return
+    colours = np.array([[palette[vote] for vote in row] for row in grid.vote], np.uint8)
+    cells = _draw_frames(picture, grid.size_px, colours)
+    if grid.size_px < NUMBERED_PX:
+        return
+    votes = np.array(grid.vote)
+    for number, name in enumerate(classes, 1):
+        row, col = np.nonzero(votes == name)
+        for y, x in np.argwhere(numeral(number)):
+            cells[row, DOT_INSET_PX + y, col, DOT_INSET_PX + x] = palette[name]
+
+
+def _draw_frames(picture: NDArray[np.uint8], size: int, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Draw a frame round every patch of an (H, W, 3) picture; return these, a view.
+
+    In a patch of 64 pixels the lines lie on 1-2 and 61-62: neighbours keep two pixels apart.
+
+    Args:
+        picture: drawn into.
+        size: edge of a patch, pixels.
+        colours: (rows, cols, 3).
+
+    Returns:
+        (rows, size, cols, size, 3).
+    """
+    rows, cols = colours.shape[:2]
     cells = picture[: rows * size, : cols * size].reshape(rows, size, cols, size, 3)  # a view
     first, last = INSET_PX, size - INSET_PX
     across = colours[:, np.newaxis, :, np.newaxis]
@@ -104,8 +150,4 @@ def _draw_frames(picture: NDArray[np.uint8], patches: Patches) -> None:
     cells[:, last - LINE_PX : last, :, first:last] = across
     cells[:, first:last, :, first : first + LINE_PX] = across
     cells[:, first:last, :, last - LINE_PX : last] = across
-    for dot in range(len(BANDS) - 1):
-        row, col = np.nonzero(bands > dot)
-        left = DOT_INSET_PX + dot * DOT_STEP_PX
-        dots = cells[:, DOT_INSET_PX : DOT_INSET_PX + DOT_PX, :, left : left + DOT_PX]
-        dots[row, :, col] = colours[row, col][:, np.newaxis, np.newaxis]
+    return cells

@@ -11,6 +11,7 @@ and what a sidecar says of its diagnosis must agree: votes, score and diagnosis 
 numbers, shares and areas of regions and objects from each other.
 """
 
+from colvi_edge.outputs.sidecar.cells import Cells, Tally, recordable, rule_of
 from colvi_edge.outputs.sidecar.parts import (
     EngineRecord,
     FamiliarityMeasure,
@@ -41,6 +42,7 @@ __all__ = [
     "MAX_TEXT",
     "MAX_WORD",
     "BandName",
+    "Cells",
     "EngineRecord",
     "ErrorRecord",
     "Failure",
@@ -58,10 +60,13 @@ __all__ = [
     "SidecarPart",
     "Software",
     "SpreadRecord",
+    "Tally",
     "TaskRecord",
     "Votes",
     "as_plain",
     "cut",
     "json_schema",
+    "recordable",
+    "rule_of",
     "to_json",
 ]

@@ -2,12 +2,21 @@
 
 from collections import Counter
 from itertools import chain
-from typing import Literal
+from typing import Literal, cast
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from colvi_edge import RESEARCH_USE_ONLY
+from colvi_edge.bundle.task import ClassWord
+from colvi_edge.outputs.sidecar.cells import Cells, Tally, check_cells
 from colvi_edge.outputs.sidecar.parts import (
     EngineRecord,
     FamiliarityMeasure,
@@ -33,7 +42,9 @@ from colvi_edge.outputs.sidecar.values import (
     Text,
     Word,
 )
-from colvi_edge.tasks.classify import VOTES, DiagnosisName
+from colvi_edge.tasks.classify import VOTES, Vote
+
+_TALLY = TypeAdapter[Tally](Tally)
 
 
 class Sidecar(SidecarPart):
@@ -59,12 +70,23 @@ class Sidecar(SidecarPart):
     task: TaskRecord | None = Field(
         default=None, description="Since 2; absent where control is told from patient, by the majority."
     )
-    diagnosis: DiagnosisName | None = Field(default=None, description="Absent when rejected.")
+    diagnosis: ClassWord | None = Field(default=None, description="A class, or unsure. Absent when rejected.")
     score: float | None = Field(
-        default=None, ge=0, le=100, description="100 x control votes / patches; absent when rejected."
+        default=None,
+        ge=0,
+        le=100,
+        description="100 x control votes / patches; absent when rejected. With a task: of a threshold 100 x "
+        "the mean probability of its class, else 100 x the share of the votes for the class of a share, for "
+        "the first of two classes, or of more for the one that has most.",
     )
-    votes: Votes | None = Field(default=None, description="Absent when rejected.")
-    patches: Patches | None = Field(default=None, description="Absent when rejected.")
+    votes: Votes | Tally | None = Field(
+        default=None,
+        union_mode="left_to_right",
+        description="Absent when rejected. With a task: of each of its classes, and tie.",
+    )
+    patches: Patches | Cells | None = Field(
+        default=None, union_mode="left_to_right", description="Absent when rejected."
+    )
     regions: list[RegionRecord] | None = Field(
         default=None,
         min_length=1,
@@ -91,6 +113,16 @@ class Sidecar(SidecarPart):
     created: Moment = Field(description="UTC.")
     intended_use: Text = RESEARCH_USE_ONLY
 
+    @field_validator("votes", mode="wrap")
+    @classmethod
+    def _votes_of_the_task(
+        cls, votes: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Votes | Tally | None:
+        """Read the votes of a task as such, also where its classes are named control, patient and another."""
+        if isinstance(votes, dict) and info.data.get("task") is not None:
+            return _TALLY.validate_python(votes)
+        return cast(Votes | Tally | None, handler(votes))
+
     @model_validator(mode="after")
     def _agree(self) -> "Sidecar":
         """Refuse a record whose diagnosis is not that of its patches: it would be shown as one."""
@@ -105,7 +137,14 @@ class Sidecar(SidecarPart):
             if self.status == "ok" or (self.votes, self.patches, self.diagnosis, self.score) != (None,) * 4:
                 raise ValueError("expected diagnosis, score, votes and patches, or none of them if rejected")
             return self
-        counts: Counter[str] = Counter(chain.from_iterable(self.patches.vote))
+        if self.task is not None or isinstance(self.votes, dict) or isinstance(self.patches, Cells):
+            if self.task is None or not isinstance(self.votes, dict) or not isinstance(self.patches, Cells):
+                raise ValueError("expected a task with the votes and the cells of its classes")
+            if self.status != "ok":
+                raise ValueError("expected no diagnosis of an image that was rejected")
+            check_cells(self.task, self.patches, self.votes, self.diagnosis, self.score)
+            return self
+        counts: Counter[Vote] = Counter(chain.from_iterable(self.patches.vote))
         control, patient, tie = (counts[vote] for vote in VOTES)
         majority = "unsure" if control == patient else "control" if control > patient else "patient"
         found = (self.status, self.diagnosis, self.votes.control, self.votes.patient, self.votes.tie)

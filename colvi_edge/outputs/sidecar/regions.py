@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from colvi_edge.bundle.task import ClassWord
 from colvi_edge.outputs.sidecar.values import Count, Number, Probability, SidecarPart, Word
 
 _SAME = 1e-6  # of numbers that say the same, each rounded for itself
@@ -15,12 +16,15 @@ class TaskRecord(SidecarPart):
     """What the bundle was asked."""
 
     kind: Literal["classify", "segment"]
-    classes: list[Word] = Field(
+    classes: list[ClassWord] = Field(
         min_length=2,
         max_length=64,
         description="In the order of the network; of a segment the first is none.",
     )
     rule: Word = Field(description="By which the outputs of the network became classes.")
+    of: ClassWord | None = Field(default=None, description="The class that a threshold or a share is of.")
+    at_least: Probability | None = Field(default=None, description="A threshold, which counts as reached.")
+    above: Probability | None = Field(default=None, description="A share, 0..1, which has to be passed.")
 
     @model_validator(mode="after")
     def _agree(self) -> "TaskRecord":

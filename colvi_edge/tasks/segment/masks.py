@@ -51,22 +51,22 @@ def opened(labels: NDArray[np.uint8], open_px: int) -> NDArray[np.uint8]:
     return found
 
 
-def without_small(labels: NDArray[np.uint8], smallest_px: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the map (H, W) without components of fewer pixels, and how many components of each class stay.
+def without_small(labels: NDArray[np.uint8], smallest_px: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Take components of fewer pixels out of a map (H, W), which is written to; count what stays.
 
     Returns:
-        The map: the one that came where nothing is removed. The numbers, (256,) int64, by class index.
+        Pixels and components, (256,) int64 each, by class index; of the background 0.
     """
     runs = runs_of(labels)
     component = components(runs)
     stays = np.bincount(component, weights=runs.lengths) >= smallest_px
     if not stays.all():
         runs = runs.some(stays[component])
-        labels = np.empty_like(labels)
         paint(runs, runs.values, labels)
         component = component[stays[component]]
     _, first = np.unique(component, return_index=True)
-    return labels, np.bincount(runs.values[first], minlength=256)
+    pixels = np.bincount(runs.values, runs.lengths, minlength=256).astype(np.int64)
+    return pixels, np.bincount(runs.values[first], minlength=256)
 
 
 def _grown(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
@@ -86,7 +86,7 @@ def _grown(mask: NDArray[np.bool_], radius_px: int) -> NDArray[np.bool_]:
 
 
 def _with_margin(plane: NDArray[np.uint8], rows: slice, sigma_px: float) -> NDArray[np.uint8]:
-    """Return rows of a plane, and as many beyond on all sides as a Gaussian reaches, mirrored at its border."""
+    """Return rows of a plane and as many beyond as a Gaussian reaches, mirrored at the image's border."""
     reach = _reach(sigma_px)
     height, width = plane.shape
     return plane[

@@ -59,8 +59,8 @@ def keeping(task: Segment) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
 
     Returns:
         Of (h, w, K) float32, 0..1, in the order of the classes: (h, w, 2) uint8. First the class: that of the
-        largest, the first of equals; or, with a threshold, whether the one that is asked of reaches it (its index,
-        else 0). Then round(255 p) of that class. Raises a ValueError where a number is no probability.
+        largest, the first of equals; or, with a threshold, the one that is asked of where it is reached, else 0.
+        Then round(255 p) of that class. It raises ValueError where a number is no probability.
     """
     decision = task.decision
     asked = task.classes.index(decision.of) if isinstance(decision, Threshold) else None
@@ -68,7 +68,7 @@ def keeping(task: Segment) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
     def keep(field: NDArray[np.float32]) -> NDArray[np.uint8]:
         if field.ndim != 3 or field.shape[2] != len(task.classes):
             raise ValueError(f"expected (h, w, {len(task.classes)}) probabilities, got {field.shape}")
-        if field.size and not (field.min() >= -SLACK and field.max() <= 1 + SLACK):  # NaN is neither
+        if field.size and not (field.min() >= -SLACK and field.max() <= 1 + SLACK):  # NaN: neither
             raise ValueError("expected probabilities from 0 to 1, got a value outside or not finite")
         kept = np.zeros((*field.shape[:2], 2), np.uint8)
         if isinstance(decision, Threshold):
@@ -96,23 +96,22 @@ def segmentation(task: Segment, kept: NDArray[np.uint8], pixel_size_um: float | 
     """
     decision = task.decision
     labels, probability = (np.ascontiguousarray(kept[..., part]) for part in range(2))
-    counts, parts = np.zeros((2, 256), np.int64)
+    counted = np.zeros((2, 256), np.int64)
     for plane, shown in zip(labels, probability, strict=True):
         if isinstance(decision, Threshold) and decision.smooth_px:
             of = task.classes.index(decision.of)
             plane[:], shown[:] = smoothed_at_least(shown, decision.smooth_px, decision.at_least, of)
         if decision.open_px:
             plane[:] = opened(plane, decision.open_px)
-        plane[:], pieces = without_small(plane, decision.smallest_px)
-        parts += pieces
-        counts += np.bincount(plane.ravel(), minlength=256)
+        counted += without_small(plane, decision.smallest_px)
+    pixels, parts = counted.tolist()
     regions = tuple(
         Region(
             name=name,
-            pixels=int(counts[number]),
-            share=int(counts[number]) / labels.size,
-            area_um2=None if pixel_size_um is None else int(counts[number]) * pixel_size_um**2,
-            parts=int(parts[number]),
+            pixels=pixels[number],
+            share=pixels[number] / labels.size,
+            area_um2=None if pixel_size_um is None else pixels[number] * pixel_size_um**2,
+            parts=parts[number],
         )
         for number, name in enumerate(task.classes)
         if number

@@ -1,0 +1,98 @@
+"""The field of a network that sees an image in windows, or as a whole, on any runtime.
+
+Each window is normalised from the raw planes where it is filled in, and of each answer only what is kept
+of its core stays: beyond the planes and what is kept, memory depends on the window and on the width of the
+image, not on its height.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colvi_edge.bundle import Config
+from colvi_edge.engines.base import Keep
+from colvi_edge.engines.joining import Blended, Cropped, Joint, Kept
+from colvi_edge.engines.lanes import Lanes, answered
+from colvi_edge.engines.scene import Scene
+from colvi_edge.windows import Plan, plan
+
+_BATCH_PX = 2**16
+"""Of the windows of one batch, where more than one are so small: from 128 x 128 pixels on, batches of 1 to 16
+took equally long."""
+
+Shape = tuple[int, int, int, int]
+"""(N, C, h, w) of a batch."""
+
+
+def plan_of(config: Config, height_px: int, width_px: int) -> Plan:
+    """Return the windows of an image; see `windows.plan`."""
+    seen = config.windows
+    return plan(height_px, width_px, seen.px, seen.halo_px, seen.step_px, seen.stride_px)
+
+
+def batch_shape(config: Config, windows: Plan) -> Shape:
+    """Return the shape of the batches in which windows are given to the network."""
+    size = windows.window
+    return min(len(windows), batch_size(*size)), len(config.channels), *size
+
+
+def batch_size(height_px: int, width_px: int) -> int:
+    """Return how many windows of a size are given to the network at once, at most."""
+    return max(1, _BATCH_PX // (height_px * width_px))
+
+
+def how(config: Config) -> str:
+    """Return in words what of an image the network sees at once."""
+    seen = config.windows
+    if seen.px == "whole":
+        return "the image as a whole"
+    words = f"windows of {seen.px} pixels"
+    if seen.halo_px:
+        words += f", {seen.halo_px} of them thrown away at inner edges"
+    return words if seen.stride_px is None else f"{words}, blended every {seen.stride_px} pixels"
+
+
+def windowed_field(
+    planes: NDArray[Any], config: Config, open_lanes: Callable[[Shape, int], Lanes], keep: Keep
+) -> NDArray[Any]:
+    """Return what is kept of the field of an image: see `Engine.field`.
+
+    Args:
+        planes: (Z, C, H, W), checked.
+        config: of a bundle whose network sees no patches.
+        open_lanes: returns lanes for batches of a shape, told how many of them there will be.
+        keep: pixelwise.
+    """
+    height, width = planes.shape[2:]
+    windows = plan_of(config, height, width)
+    scene = Scene(planes, config.normalisation)
+    shape = batch_shape(config, windows)
+    lanes = open_lanes(shape, -(-len(windows) // shape[0]))
+    places = list(windows)
+
+    def fill(window: NDArray[np.float32], number: int) -> None:
+        row, col = places[number]
+        scene.put(window, row.start, col.start)
+
+    answers = answered(lanes, len(windows), fill)
+    if not config.is_dense:
+        kept = Kept(1, 1, keep)
+        for answer in answers:
+            kept.put(0, 0, answer[np.newaxis, np.newaxis])
+        return kept.field
+    kept = Kept(height, width, keep)
+    joint: Joint = Cropped(kept) if config.windows.stride_px is None else Blended(windows, kept)
+    for (row, col), answer in zip(places, answers, strict=True):
+        joint.put(row, col, answer)
+    return kept.field
+
+
+def network_on(lanes: Lanes, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the network's answers to normalised windows (N, C, h, w): see `Engine.network`."""
+
+    def fill(window: NDArray[np.float32], number: int) -> None:
+        window[...] = windows[number]
+
+    return np.stack([answer.copy() for answer in answered(lanes, len(windows), fill)])
