@@ -139,9 +139,8 @@ def test_the_figures_are_those_of_the_networks_in_the_bundle(
         session = onnxruntime.InferenceSession(bundle.network(precision), providers=["CPUExecutionProvider"])
         given = patches.astype(np.float16) if precision == "fp16" else patches
         (found,) = session.run(None, {"patches": given})
-        row = next(
-            row for row in votes_of(bundle.config.precisions[precision]) if row.runtime == "onnxruntime"
-        )
+        rows = votes_of(bundle.config.precisions[precision])
+        row = next(row for row in rows if row.runtime == "onnxruntime")
         assert found.dtype == np.float32
         # The engine normalises in its own way: a rounding of the input may move a step of INT8.
         assert row.largest_dp == pytest.approx(np.abs(found - wanted).max(), abs=0.02)
