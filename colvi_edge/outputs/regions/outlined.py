@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.outputs.palette import Colour
-from colvi_edge.outputs.regions.colours import class_colour
+from colvi_edge.outputs.palette import Colour, class_colour
 from colvi_edge.outputs.regions.contours import Outline, TooManyCornersError, outlines
 from colvi_edge.tasks.objects import ObjectMeasures
 from colvi_edge.tasks.segment import Segmentation
