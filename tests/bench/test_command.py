@@ -25,6 +25,7 @@ from colvi_edge.cli import bench as command
 from colvi_edge.cli.bench import bench
 from colvi_edge.cli.show.bench import show_bench
 from colvi_edge.engines import open_engine
+from colvi_edge.engines.base import Keep, everything
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection, write_imagej
 
@@ -194,11 +195,11 @@ def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> 
     class Swapped:
         info = engine.info
 
-        def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
-            return np.ascontiguousarray(engine.field(planes)[..., ::-1])
+        def field(self, planes: NDArray[Any], keep: Keep = everything) -> NDArray[Any]:
+            return keep(np.ascontiguousarray(engine.field(planes)[..., ::-1]))
 
-        def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-            return engine.network(patches)
+        def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+            return engine.network(windows)
 
         def close(self) -> None:
             engine.close()

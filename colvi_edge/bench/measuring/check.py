@@ -10,24 +10,18 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition.model import in_layout
 from colvi_edge.bench.record import Check
 from colvi_edge.bundle import Bundle
-from colvi_edge.bundle.manifest import Comparison
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
-from colvi_edge.engines.verification import (
-    Tolerance,
-    as_one_image,
-    compare,
-    compare_with_training,
-)
+from colvi_edge.engines.verification import compare_with_training, field_of
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.simulate import image_seed, simulate_projection
 from colvi_edge.simulate.images import CHANNELS
 from colvi_edge.tasks.classify import CLASSES
+from colvi_edge.tasks.task import Compared, Task, task_of
 
 SIMULATED_IMAGES = 6
 
 _SEED = 60
-_DOES = Tolerance()
 
 
 def check_engines(
@@ -41,15 +35,16 @@ def check_engines(
         images: planes (Z, C, H, W) in the bundle's channel layout.
         what: the images, in words.
     """
+    task = task_of(bundle.config.task)
     with closing(_fp32(bundle)) as reference:
-        expected = [reference.field(planes) for planes in images]
+        expected = [field_of(reference, planes, task)[np.newaxis] for planes in images]
         against = f"{reference.info.runtime} fp32"
     checks = []
     for name, engine in engines.items():
-        if trained := compare_with_training(bundle, as_one_image(engine), _DOES):
-            checks.append(_row(name, "verification patches", "torch fp32", trained))
-        compared = compare(expected, [engine.field(planes) for planes in images], _DOES)
-        checks.append(_row(name, what, against, compared))
+        if trained := compare_with_training(bundle, engine, task):
+            checks.append(_row(name, "verification patches", "torch fp32", trained, task))
+        found = [field_of(engine, planes, task)[np.newaxis] for planes in images]
+        checks.append(_row(name, what, against, task.compare(expected, found), task))
     return checks
 
 
@@ -70,11 +65,11 @@ def _fp32(bundle: Bundle) -> Engine:
         return open_engine(bundle, EngineName.ONNXRUNTIME, PrecisionChoice.FP32)
 
 
-def _row(engine: str, images: str, reference: str, compared: Comparison) -> Check:
+def _row(engine: str, images: str, reference: str, compared: Compared, task: Task) -> Check:
     return Check(
         engine=engine,
         images=images,
         reference=reference,
         **compared.model_dump(include={*Check.model_fields}),
-        faults=tuple(_DOES.faults(compared)),
+        faults=tuple(task.faults(compared)),
     )
