@@ -195,14 +195,7 @@ def _peers(record: Record) -> str:
 
 
 _VOTE_HEAD = ("compared with", "agree", "bands differ", "diagnoses flip", "largest Δp", "largest Δscore")
-_SEGMENT_HEAD = (
-    "compared with",
-    "median Dice",
-    "worst Dice",
-    "boundary, px",
-    "objects' F1",
-    "without partner",
-)
+_SEGMENT_HEAD = ("compared with", "median Dice", "worst Dice", "boundary, px", "objects' F1", "unmatched")
 
 
 def _checks(record: Record) -> str:

@@ -188,10 +188,9 @@ def _checks(
     if not inputs.is_simulated:
         return check_engines(bundle, engines, [planes], "this image")
     size = size_asked(bundle.config.input, inputs.acquisition)  # which is simulated as they are
-    images = [
-        image if size is None else brought_to(image, size)
-        for image in simulated_images(bundle.config.channels)
-    ]
+    images = simulated_images(bundle.config.channels)
+    if size is not None:
+        images = [brought_to(image, size) for image in images]
     return check_engines(bundle, engines, images, f"{SIMULATED_IMAGES} simulated images")
 
 

@@ -46,10 +46,10 @@ from colvi_edge.outputs.palette import (
     PAPER,
     WHITE,
     Colour,
+    class_colour,
     class_colours,
 )
 from colvi_edge.outputs.picture.numerals import numeral
-from colvi_edge.outputs.regions.colours import class_colour
 from colvi_edge.outputs.sidecar import Cells, ObjectsRecord, Patches, RegionRecord, Sidecar
 from colvi_edge.tasks.classify import TIE, scored_class
 

@@ -185,8 +185,8 @@ def joined(bundles: Iterable[Path]) -> str:
     paths = [str(bundle) for bundle in bundles]
     if found := next((path for path in paths if os.pathsep in path), None):
         raise UsageError(
-            f"--bundle {found}: found '{os.pathsep}' in it, which stands between several bundles in a service's "
-            "settings; rename it"
+            f"--bundle {found}: found '{os.pathsep}' in it, which stands between the bundles of a service; "
+            "rename it"
         )
     return os.pathsep.join(paths)
 

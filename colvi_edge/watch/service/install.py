@@ -230,17 +230,17 @@ def _command(root: Path) -> Path:
 
 def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
     service, command = planned.service, planned.command
-    bundle, bundles = planned.settings.get("COLVI_EDGE_BUNDLE", ""), checks.bundles_of(planned.settings)
-    said = [
-        f"'{word}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of real "
-        "cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
-        f"COLVI_EDGE_BUNDLE in {service.environment}"
-        for word in DEMOS
-        if word in bundles
-    ]
-    if not bundle:
+    bundles = checks.bundles_of(planned.settings)
+    said = []
+    for word in [word for word in DEMOS if word in bundles]:
+        said.append(
+            f"'{word}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of "
+            "real cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
+            f"COLVI_EDGE_BUNDLE in {service.environment}"
+        )
+    if not bundles:
         said.append(f"{service.environment} names no COLVI_EDGE_BUNDLE: without, the service does not start")
-    elif not said and bundle != given["COLVI_EDGE_BUNDLE"]:
+    elif bundles != checks.bundles_of(given):
         try:
             checks.check_bundles(service.root, bundles)
         except ColviEdgeError as error:
