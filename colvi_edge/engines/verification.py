@@ -6,17 +6,19 @@ are run through the engine as an image would be, and compared by what matters: t
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle
-from colvi_edge.bundle.manifest import Comparison
+from colvi_edge.bundle.parity import Comparison
+from colvi_edge.bundle.task import Classify
 from colvi_edge.engines.base import Engine, blank_planes
 from colvi_edge.errors import ParityError
 from colvi_edge.patches import paste
-from colvi_edge.tasks.classify import diagnose
+from colvi_edge.tasks.classify import CLASSES, Diagnosis, diagnose, rule_of
 
 
 @dataclass(frozen=True)
@@ -49,27 +51,40 @@ class Tolerance:
         return faults
 
 
+Judge = Callable[[NDArray[np.float32]], Diagnosis]
+"""What probabilities (rows, cols, K) of an image come to."""
+
+
+def judge_of(task: Classify) -> Judge:
+    """Return how a bundle judges."""
+    return partial(diagnose, classes=task.classes, rule=rule_of(task.decision))
+
+
 def compare(
-    reference: list[NDArray[np.float32]], found: list[NDArray[np.float32]], tolerance: Tolerance
+    reference: list[NDArray[np.float32]],
+    found: list[NDArray[np.float32]],
+    tolerance: Tolerance,
+    judge: Judge = diagnose,
 ) -> Comparison:
     """Compare probabilities image by image.
 
     Args:
-        reference: (rows, cols, 2) of each image, from the FP32 network.
+        reference: (rows, cols, K) of each image, from the FP32 network.
         found: the same of the network in question; what is no probability there counts as a tie.
         tolerance: tells which images count as undecided.
+        judge: of the bundle.
     """
     broken = [~((b >= 0) & (b <= 1)).all(axis=-1, keepdims=True) for b in found]
     found = [np.where(wrong, np.float32(0.5), b) for wrong, b in zip(broken, found, strict=True)]
-    judged = [(diagnose(a), diagnose(b)) for a, b in zip(reference, found, strict=True)]
+    judged = [(judge(a), judge(b)) for a, b in zip(reference, found, strict=True)]
     dp = np.concatenate([np.abs(a - b).ravel() for a, b in zip(reference, found, strict=True)])
     same_vote = np.concatenate([(a.vote == b.vote).ravel() for a, b in judged])
-    same_band = np.concatenate([(a.band == b.band).ravel() for a, b in judged])
+    banded = [(a.band == b.band).ravel() for a, b in judged if a.classes == CLASSES]
     return Comparison(
         patches=len(same_vote),
         broken=sum(int(wrong.sum()) for wrong in broken),
         agreement=float(same_vote.mean()),
-        band_flips=float(1 - same_band.mean()),
+        band_flips=float(1 - np.concatenate(banded).mean()) if banded else 0.0,
         diagnosis_flips=sum(
             a.name != b.name and abs(a.score - 50) > tolerance.undecided_points for a, b in judged
         ),

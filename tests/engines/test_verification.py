@@ -12,7 +12,8 @@ import yaml
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, open_bundle
-from colvi_edge.bundle.manifest import Comparison, Verification
+from colvi_edge.bundle.manifest import Verification
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.bundle.opening import MANIFEST
 from colvi_edge.cli import main
 from colvi_edge.engines import open_engine

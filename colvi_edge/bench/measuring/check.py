@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition.model import in_layout
 from colvi_edge.bench.record import Check
 from colvi_edge.bundle import Bundle
-from colvi_edge.bundle.manifest import Comparison
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.engines.verification import (
