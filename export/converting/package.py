@@ -21,10 +21,10 @@ from colvi_edge.bundle.expected import Expected
 from colvi_edge.bundle.manifest import Evaluation, KernelFile, PrecisionFile
 from colvi_edge.bundle.parity import Comparison, Parity, SegmentParity
 from colvi_edge.engines.cuda.kernel_choice import variant_for
-from colvi_edge.engines.verification import Tolerance
 from colvi_edge.errors import EngineUnavailableError, ModelError
 from colvi_edge.export.reading.checkpoint import CONTROL_OR_PATIENT, Checkpoint
 from colvi_edge.kernels.compile import Binary, compile_kernels
+from colvi_edge.tasks.classify.comparison import Tolerance
 
 from .bundle_folder import worst_of
 from .calibration import Calibration, Images, simulated_calibration

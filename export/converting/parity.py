@@ -9,10 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from colvi_edge.bundle import Bundle, Config, Precision
-from colvi_edge.bundle.parity import Comparison, SegmentComparison
 from colvi_edge.choices import EngineName
 from colvi_edge.engines.base import Engine
 from colvi_edge.engines.opening import open_exactly
+from colvi_edge.tasks.task import Compared
 
 from .calibration import Images
 from .patches import reference
@@ -35,7 +35,7 @@ class Row:
     precision: Precision
     runtime: str
     version: str
-    comparison: Comparison | SegmentComparison
+    comparison: Compared
     faults: list[str]
     found: list[Outcome]
 
@@ -65,4 +65,4 @@ def measure(
                 found = [way.found(engine, planes) for planes in images.planes]
                 version = engine.info.version
             compared = way.joins(way.compare(expected, found), precision, open_with, images)
-            yield Row(precision, runtime.value, version, compared.measured, compared.faults, found)
+            yield Row(precision, runtime.value, version, compared, way.task.faults(compared), found)

@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 from colvi_edge.bundle.manifest import Config, Precision, Verification
 from colvi_edge.bundle.task import Classify
 from colvi_edge.engines.base import Engine
-from colvi_edge.engines.verification import Tolerance, compare, judge_of
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.export.data.division import evenly_spread
 from colvi_edge.export.networks.patch_cnn import Probabilities
 from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.onnx import NetworkError, check_network
 from colvi_edge.patches import grid_shape, network_input, project, tile
+from colvi_edge.tasks.classify.comparison import Tolerance
+from colvi_edge.tasks.task import Classification, Compared
 
 from .calibration import Images
 from .manifest import npy
 from .onnx import refused_as_onnx, to_onnx
 from .quantise import STRIDE_PATCHES, Held, stride_of
-from .way import Compared, Known
+from .way import Known
 
 CALIBRATION_PATCHES = 32 * STRIDE_PATCHES
 """Of 64 x 64 pixels; of larger ones fewer, of as many pixels."""
@@ -55,10 +56,9 @@ class Patches:
         """
         if not isinstance(checkpoint.task, Classify) or checkpoint.windows.cell_px is None:
             raise ValueError("the network sees no patches")
-        self._checkpoint, self._tolerance = checkpoint, tolerance
+        self._checkpoint, self.task = checkpoint, Classification(checkpoint.task, tolerance)
         self._px = checkpoint.windows.cell_px
         self._classes = checkpoint.task.classes
-        self._judge = judge_of(checkpoint.task)
 
     def to_onnx(self, *, half: bool = False) -> bytes:
         """See `Way.to_onnx`."""
@@ -83,8 +83,7 @@ class Patches:
 
     def compare(self, expected: list[NDArray[np.float32]], found: list[NDArray[np.float32]]) -> Compared:
         """See `Way.compare`."""
-        measured = compare(expected, found, self._tolerance, self._judge)
-        return Compared(measured, self._tolerance.faults(measured))
+        return self.task.compare([one[np.newaxis] for one in expected], [one[np.newaxis] for one in found])
 
     def joins(
         self, compared: Compared, precision: Precision, open_with: Callable[[Config], Engine], images: Images

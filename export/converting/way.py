@@ -7,21 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle.manifest import Config, Precision, Verification, VerificationRegion
-from colvi_edge.bundle.parity import Comparison, SegmentComparison
 from colvi_edge.engines.base import Engine
+from colvi_edge.tasks.task import Compared, Task
 
 from .calibration import Images
 from .quantise import Held
 
 Outcome = Any
-"""What is compared of one image: its field, or what its task decides from it; None where that is broken."""
-
-
-class Compared(NamedTuple):
-    """How two networks differ, and what of it is beyond tolerance, in words."""
-
-    measured: Comparison | SegmentComparison
-    faults: list[str]
+"""What is compared of one image: what its task keeps of its field; None where that is no probabilities."""
 
 
 class Known(NamedTuple):
@@ -39,6 +32,9 @@ class Way(Protocol):
 
     judged: int
     """Of these so many are judged to choose between quantised forms."""
+
+    task: Task
+    """What the bundle answers."""
 
     @property
     def held(self) -> Sequence[Held | None]:
@@ -66,7 +62,7 @@ class Way(Protocol):
         ...
 
     def compare(self, expected: list[Outcome], found: list[Outcome]) -> Compared:
-        """Compare what two networks come to for some images."""
+        """Compare what two networks come to for some images; `task.faults` says what is beyond tolerance."""
         ...
 
     def joins(

@@ -17,7 +17,8 @@ LEAST_PX = 30
 """Pixels on either side of a cut: a disc of 6 px across."""
 
 BINS = 5
-"""Lines that are taken together: how many pixels lie on a line at an angle changes from one to the next."""
+"""Lines that are taken together. A pixel between two counts for both: counted for the nearer, as many more
+would lie on one line than on the next that single discs had necks of 0.12; they have of 0.01."""
 
 MOST_POINTS = 1 << 16
 """Pixels of a component that are asked; of larger ones every second, third, ... row and column."""
@@ -87,12 +88,16 @@ def deepest_neck(y: Coordinates, x: Coordinates) -> tuple[float, float, float]:
     if step > 1:
         asked = (y % step == 0) & (x % step == 0)
         y, x = y[asked] // step, x[asked] // step
-    lines = np.rint(x * ACROSS + y * DOWN).astype(np.int64)
-    origin = lines.min(axis=1, keepdims=True)
-    lines -= origin
-    width = int(lines.max()) + 1
-    lines += width * np.arange(len(ANGLES))[:, np.newaxis]
-    on_line = np.bincount(lines.ravel(), minlength=width * len(ANGLES)).reshape(len(ANGLES), width)
+    position = x * ACROSS + y * DOWN
+    line = np.floor(position).astype(np.int64)
+    behind = position - line
+    origin = line.min(axis=1, keepdims=True)
+    line -= origin
+    width = int(line.max()) + 2
+    line += width * np.arange(len(ANGLES))[:, np.newaxis]
+    on_line = np.bincount(line.ravel(), 1 - behind.ravel(), width * len(ANGLES))
+    on_line[1:] += np.bincount(line.ravel(), behind.ravel(), width * len(ANGLES))[:-1]
+    on_line = on_line.reshape(len(ANGLES), width)
     passed = np.cumsum(on_line, axis=1)
     summed = np.pad(passed, ((0, 0), (BINS // 2 + 1, BINS // 2)), mode="edge")
     summed[:, : BINS // 2 + 1] = 0
@@ -106,5 +111,5 @@ def deepest_neck(y: Coordinates, x: Coordinates) -> tuple[float, float, float]:
     depths = np.where(inner, 1 - height / np.maximum(np.minimum(before, after), 1), 0)
     number, _ = np.unravel_index(np.argmax(depths), depths.shape)
     deepest = np.flatnonzero(depths[number] == depths[number].max())
-    position = float(deepest[len(deepest) // 2] + origin[number, 0]) * step
-    return float(depths[number].max()), float(ANGLES[number]), position
+    cut = float(deepest[len(deepest) // 2] + origin[number, 0]) * step
+    return float(depths[number].max()), float(ANGLES[number]), cut

@@ -59,7 +59,7 @@ def keeping(task: Segment) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
 
     Returns:
         Of (h, w, K) float32, 0..1, in the order of the classes: (h, w, 2) uint8. First the class: that of the
-        largest, the first of equals; or, with a threshold, the one that is asked of where it is reached, else 0.
+        largest, the first of equals; or, with a threshold, the one that is asked of where reached, else 0.
         Then round(255 p) of that class. It raises ValueError where a number is no probability.
     """
     decision = task.decision

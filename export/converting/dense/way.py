@@ -1,6 +1,7 @@
 """Networks of windows and of whole images: how they are run in torch, calibrated and compared."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -8,26 +9,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from colvi_edge.bundle.compared import JoinsCompared, SegmentComparison
 from colvi_edge.bundle.manifest import Config, Precision, VerificationRegion
-from colvi_edge.bundle.task import Classify, Segment
+from colvi_edge.bundle.task import Classify
 from colvi_edge.bundle.window import Windows
 from colvi_edge.engines.base import Engine, Keep, everything
 from colvi_edge.engines.lanes import ThreadLanes
 from colvi_edge.engines.scene import Scene
-from colvi_edge.engines.verification import Tolerance, compare, judge_of
 from colvi_edge.engines.windowed import plan_of, windowed_field
-from colvi_edge.errors import ModelError, UsageError
+from colvi_edge.errors import UsageError
 from colvi_edge.export.converting.calibration import Images
 from colvi_edge.export.converting.manifest import npy
 from colvi_edge.export.converting.onnx import refused_as_onnx, to_onnx
 from colvi_edge.export.converting.patches import refuse_no_probabilities
 from colvi_edge.export.converting.quantise import Held, stride_of
-from colvi_edge.export.converting.way import Compared, Known
+from colvi_edge.export.converting.way import Known
 from colvi_edge.export.data.division import evenly_spread
 from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.onnx import NetworkError, check_dense_network, check_network
 from colvi_edge.patches import project
-from colvi_edge.tasks.segment import Segmentation, gate, keeping, segmentation
+from colvi_edge.tasks.classify.comparison import Tolerance
+from colvi_edge.tasks.segment.comparison import COVERED, SegmentTolerance, dice
+from colvi_edge.tasks.segment.comparison import compare as compare_segmentations
+from colvi_edge.tasks.task import Classification, Compared, Segmenting
 from colvi_edge.windows import MOST_WHOLE_PX
 
 from .joins import largest_difference, step_across
@@ -60,9 +64,14 @@ class Seen:
             config: of its bundle, with what precisions it may.
             tolerance: of the gate, for a network that answers for the whole image.
         """
-        self._checkpoint, self._config, self._tolerance = checkpoint, config, tolerance
+        self._config = config
         self._network = checkpoint.probabilities()
-        self._keep = keeping(config.task) if isinstance(config.task, Segment) else None
+        self.task = (
+            Classification(config.task, tolerance)
+            if isinstance(config.task, Classify)
+            else Segmenting(config.task)
+        )
+        self._keep: Keep = self.task.keep or everything
         self.held: Sequence[Held | None] = ("", "heads") if config.is_dense else (None,)
 
     def to_onnx(self, *, half: bool = False) -> bytes:
@@ -82,59 +91,59 @@ class Seen:
                 raise refused_as_onnx(error) from error
         return network
 
-    def reference(self, planes: NDArray[Any]) -> Any:
-        """See `Way.reference`: a Segmentation, or the field (1, 1, K)."""
-        found = self._outcome(self._field(planes, self._keep or everything))
-        if found is None:
-            refuse_no_probabilities(self._field(planes, everything))
-            raise ModelError("the network gives NaN for an image; check --outputs and --normalisation")
-        return found
-
-    def found(self, engine: Engine, planes: NDArray[Any]) -> Any:
-        """See `Way.found`; None where the numbers are no probabilities."""
+    def reference(self, planes: NDArray[Any]) -> NDArray[Any]:
+        """See `Way.reference`."""
         try:
-            return self._outcome(engine.field(planes, self._keep or everything))
+            kept = self._field(planes, self._keep)
+        except ValueError:  # which does not say what to do about it
+            refuse_no_probabilities(self._field(planes, everything))
+            raise
+        if not self._config.is_dense:
+            refuse_no_probabilities(kept)
+        return kept
+
+    def found(self, engine: Engine, planes: NDArray[Any]) -> NDArray[Any] | None:
+        """See `Way.found`."""
+        try:
+            return engine.field(planes, self._keep)
         except ValueError:
             return None
 
-    def compare(self, expected: list[Any], found: list[Any]) -> Compared:
+    def compare(self, expected: list[NDArray[Any]], found: list[NDArray[Any] | None]) -> Compared:
         """See `Way.compare`."""
-        if isinstance(self._config.task, Classify):
-            judge = judge_of(self._config.task)
-            measured = compare(expected, found, self._tolerance, judge)
-            return Compared(measured, self._tolerance.faults(measured))
-        regions = gate.compare(expected, found)
-        return Compared(regions, gate.SegmentTolerance().faults(regions))
+        if isinstance(self.task, Classification):
+            nothing = [np.full_like(one, np.nan) for one in expected]
+            given = [lost if one is None else one for one, lost in zip(found, nothing, strict=True)]
+            return self.task.compare(
+                [one[np.newaxis] for one in expected], [one[np.newaxis] for one in given]
+            )
+        wanted = [self.task.decide(one[np.newaxis], None) for one in expected]
+        drawn = [None if one is None else self.task.decide(one[np.newaxis], None) for one in found]
+        return compare_segmentations(wanted, drawn)
 
     def joins(
         self, compared: Compared, precision: Precision, open_with: Callable[[Config], Engine], images: Images
     ) -> Compared:
         """See `Way.joins`."""
         windows = self._config.windows
-        if not self._config.is_dense or windows.px == "whole" or compared.measured.broken:
+        if not isinstance(compared, SegmentComparison) or windows.px == "whole" or compared.broken:
             return compared
         fitting = [planes for planes in images.planes if planes.shape[2] * planes.shape[3] <= MOST_WHOLE_PX]
         if not fitting:
             return compared
-        whole = self._config.model_copy(
-            update={"windows": Windows(px="whole", step_px=windows.step_px, reach_px=windows.reach_px)}
-        )
         with closing(open_with(self._config)) as engine:
-            in_windows = engine.field(fitting[0])
+            joined = engine.field(fitting[0])
         if windows.stride_px:
-            steps = step_across(in_windows, plan_of(self._config, *fitting[0].shape[2:]))
-            measured = compared.measured.model_copy(update={"joins_step": steps})
+            found = JoinsCompared(step=step_across(joined, plan_of(self._config, *fitting[0].shape[2:])))
         else:
-            with closing(open_with(whole)) as engine:
+            whole = Windows(px="whole", step_px=windows.step_px, reach_px=windows.reach_px)
+            with closing(open_with(self._config.model_copy(update={"windows": whole}))) as engine:
                 at_once = engine.field(fitting[0])
-            flips = self._kept_class(in_windows) != self._kept_class(at_once)
-            measured = compared.measured.model_copy(
-                update={
-                    "joins_dp": largest_difference(in_windows, at_once) if precision == "fp32" else None,
-                    "joins_flips": int(np.count_nonzero(flips)),
-                }
+            found = JoinsCompared(
+                largest_dp=largest_difference(joined, at_once) if precision == "fp32" else None,
+                flips=int(np.count_nonzero(self._class_of(joined) != self._class_of(at_once))),
             )
-        return Compared(measured, gate.SegmentTolerance().faults(measured))
+        return compared.model_copy(update={"joins": found})
 
     def calibration_windows(self, images: Images) -> NDArray[np.float32]:
         """See `Way.calibration_windows`: windows as they will be run, all of the size that most of them have."""
@@ -159,18 +168,14 @@ class Seen:
         """See `Way.apart`: 1 - Dice of the class that is worst off, and mean difference."""
         if not self._config.is_dense:
             return float(np.mean(found.argmax(1) != wanted.argmax(1))), float(np.abs(found - wanted).mean())
-        a, b = (self._kept_class(one.transpose(0, 2, 3, 1)) for one in (wanted, found))
-        worst = 0.0
-        for number in range(1, len(self._config.task.classes)):
-            one, other = a == number, b == number
-            if np.count_nonzero(one) >= gate.COVERS * one.size:
-                both = np.count_nonzero(one) + np.count_nonzero(other)
-                worst = max(worst, 1 - 2 * np.count_nonzero(one & other) / both)
-        return worst, float(np.abs(found - wanted).mean())
+        a, b = (self._class_of(one.transpose(0, 2, 3, 1)) for one in (wanted, found))
+        masks = [(a == number, b == number) for number in range(1, len(self._config.task.classes))]
+        asked = [dice(*pair) for pair in masks if np.count_nonzero(pair[0]) >= COVERED * a.size]
+        return 1 - min(asked, default=1.0), float(np.abs(found - wanted).mean())
 
     def is_close(self, apart: tuple[float, float]) -> bool:
-        """See `Way.is_close`."""
-        return apart[0] <= (1 - gate.SegmentTolerance().median_dice) / 2
+        """See `Way.is_close`: half of what the gate allows."""
+        return not self._config.is_dense or apart[0] <= (1 - SegmentTolerance().median_dice) / 2
 
     def known(self, images: Images, expected: list[Any]) -> Known:
         """See `Way.known`: the region with most of each class, two windows high and wide, so that they join."""
@@ -206,18 +211,14 @@ class Seen:
 
     def _field(self, planes: NDArray[Any], keep: Keep) -> NDArray[Any]:
         """Return what torch gives for an image, in the bundle's own windows."""
-        lanes = lambda shape, _: ThreadLanes(self._answers, shape)  # noqa: E731 - it is its name
-        return windowed_field(planes, self._config, lanes, keep)
+        with ThreadPoolExecutor(1, "torch") as thread:
+            return windowed_field(
+                planes, self._config, lambda shape, _: ThreadLanes(self._answers, shape, thread), keep
+            )
 
-    def _outcome(self, kept: NDArray[Any]) -> Segmentation | NDArray[np.float32]:
-        task = self._config.task
-        return segmentation(task, kept[np.newaxis], None) if isinstance(task, Segment) else kept
-
-    def _kept_class(self, field: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _class_of(self, field: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the class of each pixel of fields (..., h, w, K)."""
-        assert self._keep is not None  # noqa: S101 - it is dense
-        flat = field.reshape(-1, *field.shape[-2:])
-        kept: NDArray[np.uint8] = self._keep(flat)[..., 0]
+        kept: NDArray[np.uint8] = self._keep(field.reshape(-1, *field.shape[-2:]))[..., 0]
         return kept.reshape(field.shape[:-1])
 
     def _windows(self, planes: NDArray[Any]) -> Sequence[NDArray[np.float32]]:
@@ -276,10 +277,10 @@ def _places(length: int, size: int) -> range:
     return range(0, max(length - size, 0) + 1, max(size, 1))
 
 
-def _mixed(found: Any, rows: slice, cols: slice) -> float:
-    """Return how much of each class is in a part of a result: the entropy of its classes."""
-    if not isinstance(found, Segmentation):
-        return -float(np.abs(found - 0.5).min())
-    counts = np.bincount(found.labels[0, rows, cols].ravel())
+def _mixed(kept: NDArray[Any], rows: slice, cols: slice) -> float:
+    """Return how much of each class is in a part of what is kept of an image: the entropy of its classes."""
+    if kept.dtype != np.uint8:  # the probabilities of a whole image, of which the least certain is taken
+        return -float(kept.max())
+    counts = np.bincount(kept[rows, cols, 0].ravel())
     shares = counts[counts > 0] / counts.sum()
     return -float((shares * np.log(shares)).sum())
