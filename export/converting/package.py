@@ -187,7 +187,7 @@ def _kernels(config: Config, progress: Callable[[str], None]) -> tuple[tuple[Bin
 
 
 def _better(way: Way, fp32: bytes, windows: NDArray[np.float32], target: Target) -> bytes:
-    """Return the INT8 network that is closest on the calibration input, with as little in float as will do."""
+    """Return the INT8 network that is closest on calibration input, with as little in float as will do."""
     judged = windows[:: max(1, len(windows) // way.judged)]
     wanted = _run(fp32, judged)
     tried: list[tuple[tuple[float, float], bytes]] = []

@@ -27,14 +27,20 @@ class Known(NamedTuple):
 class Way(Protocol):
     """Patches, or windows and whole images."""
 
-    seen: str
-    """What the network is given, in one word."""
+    @property
+    def seen(self) -> str:
+        """What the network is given, in one word."""
+        ...
 
-    judged: int
-    """Of these so many are judged to choose between quantised forms."""
+    @property
+    def judged(self) -> int:
+        """Of these so many are judged to choose between quantised forms."""
+        ...
 
-    task: Task
-    """What the bundle answers."""
+    @property
+    def task(self) -> Task:
+        """What the bundle answers."""
+        ...
 
     @property
     def held(self) -> Sequence[Held | None]:
@@ -87,7 +93,7 @@ class Way(Protocol):
         ...
 
     def apart(self, wanted: NDArray[np.float32], found: NDArray[np.float32]) -> tuple[float, float]:
-        """Return how far two networks' answers to windows are apart; less is better, the first counts more."""
+        """Return how far two networks' answers to windows are apart; less is better, the first first."""
         ...
 
     def is_close(self, apart: tuple[float, float]) -> bool:

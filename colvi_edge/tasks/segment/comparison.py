@@ -98,7 +98,8 @@ class SegmentTolerance:
         faults = []
         if joins.largest_dp is not None and joins.largest_dp > self.joins_dp:
             faults.append(
-                f"windows differ from the whole image by {joins.largest_dp:.2g}, at most {self.joins_dp:g} may"
+                f"windows differ from the whole image by {joins.largest_dp:.2g}, at most "
+                f"{self.joins_dp:g} may"
             )
         if joins.flips:
             faults.append(f"{joins.flips} pixels have another class in windows than in the whole, none may")

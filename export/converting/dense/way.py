@@ -113,9 +113,9 @@ class Seen:
         """See `Way.compare`."""
         if isinstance(self.task, Classification):
             nothing = [np.full_like(one, np.nan) for one in expected]
-            given = [lost if one is None else one for one, lost in zip(found, nothing, strict=True)]
+            fields = [lost if one is None else one for one, lost in zip(found, nothing, strict=True)]
             return self.task.compare(
-                [one[np.newaxis] for one in expected], [one[np.newaxis] for one in given]
+                [one[np.newaxis] for one in expected], [one[np.newaxis] for one in fields]
             )
         wanted = [self.task.decide(one[np.newaxis], None) for one in expected]
         drawn = [None if one is None else self.task.decide(one[np.newaxis], None) for one in found]
@@ -146,7 +146,7 @@ class Seen:
         return compared.model_copy(update={"joins": found})
 
     def calibration_windows(self, images: Images) -> NDArray[np.float32]:
-        """See `Way.calibration_windows`: windows as they will be run, all of the size that most of them have."""
+        """See `Way.calibration_windows`: windows as they will be run, of the size that most of them have."""
         parts = [list(self._windows(planes)) for planes in images.planes]
         sizes = [window.shape for part in parts for window in part]
         common = max(sorted(set(sizes)), key=sizes.count)
@@ -178,7 +178,7 @@ class Seen:
         return not self._config.is_dense or apart[0] <= (1 - SegmentTolerance().median_dice) / 2
 
     def known(self, images: Images, expected: list[Any]) -> Known:
-        """See `Way.known`: the region with most of each class, two windows high and wide, so that they join."""
+        """See `Way.known`: the region with most of each class, two windows high and wide: they join in it."""
         region = self._region(images, expected)
         field = self._field(region, everything)
         files = dict(zip(_REGION, (npy(region), npy(field)), strict=True))
@@ -239,7 +239,7 @@ class Seen:
         return windows
 
     def _region(self, images: Images, expected: list[Any]) -> NDArray[Any]:
-        """Return raw pixels (1, C, h, w), of a dtype that holds sums over planes and that the bundle takes."""
+        """Return raw pixels (1, C, h, w) of a dtype that holds sums over planes and that the bundle takes."""
         height, width = self._region_px
         best: tuple[float, NDArray[Any]] | None = None
         for planes, found in zip(images.planes, expected, strict=True):
