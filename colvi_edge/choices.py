@@ -5,6 +5,12 @@ from enum import Enum
 DEMO = "demo"
 """The word that stands for the shipped bundle wherever a bundle is asked for."""
 
+DEMO_NUCLEI = "demo-nuclei"
+"""The word that stands for the shipped bundle that outlines nuclei."""
+
+DEMOS = (DEMO, DEMO_NUCLEI)
+"""All shipped bundles: each is the folder of its name in the package."""
+
 
 class EngineName(str, Enum):
     """The runtimes that a bundle can be opened on."""

@@ -159,7 +159,7 @@ def test_a_daemon_of_today_goes_on(watched: Watched) -> None:
     assert (kept.read_bytes(), kept.stat().st_mtime_ns) == before
     assert (watched.folder / "patient.tif.colvi.json").is_file()
     assert not list(watched.state.path.glob("*damaged*"))
-    assert _version(watched.state.ledger) == 3
+    assert _version(watched.state.ledger) == 4
     told = json.loads(watched.call("status", str(watched.folder), "--json").stdout)
     assert told["files"] == {"done": 2, "failed": 1, "quarantined": 0, "pending": 0, "settling": 0}
 

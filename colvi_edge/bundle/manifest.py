@@ -13,6 +13,7 @@ from colvi_edge.bands import BANDS
 from colvi_edge.bundle import plain_yaml
 from colvi_edge.bundle.expected import Expected, Familiarity
 from colvi_edge.bundle.input import Channel, Input
+from colvi_edge.bundle.parity import Parity, SegmentParity
 from colvi_edge.bundle.parts import MOST, Count, Counted, FileName, Part, Text
 from colvi_edge.bundle.plain_yaml import YamlError
 from colvi_edge.bundle.task import AtLeast, Classify, Majority, TaskPart
@@ -27,37 +28,6 @@ ChannelSlot = Literal["collagen", "nuclei", "empty"]
 Precision = Literal["fp32", "fp16", "int8-trt", "int8-cpu"]
 
 
-class Comparison(Part):
-    """How a network's probabilities differ from the reference's, over some images: |delta| of p and score."""
-
-    patches: Count
-    broken: int = Field(default=0, ge=0, le=MOST, description="Patches whose outputs are no probabilities.")
-    agreement: float = Field(ge=0, le=1, description="Share of patches with the same vote.")
-    band_flips: float = Field(ge=0, le=1, description="Share of patches with another band.")
-    diagnosis_flips: int = Field(
-        ge=0, le=MOST, description="Images with another diagnosis, the undecided ones aside."
-    )
-    largest_dp: float = Field(ge=0, le=1000, description="Over both classes.")
-    p99_dp: float = Field(ge=0, le=1000)
-    largest_dscore: float = Field(ge=0, le=1000, description="Over the images, points.")
-
-
-class _Measured(Part):
-    """What was compared."""
-
-    runtime: Text
-    version: Text
-    images: Count
-
-
-class Parity(Comparison, _Measured):
-    """How far one precision on one runtime was from torch in FP32, on images of the export."""
-
-    faults: tuple[Text, ...] = Field(
-        max_length=100, description="What was beyond tolerance; empty for a pass."
-    )
-
-
 class PrecisionFile(Part):
     """One form of the network: (N, C, P, P) normalised in, (N, 2) float32 probabilities out.
 
@@ -66,7 +36,7 @@ class PrecisionFile(Part):
 
     file: FileName
     purpose: Text
-    parity: tuple[Parity, ...] = Field(default=(), max_length=100)
+    parity: tuple[Parity | SegmentParity, ...] = Field(default=(), max_length=100)
 
     def passed(self, runtime: str) -> bool:
         """Return whether the export measured this precision on a runtime and found no fault."""

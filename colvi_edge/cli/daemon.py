@@ -8,7 +8,7 @@ import typer
 from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.cli.line.options import (
     AgainOption,
-    BundleOption,
+    BundlesOption,
     ChannelsOption,
     EngineOption,
     FolderArgument,
@@ -32,7 +32,7 @@ from colvi_edge.errors import EXIT_AILING, EXIT_DONE
 def watch(
     context: typer.Context,
     folder: FolderArgument,
-    bundle: BundleOption,
+    bundle: BundlesOption,
     output_dir: OutputDirOption = None,
     engine: EngineOption = EngineName.AUTO,
     precision: PrecisionOption = PrecisionChoice.AUTO,
@@ -89,17 +89,22 @@ def watch(
 
     Results of another model stay, and are counted by status. With --stale they are judged again, at
     each start those that are left; --again goes with --once only. A daemon that runs is told by retry.
+
+    Several bundles judge each file, each in a process of its own; that of one is nothing to another.
     """
     from colvi_edge.watch.folder.paths import FolderPaths
-    from colvi_edge.watch.ipc.settings import Judging, Scanning
+    from colvi_edge.watch.ipc.settings import Further, Judging, Scanning
     from colvi_edge.watch.settings import WatchSettings
     from colvi_edge.watch.supervisor.start import watch as supervise
+    from colvi_edge.watch.worker.slots import slots_of_bundles
 
     tell_variables(context)
     roles, limits = roles_of(channels), numbers_of(limit)
+    first, *others = map(str, bundle)
+    further = zip(slots_of_bundles([first, *others])[1:], others, strict=True)
     settings = WatchSettings(
         FolderPaths(folder, output_dir),
-        Judging(bundle, engine, precision, roles, limits, overlay, pixel_size_um),
+        Judging(first, engine, precision, roles, limits, overlay, pixel_size_um),
         Scanning(poll, interval, marker),
         metrics=metrics,
         report=report,
@@ -107,6 +112,7 @@ def watch(
         log_names=log_names,
         once=once,
         force=replace_of(stale, again),
+        further=[Further(slot, other) for slot, other in further],
     )
     raise typer.Exit(supervise(settings))
 

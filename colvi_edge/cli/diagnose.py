@@ -24,7 +24,6 @@ from colvi_edge.cli.line.options import (
     SampleOption,
     StaleOption,
     numbers_of,
-    open_bundles,
     open_for,
     option,
     refuse_place,
@@ -110,6 +109,7 @@ def run(
     from colvi_edge.cli.show.standing import show_standing
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import Diagnoser, process
+    from colvi_edge.pipeline.bundles import open_bundles
     from colvi_edge.pipeline.inputs import find_inputs, folders_of, places_of, refuse_collisions
     from colvi_edge.system.writing import check_writable, clear_leftovers
 

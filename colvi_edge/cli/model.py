@@ -57,24 +57,48 @@ def train(
         int, option("--seed", of="train", min=0, help="Same seed, data and machine, same network.")
     ] = 0,
     epochs: Annotated[
-        int, option("--epochs", of="train", min=1, help="Passes over the patches at most.")
-    ] = 7,
+        int | None,
+        option(
+            "--epochs",
+            of="train",
+            min=1,
+            help="Passes over the images at most.  [default: 7; of images with masks 20]",
+        ),
+    ] = None,
     learning_rate: Annotated[
-        float,
+        float | None,
         option(
             "--learning-rate",
             of="train",
             min=1e-6,
             max=1,
             help="Of Adam, in the first epoch. The paper's is 0.01, with which nothing was learnt on 40 "
-            "simulated images.",
+            "simulated images.  [default: 0.001; of images with masks 0.002]",
         ),
-    ] = 0.001,
+    ] = None,
+    roles: Annotated[
+        str | None,
+        option(
+            "--input",
+            of="train",
+            metavar="ROLE,ROLE",
+            help="Channels that the network sees, of images with masks, such as nuclei; without it both.",
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        option(
+            "--classes",
+            of="train",
+            metavar="NAME,NAME",
+            help="Names of the classes in masks, the background first.",
+        ),
+    ] = None,
     channels: ChannelsOption = None,
     json: JsonOption = False,
     html: Annotated[Path | None, html_option("train")] = None,
 ) -> None:
-    """Train the paper's network on a lab's own images.
+    """Train the paper's network on a lab's own images, or a U-Net on images with masks.
 
     Images are divided by subject, never patches. Ended in any way, the same command goes on.
     """
@@ -91,6 +115,8 @@ def train(
             epochs=epochs,
             learning_rate=learning_rate,
             channels=roles_of(channels),
+            roles=words_of(roles),
+            classes=words_of(classes),
             as_json=json,
             html=html,
         )
@@ -99,7 +125,10 @@ def train(
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A bundle, 'demo', or a model file as export reads them.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A bundle, 'demo', 'demo-nuclei', or a model file as export reads them."
+        ),
     ],
     dataset: DatasetArgument,
     engine: EngineOption = EngineName.AUTO,
@@ -309,7 +338,7 @@ def export(
 
 
 def build(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, or 'demo'.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, 'demo' or 'demo-nuclei'.")],
     precision: Annotated[
         PrecisionChoice,
         option(

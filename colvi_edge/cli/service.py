@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from colvi_edge.cli.line.options import BundleOption, FolderArgument, OutputDirOption, consent, option
+from colvi_edge.cli.line.options import BundlesOption, FolderArgument, OutputDirOption, consent, option
 from colvi_edge.cli.line.variables import options_of, unknown, warn
 from colvi_edge.printable import printable_name
 
@@ -27,7 +27,7 @@ DryRunOption = Annotated[bool, option("--dry-run", help="Say what would be done,
 def install_service(
     context: typer.Context,
     folder: FolderArgument,
-    bundle: BundleOption,
+    bundle: BundlesOption,
     output_dir: OutputDirOption = None,
     user: Annotated[str, option("--user", help="System user that the services run as; made if missing.")] = (
         "colvi"
@@ -40,12 +40,12 @@ def install_service(
     Looks at everything first, says what it will write, then writes the unit, its settings and a user. Starts
     nothing, and says how to. Call it again after an update: it says what changed, and keeps your settings.
     """
-    from colvi_edge.watch.service.checks import SeveralFaultsError
+    from colvi_edge.watch.service.checks import SeveralFaultsError, joined
     from colvi_edge.watch.service.install import plan_installation
 
     try:
         planned = plan_installation(
-            folder, bundle=bundle, output_dir=output_dir, user=user, root=prefix, dry_run=dry_run
+            folder, bundle=joined(bundle), output_dir=output_dir, user=user, root=prefix, dry_run=dry_run
         )
     except SeveralFaultsError as error:
         _refuse(error)

@@ -16,7 +16,7 @@ Progress = Callable[[str, float], None]
 
 Keep = Callable[[NDArray[np.float32]], NDArray[Any]]
 """What stays of a part of the field, (h, w, K) float32 -> (h, w, ...) of any dtype: a function of each cell
-alone, so that it does not matter how the field is cut into parts. It returns an array of its own or a view."""
+alone, so that it does not matter how the field is cut into parts. It returns a new array or a view."""
 
 
 def everything(part: NDArray[np.float32]) -> NDArray[Any]:

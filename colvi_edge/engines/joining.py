@@ -36,7 +36,8 @@ class Kept:
     @property
     def field(self) -> NDArray[Any]:
         """All of it, (rows, cols, ...), once every part was put."""
-        assert self._field is not None, "no part was put"
+        if self._field is None:
+            raise ValueError("no part of the field was put")
         return self._field
 
 
@@ -70,24 +71,23 @@ class Blended:
         self._top = 0
         rows = max(span.stop - span.first for span in plan.rows.spans)
         self._weights = np.zeros((rows, plan.cols.padded), np.float32)
-        self._sums: NDArray[np.float32] | None = None
+        self._sums = np.zeros((0, *self._weights.shape), np.float32)
 
     def put(self, row: Span, col: Span, answer: NDArray[np.float32]) -> None:
         """See `Joint.put`."""
-        if self._sums is None:
+        if not len(self._sums):
             self._sums = np.zeros((len(answer), *self._weights.shape), np.float32)
         rows, cols = self._plan.rows, self._plan.cols
         weights = np.minimum.outer(rows.weights(row), cols.weights(col)).astype(np.float32)
-        here = slice(row.first - self._top, row.stop - self._top), slice(col.first, col.stop)
-        self._weights[here] += weights
-        self._sums[:, *here] += weights * _core(row, col, answer)
+        here, along = slice(row.first - self._top, row.stop - self._top), slice(col.first, col.stop)
+        self._weights[here, along] += weights
+        self._sums[:, here, along] += weights * _core(row, col, answer)
         if col is cols.spans[-1]:
             number = rows.spans.index(row) + 1
             self._finish(rows.spans[number].first if number < len(rows.spans) else row.stop)
 
     def _finish(self, until: int) -> None:
         """Keep the rows to which no later window adds, and go on below them."""
-        assert self._sums is not None
         done = until - self._top
         self._kept.put(self._top, 0, (self._sums[:, :done] / self._weights[:done]).transpose(1, 2, 0))
         for band in (self._sums, self._weights[np.newaxis]):

@@ -33,12 +33,20 @@ class ThreadLanes:
     """Two lanes in front of a network that waits for its own answer: a thread does the waiting."""
 
     def __init__(
-        self, network: Callable[[NDArray[np.float32]], NDArray[np.float32]], shape: Sequence[int]
+        self,
+        network: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        shape: Sequence[int],
+        thread: ThreadPoolExecutor,
     ) -> None:
-        """Make room for batches of a shape (N, C, h, w)."""
+        """Make room.
+
+        Args:
+            network: of batches (N, C, h, w).
+            shape: of the batches.
+            thread: which waits, one batch after the other.
+        """
         self.inputs = [np.zeros(shape, np.float32) for _ in range(2)]
-        self._network = network
-        self._thread = ThreadPoolExecutor(1, "network")
+        self._network, self._thread = network, thread
         self._started: dict[int, Future[NDArray[np.float32]]] = {}
 
     def start(self, lane: int) -> None:

@@ -1,6 +1,7 @@
 """ONNX Runtime engine: the reference on any CPU. Input comes from the oracle itself."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.engines.base import EngineInfo, Keep, PassedOver, check_planes, everything
 from colvi_edge.engines.lanes import ThreadLanes
-from colvi_edge.engines.windowed import batch_size, how, windowed_field
+from colvi_edge.engines.windowed import Shape, batch_size, how, windowed_field
 from colvi_edge.patches import network_input
 
 _BATCH = 64
@@ -28,6 +29,7 @@ class OnnxRuntimeEngine:
         version, reason = onnxruntime.__version__, f"{reason}; {seen}"
         self.info = EngineInfo("onnxruntime", version, precision, "CPU", reason, tuple(passed_over))
         self._bundle = bundle
+        self._thread = ThreadPoolExecutor(1, "network")
         self._session = onnxruntime.InferenceSession(
             bundle.network(precision), providers=["CPUExecutionProvider"]
         )
@@ -40,7 +42,7 @@ class OnnxRuntimeEngine:
         rows, cols = check_planes(planes, self._bundle)
         config = self._bundle.config
         if not config.has_patches:
-            return windowed_field(planes, config, lambda shape, _: ThreadLanes(self.network, shape), keep)
+            return windowed_field(planes, config, self._lanes, keep)
         patches = network_input(planes, config.patch_px, config.normalisation)
         return keep(self.network(patches).reshape(rows, cols, -1))
 
@@ -56,4 +58,8 @@ class OnnxRuntimeEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
+        self._thread.shutdown()
         del self._session
+
+    def _lanes(self, shape: Shape, batches: int) -> ThreadLanes:
+        return ThreadLanes(self.network, shape, self._thread)

@@ -14,6 +14,7 @@ from colvi_edge.engines.precisions import check_held, precision_for
 from colvi_edge.engines.verification import verify
 from colvi_edge.errors import BundleError, ColviEdgeError, EngineUnavailableError, ParityError
 from colvi_edge.printable import printable_name
+from colvi_edge.tasks.task import task_of
 
 _TITLES = {
     EngineName.OPENVINO: "OpenVINO",
@@ -155,7 +156,7 @@ class _Attempt:
         with _network_explained(name, self.bundle, precision):
             engine = open_exactly(name, self.bundle, precision, reason, self.progress, self.passed_over)
             try:
-                verify(engine, self.bundle)
+                verify(engine, self.bundle, task_of(self.bundle.config.task))
             except BaseException:
                 with suppress(Exception):  # the first error says more than what it does to the end
                     engine.close()

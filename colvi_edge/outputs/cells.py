@@ -1,11 +1,25 @@
 """What every view says of a sidecar: its cells one by one, and the result in a few words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from colvi_edge.outputs.sidecar import BandName, Cells, Image, Patches, Sidecar, Votes, rule_of
+from colvi_edge.outputs.sidecar import (
+    BandName,
+    Cells,
+    Image,
+    ObjectsRecord,
+    Patches,
+    RegionRecord,
+    Sidecar,
+    Votes,
+    rule_of,
+)
+from colvi_edge.printable import counted
 from colvi_edge.tasks.classify import CLASSES, MAJORITY, Rule, score_of
+
+_MOST_TOLD = 4  # classes
+_PLURALS = {"nucleus": "nuclei"}
 
 
 class Cell(NamedTuple):
@@ -102,6 +116,41 @@ def size_px(image: Image) -> tuple[int, int]:
 
 def headline(sidecar: Sidecar) -> str:
     """Return the result in a few words, fit to stand alone: `patient, score 10.5 (research use only)`."""
+    return f"{_answer(sidecar)} (research use only)"
+
+
+def _answer(sidecar: Sidecar) -> str:
+    if sidecar.regions is not None:
+        return regions_answer(sidecar.regions, sidecar.objects)
     if sidecar.score is None:
-        return "rejected, not judged (research use only)"
-    return f"{sidecar.diagnosis}, score {sidecar.score:.1f} (research use only)"
+        return "rejected, not judged"
+    return f"{sidecar.diagnosis}, score {sidecar.score:.1f}"
+
+
+def regions_answer(regions: Sequence[RegionRecord], objects: ObjectsRecord | None) -> str:
+    """Return how many objects there are and how much of the image is of their class.
+
+    Of one class `412 nuclei, 11.3 % of the image`; of several `12 glands, 3 vessels`, or, without objects,
+    `QF 10.1 %, SA 2.3 % of the image`; of many those that cover most.
+    """
+    told = sorted(regions, key=lambda region: -region.pixels)[:_MOST_TOLD]
+    more = f", and {len(regions) - len(told)} more" if len(regions) > len(told) else ""
+    if objects is None:
+        return ", ".join(f"{one.name} {percent(one.share)}" for one in told) + f" of the image{more}"
+    counts = ", ".join(counted_objects(objects.by_class[one.name], one.name) for one in told)
+    return f"{counts}{more}" if len(regions) > 1 else f"{counts}, {percent(told[0].share)} of the image"
+
+
+def counted_objects(count: int, class_name: str) -> str:
+    """Return how many objects of a class there are, in words: `1 vesicle`, `412 nuclei`."""
+    return counted(count, class_name, _PLURALS.get(class_name, "") or _plural(class_name))
+
+
+def percent(share: float) -> str:
+    """Return a share in words: `11.3 %`."""
+    return f"{100 * share:.1f} %"
+
+
+def _plural(name: str) -> str:
+    is_word = name.isalpha() and name.islower() and name[-1] not in "sia"
+    return f"{name}s" if is_word else name  # an abbreviation, or a plural as it is

@@ -23,7 +23,7 @@ from colvi_edge.bands import BANDS
 from colvi_edge.outputs.cells import Cell, cells, classes_of, counts_of, headline, size_px
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, class_colours
-from colvi_edge.outputs.sidecar import Sidecar
+from colvi_edge.outputs.sidecar import Image, Sidecar
 
 
 def render(sidecar: Sidecar) -> bytes:
@@ -42,11 +42,10 @@ def render(sidecar: Sidecar) -> bytes:
 def _field(sidecar: Sidecar) -> dict[str, Any]:
     if sidecar.score is None:
         raise ValueError(f"{sidecar.image.name} was rejected: it has no patches")
-    height, width = size_px(sidecar.image)
     return {
         "type": "Feature",
         "id": str(uuid5(sidecar.result_id, "field")),
-        "geometry": _rectangle(0, 0, width, height),
+        "geometry": field_rectangle(sidecar.image),
         "properties": {
             "objectType": "annotation",
             "name": headline(sidecar),
@@ -57,15 +56,7 @@ def _field(sidecar: Sidecar) -> dict[str, Any]:
                 **{f"votes_{vote}": count for vote, count in counts_of(sidecar).items()},
                 "coverage": sidecar.coverage,
             },
-            "metadata": {
-                "intended_use": sidecar.intended_use,
-                "image": image_label(sidecar.image.name, sidecar.image.key),
-                "diagnosis": sidecar.diagnosis,
-                "model": sidecar.model.label,
-                "model_sha256": sidecar.model.sha256,
-                "result_id": str(sidecar.result_id),
-                "software": sidecar.software.label,
-            },
+            "metadata": origin(sidecar, diagnosis=str(sidecar.diagnosis)),
         },
     }
 
@@ -97,6 +88,29 @@ def _tile(sidecar: Sidecar, cell: Cell, colours: dict[str, Colour]) -> dict[str,
             },
         },
     }
+
+
+def origin(sidecar: Sidecar, **answer: str) -> dict[str, str]:
+    """Return where a result comes from, as the metadata of its field; the answer stands among it."""
+    return {
+        "intended_use": sidecar.intended_use,
+        "image": image_label(sidecar.image.name, sidecar.image.key),
+        **answer,
+        "model": sidecar.model.label,
+        "model_sha256": sidecar.model.sha256,
+        "result_id": str(sidecar.result_id),
+        "software": sidecar.software.label,
+    }
+
+
+def field_rectangle(image: Image) -> dict[str, Any]:
+    """Return the geometry of a whole image.
+
+    Raises:
+        ValueError: its record does not say how large it is.
+    """
+    height, width = size_px(image)
+    return _rectangle(0, 0, width, height)
 
 
 def _rectangle(x: int, y: int, width: int, height: int, plane: int | None = None) -> dict[str, Any]:

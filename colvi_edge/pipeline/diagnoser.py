@@ -39,6 +39,7 @@ class Diagnoser:
 
     Attributes:
         bundle: what judges.
+        wanted: what channels it asks for.
         overlay: how it is written.
         slot: of the bundle, which its results' names tell; "" is that of plain names.
     """
@@ -74,6 +75,7 @@ class Diagnoser:
         self._engine = engine
         self._task = task_of(bundle.config.task)
         self._channels = channels
+        self.wanted = wanted_by(bundle.config)
         self._limits = limits or Limits()
         self.overlay = overlay
         self._replace = replace
@@ -86,7 +88,7 @@ class Diagnoser:
 
         Args:
             file: the raw file.
-            wanted: the channels that it must hold; none for those of the bundle.
+            wanted: what its channels may show; nothing for what this bundle asks for.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
@@ -95,7 +97,7 @@ class Diagnoser:
             file.open,
             file.name,
             channels=self._channels,
-            wanted=wanted or wanted_by(self.bundle.config),
+            wanted=wanted or self.wanted,
             limits=self._limits,
             is_final=file.is_final,
         ):

@@ -4,11 +4,15 @@ The data that the page holds, and what elements are made with. Every text goes i
 from files.
 
 data    folder, made, refresh_s (null: never), example (of a name that tells sample and date; null where whoever
-        made the page said how names do), unread, left_out, bands [[name, at_least, [r, g, b]]], images
+        made the page said how names do), unread, left_out, bands [[name, at_least, [r, g, b]]], images, tasks
+        [{classes, colours (of these and of a tie), scored (what 100 means), of (the class whose score it is, or
+        ""), cell (patch, image, slice)}]
 image   name, folder (no two images have both alike), created, result, flags [[severity, name, words]]; where
         known: sample, date, score, votes [control, patient, tie], model [name, version, sha256], demo,
         overlay (URL), preview (data:), size [width, height], missing (why there is no picture), patches
-        [rows, cols, px] and, row-major, p (thousandths), bands (numbers), voted (first letters)
+        [rows, cols, px] and, row-major, p (thousandths), bands (numbers), voted (first letters). Of other
+        classes: task (place in tasks), votes of these and a tie, and classed (numbers, row-major, in place of
+        bands and voted) or, of a whole image, likely (thousandths)
 */
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -21,7 +25,17 @@ const RESULTS = {  // those that somebody has to look at first
   patient: "M8 1 15.6 15H.4Z",
   control: "M8 .7A7.3 7.3 0 1 1 8 15.3 7.3 7.3 0 1 1 8 .7Z",
 };
-const ORDER = Object.keys(RESULTS);
+const OTHER = "M8 .8 15.2 6 12.5 14.9H3.5L.8 6Z";  // of any other class, in its colour
+const PAPER = { classes: ["control", "patient"], scored: "100 = control", of: "control", cell: "patch" };
+const taskOf = (one) => data.tasks[one.task] ?? PAPER;
+const judged = images.filter((one) => one.votes);
+const isPaper = !data.tasks.length || judged.some((one) => one.task === undefined);
+const COLOURS = new Map(data.tasks.flatMap((task) => task.classes.map((name, place) => [name, `rgb(${task.colours[place].join(" ")})`])));
+const ORDER = [  // of the paper's words all, of others those that some image has
+  ...Object.keys(RESULTS).filter((name) => isPaper || !PAPER.classes.includes(name) || COLOURS.has(name)),
+  ...[...COLOURS.keys()].filter((name) => !RESULTS[name] && judged.some((one) => one.result === name))];
+const meanings = [...new Set(judged.map((one) => taskOf(one).scored))];
+const MEANT = meanings.length > 1 ? "" : ` (${meanings[0] ?? PAPER.scored})`;
 const VOTES = { c: "control", p: "patient", t: "nobody: a tie" };
 
 const START = { text: "", result: "", flag: "", date: "", sample: "", model: "", sort: "attention", down: "", open: "", y: "" };
@@ -48,12 +62,34 @@ function fill(element, attributes, children) {
 }
 
 function shape(result) {
-  return draw("svg", { class: "shape", viewBox: "0 0 16 16", "aria-hidden": "true" },
-    draw("path", { d: RESULTS[result], "fill-rule": "evenodd" }));
+  return draw("svg", { class: RESULTS[result] ? "shape" : "shape other", viewBox: "0 0 16 16", "aria-hidden": "true" },
+    draw("path", { d: RESULTS[result] ?? OTHER, "fill-rule": "evenodd", fill: RESULTS[result] ? null : COLOURS.get(result) }));
 }
 
 function word(result) {
-  return make("span", { class: `result ${result}` }, shape(result), result);
+  return make("span", { class: RESULTS[result] ? `result ${result}` : "result" }, shape(result), result);
+}
+
+function voteWords(one) {  // most votes first; of a whole image there is nothing to count
+  const { classes, cell } = taskOf(one);
+  if (cell === "image") return "";
+  const names = [...classes, "tie"];
+  const ranked = one.votes.map((number, place) => [number, names[place]]).filter(([number]) => number).sort((a, b) => b[0] - a[0]);
+  return [...ranked.slice(0, 3).map(([number, name]) => `${number} ${name}`), ...(ranked.length > 3 ? ["\u2026"] : [])].join(", ");
+}
+
+function classShares(one) {  // [name, share of the bar, colour] of each class that has some
+  const { classes, colours } = taskOf(one);
+  const values = one.likely ?? one.votes;
+  return values.map((value, place) => [classes[place] ?? "tie", value, `rgb(${colours[place].join(" ")})`]).filter(([, value]) => value);
+}
+
+function classMark(name, colours, place, boxed) {  // the frame of the overlay with its number, or a dot
+  const fill = `rgb(${colours[place].join(" ")})`;
+  if (!boxed) return draw("svg", { class: "shape other", viewBox: "0 0 16 16", "aria-hidden": "true" }, draw("path", { d: OTHER, fill }));
+  return draw("svg", { class: "band", viewBox: "0 0 32 18", "aria-hidden": "true" },
+    draw("rect", { x: 1.5, y: 1.5, width: 29, height: 15, fill: "#0b0c0f", stroke: fill, "stroke-width": 3 }),
+    name === "tie" ? null : draw("text", { x: 16, y: 13, "text-anchor": "middle", "font-size": 11, "font-weight": 700, fill }, String(place + 1)));
 }
 
 function count(number, what, many = `${what}s`) {

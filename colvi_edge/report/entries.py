@@ -11,20 +11,23 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from colvi_edge.bands import BANDS
-from colvi_edge.outputs.cells import cells
+from colvi_edge.outputs.cells import cells, classes_of, counts_of, decided_by, scored
 from colvi_edge.outputs.names import OutputKind, record_label
-from colvi_edge.outputs.sidecar import ErrorRecord, Image, Patches, Sidecar
+from colvi_edge.outputs.palette import class_colours
+from colvi_edge.outputs.sidecar import Cells, ErrorRecord, Image, Patches, Sidecar
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.samples import NamePattern
+from colvi_edge.tasks.classify import TIE, scored_class
 
 DEMO_MODEL = "colvi-edge synthetic demo model"
-"""Name of the bundle that is shipped. By it, and not by a hash, results of the demo models of all versions
-are known, and of one that somebody trained anew."""
+DEMO_MODELS = (DEMO_MODEL, f"{DEMO_MODEL} of nuclei")
+"""Names of the bundles that are shipped. By them, and not by a hash, results of the demo models of all
+versions are known, and of one that somebody trained anew."""
 
 _TEXT = 400  # characters
 _FLAGS = 20
 _PATCHES = 1 << 14  # 8192 x 8192 pixels; the tooltips of more would fill the page
-_BAND_NUMBERS = {band.name: str(number) for number, band in enumerate(BANDS)}
+_BAND_NUMBERS: dict[str, str] = {band.name: str(number) for number, band in enumerate(BANDS)}
 
 
 class Overlay(NamedTuple):
@@ -90,14 +93,15 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
             [flag.severity, _text(flag.name), _sentence(flag.words)] for flag in record.quality[:_FLAGS]
         ],
         "model": [_text(record.model.name), _text(record.model.version), record.model.sha256],
-        "demo": record.model.name == DEMO_MODEL or None,
+        "demo": record.model.name in DEMO_MODELS or None,
         "size": overlay.size_px if overlay else None,
     }
     if record.votes and record.score is not None:
-        votes = [record.votes.control, record.votes.patient, record.votes.tie]
-        shown |= {"score": round(record.score, 1), "votes": votes}
-    if record.patches:
+        shown |= {"score": round(record.score, 1), "votes": list(counts_of(record).values())}
+    if isinstance(record.patches, Patches):
         shown |= _patches(record, record.patches)
+    elif record.patches:
+        shown |= {"task": _task(record, record.patches), **_cells(record, record.patches)}
     return Entry(record.created, {key: value for key, value in shown.items() if value is not None}, overlay)
 
 
@@ -135,11 +139,45 @@ def _patches(sidecar: Sidecar, grid: Patches) -> dict[str, Any]:
     found = list(cells(sidecar))
     return {
         "patches": [grid.rows, grid.cols, grid.size_px],
-        # Cut, not rounded: 0.8999 is steel blue, and 0.900 would not be.
-        "p": [int(1000 * cell.p_control + 1e-9) for cell in found],
-        "bands": "".join(_BAND_NUMBERS[cell.band] for cell in found),
+        "p": [_thousandths(cell.probabilities["control"]) for cell in found],
+        "bands": "".join(_BAND_NUMBERS[str(cell.band)] for cell in found),
         "voted": "".join(cell.vote[0] for cell in found),
     }
+
+
+def _task(sidecar: Sidecar, grid: Cells) -> dict[str, Any]:
+    """Return what the page says once of all images that were asked the same."""
+    classes = classes_of(sidecar)
+    colours = class_colours(classes)
+    return {
+        "classes": list(classes),
+        "colours": [list(colours[name]) for name in (*classes, TIE)],
+        "scored": scored(sidecar),
+        "of": scored_class(classes, decided_by(sidecar)),
+        "cell": grid.of,
+    }
+
+
+def _cells(sidecar: Sidecar, grid: Cells) -> dict[str, Any]:
+    """Return the cells: of patches each one's vote, and its probability in thousandths, row-major.
+
+    A whole image has the probability of each class; slices are told by their votes alone.
+    """
+    if grid.of == "image":
+        return {"likely": [_thousandths(cell[0][0]) for cell in grid.probabilities.values()]}
+    if grid.size_px is None or grid.rows * grid.cols > _PATCHES:
+        return {}
+    number = {name: place for place, name in enumerate((*classes_of(sidecar), TIE))}
+    found = list(cells(sidecar))
+    return {
+        "patches": [grid.rows, grid.cols, grid.size_px],
+        "p": [_thousandths(max(cell.probabilities.values())) for cell in found],
+        "classed": [number[cell.vote] for cell in found],
+    }
+
+
+def _thousandths(p: float) -> int:
+    return int(1000 * p + 1e-9)  # cut, not rounded: 0.8999 is steel blue, and 0.900 would not be
 
 
 def _key(name: str) -> str:

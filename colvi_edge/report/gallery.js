@@ -17,8 +17,8 @@ const COLUMNS = [  // key of SORTS or null, class, head, cell
   ["sample", "spare", null, (one) => one.sample ?? ""],
   ["date", "spare", null, (one) => one.date ?? ""],
   ["result", "", null, (one) => word(one.result)],
-  ["score", "number", ["score ", "(100 = control)"], (one) => one.votes ? score(one) : ""],
-  [null, "number spare votes", ["c / p / tie"], (one) => one.votes ? one.votes.join(" / ") : ""],
+  ["score", "number", ["score ", MEANT.trim()], (one) => one.votes ? score(one) : ""],
+  [null, "number spare votes", [data.tasks.length ? "votes" : "c / p / tie"], (one) => !one.votes ? "" : data.tasks.length ? voteWords(one) : one.votes.join(" / ")],
   ["flags", "spare", null, (one) => one.flags.length ? flagList(one) : ""],
   ...(several ? [["model", "spare", null, (one) => one.judge?.letter ?? ""]] : []),
   ["created", "spare judged", null, (one) => local(one.created)]]
@@ -149,18 +149,19 @@ function showGlance() {
   at("glance").replaceChildren(...ORDER.map((result) => {
     const number = here.filter((one) => one.result === result).length;
     const press = () => { state.result = state.result === result ? "" : result; show(); };
-    return make("button", { type: "button", class: number ? result : `${result} none`, "data-result": result,
+    const kind = RESULTS[result] ? result : "";
+    return make("button", { type: "button", class: number ? kind : `${kind} none`, "data-result": result,
       "aria-pressed": String(state.result === result), click: press }, shape(result), make("b", {}, String(number)), make("span", {}, result));
   }));
 }
 
 function card(one) {
   return make("button", { type: "button", class: "card", "data-image": one.id, click: () => view(one) },
-    make("div", { class: "frame" }, picture(one)), one.bands ? bandBar(one) : null,
+    make("div", { class: "frame" }, picture(one)), one.bands ? bandBar(one) : one.task === undefined ? null : classBar(one),
     make("div", { class: "text" },
-      make("div", { class: "line" }, word(one.result), one.votes ? make("span", { class: "score", title: "score (100 = control)" }, score(one)) : null),
+      make("div", { class: "line" }, word(one.result), one.votes ? make("span", { class: "score", title: `score (${taskOf(one).scored})` }, score(one)) : null),
       make("div", { class: "name", title: one.path }, one.name), one.folder ? make("div", { class: "place", title: one.path }, one.place) : null, modelMark(one.judge), one.flags.length && one.result !== "error" ? flagList(one, worst(one.flags)) : null,
-      one.missing && one.bands ? make("div", { class: "flags" }, one.missing) : null));
+      one.missing && (one.bands || one.classed) ? make("div", { class: "flags" }, one.missing) : null));
 }
 
 function worst(flags) {  // what a card has room for, in whole sentences: why there is no result, else one warning
@@ -170,7 +171,7 @@ function worst(flags) {  // what a card has room for, in whole sentences: why th
 
 function picture(one) {
   if (one.preview) return make("img", { src: one.preview, alt: "", decoding: "async" });
-  if (one.bands) return bandMap(one);
+  if (one.bands || one.classed) return bandMap(one);
   // An error has no picture, and all the room for what it says.
   return make("div", { class: "missing" }, shape(one.result), one.result === "error" ? flagList(one) : one.missing ?? "no picture");
 }
@@ -181,11 +182,11 @@ function bandMap(one) {  // where there is no picture: the frames and dots of th
   const canvas = make("canvas", { width: cols * edge, height: rows * edge });
   const pen = canvas.getContext("2d");
   pen.lineWidth = 2;
-  [...one.bands].forEach((band, index) => {
+  [...one.bands ?? one.classed].forEach((band, index) => {
     const [x, y] = [index % cols * edge, Math.floor(index / cols) * edge];
-    pen.strokeStyle = pen.fillStyle = colour(band);
+    pen.strokeStyle = pen.fillStyle = one.bands ? colour(band) : `rgb(${taskOf(one).colours[band].join(" ")})`;
     pen.strokeRect(x + 2, y + 2, edge - 4, edge - 4);
-    for (let dot = 0; dot < band; dot++) pen.fillRect(x + 4 + 2.5 * dot, y + 5, 1.5, 2);
+    for (let dot = 0; one.bands && dot < band; dot++) pen.fillRect(x + 4 + 2.5 * dot, y + 5, 1.5, 2);
   });
   return canvas;
 }
@@ -199,6 +200,18 @@ function bandBar(one) {
     return number ? part : null;
   });
   const title = counts.map((number, band) => `${bandWords(band)}: ${number}`).join("; ");
+  return make("div", { class: "bands", title }, ...parts);
+}
+
+function classBar(one) {
+  const shares = classShares(one);
+  const parts = shares.map(([, value, fill]) => {
+    const part = make("i");
+    part.style.flexGrow = value;
+    part.style.background = fill;
+    return part;
+  });
+  const title = shares.map(([name, value]) => `${name}: ${one.likely ? (value / 1000).toFixed(3) : value}`).join("; ");
   return make("div", { class: "bands", title }, ...parts);
 }
 

@@ -54,8 +54,12 @@ tellNotices();
 tellModels();
 prepareFilters();
 prepareViewer();
-legend(at("legend"));
-at("legend").append(make("span", {}, "number: score (100 = control)"));
+if (isPaper) legend(at("legend"));
+for (const { classes, colours, cell } of data.tasks.filter((task) => task.classes.length <= 16)) {
+  at("legend").append(...classes.map((name, place) => make("span", {}, classMark(name, colours, place, cell === "patch"), name)));
+}
+at("legend").append(make("span", {}, `number: score${MEANT}`));
+at("trend-title").append(make("small", {}, MEANT));
 show();
 scrollTo(0, Number(state.y) || 0);
 state.y = "";

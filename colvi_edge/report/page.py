@@ -32,7 +32,7 @@ def render(data: Mapping[str, Any]) -> bytes:
         data: what the scripts show, see elements.js; the five bands are added.
     """
     bands = [[band.name, band.at_least, list(band.rgb)] for band in BANDS]
-    known = orjson.dumps({**data, "bands": bands}).decode()
+    known = orjson.dumps({"tasks": [], **data, "bands": bands}).decode()
     style, script = _source("page.css"), "\n".join(map(_source, _SCRIPTS))
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "

@@ -141,6 +141,7 @@ class Report:
                 "example": self._pattern.example,
                 "unread": unread,
                 "left_out": len(entries) - len(newest),
+                "tasks": _told_once(images),
                 "images": images,
             }
         )
@@ -159,3 +160,14 @@ class Report:
             return shown | {"missing": thumbnail.why}
         preview = "data:image/webp;base64," + base64.b64encode(thumbnail.webp).decode()
         return shown | {"overlay": url, "preview": preview, "size": thumbnail.size_px}
+
+
+def _told_once(images: list[dict[str, Any]]) -> list[Any]:
+    """Return each task of the images once, and leave its place in that list with them."""
+    tasks: list[Any] = []
+    for image in images:
+        if "task" in image:
+            if image["task"] not in tasks:
+                tasks.append(image["task"])
+            image["task"] = tasks.index(image["task"])
+    return tasks

@@ -13,7 +13,7 @@ const scoreHeight = (value) => PLOT.bottom - (PLOT.bottom - PLOT.top) * value / 
 const middle = (scores) => (scores[(scores.length - 1) >> 1] + scores[scores.length >> 1]) / 2;
 
 function showTrend() {
-  const dated = filtered("sample").filter((one) => one.sample);
+  const dated = filtered("sample").filter((one) => one.sample && hasCourse(one));
   const samples = new Map();
   for (const one of dated) samples.set(one.sample, [...(samples.get(one.sample) ?? []), one]);
   const days = dated.map((one) => Date.parse(one.date));
@@ -23,11 +23,17 @@ function showTrend() {
   const names = [...samples.keys()].sort(collator.compare);
   at("trend").replaceChildren(...start("trend", names, "sample").map((name) => chart(name, samples.get(name), place)));
   const untold = images.filter((one) => !one.sample).length;
+  const agreeing = images.filter((one) => !hasCourse(one)).length;
   at("trend-words").replaceChildren(...[
-    dated.length ? "100 is all patches control; at the dashed line, 50, the vote turns. A dot is an image, a bar the range of one day\u2019s images, the line goes through their medians, a cross is an image without a score." : "",
+    dated.length ? `${isPaper && !data.tasks.length ? "100 is all patches control; at the dashed line, 50, the vote turns. " : ""}A dot is an image, a bar the range of one day\u2019s images, the line goes through their medians, a cross is an image without a score.` : "",
     several && dated.length ? "Each model has a line of its own, as scores of two do not compare." : "",
+    agreeing ? `${count(agreeing, "image")} ${agreeing === 1 ? "has" : "have"} no course: the score says how many votes agree, not what they are for.` : "",
     untold ? `${untold} of ${count(images.length, "image")} ${untold === 1 ? "is" : "are"} left out: ${untoldWords(untold)}` : "",
   ].filter(Boolean).map((words) => make("p", {}, words)));
+}
+
+function hasCourse(one) {  // a score of whichever class won goes up and down without a meaning
+  return !one.votes || taskOf(one).of !== "";
 }
 
 function untoldWords(untold) {
@@ -62,9 +68,9 @@ function visitsOf(some) {  // the scores of each day, in order
 
 function drawAxes(svg, dates) {
   const { left, right, top, bottom, height } = PLOT;
-  svg.append(draw("text", { class: "what", x: 1, y: 9 }, "score (100 = control)"));
+  svg.append(draw("text", { class: "what", x: 1, y: 9 }, `score${MEANT}`));
   for (const value of [0, 50, 100]) {
-    svg.append(draw("line", { class: value === 50 ? "vote" : "axis", x1: left, x2: right, y1: scoreHeight(value), y2: scoreHeight(value) }),
+    svg.append(draw("line", { class: value === 50 && !data.tasks.length ? "vote" : "axis", x1: left, x2: right, y1: scoreHeight(value), y2: scoreHeight(value) }),
       draw("text", { x: left - 5, y: scoreHeight(value) + 3.5, "text-anchor": "end" }, String(value)));
   }
   for (const [, x] of dates) svg.append(draw("path", { class: "tick", d: `M${x} ${bottom}v4` }));

@@ -12,16 +12,17 @@ function view(one) {
   const stage = at("picture");
   stage.style.aspectRatio = `${width} / ${height}`;
   stage.style.width = `min(100%, ${Math.round(84 * width / height)}vh)`;
-  const first = one.preview || one.bands ? picture(one) : null;
+  const first = one.preview || one.bands || one.classed ? picture(one) : null;
   if (first?.tagName === "CANVAS") first.style.width = `${100 * cols * px / width}%`;
   const clip = make("div", { class: "clip" }, first);
   stage.querySelector(".clip")?.remove();
   stage.prepend(clip);
-  stage.hidden = !(one.preview || one.bands || one.overlay);
+  stage.hidden = !(one.preview || one.bands || one.classed || one.overlay);
   at("picture-note").textContent = one.missing ?? "";
   if (one.overlay) load(one, clip, width);
-  at("bands").hidden = !one.bands;
+  at("bands").hidden = !one.bands && one.task === undefined;
   if (one.bands) legend(at("bands"), bandCounts(one));
+  else if (one.task !== undefined) classLegend(at("bands"), one);
   at("facts").replaceChildren(...facts(one));
   spot(-1);
   if (!at("viewer").open) at("viewer").showModal();
@@ -45,13 +46,14 @@ function facts(one) {
   tell("Sample", one.sample);
   tell("Date", one.date);
   tell("Folder", one.folder);
-  tell("Votes", one.votes && `${one.votes[0]} control, ${one.votes[1]} patient, ${one.votes[2]} tie`);
+  tell("Votes", one.votes && (one.task === undefined ? `${one.votes[0]} control, ${one.votes[1]} patient, ${one.votes[2]} tie` : voteWords(one)));
+  if (one.task !== undefined) tell("Judged by", { patch: "its patches", slice: "its slices", image: "the whole image" }[taskOf(one).cell]);
   tell("Size", one.size && `${one.size.join(" \u00d7 ")} pixels`);
   tell("Judged", local(one.created));
   tell("Model", one.judge && modelWords(one.judge));
   tell("Overlay", one.overlay && make("a", { href: one.overlay, target: "_blank", rel: "noopener" }, "open the picture alone"));
   return [
-    make("div", { class: "line" }, word(one.result), one.votes ? make("b", {}, ` score ${score(one)} `, make("small", {}, "(100 = control)")) : ""),
+    make("div", { class: "line" }, word(one.result), one.votes ? make("b", {}, ` score ${score(one)} `, make("small", {}, `(${taskOf(one).scored})`)) : ""),
     one.flags.length ? flagList(one) : make("p", { class: "quiet" }, "No quality flags."), make("dl", {}, ...list)];
 }
 
@@ -59,6 +61,14 @@ function legend(element, counts) {
   element.replaceChildren(make("span", {}, "p_control"),
     ...data.bands.map((_, band) => make("span", { title: bandWords(band) }, bandMark(band),
       make("span", { class: "full" }, bandWords(band)), make("span", { class: "short" }, bandAbove(band)), counts ? make("b", {}, String(counts[band])) : null)));
+}
+
+function classLegend(element, one) {
+  const { classes, colours, cell } = taskOf(one);
+  const told = one.votes.map((votes, place) => [classes[place] ?? "tie", one.likely ? one.likely[place] : votes, place])
+    .filter(([name, value]) => value || (name !== "tie" && classes.length <= 16));
+  element.replaceChildren(make("span", {}, cell === "image" ? "probability" : "votes"), ...told.map(([name, value, place]) => make("span", {},
+    classMark(name, colours, place, cell === "patch"), name, make("b", {}, one.likely ? (value / 1000).toFixed(3) : String(value)))));
 }
 
 function spot(index) {  // marks a patch and tells of it; -1 none
@@ -69,12 +79,9 @@ function spot(index) {  // marks a patch and tells of it; -1 none
   const [rows, cols, px] = viewed.patches;
   const [width, height] = viewed.size ?? [cols * px, rows * px];
   const [r, c] = [Math.floor(index / cols), index % cols];
-  const band = Number(viewed.bands[index]);
   const box = { left: 100 * c * px / width, top: 100 * r * px / height, width: 100 * px / width, height: 100 * px / height };
   for (const [side, share] of Object.entries(box)) at("spot").style[side] = `${share}%`;
-  tip.replaceChildren(make("div", {}, `row ${r}, col ${c}`),
-    make("div", {}, "p_control ", make("b", {}, (viewed.p[index] / 1000).toFixed(3))),
-    make("span", {}, bandMark(band), bandWords(band)), make("div", {}, `votes for ${VOTES[viewed.voted[index]]}`));
+  tip.replaceChildren(make("div", {}, `row ${r}, col ${c}`), ...tipOf(index));
   const below = r < rows / 2;
   const rightwards = c < cols / 2;
   tip.style.top = below ? `calc(${box.top + box.height}% + .7rem)` : "";
@@ -83,8 +90,19 @@ function spot(index) {  // marks a patch and tells of it; -1 none
   tip.style.right = rightwards ? "" : `${100 - box.left - box.width}%`;
 }
 
+function tipOf(index) {
+  const p = make("b", {}, (viewed.p[index] / 1000).toFixed(3));
+  if (!viewed.bands) {
+    const { classes, colours } = taskOf(viewed);
+    const place = viewed.classed[index];
+    return [make("span", {}, classMark(classes[place] ?? "tie", colours, place, true), classes[place] ?? VOTES.t), make("div", {}, "largest probability ", p)];
+  }
+  const band = Number(viewed.bands[index]);
+  return [make("div", {}, "p_control ", p), make("span", {}, bandMark(band), bandWords(band)), make("div", {}, `votes for ${VOTES[viewed.voted[index]]}`)];
+}
+
 function patchUnder(event) {
-  if (!viewed?.bands) return -1;
+  if (!viewed?.patches) return -1;
   const [rows, cols, px] = viewed.patches;
   const [width, height] = viewed.size ?? [cols * px, rows * px];
   const place = at("picture").getBoundingClientRect();
@@ -105,7 +123,7 @@ function prepareViewer() {
   stage.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") spot(-1); });
   stage.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
-    if (!by || !viewed?.bands) return;
+    if (!by || !viewed?.patches) return;
     event.preventDefault();
     const [rows, cols] = viewed.patches;
     const now = Number(stage.dataset.patch);

@@ -4,17 +4,23 @@ An engine turns planes into a field and knows no task; a task turns the field in
 engine. Nothing else asks which task it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.bundle.compared import SegmentComparison
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.bundle.task import Classify, Segment, TaskPart
 from colvi_edge.tasks.classify import Diagnosis, diagnose, rule_of
+from colvi_edge.tasks.classify.comparison import Tolerance, compare
 from colvi_edge.tasks.segment import Segmentation, keeping, segmentation
+from colvi_edge.tasks.segment.comparison import SegmentTolerance
+from colvi_edge.tasks.segment.comparison import compare as compare_segmentations
 
 Result = Diagnosis | Segmentation
+Compared = Comparison | SegmentComparison
 
 
 class Task(Protocol):
@@ -35,20 +41,49 @@ class Task(Protocol):
         """
         ...
 
+    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Compared:
+        """Compare what was kept of images, as `decide` takes it, with what it was in FP32."""
+        ...
+
+    def faults(self, compared: Compared) -> list[str]:
+        """Return what of a comparison is beyond tolerance, in words; none is a pass."""
+        ...
+
 
 class Classification:
     """A class for every cell, and one for the image."""
 
     keep = None
 
-    def __init__(self, task: Classify) -> None:
-        """Keep the classes and the rule of a bundle."""
+    def __init__(self, task: Classify, tolerance: Tolerance | None = None) -> None:
+        """Keep the classes and the rule of a bundle.
+
+        Args:
+            task: of the bundle.
+            tolerance: of its gate, where it is not the usual one.
+        """
+        self.tolerance = tolerance or Tolerance()
         self._classes, self._rule = task.classes, rule_of(task.decision)
 
     def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Diagnosis:
         """See `Task.decide`; the cells of all planes vote together, a plane below the other."""
-        planes, rows, cols, classes = kept.shape
-        return diagnose(kept.reshape(planes * rows, cols, classes), self._classes, self._rule)
+        return diagnose(_cells(kept), self._classes, self._rule)
+
+    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Compared:
+        """See `Task.compare`."""
+        wanted, given = ([_cells(kept) for kept in images] for images in (reference, found))
+        return compare(wanted, given, self.tolerance, self._classes, self._rule)
+
+    def faults(self, compared: Compared) -> list[str]:
+        """See `Task.faults`."""
+        assert isinstance(compared, Comparison)  # noqa: S101 - its own
+        return self.tolerance.faults(compared)
+
+
+def _cells(kept: NDArray[Any]) -> NDArray[Any]:
+    """Return the cells of all planes, (Z * rows, cols, K)."""
+    planes, rows, cols, classes = kept.shape
+    return kept.reshape(planes * rows, cols, classes)
 
 
 class Segmenting:
@@ -56,12 +91,23 @@ class Segmenting:
 
     def __init__(self, task: Segment) -> None:
         """Keep the classes and the decision of a bundle."""
+        self.tolerance = SegmentTolerance()
         self._task = task
         self.keep = keeping(task)
 
     def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Segmentation:
         """See `Task.decide`; the planes are taken one by one."""
         return segmentation(self._task, kept, pixel_size_um)
+
+    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Compared:
+        """See `Task.compare`; areas and diameters are compared in pixels."""
+        wanted, given = ([self.decide(kept, None) for kept in images] for images in (reference, found))
+        return compare_segmentations(wanted, given)
+
+    def faults(self, compared: Compared) -> list[str]:
+        """See `Task.faults`."""
+        assert isinstance(compared, SegmentComparison)  # noqa: S101 - its own
+        return self.tolerance.faults(compared)
 
 
 def task_of(task: TaskPart) -> Task:

@@ -11,6 +11,7 @@ from colvi_edge.report.page_name import check_page_name
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.paths import FolderPaths, absolute
 from colvi_edge.watch.ipc.settings import (
+    Further,
     Judging,
     PublisherSettings,
     ScannerSettings,
@@ -29,7 +30,8 @@ class WatchSettings:
 
     Attributes:
         folders: what is watched, and where the results go.
-        judging: how images are judged.
+        judging: how images are judged, and with which bundle.
+        further: with which others, too; all else is as with the first.
         scanning: how raw files are found.
         metrics: file for Prometheus; None writes none.
         report: page that is kept current; None writes none. It may lie in the watched folder, too, as only
@@ -49,6 +51,13 @@ class WatchSettings:
     log_names: bool = False
     once: bool = False
     force: Replace = Replace.OWN
+    further: list[Further] = field(default_factory=list)
+
+    @property
+    def judgings(self) -> list[Judging]:
+        """How images are judged with each bundle, the first one first."""
+        others = (replace(self.judging, slot=other.slot, bundle=other.bundle) for other in self.further)
+        return [self.judging, *others]
 
     def absolute(self) -> "WatchSettings":
         """Return the same with absolute paths, as children have another working directory."""
@@ -56,6 +65,7 @@ class WatchSettings:
             self,
             folders=self.folders.absolute(),
             judging=self.judging.absolute(),
+            further=[Further(one.slot, one.absolute().bundle) for one in self.judgings[1:]],
             metrics=self.metrics and absolute(self.metrics),
             report=self.report and absolute(self.report),
         )
@@ -99,13 +109,20 @@ class WatchSettings:
         """Return what a scanner is told; the mounts are those of root and results when last seen."""
         ome_tiff = self.judging.overlay is OverlayChoice.OME_TIFF
         return ScannerSettings(
-            self.folders, self.scanning, state.ledger, mount, results_mount, ome_tiff, timings
+            self.folders,
+            self.scanning,
+            state.ledger,
+            mount,
+            results_mount,
+            ome_tiff,
+            timings,
+            [judging.slot for judging in self.judgings],
         )
 
-    def for_worker(self, state: StateFolder, bundle: str, timings: Timings) -> WorkerSettings:
-        """Return what a worker is told; `bundle` is the one to open."""
-        judging = replace(self.judging, bundle=bundle)
-        return WorkerSettings(self.folders, judging, None if judging.is_demo else state.bundles, timings)
+    def for_worker(self, state: StateFolder, judging: Judging, timings: Timings) -> WorkerSettings:
+        """Return what a worker is told; `judging` is with the bundle to open."""
+        keep = None if judging.is_demo else state.bundles_of(judging.slot)
+        return WorkerSettings(self.folders, judging, keep, timings)
 
     def for_publisher(self) -> PublisherSettings | None:
         """Return what a publisher is told; None if there is no report to publish."""

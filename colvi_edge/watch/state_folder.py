@@ -6,7 +6,7 @@ nobody but the daemon's own user and root may look into it:
     ledger.sqlite   what is done
     status.json     what the daemon said last
     lock            held by the daemon that runs; its process, and the watched folder
-    bundle/         copies of the bundles that judged
+    bundle/         copies of the bundles that judged; bundle.NAME/ of one whose results bear a name
     retry           the operator wants failed files diagnosed again
 """
 
@@ -44,6 +44,10 @@ class StateFolder:
         self.lock = path / "lock"
         self.bundles = path / "bundle"
         self.retry = path / "retry"
+
+    def bundles_of(self, slot: str) -> Path:
+        """Return where copies of a bundle are kept: each by itself, or one would drop those of another."""
+        return self.bundles.with_name(f"{self.bundles.name}.{slot}") if slot else self.bundles
 
     @classmethod
     def within(cls, state: Path, root: Path) -> "StateFolder":

@@ -13,6 +13,7 @@ from colvi_edge.printable import counted, printable_name
 from colvi_edge.system.atomic import write_whole
 from colvi_edge.system.bounded import json_of, read_bounded
 from colvi_edge.watch.ipc.messages import WorkerReady
+from colvi_edge.watch.ipc.model import Slot
 from colvi_edge.watch.ipc.typed import made
 from colvi_edge.watch.words import Trouble, WorkOutcome
 
@@ -81,6 +82,19 @@ class RefusedStart:
 
 
 @dataclass(frozen=True)
+class Bundled:
+    """One of the bundles that judge.
+
+    Attributes:
+        slot: name that its results bear; "" of the first.
+        model: what its worker said of itself; None before the first has started.
+    """
+
+    slot: Slot
+    model: WorkerReady | None
+
+
+@dataclass(frozen=True)
 class Status:
     """What the daemon knows of itself.
 
@@ -95,7 +109,7 @@ class Status:
         settling: of the files seen, how many are not yet at rest.
         waiting: of the pending files, some that were tried in vain.
         last: the last final answer.
-        model: what judges.
+        model: what judges; of several bundles the first.
         not_read: files in image formats that are not read, by suffix, of the last whole scan.
         once: it diagnoses what is there, and ends.
         judged: files whose results were written since it started.
@@ -106,6 +120,7 @@ class Status:
         settled_before: of settling, those that are pending too, or have such an answer.
         answered: files with a final answer in the ledger when this was said; None is not known.
         refused: why the last start failed, until one succeeds; all else is of the daemon before that.
+        bundles: what judges, if there are several bundles; the first one first.
     """
 
     folder: str
@@ -129,6 +144,7 @@ class Status:
     settled_before: int = 0
     answered: int | None = None
     refused: RefusedStart | None = None
+    bundles: list[Bundled] = field(default_factory=list)
 
 
 def count_words(counts: Mapping[str, int]) -> str:
@@ -160,7 +176,10 @@ def write_status(path: Path, status: Status) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    write_whole(path, json.dumps(asdict(status), indent=1).encode())
+    said = asdict(status)
+    if not status.bundles:  # who reads one bundle's status need not know of several
+        del said["bundles"]
+    write_whole(path, json.dumps(said, indent=1).encode())
 
 
 def note_refusal(path: Path, before: Status, why: str) -> None:

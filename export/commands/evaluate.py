@@ -1,9 +1,9 @@
 """Evaluate a model on labelled images that it has not learnt from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from colvi_edge.export.evaluation.class_figures import classes_record
 from colvi_edge.export.evaluation.class_record import ClassesRecord
 from colvi_edge.export.evaluation.figures import Judged, evaluate, evaluation_record
 from colvi_edge.export.evaluation.judging import Judge, open_judge
+from colvi_edge.export.evaluation.mask_record import MasksRecord
 from colvi_edge.export.evaluation.record import Dataset, EvaluationRecord
 from colvi_edge.export.reading.questions import parse_normalisation
 from colvi_edge.printable import counted
@@ -26,6 +27,9 @@ from .notes import Notes
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 """Told what is done and in how many steps; gives what takes one step, as `terminal.progress.progress`."""
 
+Read = TypeVar("Read")
+Said = TypeVar("Said")
+
 
 class Evaluated(NamedTuple):
     """An evaluation.
@@ -35,7 +39,7 @@ class Evaluated(NamedTuple):
         all_read: whether every file could be read.
     """
 
-    record: EvaluationRecord | ClassesRecord
+    record: EvaluationRecord | ClassesRecord | MasksRecord
     all_read: bool
 
 
@@ -115,25 +119,43 @@ def _judge(
     notes: Notes,
     progress: Progress,
 ) -> list[tuple[Image, NDArray[np.float32]]]:
-    """Return what was said of the images that the model has not learnt from."""
-    seen = frozenset(judge.seen)
-    found: list[tuple[Image, NDArray[np.float32]]] = []
+    """Return what was said of the images that the model has not learnt from, and those images."""
+    with progress("Judging", len(entries)) as advance:
+        images = read_images(
+            entries, judge.layout, judge.patch_px, channels, notes.left_out, advance, judge.classes
+        )
+        return unseen(images, judge.seen, judge.probabilities, notes)
+
+
+def unseen(
+    images: Iterable[tuple[Image, Read]], seen: Collection[str], judge: Callable[[Read], Said], notes: Notes
+) -> list[tuple[Image, Said]]:
+    """Return what is said of the images that a model has not learnt from, nor from others of their group.
+
+    Args:
+        images: with what was read of each.
+        seen: digests of those that it learnt from.
+        judge: says it; an AcquisitionError where it cannot.
+        notes: told what was left out.
+
+    Raises:
+        UsageError: none is left.
+    """
+    of_training = frozenset(seen)
+    found: list[tuple[Image, Said]] = []
     known: set[str] = set()
     total = 0
-    with progress("Judging", len(entries)) as advance:
-        for image, planes in read_images(
-            entries, judge.layout, judge.patch_px, channels, notes.left_out, advance, judge.classes
-        ):
-            total += 1
-            if image.digest in seen:
-                known.add(image.group)
-            elif image.group not in known:
-                try:
-                    found.append((image, judge.probabilities(planes)))
-                except AcquisitionError as error:
-                    notes.left_out(image.name, str(error).removeprefix(f"{image.name}: "))
-                    total -= 1
-    found = [(image, probabilities) for image, probabilities in found if image.group not in known]
+    for image, read in images:
+        total += 1
+        if image.digest in of_training:
+            known.add(image.group)
+        elif image.group not in known:
+            try:
+                found.append((image, judge(read)))
+            except AcquisitionError as error:
+                notes.left_out(image.name, str(error).removeprefix(f"{image.name}: "))
+                total -= 1
+    found = [(image, said) for image, said in found if image.group not in known]
     if len(found) < total:
         left, are, them, their = total - len(found), "are", "them", "their subjects"
         if left == 1:

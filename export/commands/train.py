@@ -17,7 +17,7 @@ from colvi_edge.export.data.division import FOLDS, Division, divide, given_divis
 from colvi_edge.export.data.patch_set import LAYOUT, PatchSet
 from colvi_edge.export.evaluation.chance import against_chance
 from colvi_edge.export.evaluation.figures import Judged, comparison_record, evaluate
-from colvi_edge.export.evaluation.record import ComparisonRecord, Evaluation
+from colvi_edge.export.evaluation.record import ComparisonRecord, Dataset, Evaluation
 from colvi_edge.export.evaluation.record import Division as Named
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.export.reading.checkpoint import Checkpoint, save_checkpoint
@@ -99,17 +99,17 @@ def train_model(
     settings = Settings(learning_rate=learning_rate, epochs=epochs, seed=seed, bfloat16=computes_bfloat16())
     notes = Notes(observer.note)
     entries = read_dataset(dataset)
-    _check_targets(output, folds)
+    check_targets(output, folds)
     # What is too few by the list of files is so before hours of reading, which can only take some away.
-    _divisions(entries, folds, seed)
+    divisions_of(entries, folds, seed)
     with notes.left_out_at_the_end(), observer.reading(len(entries)) as advance:
         data = gather(read_images(entries, LAYOUT, PATCH_PX, channels, notes.left_out, advance))
-    if off := _pixel_sizes_off(data.images):
+    if off := pixel_sizes_off(data.images):
         notes.add(off)
     described = facts(dataset, entries, data.images)
-    kind = "synthetic images (colvi-edge simulate)" if described.is_simulated else "a laboratory's own images"
+    kind = kind_of(described)
     names, groups = ([getattr(image, what) for image in data.images] for what in ("name", "group"))
-    divisions = _divisions(data.images, folds, seed)
+    divisions = divisions_of(data.images, folds, seed)
     methods: dict[str, list[Judged]] = {}
     measured = None
     if baselines:
@@ -132,10 +132,15 @@ def train_model(
             save_checkpoint(path, replace(checkpoint, training=tested))
 
     record = comparison_record(
-        methods, names, described, notes.sentences, groups=groups, divisions=_named(divisions, names)
+        methods, names, described, notes.sentences, groups=groups, divisions=named(divisions, names)
     )
     cnn = record.methods[-1]
     return Trained(record, notes.all_read, any(against_chance({CNN: (cnn.image, cnn.image.mean)})))
+
+
+def kind_of(dataset: Dataset) -> str:
+    """Return what a checkpoint tells of the kind of its images."""
+    return "synthetic images (colvi-edge simulate)" if dataset.is_simulated else "a laboratory's own images"
 
 
 def judge(checkpoint: Checkpoint, patches: PatchSet) -> Judged:
@@ -145,17 +150,24 @@ def judge(checkpoint: Checkpoint, patches: PatchSet) -> Judged:
     return Judged(p[:, 0], p[:, 1], patches.label, patches.image)
 
 
-def _divisions(images: Sequence[Image | Entry], folds: int | None, seed: int) -> list[Division]:
-    label = [CLASSES.index(one.label) if isinstance(one, Entry) else one.label for one in images]
+def divisions_of(
+    images: Sequence[Image | Entry], folds: int | None, seed: int, classes: Sequence[str] = CLASSES
+) -> list[Division]:
+    """Return the division of each fold: the one that the dataset gives, or as many as are asked for.
+
+    Raises:
+        UsageError: both are there, or a class is too small.
+    """
+    label = [classes.index(one.label) if isinstance(one, Entry) else one.label for one in images]
     group, split = ([getattr(image, what) for image in images] for what in ("group", "split"))
     if any(split):
         if folds:
             raise UsageError("the dataset gives the split, and --folds asks for others; take one away")
-        return given_division(label, group, split, seed)
-    return divide(label, group, seed, folds or FOLDS)[: folds or 1]
+        return given_division(label, group, split, seed, classes)
+    return divide(label, group, seed, folds or FOLDS, classes)[: folds or 1]
 
 
-def _named(divisions: Sequence[Division], names: Sequence[str]) -> list[Named]:
+def named(divisions: Sequence[Division], names: Sequence[str]) -> list[Named]:
     """Return the names of the images of each part of each fold, for the record."""
     return [
         Named(
@@ -168,15 +180,20 @@ def _named(divisions: Sequence[Division], names: Sequence[str]) -> list[Named]:
     ]
 
 
-def _check_targets(output: Path, folds: int | None) -> None:
-    """Refuse before hours of work what could not be written after them."""
+def check_targets(output: Path, folds: int | None) -> None:
+    """Refuse before hours of work what could not be written after them.
+
+    Raises:
+        UsageError: a file of another kind is at the place of a checkpoint.
+        OutputError: it cannot be written.
+    """
     check_writable(output)
     for fold in range(1, (folds or 1) + 1):
         if checkpoint_of(output, fold).exists():
             existing(checkpoint_of(output, fold))
 
 
-def _pixel_sizes_off(images: Sequence[Image]) -> str | None:
+def pixel_sizes_off(images: Sequence[Image]) -> str | None:
     """Return what is wrong if the images were not all taken at one magnification."""
     sizes = [image.pixel_size_um for image in images if image.pixel_size_um]
     if not sizes or max(sizes) <= PIXEL_SIZE_FACTOR * min(sizes):
@@ -187,18 +204,23 @@ def _pixel_sizes_off(images: Sequence[Image]) -> str | None:
     )
 
 
-def _learnt_from(data: Projections, division: Division, kind: str) -> dict[str, Any]:
-    """Return what a checkpoint tells of its data: pictures by their hash and measures, nothing by name."""
+def learnt_from(images: Sequence[Image], division: Division, kind: str) -> dict[str, Any]:
+    """Return what a checkpoint tells of its data: pictures by their hash, nothing by name."""
     seen = [*division.training, *division.validation]
-    sizes = sorted(round(size, 4) for k in seen if (size := data.images[k].pixel_size_um))
-    fitted = fit([measured for k in seen if (measured := data.samples[k])])
+    sizes = sorted(round(size, 4) for k in seen if (size := images[k].pixel_size_um))
     return {
         "data": kind,
         "split": {part: len(numbers) for part, numbers in division._asdict().items()},
-        "seen": sorted(data.images[k].digest for k in seen),
+        "seen": sorted(images[k].digest for k in seen),
         "pixel_size_um": sizes[len(sizes) // 2] if sizes else None,
-        "familiarity": fitted and fitted.as_plain(),
     }
+
+
+def _learnt_from(data: Projections, division: Division, kind: str) -> dict[str, Any]:
+    """Return the same of images of the assay, with what they measure."""
+    seen = [*division.training, *division.validation]
+    fitted = fit([measured for k in seen if (measured := data.samples[k])])
+    return {**learnt_from(data.images, division, kind), "familiarity": fitted and fitted.as_plain()}
 
 
 def _tested(evaluation: Evaluation, data: str) -> dict[str, Any]:

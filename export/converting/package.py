@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from colvi_edge.bands import BANDS
 from colvi_edge.bundle import Config, Precision, open_bundle
 from colvi_edge.bundle.expected import Expected
-from colvi_edge.bundle.manifest import Evaluation, KernelFile, Parity, PrecisionFile, Verification
+from colvi_edge.bundle.manifest import Evaluation, KernelFile, PrecisionFile, Verification
+from colvi_edge.bundle.parity import Parity
 from colvi_edge.engines.cuda.kernel_choice import variant_for
-from colvi_edge.engines.verification import Tolerance
 from colvi_edge.errors import EngineUnavailableError, ModelError, UsageError
 from colvi_edge.export.data.division import evenly_spread
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
@@ -31,6 +31,7 @@ from colvi_edge.kernels.compile import Binary, compile_kernels
 from colvi_edge.onnx import NetworkError, check_network
 from colvi_edge.patches import Normalisation, network_input, project, tile
 from colvi_edge.tasks.classify import CLASSES
+from colvi_edge.tasks.classify.comparison import Tolerance
 
 from .bundle_folder import worst_of
 from .calibration import Calibration, Images, simulated_calibration

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.bundle.manifest import Comparison
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.choices import EngineName
 from colvi_edge.engines.opening import open_exactly
-from colvi_edge.engines.verification import Tolerance, compare
 from colvi_edge.errors import ModelError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX, Probabilities
 from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.patches import grid_shape, network_input, project, tile
+from colvi_edge.tasks.classify.comparison import Tolerance, compare
 
 RUNTIMES = (EngineName.OPENVINO, EngineName.ONNXRUNTIME)
 WORST = 16

@@ -6,6 +6,10 @@ classifier's layers are 0.3 % of the work, and a quantised bias is refused. CPUs
 uint8 all the way through ReLU and pooling: the ReLU folds into the clamp and the pooling moves a
 quarter of the bytes (OpenVINO takes 45 ms an image, and 75 ms with the network for TensorRT).
 
+A network that answers for each pixel is quantised in two ways. All of it that a runtime has integers for; or,
+where that moves its answers, the body alone: what makes the answer (the last convolution, those of 1x1) and
+what doubles the maps stay in float, a few hundredths of the work.
+
 Ranges come from calibration patches, as the extremes ("min-max") or as the 99.99th percentile,
 which cuts off the rare brightest pixel; which of the two is better is measured, not assumed.
 """
@@ -29,8 +33,6 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from .onnx import INPUT
-
 Target = Literal["int8-trt", "int8-cpu"]
 Range = Literal["min-max", "percentile 99.99"]
 
@@ -39,24 +41,42 @@ RANGES: tuple[Range, ...] = ("percentile 99.99", "min-max")
 STRIDE_PATCHES = 32
 """Patches whose activations are held at once, 5.5 MiB each; their histograms are merged."""
 
+STRIDE_PX = STRIDE_PATCHES * 64 * 64
+"""The same of windows, in pixels of them; of larger ones one at a time."""
+
+Held = Literal["", "heads"]
+"""What of a dense network stays in float: what has no integers; or heads and doublings, too."""
+
 _BATCH = 16
 _METHODS = {"min-max": CalibrationMethod.MinMax, "percentile 99.99": CalibrationMethod.Percentile}
 
 
-def quantise(fp32: bytes, patches: NDArray[np.float32], target: Target, ranges: Range) -> bytes:
+def stride_of(windows_px: int) -> int:
+    """Return how many windows of so many pixels have their activations held at once."""
+    return max(1, STRIDE_PX // windows_px)
+
+
+def quantise(
+    fp32: bytes, windows: NDArray[np.float32], target: Target, ranges: Range, *, held: Held | None = None
+) -> bytes:
     """Return the INT8 network as ONNX; inputs and outputs stay float32.
 
     Args:
         fp32: the network, with its final activation.
-        patches: (N, C, P, P) normalised calibration patches, N a multiple of STRIDE_PATCHES.
+        windows: (N, C, h, w) normalised calibration patches or windows as they will be run, N a multiple of
+            `stride_of` their pixels.
         target: which of the two networks.
         ranges: how the range of an activation is found.
+        held: what stays in float of a dense network; None for one that is none.
     """
+    stride = stride_of(windows.shape[2] * windows.shape[3])
+    batch = min(_BATCH, stride)
     options: dict[str, Any] = {
         "WeightSymmetric": True,
         "CalibPercentile": 99.99,
-        "CalibStridedMinMax": STRIDE_PATCHES // _BATCH,  # strides for every method, whatever its name says
+        "CalibStridedMinMax": stride // batch,  # strides for every method, whatever its name says
     }
+    more = [] if held is None else ["Concat", *([] if held else ["ConvTranspose"])]
     if target == "int8-trt":
         what = {"activation_type": QuantType.QInt8, "op_types_to_quantize": ["Conv"]}
         options |= {
@@ -67,7 +87,10 @@ def quantise(fp32: bytes, patches: NDArray[np.float32], target: Target, ranges: 
         }
     else:
         # The classifier stays in float here too: quantised probabilities come in steps of 1/255, and tie.
-        what = {"activation_type": QuantType.QUInt8, "op_types_to_quantize": ["Conv", "Relu", "MaxPool"]}
+        what = {
+            "activation_type": QuantType.QUInt8,
+            "op_types_to_quantize": ["Conv", "Relu", "MaxPool", *more],
+        }
         options |= {"ActivationSymmetric": False, "CalibTensorRangeSymmetric": False}
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, result = (Path(folder) / f"{name}.onnx" for name in ("fp32", "prepared", "int8"))
@@ -77,12 +100,13 @@ def quantise(fp32: bytes, patches: NDArray[np.float32], target: Target, ranges: 
             quantize_static(
                 prepared,
                 result,
-                _Patches(patches),
+                _Windows(windows, batch, stride, onnx.load(prepared).graph.input[0].name),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 weight_type=QuantType.QInt8,
                 calibrate_method=_METHODS[ranges],
                 extra_options=options,
+                nodes_to_exclude=_heads(onnx.load(prepared)) if held else [],
                 **what,
             )
         model = onnx.load(result)
@@ -90,15 +114,23 @@ def quantise(fp32: bytes, patches: NDArray[np.float32], target: Target, ranges: 
     return bytes(model.SerializeToString(deterministic=True))
 
 
-class _Patches(CalibrationDataReader):  # type: ignore[misc] # the base class has no types
-    """Hands out calibration patches, a batch at a time, of the stride that is asked for."""
+def _heads(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the last convolution and of all of 1x1."""
+    kernels = {tensor.name: list(tensor.dims[2:]) for tensor in model.graph.initializer}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    return [
+        node.name for node in convolutions if node is convolutions[-1] or kernels[node.input[1]] == [1, 1]
+    ]
 
-    def __init__(self, patches: NDArray[np.float32]) -> None:
-        if not len(patches) or len(patches) % STRIDE_PATCHES:
-            raise ValueError(
-                f"expected a multiple of {STRIDE_PATCHES} calibration patches, got {len(patches)}"
-            )
-        self._batches = [patches[start : start + _BATCH] for start in range(0, len(patches), _BATCH)]
+
+class _Windows(CalibrationDataReader):  # type: ignore[misc] # the base class has no types
+    """Hands out calibration windows, a batch at a time, of the stride that is asked for."""
+
+    def __init__(self, windows: NDArray[np.float32], batch: int, stride: int, name: str) -> None:
+        if not len(windows) or len(windows) % stride:
+            raise ValueError(f"expected a multiple of {stride} calibration patches, got {len(windows)}")
+        self._name = name
+        self._batches = [windows[start : start + batch] for start in range(0, len(windows), batch)]
         self._left: Iterator[NDArray[np.float32]] = iter(())
 
     def __len__(self) -> int:
@@ -111,4 +143,4 @@ class _Patches(CalibrationDataReader):  # type: ignore[misc] # the base class ha
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         """Return the next batch of the stride, None after the last."""
         batch = next(self._left, None)
-        return None if batch is None else {INPUT: batch}
+        return None if batch is None else {self._name: batch}

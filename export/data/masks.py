@@ -57,15 +57,20 @@ class Masked:
 
     Attributes:
         image: what is known about it.
-        counts: (C, H, W) the projection's own values, int64 or float64.
+        planes: (Z, C, H, W) of the file's dtype.
         target: (H, W) uint8, class of each pixel, NOT_ANNOTATED where nobody said.
         objects: (H, W) int32, number of each pixel's object, 0 for none; None of a mask of classes.
     """
 
     image: Image
-    counts: NDArray[Any]
+    planes: NDArray[Any]
     target: NDArray[np.uint8]
     objects: NDArray[np.int32] | None
+
+    @property
+    def counts(self) -> NDArray[Any]:
+        """(C, H, W) the projection's own values, int64 or float64."""
+        return project(self.planes)
 
 
 def has_masks(where: Path) -> bool:
@@ -131,7 +136,7 @@ def read_masks(
                 f"the mask of {kinds[True]} holds classes in 8 bits and that of {kinds[False]} objects in "
                 "more; save all as one kind"
             )
-        yield _masked(image, project(planes), mask)
+        yield _masked(image, planes, mask)
 
 
 def classes_in(masked: Iterable[Masked]) -> int:
@@ -152,10 +157,10 @@ def classes_in(masked: Iterable[Masked]) -> int:
     return most + 1
 
 
-def _masked(image: Image, counts: NDArray[Any], mask: NDArray[Any]) -> Masked:
+def _masked(image: Image, planes: NDArray[Any], mask: NDArray[Any]) -> Masked:
     if mask.dtype == np.uint8:
-        return Masked(image, counts, mask, None)
-    return Masked(image, counts, (mask > 0).astype(np.uint8), mask.astype(np.int32))
+        return Masked(image, planes, mask, None)
+    return Masked(image, planes, (mask > 0).astype(np.uint8), mask.astype(np.int32))
 
 
 def _read_mask(path: Path, shape: tuple[int, int]) -> NDArray[Any]:
@@ -208,9 +213,9 @@ def _beside_masks(where: Path, split: str) -> Iterator[MaskedEntry]:
                 "its own"
             )
     if lone := sorted({*masks} ^ {*stems}):
-        what = "image has no mask" if lone[0] in stems else "mask has no image"
+        what = "an image has no mask" if lone[0] in stems else "a mask has no image"
         raise UsageError(
-            f"{here}: found {len(stems)} images and {len(masks)} masks, and the {what}: "
+            f"{here}: found {len(stems)} images and {len(masks)} masks, and {what}: "
             f"{unambiguous_name(lone[0])}; expected {MASKS}/NAME.tif for each image NAME in another folder"
         )
     for raw in raws:

@@ -95,17 +95,49 @@ def trained(
     """
     training, validation = data.patches.of(division.training), data.patches.of(division.validation)
     normalisation = Normalisation()
+    return once(
+        path,
+        identity(training, validation, settings, normalisation),
+        lambda watch, unfinished: train(training, validation, settings, normalisation, watch, unfinished),
+        settings,
+        facts,
+        progress,
+    )
+
+
+def once(
+    path: Path,
+    known_as: str,
+    learn: Callable[[Callable[[Resumed | Step | Epoch], None], Path], Checkpoint],
+    settings: Settings,
+    facts: dict[str, Any],
+    progress: Callable[[Finished | Resumed | Step | Epoch], None],
+) -> Checkpoint:
+    """Return the network at `path`, or the one that is learnt and saved there.
+
+    Args:
+        path: of the checkpoint.
+        known_as: hash of all that the training depends on.
+        learn: trains; gets what is told of it, and the file that it goes on from.
+        settings: of the training.
+        facts: what the checkpoint tells besides of its training.
+        progress: as of `trained`.
+
+    Raises:
+        UsageError: the checkpoint at `path`, or the unfinished one beside it, is of another training.
+        OutputError: it cannot be written.
+    """
     unfinished = path.with_name(path.name + UNFINISHED)
     if path.exists():
         checkpoint = existing(path)
-        if checkpoint.training.get("identity") != identity(training, validation, settings, normalisation):
+        if checkpoint.training.get("identity") != known_as:
             raise UsageError(
                 f"{path} is a model that was trained otherwise and would be lost: "
                 f"{_difference(checkpoint.training, settings, facts)}; name another file or move it away"
             )
         progress(Finished(checkpoint))
     else:
-        checkpoint = train(training, validation, settings, normalisation, progress, unfinished)
+        checkpoint = learn(progress, unfinished)
         if path.exists():
             raise UsageError(f"{path} was written meanwhile, by another training; name another file")
         # What was learnt from must be known from the first moment on: no evaluation may count it.

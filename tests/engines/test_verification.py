@@ -12,13 +12,14 @@ import yaml
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, open_bundle
-from colvi_edge.bundle.manifest import Comparison, Verification
+from colvi_edge.bundle.manifest import Verification
 from colvi_edge.bundle.opening import MANIFEST
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.cli import main
 from colvi_edge.engines import open_engine
-from colvi_edge.engines.verification import Tolerance, compare
 from colvi_edge.errors import ParityError
 from colvi_edge.simulate import simulate_projection, write_imagej
+from colvi_edge.tasks.classify.comparison import Tolerance, compare
 from tests.tools.bundles import reseal
 
 RUNTIMES = ["openvino", "onnxruntime"]

@@ -33,6 +33,7 @@ from colvi_edge.errors import (
     UsageError,
 )
 from colvi_edge.patches import grid_shape, network_input
+from colvi_edge.tasks.task import Task
 
 pytestmark = pytest.mark.pycuda
 
@@ -610,10 +611,10 @@ def test_auto_does_not_take_an_engine_that_votes_otherwise(
     bundle = make_gpu_bundle()
     open_engine(bundle, "tensorrt").close()
 
-    def only_on_the_cpu(engine: Engine, bundle: Bundle) -> None:
+    def only_on_the_cpu(engine: Engine, bundle: Bundle, task: Task) -> None:
         if engine.info.runtime == "tensorrt":
             raise ParityError("no vote agrees")
-        verify(engine, bundle)
+        verify(engine, bundle, task)
 
     monkeypatch.setattr("colvi_edge.engines.opening.verify", only_on_the_cpu)
     with closing(open_engine(bundle)) as engine:

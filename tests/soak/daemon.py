@@ -1,5 +1,6 @@
 """`colvi-edge watch` as the soak scripts drive it: the real command, with a state directory of its own."""
 
+import argparse
 import json
 import math
 import os
@@ -13,6 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+
+from colvi_edge.bundle import demo_path
+from colvi_edge.watch.worker.slots import slots_of_bundles
+from tests.tools.bundles import rename
 
 Role = Literal["supervisor", "scanner", "worker"]
 Found = TypeVar("Found")
@@ -40,6 +45,7 @@ class Daemon:
         prefix: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         log: str = "log",
+        bundles: Sequence[str] = ("demo",),
     ) -> None:
         """Prepare a daemon.
 
@@ -50,10 +56,12 @@ class Daemon:
             prefix: a program that starts it, such as strace.
             environment: more of it.
             log: name of its log, in the state directory.
+            bundles: with which it judges.
         """
         self.root = root
         self.log_path = state / log
-        self._command = [*prefix, COMMAND, "watch", str(root), "--bundle", "demo", "--log-names", *options]
+        named = [word for bundle in bundles for word in ("--bundle", bundle)]
+        self._command = [*prefix, COMMAND, "watch", str(root), *named, "--log-names", *options]
         foreign = ("COLVI_EDGE_", "NOTIFY_SOCKET", "STATE_DIRECTORY", "WATCHDOG_")
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
         self.environment |= {"XDG_STATE_HOME": str(state), **(environment or {})}
@@ -105,9 +113,9 @@ class Daemon:
             self._process.wait()
             raise TimeoutError(f"it did not end within {STOPPED_S} s of SIGTERM") from None
 
-    def kill(self, role: Role) -> None:
-        """End one of its processes with SIGKILL, if it is there."""
-        process = self.pid(role)
+    def kill(self, role: Role, process: int | None = None) -> None:
+        """End one of its processes with SIGKILL, if it is there: the one named, or the first of its role."""
+        process = process or self.pid(role)
         if process is not None:
             os.kill(process, signal.SIGKILL)
             if role == "supervisor" and self._process is not None:
@@ -115,23 +123,29 @@ class Daemon:
 
     @contextmanager
     def frozen(self, role: Role) -> Iterator[None]:
-        """Stop one of its processes for a while, as a hung share does."""
-        process = self.pid(role)
-        assert process is not None, f"no {role} runs"
-        os.kill(process, signal.SIGSTOP)
+        """Stop its processes of one role for a while, as a hung share does."""
+        processes = self.pids(role)
+        assert processes, f"no {role} runs"
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
         try:
             yield
         finally:
-            if Path(f"/proc/{process}").exists():
-                os.kill(process, signal.SIGCONT)
+            for process in processes:
+                if Path(f"/proc/{process}").exists():
+                    os.kill(process, signal.SIGCONT)
 
     def pid(self, role: Role) -> int | None:
         """Return the process that has a role now."""
+        return next(iter(self.pids(role)), None)
+
+    def pids(self, role: Role) -> list[int]:
+        """Return the processes that have a role now: of workers one for each bundle, or more."""
         if self._process is None:
-            return None
+            return []
         family = [self._process.pid, *descendants(self._process.pid)]
         words = {"supervisor": f" {COMMAND} watch "}.get(role, f" colvi_edge.watch.{role} ")
-        return next((process for process in family if words in _python_command(process)), None)
+        return [process for process in family if words in _python_command(process)]
 
     def status(self) -> dict[str, Any]:
         """Return what `colvi-edge status --json` says."""
@@ -213,9 +227,41 @@ def wait_for(look: Callable[[], Found], limit_s: float, what: str, *, every_s: f
     return found
 
 
-def recorded(raw: Path) -> bool:
-    """Return whether a raw file has a record beside it."""
-    return any(raw.with_name(raw.name + end).exists() for end in (".colvi.json", ".colvi.error.json"))
+def recorded(raw: Path, slots: Sequence[str] = ("",)) -> bool:
+    """Return whether a raw file has a record of each bundle beside it."""
+    stems = (f"{raw.name}.{slot}" if slot else raw.name for slot in slots)
+    ends = (".colvi.json", ".colvi.error.json")
+    return all(any(raw.with_name(stem + end).exists() for end in ends) for stem in stems)
+
+
+def with_bundles(parser: argparse.ArgumentParser) -> None:
+    """Let a script be told with which bundles it is to judge."""
+    parser.add_argument(
+        "--bundle",
+        action="append",
+        metavar="PATH|demo|copy",
+        help="again for each that judges; 'copy' is the demo by another name (default: demo alone)",
+    )
+
+
+def bundles_in(place: Path, named: Sequence[str] | None) -> dict[str, str]:
+    """Return the bundles that a script was told, by the names that their results bear; "" is the first.
+
+    Args:
+        place: where a copy is made.
+        named: see `with_bundles`.
+    """
+    paths = [str(copied(place)) if name == "copy" else name for name in named or ["demo"]]
+    return dict(zip(slots_of_bundles(paths), paths, strict=True))
+
+
+def copied(place: Path) -> Path:
+    """Return a copy of the demo bundle, by another name: it judges alike, and is another model."""
+    copy = place / "copy.colvi"
+    if not copy.exists():
+        shutil.copytree(demo_path(), copy)
+        rename(copy, "second opinion", "2.0")
+    return copy
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What a lab does to a disk: full, read-only, unmounted, deleted, too busy for events. Nothing is lost.
 
-    python -m tests.soak.faults [SCENARIO ...] [--rounds 3] [--decoys 20000]
+    python -m tests.soak.faults [SCENARIO ...] [--rounds 3] [--decoys 20000] [--bundle demo --bundle copy]
 
 Each scenario says after how many seconds `colvi-edge status` tells of the fault, at most 30, and after how
 many all is well again by itself. All of it happens in mount and user namespaces of its own, so that nothing
@@ -19,7 +19,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.soak import images, promises
-from tests.soak.daemon import Daemon, recorded, say, verdict, wait_for, workplace
+from tests.soak.daemon import (
+    Daemon,
+    bundles_in,
+    recorded,
+    say,
+    verdict,
+    wait_for,
+    with_bundles,
+    workplace,
+)
 
 VISIBLE_S = 30.0
 RECOVERED_S = 90.0
@@ -45,16 +54,18 @@ class Scene:
         self.arguments = arguments
         self.rng = random.Random(arguments.seed)  # noqa: S311 - repeatable, not secret
         self.manifest: promises.Manifest = {}
+        self.bundles = bundles_in(place, arguments.bundle)
         self.faults: list[str] = []
 
     @contextmanager
     def daemon(self, *options: str) -> Iterator[Daemon]:
         """Run a daemon, and check the promises when it has ended."""
         apart = [] if self.results == self.root else ["--output-dir", str(self.results)]
-        daemon = Daemon(self.root, self.place / "state", *options, *apart)
+        bundles = list(self.bundles.values())
+        daemon = Daemon(self.root, self.place / "state", *options, *apart, bundles=bundles)
         with daemon:
             yield daemon
-        report = promises.check(self.root, self.results, self.manifest)
+        report = promises.check(self.root, self.results, self.manifest, list(self.bundles))
         say(report)
         self.faults += report.faults
         self.faults += daemon.bugs()
@@ -67,8 +78,8 @@ class Scene:
             self.manifest[str(Path(folder) / raw.name)] = promises.note(raw, "image")
 
     def waiting(self) -> list[str]:
-        """Return the files that have no record."""
-        return [name for name in self.manifest if not recorded(self.results / name)]
+        """Return the files that have no record of one bundle or another."""
+        return [name for name in self.manifest if not recorded(self.results / name, list(self.bundles))]
 
     def wait_recorded(self) -> float:
         """Wait until each file has its record."""
@@ -506,6 +517,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="to work in")
     parser.add_argument(INSIDE, action="store_true", help=argparse.SUPPRESS)
+    with_bundles(parser)
     arguments = parser.parse_args()
     if not arguments.inside_namespaces:
         if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:

@@ -1,6 +1,6 @@
 """Supervisor, scanner and worker are killed at random while files arrive: the promises hold.
 
-    python -m tests.soak.kills [--files 300] [--kills 100] [--seed 0]
+    python -m tests.soak.kills [--files 300] [--kills 100] [--seed 0] [--bundle demo --bundle copy]
 
 Before each kill some files arrive; most kills come within the time that their diagnosis takes. A supervisor
 that was killed is started again, as systemd does; scanner and worker are its own business. At last its
@@ -16,7 +16,17 @@ from collections import Counter
 from pathlib import Path
 
 from tests.soak import images, promises
-from tests.soak.daemon import ROLES, Daemon, recorded, say, verdict, wait_for, workplace
+from tests.soak.daemon import (
+    ROLES,
+    Daemon,
+    bundles_in,
+    recorded,
+    say,
+    verdict,
+    wait_for,
+    with_bundles,
+    workplace,
+)
 
 ORPHANS_END_S = 5.0
 DRAINED_S = 300.0
@@ -32,6 +42,7 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=512, help="edge of an image")
     parser.add_argument("--interval", type=float, default=60, help="of the daemon's scans, seconds")
     parser.add_argument("--folder", type=Path, help="to work in")
+    with_bundles(parser)
     arguments = parser.parse_args()
     with workplace(arguments.folder) as place:
         Ordeal(place, arguments).run()
@@ -43,7 +54,9 @@ class Ordeal:
     def __init__(self, place: Path, arguments: argparse.Namespace) -> None:
         self.place, self.root = place, place / "root"
         self.root.mkdir()
-        self.daemon = Daemon(self.root, place / "state", "--interval", str(arguments.interval))
+        self.bundles = bundles_in(place, arguments.bundle)
+        options = ("--interval", str(arguments.interval))
+        self.daemon = Daemon(self.root, place / "state", *options, bundles=list(self.bundles.values()))
         self.files, self.kills, self.pixels = arguments.files, arguments.kills, arguments.pixels
         self.rng = random.Random(arguments.seed)  # noqa: S311 - repeatable, not secret
         self.manifest: promises.Manifest = {}
@@ -78,7 +91,7 @@ class Ordeal:
         say(f"{self.files} files of {self.pixels} px, {self.kills} kills, {time.monotonic() - began:.0f} s")
         say(f"killed: {', '.join(f'{role} {count[role]}' for role in ROLES)}")
         say(f"kills while files waited: {count['at work']}; temporary files left by them: {len(self.left)}")
-        report = promises.check(self.root, manifest=self.manifest)
+        report = promises.check(self.root, manifest=self.manifest, slots=list(self.bundles))
         say(report)
         verdict("kills", [*self.faults, *self.daemon.bugs(), *report.faults])
 
@@ -90,8 +103,8 @@ class Ordeal:
             self.manifest[raw.name] = promises.note(raw, "image")
 
     def waiting(self) -> list[str]:
-        """Return the files that have no record."""
-        return [name for name in self.manifest if not recorded(self.root / name)]
+        """Return the files that have no record of one bundle or another."""
+        return [name for name in self.manifest if not recorded(self.root / name, list(self.bundles))]
 
     def litter(self) -> list[Path]:
         """Return the temporary files beside the results."""
@@ -103,7 +116,7 @@ class Ordeal:
         shutil.rmtree(self.place / "state" / "colvi-edge")
         with self.daemon:
             took_s = self.daemon.wait_until(
-                lambda status: status["files"].get("done") == len(before),
+                lambda status: status["files"].get("done") == len(self.manifest),
                 DRAINED_S,
                 "to know all files again",
             )
@@ -115,10 +128,10 @@ class Ordeal:
     def kill(self) -> None:
         """Kill one process; a supervisor is started again."""
         daemon = self.daemon
-        family = {role: process for role in ROLES if (process := daemon.pid(role))}
+        family = {role: processes for role in ROLES if (processes := daemon.pids(role))}
         role = self.rng.choice(list(family))
         self.counts["at work"] += bool(self.waiting())
-        daemon.kill(role)
+        daemon.kill(role, self.rng.choice(family[role]))
         self.counts[role] += 1
         self.left |= set(self.litter())
         for record in self.root.glob("*.json"):
@@ -129,7 +142,9 @@ class Ordeal:
         if role == "supervisor":
             try:
                 wait_for(
-                    lambda: not any(Path(f"/proc/{each}").exists() for each in family.values()),
+                    lambda: (
+                        not any(Path(f"/proc/{one}").exists() for each in family.values() for one in each)
+                    ),
                     ORPHANS_END_S,
                     "for the children of a dead supervisor to end",
                 )

@@ -5,8 +5,12 @@
     promises.py FOLDER --take MANIFEST        before: note every raw file as it is
     promises.py FOLDER --manifest MANIFEST    after: P1 too, and whether each raw file got what was expected
 
+Where several bundles judge, --slot NAME is what the results of each further one bear, X.tif.NAME.colvi.json,
+and P2 is asked of each by itself.
+
 P1  raw files are as they were: same bytes, same inode, same time.
-P2  each finished raw file has exactly one record, and it is of its content: a result or an error.
+P2  each finished raw file has exactly one record (of each bundle), and it is of its content: a result or an
+    error.
 P3  each record is whole, and so is every file that it lists; nothing half-made is left. The record of the
     result before that is whole, too, and counts as none.
 """
@@ -18,6 +22,7 @@ import os
 import stat
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +32,7 @@ Expected = Literal["image", "broken", "either", "unfinished"]
 
 RAW_SUFFIXES = (".tif", ".tiff")
 RESULT, ERROR, PREVIOUS = ".colvi.json", ".colvi.error.json", ".colvi.prev.json"
-OUTPUTS = (".colvi.png", ".colvi.csv", ".colvi.geojson", ".colvi.rois.zip")
+OUTPUTS = (".colvi.png", ".colvi.csv", ".colvi.geojson", ".colvi.rois.zip", ".colvi.labels.tif")
 SHOWN_FAULTS = 20
 
 
@@ -98,13 +103,19 @@ def note(path: Path, expected: Expected = "either") -> Raw:
     return Raw(sha256_of(path), status.st_mtime_ns, status.st_ino, expected)
 
 
-def check(folder: Path, output_dir: Path | None = None, manifest: Manifest | None = None) -> Report:
+def check(
+    folder: Path,
+    output_dir: Path | None = None,
+    manifest: Manifest | None = None,
+    slots: Sequence[str] = ("",),
+) -> Report:
     """Count how the promises stand.
 
     Args:
         folder: the watched one.
         output_dir: where its results are mirrored, if not in it.
         manifest: the raw files as they were; None looks at those that are there, and not at P1.
+        slots: names that the results of each bundle bear; "" is the first.
     """
     report = Report()
     report.counts["noted"] = len(manifest or {})
@@ -118,7 +129,9 @@ def check(folder: Path, output_dir: Path | None = None, manifest: Manifest | Non
             _check_untouched(report, folder, path, raw)
         where, _, name = path.rpartition("/")
         here = records.get(f"{where}/" if where else "", {})
-        _check_record(report, path, raw, here.pop(name if name in here else printable(name), []))
+        for slot in slots:
+            key = (name if (name, slot) in here else printable(name), slot)
+            _check_record(report, path, raw, here.pop(key, []), f" of {slot}" if slot else "")
     report.counts["orphans"] = sum(map(len, records.values()))
     return report
 
@@ -171,9 +184,9 @@ def _check_untouched(report: Report, folder: Path, path: str, raw: Raw) -> None:
         report.counts["untouched"] += 1
 
 
-def _records(report: Report, top: Path, where: str, names: list[str]) -> dict[str, list[Any]]:
-    """Return a folder's records by the name of their raw file, after a look at them and what they list."""
-    records: dict[str, list[Any]] = defaultdict(list)
+def _records(report: Report, top: Path, where: str, names: list[str]) -> dict[tuple[str, str], list[Any]]:
+    """Return a folder's records by raw file and bundle, after a look at them and what they list."""
+    records: dict[tuple[str, str], list[Any]] = defaultdict(list)
     outputs = {printable(name): name for name in names if name.endswith(OUTPUTS)}
     for name in names:
         if name.startswith(".colvi-") and name.endswith(".tmp"):
@@ -199,9 +212,14 @@ def _records(report: Report, top: Path, where: str, names: list[str]) -> dict[st
             report.fault(where + name, f"P3 {shown!a} is listed, but missing or not as it was written")
         for shown in listed:
             outputs.pop(shown, None)
+        slot = record.get("slot") or ""
         stem = name.removesuffix(ERROR).removesuffix(RESULT)
+        if slot and not stem.endswith(f".{slot}"):
+            report.fault(where + name, f"P3 it is of {slot!a}, which its name does not say")
+            continue
+        stem = stem.removesuffix(f".{slot}" if slot else "")
         # A name too long for its outputs is shortened in theirs; the record has it in full.
-        records[record["image"]["name"] if "~" in stem else stem].append(record)
+        records[record["image"]["name"] if "~" in stem else stem, slot].append(record)
     report.counts["stray"] += len(outputs)
     for name in outputs.values():
         report.fault(where + name, "P3 no record lists it")
@@ -223,24 +241,24 @@ def _parsed(report: Report, top: Path, where: str, name: str) -> Any:
     return record
 
 
-def _check_record(report: Report, path: str, raw: Raw, records: list[Any]) -> None:
+def _check_record(report: Report, path: str, raw: Raw, records: list[Any], whose: str) -> None:
     if raw.expected == "unfinished":
         report.counts["unfinished"] += 1
         if records:
-            report.fault(path, "P2 it has a record, but was never finished")
+            report.fault(path, f"P2 it has a record{whose}, but was never finished")
         return
     report.counts["finished"] += 1
     if len(records) != 1:
-        report.fault(path, f"P2 it has {len(records) or 'no'} record{'s' * (len(records) > 1)}")
+        report.fault(path, f"P2 it has {len(records) or 'no'} record{'s' * (len(records) > 1)}{whose}")
         return
     (record,) = records
     kind = "errors" if record["status"] == "error" else "results"
     of = record["image"].get("sha256", raw.sha256 if kind == "errors" else None)
     if raw.sha256 != of:
-        report.fault(path, "P2 its record is of other content")
+        report.fault(path, f"P2 its record{whose} is of other content")
     elif {"image": "results", "broken": "errors"}.get(raw.expected, kind) != kind:
         words = record.get("error", {}).get("message", record.get("diagnosis"))
-        report.fault(path, f"P2 expected {raw.expected}, found {record['status']}: {words}")
+        report.fault(path, f"P2 expected {raw.expected}, found {record['status']}{whose}: {words}")
     else:
         report.counts[kind] += 1
         report.counts["current"] += 1
@@ -263,6 +281,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--output-dir", type=Path)
+    parser.add_argument("--slot", action="append", default=[], metavar="NAME")
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--take", type=Path, metavar="MANIFEST")
     given.add_argument("--manifest", type=Path)
@@ -271,7 +290,7 @@ def main() -> None:
         write_manifest(arguments.take, take(arguments.folder))
         return
     manifest = read_manifest(arguments.manifest) if arguments.manifest else None
-    report = check(arguments.folder, arguments.output_dir, manifest)
+    report = check(arguments.folder, arguments.output_dir, manifest, ["", *arguments.slot])
     sys.stdout.write(f"{report}\n")
     raise SystemExit(not report.kept)
 

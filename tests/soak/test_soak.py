@@ -16,6 +16,7 @@ SKIPPED = 77
 
 SCRIPTS = {
     "kills": "kills --files 8 --kills 4 --pixels 256 --interval 5",
+    "two_bundles": "kills --files 6 --kills 4 --pixels 256 --interval 5 --bundle demo --bundle copy",
     "writers": "writers --files 16 --seconds 15",
     "hostile": "hostile --places 4",
     "trace": "trace",
@@ -23,6 +24,7 @@ SCRIPTS = {
     "endurance": "endurance --files 100 --night 1 --growth 0.5",
     "latency": "latency --files 4 --burst 20 --pixels 512 --limit-ms 10000 --ratio 0.1",
     "disks": "faults disk_full read_only",
+    "two_on_disks": "faults disk_full --bundle demo --bundle copy",
     "state": "faults state_full",
     "lost": "faults state_lost",
     "mounts": "faults unmounted apart results_late --rounds 1",
@@ -32,7 +34,9 @@ SCRIPTS = {
 }
 NEEDS = {
     "trace": "strace",
-    **dict.fromkeys(("disks", "state", "lost", "mounts", "folders", "events", "watches"), "namespaces"),
+    **dict.fromkeys(
+        ("disks", "two_on_disks", "state", "lost", "mounts", "folders", "events", "watches"), "namespaces"
+    ),
     "two": "other_user",
 }
 """What a script skips without; a machine that must have it says so in COLVI_EDGE_REQUIRE."""
@@ -74,6 +78,11 @@ def test_kills(outcome: Callable[[str], None]) -> None:
     outcome("kills")
 
 
+def test_kills_of_two_bundles(outcome: Callable[[str], None]) -> None:
+    """So they do for each of two bundles, whichever of their workers is killed."""
+    outcome("two_bundles")
+
+
 def test_writers(outcome: Callable[[str], None]) -> None:
     """No result ever comes from a file that a program is still writing."""
     outcome("writers")
@@ -107,6 +116,11 @@ def test_latency(outcome: Callable[[str], None]) -> None:
 def test_disks(outcome: Callable[[str], None]) -> None:
     """P6: a full or read-only disk is told, and nothing is lost."""
     outcome("disks")
+
+
+def test_disks_of_two_bundles(outcome: Callable[[str], None]) -> None:
+    """So it is where two bundles have results to write."""
+    outcome("two_on_disks")
 
 
 def test_mounts(outcome: Callable[[str], None]) -> None:

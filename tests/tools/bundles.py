@@ -9,6 +9,7 @@ import onnxruntime
 import yaml
 from numpy.typing import NDArray
 
+from colvi_edge.bundle.manifest import parse
 from colvi_edge.bundle.opening import MANIFEST, SUMS
 from colvi_edge.patches import Normalisation, normalise
 
@@ -25,6 +26,15 @@ def edit_config(bundle: Path, **changes: Any) -> None:
     """Change values of config.colvi_edge and reseal."""
     manifest = yaml.safe_load((bundle / MANIFEST).read_text())
     manifest["config"]["colvi_edge"].update(changes)
+    (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
+    reseal(bundle)
+
+
+def edit_task_config(bundle: Path, **changes: Any) -> None:
+    """Write config.colvi_edge as it is today, with a task, change values of it and reseal."""
+    manifest = yaml.safe_load((bundle / MANIFEST).read_text())
+    _, config = parse((bundle / MANIFEST).read_bytes())
+    manifest["config"]["colvi_edge"] = config.model_dump(mode="json", exclude_none=True) | changes
     (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
     reseal(bundle)
 

@@ -18,9 +18,7 @@ told = Path(sys.argv.pop(1))
 read = Diagnoser.read
 
 
-def noted(
-    self: Diagnoser, file: RawFile, wanted: Sequence[Wanted] = ()
-) -> Iterator[Acquisition | Refused]:
+def noted(self: Diagnoser, file: RawFile, wanted: Sequence[Wanted] = ()) -> Iterator[Acquisition | Refused]:
     """Read as ever."""
     frozen = not any(one is self._engine for one in gc.get_objects())
     with told.open("a") as notes:

@@ -8,32 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition.model import in_layout
-from colvi_edge.bench.record import Check
+from colvi_edge.bench.record import Check, SegmentCheck
 from colvi_edge.bundle import Bundle
-from colvi_edge.bundle.manifest import Comparison
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
-from colvi_edge.engines.verification import (
-    Tolerance,
-    as_one_image,
-    compare,
-    compare_with_training,
-)
+from colvi_edge.engines.verification import compare_with_training, field_of
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.simulate import image_seed, simulate_projection
 from colvi_edge.simulate.images import CHANNELS
 from colvi_edge.tasks.classify import CLASSES
+from colvi_edge.tasks.task import Compared, Task, task_of
 
 SIMULATED_IMAGES = 6
 
 _SEED = 60
-_DOES = Tolerance()
 
 
 def check_engines(
     bundle: Bundle, engines: Mapping[str, Engine], images: Sequence[NDArray[Any]], what: str
-) -> list[Check]:
-    """Compare every engine with torch on the bundle's verification patches, and with FP32 on images.
+) -> list[Check | SegmentCheck]:
+    """Compare every engine with torch on what the bundle holds for that, and with FP32 on images.
 
     Args:
         bundle: that the engines hold.
@@ -41,15 +36,17 @@ def check_engines(
         images: planes (Z, C, H, W) in the bundle's channel layout.
         what: the images, in words.
     """
+    task = task_of(bundle.config.task)
     with closing(_fp32(bundle)) as reference:
-        expected = [reference.field(planes) for planes in images]
+        expected = [field_of(reference, planes, task)[np.newaxis] for planes in images]
         against = f"{reference.info.runtime} fp32"
-    checks = []
+    checks: list[Check | SegmentCheck] = []
+    known = "verification patches" if bundle.config.has_patches else "verification region"
     for name, engine in engines.items():
-        if trained := compare_with_training(bundle, as_one_image(engine), _DOES):
-            checks.append(_row(name, "verification patches", "torch fp32", trained))
-        compared = compare(expected, [engine.field(planes) for planes in images], _DOES)
-        checks.append(_row(name, what, against, compared))
+        if trained := compare_with_training(bundle, engine, task):
+            checks.append(_row(name, known, "torch fp32", trained, task))
+        found = [field_of(engine, planes, task)[np.newaxis] for planes in images]
+        checks.append(_row(name, what, against, task.compare(expected, found), task))
     return checks
 
 
@@ -70,11 +67,20 @@ def _fp32(bundle: Bundle) -> Engine:
         return open_engine(bundle, EngineName.ONNXRUNTIME, PrecisionChoice.FP32)
 
 
-def _row(engine: str, images: str, reference: str, compared: Comparison) -> Check:
-    return Check(
+def _row(engine: str, images: str, reference: str, compared: Compared, task: Task) -> Check | SegmentCheck:
+    faults = tuple(task.faults(compared))
+    if isinstance(compared, Comparison):
+        numbers = compared.model_dump(include={*Check.model_fields})
+        return Check(engine=engine, images=images, reference=reference, **numbers, faults=faults)
+    regions, objects = compared.regions, compared.objects
+    return SegmentCheck(
         engine=engine,
         images=images,
         reference=reference,
-        **compared.model_dump(include={*Check.model_fields}),
-        faults=tuple(_DOES.faults(compared)),
+        median_dice=min(region.median_dice for region in regions),
+        worst_dice=min(region.worst_dice for region in regions),
+        boundary_px=max(region.boundary_p95_px for region in regions),
+        object_f1=objects.f1 if objects else None,
+        object_flips=objects.flips if objects else None,
+        faults=faults,
     )

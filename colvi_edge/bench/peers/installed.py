@@ -20,8 +20,10 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.bundle.opening import MANIFEST
-from colvi_edge.engines.verification import Tolerance, compare_with_training
+from colvi_edge.bundle.parity import Comparison
+from colvi_edge.engines.verification import compare_patches
 from colvi_edge.patches import normalise
+from colvi_edge.tasks.task import task_of
 
 if TYPE_CHECKING:
     from colvi_edge.bench.peers.layers import Layer
@@ -103,13 +105,13 @@ def _checked(candidate: _Candidate, bundle: Bundle, patches: NDArray[np.float32]
 
 def _faults(candidate: _Candidate, bundle: Bundle) -> list[str]:
     """Return what separates a peer from the trained network on the bundle's verification patches."""
-    normalisation, tolerance = bundle.config.normalisation, Tolerance()
-    comparison = compare_with_training(
-        bundle, lambda patches: candidate.call(normalise(patches, normalisation)), tolerance
+    normalisation, task = bundle.config.normalisation, task_of(bundle.config.task)
+    comparison = compare_patches(
+        bundle, lambda patches: candidate.call(normalise(patches, normalisation)), task
     )
-    if comparison is None:
+    if not isinstance(comparison, Comparison):
         return []
-    faults = tolerance.faults(comparison)
+    faults = task.faults(comparison)
     if candidate.precision == "fp32" and comparison.largest_dp > _FP32_TOLERANCE:
         faults.append(f"a probability moves by {comparison.largest_dp:.2g}, at most {_FP32_TOLERANCE:g} may")
     return faults

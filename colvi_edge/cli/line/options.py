@@ -1,6 +1,5 @@
 """Options that several commands share, and how their words are read."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -109,7 +108,7 @@ BundleOption = Annotated[
         "--bundle",
         metavar="PATH|demo",
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
-        "synthetic demo model.",
+        "synthetic demo model; 'demo-nuclei' outlines nuclei.",
     ),
 ]
 BundlesOption = Annotated[
@@ -119,8 +118,9 @@ BundlesOption = Annotated[
         path_type=str,  # ./demo is no word
         metavar="PATH|demo",
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
-        "synthetic demo model. May be given several times: each judges every image; the first leaves "
-        "X.colvi.json and so on, a further one X.NAME.colvi.json. In the variable ':' stands between them.",
+        "synthetic demo model; 'demo-nuclei' outlines nuclei. May be given several times: each judges every "
+        "image; the first leaves X.colvi.json and so on, a further one X.NAME.colvi.json. In the variable "
+        "':' stands between them.",
     ),
 ]
 EngineOption = Annotated[
@@ -215,7 +215,8 @@ DatasetArgument = Annotated[
     Path,
     typer.Argument(
         help="A folder with control/ and patient/, or with training/, validation/ and test/ that hold "
-        "them; or a CSV with the columns path,label and, if known, subject and split.",
+        "them; or a CSV with the columns path,label and, if known, subject and split. Images with masks: "
+        "masks/ beside the folders of images, or a column mask.",
         exists=True,
     ),
 ]
@@ -255,25 +256,6 @@ def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -
         raise EngineUnavailableError(f"--engine tensorrt: {NO_GPU}")
     with progress_share("Building") as tell:  # it may have to be built first, which takes minutes on a Jetson
         return open_engine(bundle, engine, precision, tell)
-
-
-def open_bundles(given: Iterable[Path]) -> dict[str, "Bundle"]:
-    """Open the bundles of --bundle, in order; return each by the slot of its results.
-
-    Raises:
-        UsageError: one is given twice, or two would leave results of one name.
-        BundleError: one cannot be opened.
-    """
-    from colvi_edge.bundle import open_bundle
-    from colvi_edge.outputs.names import slots_of
-
-    opened: list[Bundle] = []
-    for where in given:
-        bundle = open_bundle(where)
-        if any(bundle.sha256 == other.sha256 for other in opened):
-            raise UsageError(f"--bundle {where}: {bundle.label} is given twice; name each bundle once")
-        opened.append(bundle)
-    return dict(zip(slots_of([bundle.name for bundle in opened]), opened, strict=True))
 
 
 def refuse_place(option: str, kind: "Named", path: Path | None) -> None:

@@ -8,10 +8,14 @@ from rich.table import Table
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.cli.show.classes import print_classes
+from colvi_edge.cli.show.masks import print_masks
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED
 from colvi_edge.export.commands.evaluate import evaluate_model
+from colvi_edge.export.commands.evaluate_masks import evaluate_on_masks
+from colvi_edge.export.data.masks import has_masks
 from colvi_edge.export.evaluation.class_record import ClassesRecord
 from colvi_edge.export.evaluation.intervals import NO_INTERVAL
+from colvi_edge.export.evaluation.mask_record import MasksRecord
 from colvi_edge.export.evaluation.record import (
     HEADINGS,
     METRICS,
@@ -28,6 +32,7 @@ from colvi_edge.export.evaluation.record import (
 from colvi_edge.export.pages import classes as classes_page
 from colvi_edge.export.pages import comparison as comparison_page
 from colvi_edge.export.pages import evaluation as evaluation_page
+from colvi_edge.export.pages import masks as masks_page
 from colvi_edge.export.pages.classes import PLURALS
 from colvi_edge.printable import printable_json, printable_name
 from colvi_edge.system.writing import check_writable, write_file
@@ -36,6 +41,8 @@ from colvi_edge.terminal.progress import progress
 
 WIDE_COLUMNS = 92
 """Of a terminal in which several methods with their spread are not cropped."""
+
+Record = EvaluationRecord | ComparisonRecord | ClassesRecord | MasksRecord
 
 COUNTS = {
     "tp": "tp patients right",
@@ -61,14 +68,13 @@ def show_evaluation(model: str, dataset: Path, *, as_json: bool, html: Path | No
     """
     if html:
         check_writable(html)
-    evaluated = evaluate_model(model, dataset, **options, tell=print_note, progress=progress)
+    evaluate = evaluate_on_masks if has_masks(dataset) else evaluate_model
+    evaluated = evaluate(model, dataset, **options, tell=print_note, progress=progress)
     show_record(evaluated.record, as_json=as_json, html=html)
     return EXIT_DONE if evaluated.all_read else EXIT_UNJUDGED
 
 
-def show_record(
-    record: EvaluationRecord | ComparisonRecord | ClassesRecord, *, as_json: bool, html: Path | None
-) -> None:
+def show_record(record: Record, *, as_json: bool, html: Path | None) -> None:
     """Print a record as a table or JSON, and write its page if one is named, which is said on standard error.
 
     Raises:
@@ -79,6 +85,8 @@ def show_record(
             page = evaluation_page.render(record)
         elif isinstance(record, ClassesRecord):
             page = classes_page.render(record)
+        elif isinstance(record, MasksRecord):
+            page = masks_page.render(record)
         else:
             page = comparison_page.render(record)
         write_file(html, page.encode())
@@ -90,10 +98,12 @@ def show_record(
         print_note(f"page: {html}")
 
 
-def _print(record: EvaluationRecord | ComparisonRecord | ClassesRecord) -> None:
+def _print(record: Record) -> None:
     console = wide_console()
     if isinstance(record, ClassesRecord):
         print_classes(console, record)
+    elif isinstance(record, MasksRecord):
+        print_masks(console, record)
     else:
         console.print(as_table(record, with_spread=console.width >= WIDE_COLUMNS))
     for sentence in (*_below(record), *record.chance):
@@ -101,8 +111,11 @@ def _print(record: EvaluationRecord | ComparisonRecord | ClassesRecord) -> None:
     console.print(RESEARCH_USE_ONLY, style="dim")
 
 
-def _below(record: EvaluationRecord | ComparisonRecord | ClassesRecord) -> Iterator[str]:
+def _below(record: Record) -> Iterator[str]:
     """Yield what a reader of the table must know to read it."""
+    if isinstance(record, MasksRecord):
+        yield f"{record.model.name}, {record.model.precision}, {record.model.runtime}"
+        return
     if not isinstance(record, ComparisonRecord):
         model, error = record.model, figure(record.calibration_error)
         of = PLURALS[record.of] if isinstance(record, ClassesRecord) else "patches"

@@ -4,7 +4,7 @@ A row keeps what is its own. What is said of many images is said once below, wit
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,18 +12,24 @@ from rich.text import Text
 
 from colvi_edge.cli.line.sources import FromVariable
 from colvi_edge.errors import ColviEdgeError
+from colvi_edge.outputs.cells import counts_of, scored
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.printable import counted, printable_name, unambiguous_name
+from colvi_edge.tasks.classify import VOTES
 from colvi_edge.terminal.console import PrintableConsole, shown
 from colvi_edge.terminal.tables import common_folder, print_command, print_name, print_named, print_words
 
 OUTCOMES = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "error": "red"}
 """What becomes of an image, in the order in which it is counted, and the colour of the word."""
+_OTHER = "cyan"
+"""Of the word of another class; they are counted before those that are unsure."""
 _HEADS = ("image", "diagnosis", "score (100\n= control)", "control\nvotes", "patient\nvotes", "tie")
 _NUMBERS = (2, 3, 4, 5)
+_MOST_VOTES = 3
+"""Classes whose votes have room in a row."""
 _INDENT = 4
 _REPORTS = 3  # commands to copy; of more nobody copies each
 _SWAPPED = "channels_swapped"
@@ -50,16 +56,20 @@ class _Row(NamedTuple):
 
     Attributes:
         word: its diagnosis, "rejected" or "error".
-        cells: score and votes.
         remarks: what is said of it, by title.
+        score: as it is written; empty where there is none.
+        scored: what a score of 100 means.
+        votes: by what was voted for.
         error: why it has no result.
         command: that judges it alone, with its channels in the other order, if they look swapped.
     """
 
     name: str
     word: str
-    cells: list[str]
     remarks: dict[str, str]
+    score: str = ""
+    scored: str = ""
+    votes: Mapping[str, int] = {}
     error: str = ""
     command: Sequence[str] = ()
 
@@ -85,7 +95,7 @@ def print_outcomes(
     for words, names in errors.items():
         _print_error(console, words, names)
     found = Counter(row.word for row in rows)
-    counts = ", ".join(_of_kind(found[word], word) for word in OUTCOMES if found[word])
+    counts = ", ".join(_of_kind(found[word], word) for word in _in_order(found))
     console.print(f"\n{counted(len(rows), 'image')}{': ' if counts else ''}{counts}")
 
 
@@ -126,7 +136,7 @@ def _row(outcome: Outcome[InputFile], asked: Asked) -> _Row:
     if not isinstance(result, Sidecar):
         words = result.words if isinstance(result, ColviEdgeError) else ""
         words = FromVariable.named(printable_name(words), asked.variables)
-        return _Row(name, "error", [""] * len(_NUMBERS), {}, words)
+        return _Row(name, "error", {}, error=words)
     remarks = {
         flag.name.replace("_", " "): FromVariable.named(printable_name(flag.words), asked.variables)
         for flag in result.quality
@@ -141,9 +151,9 @@ def _row(outcome: Outcome[InputFile], asked: Asked) -> _Row:
         )
         remarks = {"kept": words, **remarks}
     if result.votes is None:
-        return _Row(name, "rejected", [""] * len(_NUMBERS), remarks, command=command)
-    votes = [str(n) for n in (result.votes.control, result.votes.patient, result.votes.tie)]
-    return _Row(name, str(result.diagnosis), [f"{result.score:.1f}", *votes], remarks)
+        return _Row(name, "rejected", remarks, command=command)
+    word, score = str(result.diagnosis), f"{result.score:.1f}"
+    return _Row(name, word, remarks, score, scored(result), counts_of(result))
 
 
 def _again(outcome: Outcome[InputFile], result: Sidecar, asked: Asked) -> list[str]:
@@ -166,19 +176,51 @@ def _print_commands(console: PrintableConsole, commands: Sequence[Sequence[str]]
 def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequence[str]) -> None:
     """Print the rows; the last column leads to the remarks, by number or, in a pipe, by title."""
     marks = {title: title if console.is_piped else str(number) for number, title in enumerate(titles, 1)}
+    heads, numbers = _HEADS, _NUMBERS
+    columns = [_papers(row) for row in rows]
+    if any(row.score and set(row.votes) != set(VOTES) for row in rows):
+        heads, numbers = ("image", "diagnosis", _score_head(rows), "votes"), (2,)
+        columns = [[row.score, _most_votes(row.votes)] for row in rows]
     cells = [
         [
             Text(row.name),
-            Text(row.word, OUTCOMES[row.word]),
-            *map(Text, row.cells),
+            Text(row.word, OUTCOMES.get(row.word, _OTHER)),
+            *map(Text, column),
             Text(", ".join(marks[title] for title in row.remarks)),
         ]
-        for row in rows
+        for row, column in zip(rows, columns, strict=True)
     ]
     if titles or console.is_piped:
-        print_named(console, [*_HEADS, "remarks"], cells, right=_NUMBERS)
+        print_named(console, [*heads, "remarks"], cells, right=numbers)
     else:
-        print_named(console, _HEADS, [row[:-1] for row in cells], right=_NUMBERS)
+        print_named(console, heads, [row[:-1] for row in cells], right=numbers)
+
+
+def _papers(row: _Row) -> list[str]:
+    return [row.score, *(str(row.votes[vote]) if row.score else "" for vote in VOTES)]
+
+
+def _score_head(rows: Sequence[_Row]) -> str:
+    """Return what stands above the scores: also what they mean, if that is the same of all."""
+    meant = {row.scored for row in rows if row.score}
+    return f"score\n({meant.pop()})" if len(meant) == 1 else "score"
+
+
+def _most_votes(votes: Mapping[str, int]) -> str:
+    """Return who has most votes, in few words; nothing of an image that is one vote."""
+    if sum(votes.values()) < 2:
+        return ""
+    ranked = sorted((name for name in votes if votes[name]), key=lambda name: -votes[name])
+    rest = sum(votes[name] for name in ranked[_MOST_VOTES:])
+    told = [f"{votes[name]} {name}" for name in ranked[:_MOST_VOTES]]
+    return ", ".join([*told, *([f"{rest} others"] if rest else [])])
+
+
+def _in_order(found: Mapping[str, int]) -> list[str]:
+    """Return what images became, in the order in which that is counted: other classes before "unsure"."""
+    known = list(OUTCOMES)
+    at = known.index("unsure")
+    return [word for word in (*known[:at], *sorted(set(found) - set(known)), *known[at:]) if found.get(word)]
 
 
 def _print_remark(console: PrintableConsole, mark: str, title: str, said: _Remark) -> None:

@@ -18,7 +18,7 @@ from colvi_edge.watch.ipc.model import UNKNOWN
 from colvi_edge.watch.ledger.entries import Entry, ModelResults
 from colvi_edge.watch.rollout import others_of, retry_command, told_apart
 from colvi_edge.watch.service.retry import Retried
-from colvi_edge.watch.service.status import FolderStatus
+from colvi_edge.watch.service.status import BundleSummary, FolderStatus
 from colvi_edge.watch.status_file import Last, Waiting, count_words
 
 _LISTED = 20  # of each list of files in the table; JSON has all
@@ -67,21 +67,33 @@ def _as_plain(status: FolderStatus) -> dict[str, Any]:
         "files": status.files,
         "failed": [_plain_entry(entry) for entry in status.ledger.failed],
         "quarantined": [_plain_entry(entry) for entry in status.ledger.quarantined],
-        "models": [
-            {
-                **asdict(found.model),
-                "results": found.results,
-                "current": found.model == status.model != UNKNOWN,
-            }
-            for found in status.by_model
-        ],
-        "again": status.ledger.wanted,
+        **_plain_results(status.bundles[0]),
+        "bundles": [_plain_bundle(bundle) for bundle in status.bundles],
     }
-    return {name: value for name, value in plain.items() if name not in _COUNTED}
+    hidden = _COUNTED if len(status.bundles) > 1 else {*_COUNTED, "bundles"}
+    return {name: value for name, value in plain.items() if name not in hidden}
+
+
+def _plain_bundle(bundle: BundleSummary) -> dict[str, Any]:
+    started = asdict(bundle.started) if bundle.started else None
+    return {"name": bundle.slot, "model": started, "files": bundle.counts, **_plain_results(bundle)}
+
+
+def _plain_results(bundle: BundleSummary) -> dict[str, Any]:
+    models = [
+        {
+            **asdict(found.model),
+            "results": found.results,
+            "current": found.model == bundle.model != UNKNOWN,
+        }
+        for found in bundle.by_model
+    ]
+    return {"models": models, "again": bundle.wanted}
 
 
 def _plain_entry(entry: Entry) -> dict[str, str]:
-    words = {"kind": entry.kind, "words": entry.words, "at": entry.at}
+    bundle = {"bundle": entry.slot} if entry.slot else {}
+    words = {"kind": entry.kind, "words": entry.words, "at": entry.at, **bundle}
     plain = {name: printable_name(text) for name, text in words.items()}  # JSON forbids undecodable bytes
     return {"path": unambiguous_name(entry.path), **plain}
 
@@ -118,7 +130,11 @@ def _end_words(status: FolderStatus) -> str:
         colour = "green" if status.did_all else "yellow"
         left = said.pending + said.settling
         did = [
-            *([f"judged {counted(said.judged, 'file')}"] if said.judged else []),
+            *(
+                [f"judged {counted(said.judged, 'result' if said.bundles else 'file')}"]
+                if said.judged
+                else []
+            ),
             *([counted(said.errors, "error")] if said.errors else []),
             *([f"{left:,} left"] if left else []),
         ]
@@ -151,9 +167,25 @@ def _file_lines(status: FolderStatus) -> Iterator[str]:
 
 def _model_lines(status: FolderStatus) -> Iterator[str]:
     """Yield what judges, and how many results are of which model where there is more than one."""
-    if status.said and (started := status.said.model):
-        yield f"model: {started.model} on {started.runtime} {started.precision}, {started.device}"
-    results, asked = status.by_model, _asked_line(status)
+    bundles = status.bundles
+    differ = any(bundle.counts != bundles[0].counts for bundle in bundles)
+    for bundle in bundles:
+        if started := bundle.started:
+            named = bundle.slot or "model"
+            yield f"{named}: {started.model} on {started.runtime} {started.precision}, {started.device}"
+        if differ:
+            yield f"    {bundle.slot or 'the first bundle'}: {_answered_words(bundle)}"
+        yield from _result_lines(status, bundle)
+
+
+def _answered_words(bundle: BundleSummary) -> str:
+    """Return how many files have which answer of one bundle."""
+    return count_words({state: count for state, count in bundle.counts.items() if state != "pending"})
+
+
+def _result_lines(status: FolderStatus, bundle: BundleSummary) -> Iterator[str]:
+    """Yield how many results of a bundle are of which model, if there is more than one."""
+    results, asked = bundle.by_model, _asked_line(status, bundle)
     if not results or (len(results) == 1 and results[0].model != UNKNOWN):
         yield from filter(None, [asked])
         return
@@ -161,8 +193,8 @@ def _model_lines(status: FolderStatus) -> Iterator[str]:
     for found in results:
         mark = " (current)" if found is current and current.model != UNKNOWN else ""
         yield f"{counted(found.results, 'result')} of {told_apart(found.model, results)}{mark}"
-    if status.ledger.wanted:
-        yield f"{counted(status.ledger.wanted, 'result')} still to be judged again"
+    if bundle.wanted:
+        yield f"{counted(bundle.wanted, 'result')} still to be judged again"
     elif asked:
         yield asked
     elif others and current.model != UNKNOWN:
@@ -170,12 +202,12 @@ def _model_lines(status: FolderStatus) -> Iterator[str]:
         yield f"    {retry_command(status.folder)}"
 
 
-def _asked_line(status: FolderStatus) -> str:
-    """Return how many results wait for a daemon to judge them again; "" if none do."""
-    results = status.by_model
+def _asked_line(status: FolderStatus, bundle: BundleSummary) -> str:
+    """Return how many results of a bundle wait for a daemon to judge them again; "" if none do."""
+    results = bundle.by_model
     which: dict[Replace, list[ModelResults]] = {
         Replace.OWN: [],
-        Replace.STALE: others_of(results, status.model),
+        Replace.STALE: others_of(results, bundle.model),
         Replace.ALL: results,
     }
     if not (count := sum(found.results for found in which[status.asked])):
@@ -198,7 +230,8 @@ def _print_files(console: PrintableConsole, title: str, files: Iterable[Entry | 
     table.add_column("kind")
     table.add_column("why", overflow="fold")
     for row in rows[:_LISTED]:
-        table.add_row(*map(shown, (unambiguous_name(row.path), row.kind, row.words)))
+        by = f"{row.slot}: " if isinstance(row, Entry) and row.slot else ""
+        table.add_row(*map(shown, (unambiguous_name(row.path), row.kind, by + row.words)))
     console.print()
     console.print(table)
     if len(rows) > _LISTED:

@@ -11,16 +11,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from colvi_edge.cli.show.evaluation import show_record
-from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED
+from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, UsageError
 from colvi_edge.export.commands.notes import FEW
-from colvi_edge.export.commands.train import Told, train_model
+from colvi_edge.export.commands.train import Told, Trained, train_model
+from colvi_edge.export.commands.train_masks import EPOCHS, LEARNING_RATE, TrainedOnMasks, train_on_masks
 from colvi_edge.export.data.dataset import SUBJECT, Image
 from colvi_edge.export.data.division import VALIDATION, Division
+from colvi_edge.export.data.masks import has_masks
 from colvi_edge.export.training.folds import Finished, checkpoint_of
-from colvi_edge.export.training.run import Epoch, Resumed, Step, kept
+from colvi_edge.export.training.run import Epoch, Resumed, Settings, Step, kept
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.system.writing import check_writable
-from colvi_edge.tasks.classify import CLASSES
 from colvi_edge.terminal.console import error_console
 from colvi_edge.terminal.progress import progress
 
@@ -28,12 +29,20 @@ PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test
 """What the parts of a division are for."""
 
 
+RIGHT = "{:.1%} right"
+"""Share of the patches, as people read it."""
+
+
 def show_training(
     dataset: Path,
     output: Path,
     *,
     folds: int | None,
-    epochs: int,
+    baselines: bool,
+    epochs: int | None,
+    learning_rate: float | None,
+    roles: Sequence[str] | None,
+    classes: Sequence[str] | None,
     as_json: bool,
     html: Path | None,
     **options: Any,
@@ -41,10 +50,14 @@ def show_training(
     """Train and test, and print how it goes and how the networks did; return the exit code.
 
     Args:
-        dataset: as for `train_model`, as are output, folds, epochs and options.
+        dataset: with labels as for `train_model`, or with masks as for `train_on_masks`, as are the others.
         output: the same.
         folds: the same.
-        epochs: the same.
+        baselines: the same; of labels alone.
+        epochs: the same; None for what suits the kind of images.
+        learning_rate: likewise.
+        roles: the same; of masks alone.
+        classes: likewise.
         as_json: print JSON.
         html: file for the page.
         options: the same.
@@ -54,14 +67,43 @@ def show_training(
     """
     if html:
         check_writable(html)
-    teller = Teller(error_console(), epochs, folds or 1)
-    trained = train_model(dataset, output, folds=folds, epochs=epochs, **options, observer=teller)
+    options["folds"] = folds
+    trained: Trained | TrainedOnMasks
+    if has_masks(dataset):
+        if baselines:
+            raise UsageError("--baselines judge patches with labels, and the dataset has masks; leave it out")
+        epochs = epochs or EPOCHS
+        teller = Teller(error_console(), epochs, folds or 1, "Dice {:.3f}")
+        options |= {"epochs": epochs, "learning_rate": learning_rate or LEARNING_RATE}
+        trained = train_on_masks(dataset, output, **options, roles=roles, classes=classes, observer=teller)
+        doubtful = False
+    else:
+        if roles or classes:
+            raise UsageError("--input and --classes are of images with masks, and the dataset has none")
+        epochs = epochs or Settings.epochs
+        teller = Teller(error_console(), epochs, folds or 1)
+        options |= {"epochs": epochs, "learning_rate": learning_rate or Settings.learning_rate}
+        trained = train_model(dataset, output, **options, baselines=baselines, observer=teller)
+        doubtful = trained.is_doubtful
+    return _show(trained, teller, output, epochs, as_json=as_json, html=html, doubtful=doubtful)
+
+
+def _show(
+    trained: Trained | TrainedOnMasks,
+    teller: "Teller",
+    output: Path,
+    epochs: int,
+    *,
+    as_json: bool,
+    html: Path | None,
+    doubtful: bool,
+) -> int:
     show_record(trained.record, as_json=as_json, html=html)
     where = f"the page {html}" if html else "the JSON" if as_json else "the page of --html and in --json"
     for sentence in (
-        *teller.ready(output, is_doubtful=trained.is_doubtful),
+        *teller.ready(output, is_doubtful=doubtful),
         f"Which image was for what stands in {where}.",
-        *next_step(output, epochs, doubtful=trained.is_doubtful),
+        *next_step(output, epochs, doubtful=doubtful),
     ):
         teller.note(sentence)
     return EXIT_DONE if trained.all_read else EXIT_UNJUDGED
@@ -95,7 +137,8 @@ def division_told(images: Sequence[Image], division: Division) -> Iterator[str]:
         )
     if not any(image.split for image in images) and _few(images, division):
         one = "subject" if known else "file"
-        yield f"Each part gets at least one {one} of each class: of so few the parts are not 72 : 8 : 20"
+        each = " of each class" if len({image.label for image in images}) > 1 else ""
+        yield f"Each part gets at least one {one}{each}: of so few the parts are not 72 : 8 : 20"
     yield from names
 
 
@@ -103,7 +146,8 @@ def _few(images: Sequence[Image], division: Division) -> bool:
     """Return whether a tenth of what is learnt from would be less than one subject or file of each class."""
     learnt = [images[k] for k in (*division.training, *division.validation)]
     groups = {(image.label, image.group) for image in learnt}
-    return any(sum(of == label for of, _ in groups) < VALIDATION for label in range(len(CLASSES)))
+    labels = {image.label for image in images}
+    return any(sum(of == label for of, _ in groups) < VALIDATION for label in labels)
 
 
 def next_step(output: Path, epochs: int, *, doubtful: bool) -> Iterator[str]:
@@ -133,11 +177,11 @@ class Teller:
         was_trained: whether each network so far was finished before.
     """
 
-    def __init__(self, console: Console, epochs: int, folds: int) -> None:
-        """Begin; `epochs` are of each of the folds, at most."""
+    def __init__(self, console: Console, epochs: int, folds: int, measure: str = RIGHT) -> None:
+        """Begin; `epochs` are of each of the folds, at most; `measure` tells how well they did."""
         self.console = console
         self.was_trained = True
-        self._epochs, self._folds = epochs, folds
+        self._epochs, self._folds, self._measure = epochs, folds, measure
         self._began = time.monotonic()
         self._watched_s: list[float] = []
         self._beside_s: list[float] = []
@@ -209,13 +253,13 @@ class Teller:
                 nonlocal began, resumed, validated
                 if isinstance(told, Step):
                     words = f"{which}epoch {told.epoch}/{self._epochs}: loss {told.loss:.3f}, "
-                    words += f"{100 * told.accuracy:.0f} % right{validated}"
+                    words += f"{self._measure.format(told.accuracy)}{validated}"
                     passed = told.epoch - 1 + told.share
                     # Of few images an epoch may end before the bar, drawn ten times a second, shows it.
                     bar.update(task, description=words, completed=passed, refresh=told.share == 1)
                 elif isinstance(told, Epoch):
                     done.append(told)
-                    validated = f"; validation {100 * told.validation_accuracy:.0f} %"
+                    validated = f"; validation {self._measure.format(told.validation_accuracy)}"
                     if told.number > resumed:
                         self._watched_s.append(time.monotonic() - began)
                         began = time.monotonic()
@@ -237,7 +281,7 @@ class Teller:
                 raise
         if done:
             best = kept(done)
-            self.note(f"{which}kept: epoch {best.number}, {_validated(best)}")
+            self.note(f"{which}kept: epoch {best.number}, {self._validated(best)}")
         self.was_trained &= not self._watched_s
 
     def _which(self, fold: int, mark: str) -> str:
@@ -252,7 +296,7 @@ class Teller:
             epochs = self._epochs - epoch.number + self._epochs * (self._folds - fold)
             left = f"; at most {duration(each * epochs + beside)} left" if epochs else ""
         learnt = f"epoch {epoch.number} of {self._epochs}: loss {epoch.training_loss:.3f}"
-        return f"{learnt}, {_validated(epoch)}{left}"
+        return f"{learnt}, {self._validated(epoch)}{left}"
 
     def _finished(self, which: str, told: Finished, path: Path) -> None:
         training = told.checkpoint.training
@@ -261,6 +305,5 @@ class Teller:
             f"{counted(training['images'], 'image')}; to train anew, name another -o or remove the file"
         )
 
-
-def _validated(epoch: Epoch) -> str:
-    return f"validation {epoch.validation_loss:.3f} and {100 * epoch.validation_accuracy:.1f} % right"
+    def _validated(self, epoch: Epoch) -> str:
+        return f"validation {epoch.validation_loss:.3f} and {self._measure.format(epoch.validation_accuracy)}"

@@ -8,6 +8,7 @@ or precision flags, which TensorRT 11 no longer has.
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from colvi_edge.engines.base import Progress
 from colvi_edge.engines.tensorrt.engine_cache import BuiltEngine
@@ -18,16 +19,33 @@ MAX_BATCH = 256
 """Patches of a 1024 x 1024 image. Memory of an engine grows with it: FP16 takes 1.3 MB a patch."""
 
 
-def build_engine(onnx: bytes, *, max_batch: int, progress: Progress) -> BuiltEngine:
+class Sizes(NamedTuple):
+    """Batches (N, h, w) that an engine takes, and those that it is tuned for.
+
+    Attributes:
+        smallest: least of each.
+        usual: what comes most.
+        largest: most of each.
+    """
+
+    smallest: tuple[int, int, int]
+    usual: tuple[int, int, int]
+    largest: tuple[int, int, int]
+
+
+def build_engine(
+    onnx: bytes, *, max_batch: int, progress: Progress, sizes: Sizes | None = None
+) -> BuiltEngine:
     """Build an engine for this machine's GPU; TensorRT-RTX needs none to build.
 
     Takes a second on TensorRT-RTX, minutes on a Jetson. Ctrl-C, or an exception that progress
     raises, stops the build and is raised here.
 
     Args:
-        onnx: (N, C, P, P) float32 -> (N, 2) float32, N free.
+        onnx: (N, C, P, P) float32 -> (N, K) float32, N free; or (N, C, h, w) -> (N, K, h, w).
         max_batch: largest N that the engine takes and the one it is tuned for, 1..256.
         progress: called from other threads, one call at a time; it may raise to cancel.
+        sizes: of the windows; None for patches.
 
     Raises:
         BundleError: TensorRT does not understand the network.
@@ -39,7 +57,7 @@ def build_engine(onnx: bytes, *, max_batch: int, progress: Progress) -> BuiltEng
     with ThreadPoolExecutor(1) as pool:
         # Python raises Ctrl-C in the main thread. Were that inside the C++ builder, the exception
         # would land in one of the callbacks below, and TensorRT swallows what they raise.
-        building = pool.submit(_build, onnx, max_batch, monitor)
+        building = pool.submit(_build, onnx, sizes or max_batch, monitor)
         try:
             return building.result()
         except BaseException:
@@ -89,7 +107,7 @@ class _Monitor(trt.IProgressMonitor):
         return done_inside
 
 
-def _build(onnx: bytes, max_batch: int, monitor: _Monitor) -> BuiltEngine:
+def _build(onnx: bytes, sizes: Sizes | int, monitor: _Monitor) -> BuiltEngine:
     LOG.forget()
     try:
         builder = trt.Builder(LOG)
@@ -107,7 +125,7 @@ def _build(onnx: bytes, max_batch: int, monitor: _Monitor) -> BuiltEngine:
         config.progress_monitor = monitor
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # or no layers are listed
         config.clear_flag(trt.BuilderFlag.TF32)  # left alone, FP32 layers would keep 10 bits of mantissa
-        _add_profile(builder, network, config, max_batch)
+        _add_profile(builder, network, config, sizes)
         plan = _serialise(builder, network, config)
         if monitor.error:
             raise monitor.error
@@ -119,12 +137,20 @@ def _build(onnx: bytes, max_batch: int, monitor: _Monitor) -> BuiltEngine:
 
 
 def _add_profile(
-    builder: "trt.Builder", network: "trt.INetworkDefinition", config: "trt.IBuilderConfig", max_batch: int
+    builder: "trt.Builder",
+    network: "trt.INetworkDefinition",
+    config: "trt.IBuilderConfig",
+    sizes: Sizes | int,
 ) -> None:
     tensor = network.get_input(0)
-    _, *patch = tensor.shape
+    _, channels, *patch = tensor.shape
+    if isinstance(sizes, int):
+        most = (sizes, channels, *patch)
+        shapes = [(1, channels, *patch), most, most]
+    else:
+        shapes = [(count, channels, height, width) for count, height, width in sizes]
     profile = builder.create_optimization_profile()
-    profile.set_shape(tensor.name, (1, *patch), (max_batch, *patch), (max_batch, *patch))
+    profile.set_shape(tensor.name, *shapes)
     config.add_optimization_profile(profile)
 
 

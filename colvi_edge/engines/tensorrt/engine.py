@@ -4,19 +4,23 @@ Importing this without TensorRT or pycuda is the error that says what to install
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.engines.base import EngineInfo, PassedOver, Progress, check_planes
+from colvi_edge.engines.base import EngineInfo, Keep, PassedOver, Progress, check_planes, everything
 from colvi_edge.engines.cuda.gpu import find_gpu
 from colvi_edge.engines.cuda.thread import CudaError, CudaThread
+from colvi_edge.engines.lanes import ThreadLanes
 from colvi_edge.engines.tensorrt.for_this_machine import build_for_this_machine, jit_file
 from colvi_edge.engines.tensorrt.inference import GpuInference
 from colvi_edge.engines.tensorrt.logger import RUNTIME, VERSION
+from colvi_edge.engines.tensorrt.windows import GpuWindows
+from colvi_edge.engines.windowed import Shape, windowed_field
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.patches import PIXEL_TYPES
 
@@ -43,7 +47,11 @@ class TensorRtEngine:
         jit = jit_file(bundle, precision)
         self._bundle = bundle
         try:
-            self._cuda = CudaThread(lambda: GpuInference(bundle, built.read_bytes(), jit))
+            self._thread = ThreadPoolExecutor(1, "network")
+            inference = GpuInference if bundle.config.has_patches else GpuWindows
+            self._cuda: CudaThread[GpuInference | GpuWindows] = CudaThread(
+                lambda: inference(bundle, built.read_bytes(), jit)
+            )
             self._launched = self._warm_up()
         except CudaError as error:
             raise EngineUnavailableError(
@@ -56,23 +64,32 @@ class TensorRtEngine:
         """See `Engine.info`."""
         return replace(self._opened, reason=f"{self._opened.reason}; {self._launched}")
 
-    def field(self, planes: NDArray[Any]) -> NDArray[np.float32]:
+    def field(self, planes: NDArray[Any], keep: Keep = everything) -> NDArray[Any]:
         """See `Engine.field`."""
         rows, cols = check_planes(planes, self._bundle)
         if planes.dtype.name not in PIXEL_TYPES:
             raise ValueError(f"expected planes of {', '.join(PIXEL_TYPES)}, got {planes.dtype}")
-        found, self._launched = self._cuda.run(
-            lambda inference: (inference.field(planes, rows, cols), inference.launched)
-        )
-        return found
+        if not self._bundle.config.has_patches:
+            return windowed_field(planes, self._bundle.config, self._lanes, keep)
 
-    def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
+        def judge(inference: GpuInference | GpuWindows) -> tuple[NDArray[np.float32], str]:
+            of_patches = cast("GpuInference", inference)
+            return of_patches.field(planes, rows, cols), of_patches.launched
+
+        found, self._launched = self._cuda.run(judge)
+        return keep(found)
+
+    def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.network`; the transfers to and from the GPU are part of it."""
-        return self._cuda.run(lambda inference: inference.network(patches))
+        return self._cuda.run(lambda inference: inference.network(windows))
 
     def close(self) -> None:
         """See `Engine.close`; a second time does nothing."""
+        self._thread.shutdown()
         self._cuda.close()
+
+    def _lanes(self, shape: Shape, batches: int) -> ThreadLanes:
+        return ThreadLanes(self.network, shape, self._thread)
 
     def _warm_up(self) -> str:
         try:

@@ -7,6 +7,7 @@ A GPU that shares the host's memory (a Jetson) reads the pixels out of the stagi
 of them once, so that a copy could only cost.
 """
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,8 @@ class GpuInference:
         self._stream = driver.Stream(_NON_BLOCKING)
         self._kernel = _load_kernel(bundle)
         self._network = TensorRtNetwork(plan, jit)
+        self._patch_bytes = math.prod(self._network.patch) * (2 if self._network.input_type == "f16" else 4)
+        self._classes = len(config.task.classes)
         integrated = driver.device_attribute.INTEGRATED
         self._shares_memory = bool(driver.Context.get_device().get_attribute(integrated))
         self._recorded: CudaGraph | None = None
@@ -81,26 +84,26 @@ class GpuInference:
         self._network.keep_compiled()
 
     def field(self, planes: NDArray[Any], rows: int, cols: int) -> NDArray[np.float32]:
-        """Return (rows, cols, 2) float32 for planes (Z, C, H, W) that fit the bundle."""
+        """Return (rows, cols, K) float32 for planes (Z, C, H, W) that fit the bundle."""
         image = self._staged(planes, rows, cols)
         count = rows * cols
-        found = self._found.array((count, 2), np.dtype(np.float32))
+        found = self._found.array((count, self._classes), np.dtype(np.float32))
         raw = self._staging.device_address() if self._shares_memory else self._raw.at_least(image.nbytes)
-        patches = self._patches.at_least(count * self._network.input_bytes)
+        patches = self._patches.at_least(count * self._patch_bytes)
         probabilities = self._probabilities.at_least(found.nbytes)
         work = partial(self._enqueue, image, raw, patches, probabilities, found)
         places = (image.ctypes.data, raw, patches, probabilities, found.ctypes.data)
         self._do(work, (image.shape, image.dtype, *places), count)
         self._stream.synchronize()
-        return found.reshape(rows, cols, 2).copy()
+        return found.reshape(rows, cols, -1).copy()
 
     def network(self, patches: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (N, 2) float32 for normalised patches (N, C, P, P): no kernel, and step by step."""
+        """Return (N, K) float32 for normalised patches (N, C, P, P): no kernel, and step by step."""
         self._last = None  # another use of the same memory; what was recorded for it stays valid
         half = self._network.input_type == "f16"
         given = self._staging.array(patches.shape, np.dtype(np.float16 if half else np.float32))
         given[...] = patches
-        found = self._found.array((len(given), 2), np.dtype(np.float32))
+        found = self._found.array((len(given), self._classes), np.dtype(np.float32))
         at, to = self._patches.at_least(given.nbytes), self._probabilities.at_least(found.nbytes)
         driver.memcpy_htod_async(at, given, self._stream)
         self._run_network(at, to, found)
@@ -142,8 +145,8 @@ class GpuInference:
         """Put the network on the stream, batch by batch, and the download of what it finds."""
         for first in range(0, len(found), MAX_BATCH):
             self._network.enqueue(
-                min(MAX_BATCH, len(found) - first),
-                patches + first * self._network.input_bytes,
+                (min(MAX_BATCH, len(found) - first), *self._network.patch),
+                patches + first * self._patch_bytes,
                 probabilities + first * found.strides[0],
                 self._stream.handle,
             )

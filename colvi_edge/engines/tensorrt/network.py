@@ -1,6 +1,5 @@
 """A built network on the GPU, run by classic TensorRT or TensorRT-RTX."""
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class TensorRtNetwork:
-    """(N, C, P, P) -> (N, 2) float32 probabilities. Lives in the current context, and is closed in it.
+    """(N, C, h, w) -> (N, K) or (N, K, h, w) float32. Lives in the current context, and is closed in it.
 
     Attributes:
         input_type: what the network takes, in the kernel's words.
-        input_bytes: of one patch.
+        patch: (C, h, w) of one patch; -1 where windows of any size are taken.
     """
 
     def __init__(self, plan: bytes, jit: Path) -> None:
@@ -52,18 +51,18 @@ class TensorRtNetwork:
                 self._input = name
             else:
                 self._output = name
-        _, *self._patch = engine.get_tensor_shape(self._input)
+        _, *patch = engine.get_tensor_shape(self._input)
+        self.patch = tuple(patch)
         half = engine.get_tensor_dtype(self._input) == trt.float16
         self.input_type: OutputType = "f16" if half else "f32"
-        self.input_bytes = math.prod(self._patch) * (2 if half else 4)
 
-    def enqueue(self, count: int, patches: int, probabilities: int, stream: int) -> None:
+    def enqueue(self, shape: tuple[int, ...], windows: int, answers: int, stream: int) -> None:
         """Run the network; returns before that is done.
 
         Args:
-            count: of patches, at most the engine's largest batch.
-            patches: address of the input on the device.
-            probabilities: of the output.
+            shape: (N, C, h, w) of the input, within what the engine was built for.
+            windows: address of the input on the device.
+            answers: of the output.
             stream: handle of a stream other than the default one.
 
         Raises:
@@ -71,9 +70,9 @@ class TensorRtNetwork:
         """
         context = self._context
         ready = (
-            context.set_input_shape(self._input, (count, *self._patch))
-            and context.set_tensor_address(self._input, patches)
-            and context.set_tensor_address(self._output, probabilities)
+            context.set_input_shape(self._input, shape)
+            and context.set_tensor_address(self._input, windows)
+            and context.set_tensor_address(self._output, answers)
         )
         if not ready or not context.execute_async_v3(stream):
             raise _refused("cannot run the engine")

@@ -1,4 +1,4 @@
-"""Small numbers, drawn pixel by pixel: by them classes are told apart by eyes that do not see their colours."""
+"""Small numbers, drawn pixel by pixel: by them classes are told apart by eyes that see no colours."""
 
 from functools import lru_cache
 

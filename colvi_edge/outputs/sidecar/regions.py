@@ -105,12 +105,11 @@ def check_regions(
         raise ValueError("expected shares of one number of pixels")
     if any(region.share for region in regions if not region.pixels):
         raise ValueError("expected no share without pixels")
-    for region in regions:
-        area = None if pixel_size_um is None else region.pixels * pixel_size_um**2
-        if (area is None) != (region.area_um2 is None):
-            raise ValueError("expected areas where the pixel size is known, and only there")
-        if area is not None and not isclose(area, region.area_um2 or 0, rel_tol=_SAME):
-            raise ValueError("expected areas of so many pixels of this size")
+    if any((region.area_um2 is None) != (pixel_size_um is None) for region in regions):
+        raise ValueError("expected areas where the pixel size is known, and only there")
+    pixel_areas = [(region.area_um2 or 0) / region.pixels for region in there]
+    if not all(isclose(one, other, rel_tol=_SAME) for one, other in pairwise(pixel_areas)):
+        raise ValueError("expected areas of pixels of one size")  # whose height only the raw file tells
     if objects is None:
         return
     if list(objects.by_class) != task.classes[1:]:

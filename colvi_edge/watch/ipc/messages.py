@@ -182,6 +182,11 @@ class WorkerReady:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """A file of labels belongs to each result of this worker; said before `WorkerReady`, if it is so."""
+
+
+@dataclass(frozen=True)
 class StartRefused:
     """The worker cannot start, for a reason that the operator can put right."""
 
@@ -265,6 +270,7 @@ Message = (
     | Work
     | RecordFailure
     | Finish
+    | Labels
     | WorkerReady
     | StartRefused
     | WorkDone

@@ -1,4 +1,4 @@
-"""Which model judged, as messages, ledger and log name it."""
+"""Which model judged, and for which of the bundles, as messages, ledger and log name it."""
 
 import re
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ _LONGEST_NAME = 256
 Sha256 = Annotated[str, re.compile("([0-9a-f]{64})?")]
 Name = Annotated[str, re.compile(r"[^\x00-\x1f\x7f]{0,256}")]
 """Of a model, or its version: of a bundle's manifest, or of a sidecar that others may have written."""
+Slot = Annotated[str, re.compile(r"[^/\x00-\x1f\x7f]{0,128}")]
+"""Whose results: "" of the first bundle, whose files bear no name of it; else the name that they bear."""
 
 
 @dataclass(frozen=True)

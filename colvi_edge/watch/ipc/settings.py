@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from colvi_edge.choices import DEMO, EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.choices import DEMOS, EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.paths import FolderPaths, absolute
+from colvi_edge.watch.ipc.model import Slot
 from colvi_edge.watch.timings import Timings
 
 
@@ -14,7 +15,8 @@ class Judging:
     """How images are judged.
 
     Attributes:
-        bundle: path, or "demo".
+        bundle: path, or the word for a shipped one.
+        slot: name that the results bear; "" of the first bundle.
         engine, precision, overlay: as on the command line.
         channels: role of each channel of the files; None asks the file.
         limits: what a raw file may ask for: names and values of `acquisition.Limits`.
@@ -28,15 +30,29 @@ class Judging:
     limits: dict[str, int] = field(default_factory=dict)
     overlay: OverlayChoice = OverlayChoice.PNG
     pixel_size_um: float | None = None
+    slot: Slot = ""
 
     @property
     def is_demo(self) -> bool:
         """Whether the bundle is the one of the package, which is no path."""
-        return self.bundle == DEMO
+        return self.bundle in DEMOS
 
     def absolute(self) -> "Judging":
         """Return the same with the absolute path of the bundle."""
         return self if self.is_demo else replace(self, bundle=str(absolute(Path(self.bundle))))
+
+
+@dataclass(frozen=True)
+class Further:
+    """A bundle that judges beside the first.
+
+    Attributes:
+        slot: name that its results bear.
+        bundle: as in `Judging`.
+    """
+
+    slot: Slot
+    bundle: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +82,7 @@ class ScannerSettings:
         mount: of the watched folder when it was last seen; None at the first start.
         results_mount: of the folder of the results, likewise, where that is another one.
         ome_tiff: an OME-TIFF belongs to each result.
+        slots: the results of which bundles belong to each raw file; see `model.Slot`.
         timings: how long to wait.
     """
 
@@ -76,6 +93,7 @@ class ScannerSettings:
     results_mount: Mount | None = None
     ome_tiff: bool = False
     timings: Timings = field(default_factory=Timings)
+    slots: list[Slot] = field(default_factory=lambda: [""])
 
 
 @dataclass(frozen=True)

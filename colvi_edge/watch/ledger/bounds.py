@@ -11,6 +11,7 @@ UTC_PATTERN = "[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T*+00:00"
 
 IS_SOUND = f"""
     typeof(path) = 'blob' AND length(path) BETWEEN 1 AND 65536
+    AND typeof(slot) = 'text' AND length(slot) <= 128 AND slot NOT GLOB '*/*'
     AND typeof(signature) = 'text' AND length(signature) <= 90 AND signature NOT GLOB '*[^0-9:-]*'
     AND state IN ('pending', 'done', 'failed', 'quarantined')
     AND typeof(attempts) = 'integer' AND attempts BETWEEN 0 AND 1000000

@@ -7,6 +7,7 @@ may be lost: what is not in it is offered again, and the worker finds by content
 import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -50,14 +51,14 @@ class Ledger(LedgerReader):
     def begin(self, path: str, signature: Signature) -> int:
         """Count an attempt on a state of a file, before it is made; return how many there were."""
         (attempts,) = self._connection.execute(
-            "INSERT INTO entries (path, signature, state, attempts) VALUES (?, ?, 'pending', 1) "
-            "ON CONFLICT (path) DO UPDATE SET "
+            "INSERT INTO entries (path, slot, signature, state, attempts) VALUES (?, ?, ?, 'pending', 1) "
+            "ON CONFLICT (path, slot) DO UPDATE SET "
             "attempts = iif(signature = excluded.signature, attempts + 1, 1), "
             "state = iif(signature = excluded.signature, state, 'pending'), "
             "recheck_s = iif(signature = excluded.signature, recheck_s, NULL), "
             "wanted = iif(signature = excluded.signature, wanted, ''), "
             "signature = excluded.signature RETURNING attempts",
-            (os.fsencode(path), packed(signature)),
+            (os.fsencode(path), self._slot, packed(signature)),
         ).fetchone()
         return int(attempts)
 
@@ -119,7 +120,8 @@ class Ledger(LedgerReader):
         A file that was to be judged again is dropped with its result: it cannot be, and counts no more.
         """
         self._connection.execute(
-            "DELETE FROM entries WHERE path = ? AND (state = 'pending' OR wanted != '')", (os.fsencode(path),)
+            "DELETE FROM entries WHERE path = ? AND slot = ? AND (state = 'pending' OR wanted != '')",
+            (os.fsencode(path), self._slot),
         )
         self.rechecked(path)
 
@@ -132,7 +134,8 @@ class Ledger(LedgerReader):
         entries = [*self.in_state("failed"), *self.in_state("quarantined")]
         self._connection.execute(
             "UPDATE entries SET state = 'pending', attempts = 0, recheck_s = NULL, wanted = 'all' "
-            "WHERE state IN ('failed', 'quarantined')"
+            "WHERE slot = ? AND state IN ('failed', 'quarantined')",
+            (self._slot,),
         )
         return entries
 
@@ -146,13 +149,25 @@ class Ledger(LedgerReader):
         """
         which = "state IN ('done', 'failed')" + (" AND model != ?" if replace is Replace.STALE else "")
         values = (model,) if replace is Replace.STALE else ()
-        self._connection.execute(f"UPDATE entries SET wanted = ? WHERE {which}", (replace.value, *values))  # noqa: S608 - ours
+        query = f"UPDATE entries SET wanted = ? WHERE slot = ? AND {which}"  # noqa: S608 - ours
+        self._connection.execute(query, (replace.value, self._slot, *values))
         return self.wanted()
 
     def wanted(self) -> list[Entry]:
         """Return the files that are to be judged though a result of them stands."""
-        rows = self._connection.execute(f"SELECT {COLUMNS} FROM entries WHERE wanted != ''")  # noqa: S608 - ours
+        query = f"SELECT {COLUMNS} FROM entries WHERE slot = ? AND wanted != ''"  # noqa: S608 - ours
+        rows = self._connection.execute(query, (self._slot,))
         return list(filter(None, map(sound_entry_of, rows.fetchall())))
+
+    def note_slots(self, slots: Sequence[str]) -> None:
+        """Keep which bundles judge, unless that is known already."""
+        if list(slots) != self.slots:
+            self._note("slots", slots)
+
+    def note_labels(self) -> None:
+        """Keep that a file of labels belongs to each result of this bundle, unless that is known already."""
+        if self._slot not in self.labelled:
+            self._note("labelled", [*self.labelled, self._slot])
 
     @property
     def mount(self) -> Mount | None:
@@ -187,6 +202,9 @@ class Ledger(LedgerReader):
             "REPLACE INTO meta VALUES ('touched', ?)", (datetime.now(timezone.utc).isoformat(),)
         )
 
+    def _note(self, what: str, slots: Sequence[str]) -> None:
+        self._connection.execute("REPLACE INTO meta VALUES (?, ?)", (what, json.dumps(list(slots))))
+
     def _drop_unsound(self) -> int:
         with self.explained():
             unsound = f"FROM entries WHERE ({IS_SOUND}) IS NOT TRUE"
@@ -197,8 +215,8 @@ class Ledger(LedgerReader):
 
     def _update(self, path: str, assignments: str, *values: object) -> None:
         self._connection.execute(
-            f"UPDATE entries SET {assignments} WHERE path = ?",  # noqa: S608 - ours
-            (*values, os.fsencode(path)),
+            f"UPDATE entries SET {assignments} WHERE path = ? AND slot = ?",  # noqa: S608 - ours
+            (*values, os.fsencode(path), self._slot),
         )
 
     def _connect(self) -> sqlite3.Connection:

@@ -36,7 +36,31 @@ CREATE TABLE models (sha256 TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT N
 """
 _THIRD = """
 CREATE TABLE files (
-    path BLOB NOT NULL PRIMARY KEY,   -- relative to the root, by os.fsencode: a name need not be UTF-8
+    path BLOB NOT NULL PRIMARY KEY,
+    signature TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    recheck_s REAL,
+    kind TEXT NOT NULL DEFAULT '',
+    words TEXT NOT NULL DEFAULT '',
+    sha256 TEXT NOT NULL DEFAULT '',
+    revision INTEGER NOT NULL DEFAULT 0,
+    at TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '',
+    files INTEGER NOT NULL DEFAULT 0,
+    wanted TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+INSERT INTO files SELECT path, signature, state, attempts, recheck_s, kind, words, sha256, revision, at,
+    model, files, wanted FROM entries WHERE image = '';
+UPDATE files SET kind = 'rejected' WHERE state = 'done' AND kind = '' AND words GLOB 'rejected*';
+DROP TABLE entries;
+ALTER TABLE files RENAME TO entries;
+CREATE INDEX states ON entries (state);
+"""
+_FOURTH = """
+CREATE TABLE slots (
+    path BLOB NOT NULL,               -- relative to the root, by os.fsencode: a name need not be UTF-8
+    slot TEXT NOT NULL DEFAULT '',    -- whose results: '' of the first bundle, else the name that they bear
     signature TEXT NOT NULL,          -- "inode:bytes:mtime_ns:ctime_ns"; an inode may exceed SQLite's INTEGER
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL,        -- begun since the last answer
@@ -48,25 +72,30 @@ CREATE TABLE files (
     at TEXT NOT NULL DEFAULT '',      -- UTC, of the last final answer
     model TEXT NOT NULL DEFAULT '',   -- whose result stands, by its SHA-256; '' if that is not known
     files INTEGER NOT NULL DEFAULT 0, -- of which that result consists; 0 if that is not known
-    wanted TEXT NOT NULL DEFAULT ''  -- 'stale', 'all': to be judged though a result stands, by `Replace`
+    wanted TEXT NOT NULL DEFAULT '',  -- 'stale', 'all': to be judged though a result stands, by `Replace`
+    PRIMARY KEY (path, slot)
 ) WITHOUT ROWID;
-INSERT INTO files SELECT path, signature, state, attempts, recheck_s, kind, words, sha256, revision, at,
-    model, files, wanted FROM entries WHERE image = '';
-UPDATE files SET kind = 'rejected' WHERE state = 'done' AND kind = '' AND words GLOB 'rejected*';
+INSERT INTO slots SELECT path, '', signature, state, attempts, recheck_s, kind, words, sha256, revision, at,
+    model, files, wanted FROM entries;
 DROP TABLE entries;
-ALTER TABLE files RENAME TO entries;
-CREATE INDEX states ON entries (state);
+ALTER TABLE slots RENAME TO entries;
+CREATE INDEX states ON entries (slot, state);
 """
-_VERSIONS = (_FIRST, _SECOND, _THIRD)
+_VERSIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """What makes each version of the tables of the one before it. A ledger of a later version is made anew.
 
 The second version with 10^5 entries became the third in 0.6 s, in one transaction."""
 
-_LATER_COLUMNS = """
-CREATE TEMP VIEW entries AS SELECT *, '' AS model, 0 AS files, '' AS wanted FROM main.entries;
+_WITHOUT_SLOTS = "CREATE TEMP VIEW entries AS SELECT *, '' AS slot FROM main.entries;"
+_AS_TODAY = {
+    1: """
+CREATE TEMP VIEW entries AS SELECT *, '' AS model, 0 AS files, '' AS wanted, '' AS slot FROM main.entries;
 CREATE TEMP VIEW models AS SELECT '' AS sha256, '' AS name, '' AS version WHERE 0;
-"""
-"""Shows a ledger of the first version with all columns that are read, to who may only read it."""
+""",
+    2: _WITHOUT_SLOTS,
+    3: _WITHOUT_SLOTS,
+}
+"""Shows a ledger of each earlier version with all columns that are read, to who may only read it."""
 
 
 def opened_to_read(name: str) -> sqlite3.Connection:
@@ -81,8 +110,7 @@ def opened_to_read(name: str) -> sqlite3.Connection:
     connection = connected(name, uri=True)
     try:
         connection.execute("SELECT count(*) FROM meta")
-        if _version(connection) == 1:
-            connection.executescript(_LATER_COLUMNS)
+        connection.executescript(_AS_TODAY.get(_version(connection), ""))
     except sqlite3.Error:
         connection.close()
         raise

@@ -1,7 +1,7 @@
 """Raw files whose result is no longer whole: to be judged again, but not again and again."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from colvi_edge.raw_files import is_container_name
 from colvi_edge.watch.folder.pinned import PinnedFolder
@@ -14,17 +14,19 @@ from colvi_edge.watch.scanner.walk import FoundFile
 class LostResults:
     """The results of which files are gone, told from those that never have all the usual ones."""
 
-    def __init__(self, results: PinnedFolder, ledger: LedgerReader) -> None:
+    def __init__(self, results: PinnedFolder, ledger: LedgerReader, slots: Sequence[str] = ("",)) -> None:
         """Begin with nothing known.
 
         Args:
             results: where the results go.
             ledger: what became of each file, and of how many files its result consists.
+            slots: of the bundles that judge.
         """
         self._results = results
-        self._ledger = ledger
+        self._slots = slots
+        self._ledgers = [ledger.of(slot) for slot in slots]
         self._offered: set[str] = set()  # by an earlier scan, and its result has not come yet
-        self._whole: dict[str, int] = {}  # files that are all of a result, if not the usual ones
+        self._whole: dict[str, tuple[int, ...]] = {}  # files that are all of the results, if not the usual
 
     def among(self, partial: Iterable[FoundFile]) -> Iterator[FoundFile | None]:
         """Yield the files that are to be judged again, and None for each other one.
@@ -35,15 +37,15 @@ class LostResults:
         offered, self._offered = self._offered, set()
         whole, self._whole = self._whole, {}
         for found in partial:
-            entry = None
-            is_whole = whole.get(found.path) == found.files
-            if not is_whole and (entry := self._finished_entry(found)):
-                is_whole = not self._lacks_files(found, entry)
+            entries: list[Entry] = []
+            is_whole = whole.get(found.path) == found.counts
+            if not is_whole and (entries := self._finished_entries(found)):
+                is_whole = not self._lacks_files(found, entries)
             if is_whole:
-                self._whole[found.path] = found.files
+                self._whole[found.path] = found.counts
             elif found.path in offered:
                 self._offered.add(found.path)
-            elif entry:
+            elif entries:
                 yield found
                 continue
             yield None
@@ -52,32 +54,43 @@ class LostResults:
         """Note that a file is going to be judged again; it is not offered until its result came and went."""
         self._offered.add(path)
 
-    def _finished_entry(self, found: FoundFile) -> Entry | None:
-        """Return what the ledger knows of a file in this very state; None if it is still worked on."""
-        entry = self._ledger.entry(found.path)
-        if entry is None or entry.state == "pending" or entry.signature != found.signature:
-            return None
-        return entry
+    def _finished_entries(self, found: FoundFile) -> list[Entry]:
+        """Return what the ledger knows of a file in this very state; nothing if it is still worked on."""
+        entries = []
+        for ledger in self._ledgers:
+            entry = ledger.entry(found.path)
+            if entry is None or entry.state == "pending" or entry.signature != found.signature:
+                return []
+            entries.append(entry)
+        return entries
 
-    def _lacks_files(self, found: FoundFile, entry: Entry) -> bool:
-        """Return whether files are gone of the result that the ledger takes for done."""
+    def _lacks_files(self, found: FoundFile, entries: Sequence[Entry]) -> bool:
+        """Return whether files are gone of a result that the ledger takes for done."""
         folder, _, name = found.path.rpartition("/")
-        failed = entry.state != "done"
-        if not lacks_files(found.files, entry.files, name, failed=failed):
+        if not _lack(found.counts, entries, name):
             return False
         # Counted once more: it may have been written since the folder was listed.
-        return lacks_files(self._files_there(folder, name), entry.files, name, failed=failed)
+        return _lack(self._files_there(folder, name), entries, name)
 
-    def _files_there(self, folder: str, name: str) -> int:
+    def _files_there(self, folder: str, name: str) -> tuple[int, ...]:
         if not is_container_name(name):
             prefix = f"{folder}/" if folder else ""
-            return sum(self._results.exists(prefix + path) for path in result_names(name))
+            named = (result_names(name, slot) for slot in self._slots)
+            return tuple(sum(self._results.exists(prefix + path) for path in paths) for paths in named)
         try:
             listed = self._results.open_folder(folder)
         except OSError:
-            return 0
+            return (0,) * len(self._slots)
         try:
             names = set(os.listdir(listed))  # noqa: PTH208 - pathlib knows no descriptors
-            return ResultFiles(names, [name]).count(name)
+            return ResultFiles(names, [name], slots=self._slots).counts(name)
         finally:
             os.close(listed)
+
+
+def _lack(counts: Sequence[int], entries: Sequence[Entry], name: str) -> bool:
+    """Return whether one of a file's results lacks files."""
+    return any(
+        lacks_files(count, entry.files, name, failed=entry.state != "done")
+        for count, entry in zip(counts, entries, strict=True)
+    )

@@ -30,7 +30,7 @@ class Scanner:
         self._channel = channel
         self._settings = settings
         self._ledger = LedgerReader(settings.ledger)
-        self._known = self._ledger.finished()
+        self._known = self._ledger.finished_by_all(settings.slots)
         self._mount = settings.mount
         self._results_mount = settings.results_mount
         self._folders: ClaimedFolders | None = None

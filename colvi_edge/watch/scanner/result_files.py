@@ -1,9 +1,9 @@
 """How many files of a result are there, by the names in its folder alone: nothing is opened for that."""
 
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 
-from colvi_edge.outputs.names import USUAL_KINDS, OutputKind, output_name
+from colvi_edge.outputs.names import NEVER_CUT, USUAL_KINDS, OutputKind, output_name
 from colvi_edge.raw_files import CONTAINER_SUFFIXES, is_container_name
 
 _KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)
@@ -13,9 +13,6 @@ _WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
 """Files that a result of an earlier version may consist of: of one that was rejected, of any other, and with
 an OME-TIFF; those with labels came later."""
 
-_NEVER_CUT = 50
-"""Characters, of at most four bytes: with a suffix, such a name is short enough for every disk."""
-
 
 class ResultFiles:
     """The files of the results in one folder.
@@ -23,53 +20,79 @@ class ResultFiles:
     To ask of each of 10,000 files whether it has all five made a scan of 0.13 s one of 0.15 s.
     """
 
-    def __init__(self, names: Set[str], raws: Iterable[str], ome_tiff: bool = False) -> None:
+    def __init__(
+        self,
+        names: Set[str],
+        raws: Iterable[str],
+        ome_tiff: bool = False,
+        slots: Sequence[str] = ("",),
+        labelled: Collection[str] = (),
+    ) -> None:
         """Remember what was listed.
 
         Args:
             names: in the folder of the results.
             raws: names of the raw files that they are of.
             ome_tiff: one belongs to each result.
+            slots: of the bundles that judge: each raw file has a result of each.
+            labelled: those of them to each of whose results belongs a file of labels.
         """
         self._names = names
         self._raws = raws
-        self._usual = (*_USUAL, OutputKind.OME_TIFF.value) if ome_tiff else _USUAL
+        self._slots = slots
+        usual = (*_USUAL, OutputKind.OME_TIFF.value) if ome_tiff else _USUAL
+        with_labels = (*usual, OutputKind.LABELS.value)
         # Where one result has labels, all are of a bundle that finds regions: a result without is looked at.
-        if any(name.endswith(OutputKind.LABELS.value) for name in names):
-            self._usual = (*self._usual, OutputKind.LABELS.value)
-        self._of_containers: Counter[str] | None = None  # counted when the first of them is asked for
+        labelled = {*labelled, *(self._slot_of(name) for name in names if name.endswith(with_labels[-1]))}
+        self._usual = tuple(
+            _end(slot) + suffix for slot in slots for suffix in (with_labels if slot in labelled else usual)
+        )
+        self._of_containers: Counter[tuple[str, str]] | None = None  # counted when the first is asked for
 
     def is_whole(self, raw: str) -> bool:
-        """Return whether a raw file has all files of a result, which then is one of one image."""
+        """Return whether a raw file has all usual files of each result, which then is one of one image."""
         names = self._names
         for suffix in self._usual:  # by far the most have all, under the raw file's name and a suffix
             if raw + suffix not in names:
                 return False
         return not is_container_name(raw)
 
-    def count(self, raw: str) -> int:
-        """Return how many files of its result, or its error record, a raw file has.
+    def counts(self, raw: str) -> tuple[int, ...]:
+        """Return how many files of each bundle's result, or its error record, a raw file has.
 
         Of one that holds several images these are the index, and each image's record and what that lists.
         """
+        return tuple(self._count(raw, slot) for slot in self._slots)
+
+    def _count(self, raw: str, slot: str) -> int:
         if is_container_name(raw):
             if self._of_containers is None:
                 raws = set(filter(is_container_name, self._raws))
-                named = filter(None, (_container_of(name, raws) for name in self._names))
-                self._of_containers = Counter(named)
-            return self._of_containers[raw]
+                named = ((_container_of(name, raws), self._slot_of(name)) for name in self._names)
+                self._of_containers = Counter(one for one in named if one[0])
+            return self._of_containers[raw, slot]
         count, names = 0, self._names
-        if len(raw) > _NEVER_CUT:
-            return sum(name in names for name in result_names(raw))
+        if len(raw) > NEVER_CUT:
+            return sum(name in names for name in result_names(raw, slot))
+        raw += _end(slot)
         for suffix in _SUFFIXES:
             if raw + suffix in names:
                 count += 1
         return count
 
+    def _slot_of(self, name: str) -> str:
+        """Return whose output a name of a container's is; no slot has a dot in it."""
+        slot = name.partition(".colvi.")[0].rpartition(".")[2]
+        return slot if slot in self._slots else ""
 
-def result_names(raw: str) -> list[str]:
+
+def result_names(raw: str, slot: str = "") -> list[str]:
     """Return how the files of a raw file of one image may be called."""
-    return [output_name(raw, kind) for kind in _KINDS]
+    return [output_name(raw, kind, slot=slot) for kind in _KINDS]
+
+
+def _end(slot: str) -> str:
+    return f".{slot}" if slot else ""
 
 
 def lacks_files(count: int, of: int, raw: str, *, failed: bool) -> bool:

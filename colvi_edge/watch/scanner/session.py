@@ -59,7 +59,8 @@ class FolderSession:
         self._polls = settings.scanning.poll or not promises(folders.mount.kind).hears_others
         self._settling = Settling(self._timings, share=self._polls)
         self._leftovers = Leftovers(self._timings.leftover_s)
-        self._lost_results = LostResults(folders.results, ledger)
+        self._ledger = ledger
+        self._lost_results = LostResults(folders.results, ledger, settings.slots)
         self._health = EventHealth(self._timings)
         self._stream: EventStream | None = None
         self._first_scan_requested = False  # the one after the stream started
@@ -244,7 +245,9 @@ class FolderSession:
 
     def _scan_in_steps(self) -> Iterator[None]:
         began = time.monotonic()
-        walk = TreeWalk(self._folders, self._known, self._settings.scanning.marker, self._settings.ome_tiff)
+        settings = self._settings
+        of = (settings.ome_tiff, settings.slots, self._ledger.labelled)
+        walk = TreeWalk(self._folders, self._known, settings.scanning.marker, *of)
         for item in walk:
             if isinstance(item, FoundFile):
                 self._offer(item, force=False)

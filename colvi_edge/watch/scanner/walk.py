@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -30,13 +30,19 @@ class FoundFile:
         path: relative to the root.
         signature: as `lstat` gives it: of a link the link's own, and on NFS maybe seconds old.
         marked: its marker is there.
-        files: of its result, or error record, that are there; counted where that may be of interest only.
+        counts: of its results, or error records, how many files of each bundle's are there; counted where
+            that may be of interest only.
     """
 
     path: str
     signature: Signature
     marked: bool
-    files: int = 0
+    counts: tuple[int, ...] = ()
+
+    @property
+    def files(self) -> int:
+        """How many files there are of all."""
+        return sum(self.counts)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ class TreeWalk:
         known: Mapping[str, Signature],
         marker: str | None,
         ome_tiff: bool = False,
+        slots: Sequence[str] = ("",),
+        labelled: Sequence[str] = (),
     ) -> None:
         """Prepare a walk.
 
@@ -81,6 +89,8 @@ class TreeWalk:
             known: the state of each path in which it needs nothing.
             marker: suffix of the file that says that a raw file is finished.
             ome_tiff: one belongs to each result.
+            slots: of the bundles that judge.
+            labelled: those of them to each of whose results belongs a file of labels.
         """
         self.files = 0
         self.not_read: Counter[str] = Counter()
@@ -90,7 +100,7 @@ class TreeWalk:
         self._folders = folders
         self._known = known
         self._marker = marker
-        self._ome_tiff = ome_tiff
+        self._ome_tiff, self._slots, self._labelled = ome_tiff, slots, labelled
         self._asked_at = 0.0  # when the file system was first asked for what comes next
 
     def __iter__(self) -> Iterator[FoundFile | Leftover | None]:
@@ -176,7 +186,10 @@ class TreeWalk:
         self, path: str, raws: "list[os.DirEntry[str]]", names: set[str], results: set[str] | None
     ) -> Iterator[FoundFile | None]:
         prefix = f"{path}/" if path else ""
-        listed = None if results is None else ResultFiles(results, [raw.name for raw in raws], self._ome_tiff)
+        listed = None
+        if results is not None:
+            of = (self._ome_tiff, self._slots, self._labelled)
+            listed = ResultFiles(results, [raw.name for raw in raws], *of)
         for entry in _pausing(raws):
             if entry is None:
                 yield None
@@ -192,11 +205,11 @@ class TreeWalk:
             name = entry.name
             known = self._known.get(prefix + name)
             unchanged = known is not None and _is_state(known, status)
-            if unchanged and (listed is None or listed.is_whole(name)):
+            if unchanged and (listed is None or (listed.is_whole(name))):
                 continue
             marked = self._marker is not None and name + self._marker in names
             if unchanged and known and listed:
-                self.partial.append(FoundFile(prefix + name, known, marked, listed.count(name)))
+                self.partial.append(FoundFile(prefix + name, known, marked, listed.counts(name)))
             else:
                 yield FoundFile(prefix + name, Signature.of(status), marked)
 

@@ -10,9 +10,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
-from colvi_edge.bundle import DEMO, open_bundle
-from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.choices import DEMOS, EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.errors import ColviEdgeError, UsageError
+from colvi_edge.pipeline.bundles import open_bundles
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.service.as_user import closed_to, run_as
 from colvi_edge.watch.service.paths import HERE, Service
@@ -39,9 +39,10 @@ from colvi_edge.acquisition.tiff import reader
 from colvi_edge.engines import openvino
 os.write(1, {_IMPORTED.encode()!r})
 from colvi_edge.bundle import open_bundle
-open_bundle(sys.argv[1])
+for bundle in sys.argv[1:]:
+    open_bundle(bundle)
 """
-"""All that the service's processes load, and the bundle."""
+"""All that the service's processes load, and the bundles."""
 
 
 class SeveralFaultsError(UsageError):
@@ -175,6 +176,26 @@ def check_visible(paths: Iterable[Path]) -> None:
             raise UsageError(f"{path}: the service sees nothing of /tmp, /var/tmp and /dev; put it elsewhere")
 
 
+def joined(bundles: Iterable[Path]) -> str:
+    """Return several bundles as a variable takes them.
+
+    Raises:
+        UsageError: the path of one cannot stand among others.
+    """
+    paths = [str(bundle) for bundle in bundles]
+    if found := next((path for path in paths if os.pathsep in path), None):
+        raise UsageError(
+            f"--bundle {found}: found '{os.pathsep}' in it, which stands between the bundles of a service; "
+            "rename it"
+        )
+    return os.pathsep.join(paths)
+
+
+def bundles_of(settings: Mapping[str, str]) -> list[str]:
+    """Return the bundles that settings name, the first one first."""
+    return list(filter(None, settings.get("COLVI_EDGE_BUNDLE", "").split(os.pathsep)))
+
+
 def full_paths(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """Return settings whose paths are given in full, as a service has no working folder.
 
@@ -183,20 +204,24 @@ def full_paths(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """
     full = {}
     for name, value in settings.items():
-        is_word = name == "COLVI_EDGE_BUNDLE" and value == DEMO
-        if not (is_word or root == HERE or Path(value).is_absolute()):
-            raise UsageError(f"{name} {value}: expected its full path in the system below --prefix {root}")
-        full[name] = value if is_word else str(Path(value).absolute())
+        paths = []
+        for path in value.split(os.pathsep) if name == "COLVI_EDGE_BUNDLE" else [value]:
+            is_word = name == "COLVI_EDGE_BUNDLE" and path in DEMOS
+            if not (is_word or root == HERE or Path(path).is_absolute()):
+                raise UsageError(f"{name} {path}: expected its full path in the system below --prefix {root}")
+            paths.append(path if is_word else str(Path(path).absolute()))
+        full[name] = os.pathsep.join(paths)
     return full
 
 
-def check_bundle(root: Path, bundle: str) -> None:
-    """Refuse a bundle that cannot be opened where its system has it.
+def check_bundles(root: Path, bundles: Iterable[str]) -> None:
+    """Refuse bundles that cannot be opened where their system has them, or do not go together.
 
     Raises:
-        BundleError: it is incomplete, changed, or none.
+        BundleError: one is incomplete, changed, or none.
+        UsageError: one is given twice, or two would leave results of one name.
     """
-    open_bundle(DEMO if bundle == DEMO else root.joinpath(*Path(bundle).parts[1:]))
+    open_bundles(bundle if bundle in DEMOS else root.joinpath(*Path(bundle).parts[1:]) for bundle in bundles)
 
 
 def misset(settings: Mapping[str, str]) -> list[str]:
@@ -208,7 +233,7 @@ def misset(settings: Mapping[str, str]) -> list[str]:
     ]
 
 
-def check_readable(user: str, command: Path, bundle: str) -> None:
+def check_readable(user: str, command: Path, *bundles: str) -> None:
     """Refuse a program or a bundle that the service's user cannot open: by trying, as that user."""
     interpreter = Path(sys.executable)
     parts = [Path(spec.origin) for name in _PARTS if (spec := find_spec(name)) and spec.origin]
@@ -216,15 +241,17 @@ def check_readable(user: str, command: Path, bundle: str) -> None:
     try:
         tried = run_as(user, [str(command), "--version"])
         if tried.returncode == 0:
-            tried = run_as(user, [sys.executable, "-I", "-c", _TRIAL, bundle])
+            tried = run_as(user, [sys.executable, "-I", "-c", _TRIAL, *bundles])
         imported, why = tried.stdout.startswith(_IMPORTED), tried.stderr
     except OSError as error:
         tried, imported, why = None, False, error.strerror or ""
     if tried and imported and tried.returncode == 0:
         return
-    place = closed_to(user, program if not imported else [Path(bundle), *sorted(Path(bundle).glob("*"))])
+    files = [file for bundle in map(Path, bundles) for file in (bundle, *sorted(bundle.glob("*")))]
+    place = closed_to(user, program if not imported else files)
     said = f"{place} is closed to it" if place else printable_name(why.strip().rpartition("\n")[2])
     if imported:
+        bundle = next((one for one in bundles if place and place.is_relative_to(one)), bundles[0])
         remedy = "put it where every user may read it, such as /srv"
         if place and any(place.is_relative_to(whole) for whole in (bundle, Path(bundle).resolve())):
             remedy = f"let every user read it: sudo chmod --recursive a+rX {shlex.quote(bundle)}"

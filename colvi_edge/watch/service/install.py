@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colvi_edge.bundle import DEMO
+from colvi_edge.choices import DEMO, DEMOS
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.service import checks
@@ -152,7 +152,7 @@ def plan_installation(
 
     Args:
         folder: to be watched.
-        bundle: path of a bundle, or "demo".
+        bundle: path of a bundle, or the word for a shipped one; several as `checks.joined` gives them.
         output_dir: takes the results, if not the folder itself.
         user: runs the services of all folders.
         root: of another system, such as an image, in which all other paths are looked for.
@@ -164,7 +164,7 @@ def plan_installation(
     """
     faults = checks.Faults()
     root, command = root.absolute(), _command(root.absolute())
-    given, tried, named = {"COLVI_EDGE_BUNDLE": bundle}, DEMO, False
+    given, tried, named = {"COLVI_EDGE_BUNDLE": bundle}, [DEMO], False
     if output_dir:
         given["COLVI_EDGE_OUTPUT_DIR"] = str(output_dir)
     with faults:
@@ -180,17 +180,17 @@ def plan_installation(
         named = True
     with faults:
         given = checks.full_paths(root, given)
-        checks.check_bundle(root, given["COLVI_EDGE_BUNDLE"])
-        tried = given["COLVI_EDGE_BUNDLE"]
+        checks.check_bundles(root, checks.bundles_of(given))
+        tried = checks.bundles_of(given)
     if root == HERE:
         with faults:
-            checks.check_visible([folder, command, *map(Path, given.values())])
+            checks.check_visible([folder, command, *_paths(given)])
         if named and os.geteuid() == 0:
             with faults:
-                checks.check_readable(user, command, tried)
+                checks.check_readable(user, command, *tried)
     faults.raise_any()
 
-    places = [service.folder, *(Path(value) for value in given.values() if value != DEMO)]
+    places = [service.folder, *_paths(given)]
     files = [service.template, service.drop_ins, service.environment]
     checks.check_inside(root, [*files, *map(service.below, places)])
     return _planned(service, command, user, given)
@@ -230,19 +230,19 @@ def _command(root: Path) -> Path:
 
 def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
     service, command = planned.service, planned.command
-    bundle = planned.settings.get("COLVI_EDGE_BUNDLE", "")
+    bundles = checks.bundles_of(planned.settings)
     said = []
-    if bundle == DEMO:
+    for word in [word for word in DEMOS if word in bundles]:
         said.append(
-            f"'{DEMO}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of real "
-            "cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
+            f"'{word}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of "
+            "real cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
             f"COLVI_EDGE_BUNDLE in {service.environment}"
         )
-    elif not bundle:
+    if not bundles:
         said.append(f"{service.environment} names no COLVI_EDGE_BUNDLE: without, the service does not start")
-    elif bundle != given["COLVI_EDGE_BUNDLE"]:
+    elif bundles != checks.bundles_of(given):
         try:
-            checks.check_bundle(service.root, bundle)
+            checks.check_bundles(service.root, bundles)
         except ColviEdgeError as error:
             said.append(f"the bundle that {service.environment} names cannot be opened: {error}")
     said += [f"{service.environment}: {words}" for words in checks.misset(planned.settings)]
@@ -278,6 +278,12 @@ def _missing_program(service: Service, command: Path) -> list[str]:
         f"{program} is run by {interpreter}, which is not there: make its environment within that system, "
         "such as in a chroot, as it remembers where it was made"
     ]
+
+
+def _paths(given: Mapping[str, str]) -> list[Path]:
+    """Return the paths of the settings of a call."""
+    others = (value for name, value in given.items() if name != "COLVI_EDGE_BUNDLE")
+    return [Path(path) for path in (*checks.bundles_of(given), *others) if path not in DEMOS]
 
 
 def _outputs(settings: Mapping[str, str]) -> list[Path]:

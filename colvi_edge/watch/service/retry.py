@@ -14,6 +14,7 @@ from colvi_edge.watch.ledger.entries import ModelResults
 from colvi_edge.watch.ledger.reader import LedgerReader
 from colvi_edge.watch.rollout import others_of
 from colvi_edge.watch.service.lookup import find_state_folder
+from colvi_edge.watch.service.status import started_of
 from colvi_edge.watch.state_folder import StateFolder, is_held
 from colvi_edge.watch.status_file import read_status
 
@@ -28,11 +29,11 @@ class Retried:
     Attributes:
         replace: results that are judged again beside what failed.
         is_running: a daemon runs and does it at once; else the next one does it when it starts.
-        failed: how many files with an error.
-        quarantined: how many files that ended the worker.
+        failed: how many files with an error, by each bundle.
+        quarantined: how many files that ended the worker, likewise.
         results: how many results, of which models.
         by_model: how many results there are of which model.
-        model: that judges, or did last.
+        model: that judges, or did last; of several bundles the first.
         has_waiting: the daemon has files that it tried in vain, and tries them at once.
     """
 
@@ -72,17 +73,23 @@ def retry(folder: Path, replace: Replace = Replace.OWN) -> Retried:
     """
     state = find_state_folder(folder)
     with closing(LedgerReader(state.ledger)) as ledger, ledger.explained():
-        counts, by_model = ledger.counts(), ledger.models()
+        of_each = {slot: ledger.of(slot) for slot in ledger.slots}
+        counts = [one.counts() for one in of_each.values()]
+        by_model = {slot: one.models() for slot, one in of_each.items()}
     is_running, status = is_held(state.lock), read_status(state.status)
-    model = status.model.judge if status and status.model else UNKNOWN
+    models = {slot: ready.judge if ready else UNKNOWN for slot, ready in started_of(status).items()}
     retried = Retried(
         replace,
         is_running,
-        counts["failed"],
-        counts["quarantined"],
-        _replaced(by_model, replace, model),
-        by_model,
-        model,
+        sum(count["failed"] for count in counts),
+        sum(count["quarantined"] for count in counts),
+        [
+            result
+            for slot, results in by_model.items()
+            for result in _replaced(results, replace, models.get(slot, UNKNOWN))
+        ],
+        [result for results in by_model.values() for result in results],
+        models.get("", UNKNOWN),
         has_waiting=bool(is_running and status and status.waiting),
     )
     if retried.has_files or retried.waits_for_bundle or retried.has_waiting:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
+from colvi_edge.watch.ipc.messages import WorkerReady
 from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.entries import Entry, ModelResults
 from colvi_edge.watch.ledger.reader import LedgerReader
@@ -21,6 +22,38 @@ SILENT_AFTER_S = 30.0
 
 
 @dataclass(frozen=True)
+class BundleSummary:
+    """What is known of one bundle and its results.
+
+    Attributes:
+        slot: name that these bear; "" of the first bundle.
+        counts: how many files are in each state.
+        results: how many results are of which model.
+        wanted: how many files are to be judged again, though a result of them stands.
+        started: what its worker said of itself; None if none did.
+    """
+
+    slot: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    results: list[ModelResults] = field(default_factory=list)
+    wanted: int = 0
+    started: WorkerReady | None = None
+
+    @property
+    def model(self) -> Model:
+        """Return the model that judges, or did last."""
+        return self.started.judge if self.started else UNKNOWN
+
+    @property
+    def by_model(self) -> list[ModelResults]:
+        """Return how many results are of which model, that of the daemon first."""
+        if self.model == UNKNOWN:
+            return self.results
+        mine = sum(found.results for found in self.results if found.model.sha256 == self.model.sha256)
+        return [ModelResults(self.model, mine), *others_of(self.results, self.model)]
+
+
+@dataclass(frozen=True)
 class LedgerSummary:
     """What the ledger has of all files; nothing of one that is being made anew.
 
@@ -28,15 +61,13 @@ class LedgerSummary:
         counts: how many files are in each state.
         failed: files with an error record.
         quarantined: files that are not read any more.
-        results: how many results are of which model.
-        wanted: how many files are to be judged again, though a result of them stands.
+        bundles: what it has of the results of each bundle, the first one first.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     failed: list[Entry] = field(default_factory=list)
     quarantined: list[Entry] = field(default_factory=list)
-    results: list[ModelResults] = field(default_factory=list)
-    wanted: int = 0
+    bundles: list[BundleSummary] = field(default_factory=lambda: [BundleSummary()])
 
 
 @dataclass(frozen=True)
@@ -88,18 +119,17 @@ class FolderStatus:
         return {**final, **waiting}
 
     @property
-    def model(self) -> Model:
-        """Return the model that judges, or did last."""
-        return self.said.model.judge if self.said and self.said.model else UNKNOWN
+    def bundles(self) -> list[BundleSummary]:
+        """Return what is known of each bundle and its results, the first one first."""
+        started = started_of(self.said)
+        return [replace(bundle, started=started.get(bundle.slot)) for bundle in self.ledger.bundles]
 
-    @property
-    def by_model(self) -> list[ModelResults]:
-        """Return how many results are of which model, that of the daemon first."""
-        results = self.ledger.results
-        if self.model == UNKNOWN:
-            return results
-        mine = sum(found.results for found in results if found.model.sha256 == self.model.sha256)
-        return [ModelResults(self.model, mine), *others_of(results, self.model)]
+
+def started_of(said: Status | None) -> dict[str, WorkerReady | None]:
+    """Return what the worker of each bundle said of itself, by the name that its results bear."""
+    if said is None:
+        return {}
+    return {bundle.slot: bundle.model for bundle in said.bundles} or {"": said.model}
 
 
 def gather_status(folder: Path) -> FolderStatus:
@@ -129,12 +159,16 @@ def _ledger_summary(path: Path, *, may_be_gone: bool) -> LedgerSummary:
             raise
         return LedgerSummary()
     with closing(opened) as ledger, ledger.explained():
+        slots = ledger.slots
+        of_each = [ledger.of(slot) for slot in slots]
         return LedgerSummary(
-            counts=ledger.counts(),
-            failed=list(ledger.in_state("failed")),
-            quarantined=list(ledger.in_state("quarantined")),
-            results=ledger.models(),
-            wanted=ledger.wanted_count(),
+            counts=ledger.counts_of_all(slots),
+            failed=[entry for one in of_each for entry in one.in_state("failed")],
+            quarantined=[entry for one in of_each for entry in one.in_state("quarantined")],
+            bundles=[
+                BundleSummary(slot, one.counts(), one.models(), one.wanted_count())
+                for slot, one in zip(slots, of_each, strict=True)
+            ],
         )
 
 

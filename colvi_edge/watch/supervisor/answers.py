@@ -11,7 +11,7 @@ from colvi_edge.watch.status_file import Last
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.queue import QueuedFile
 from colvi_edge.watch.supervisor.telling.journal import LOGGER, shown, told
-from colvi_edge.watch.supervisor.telling.metrics import Metrics
+from colvi_edge.watch.supervisor.telling.metrics import Counted
 from colvi_edge.watch.words import WorkOutcome
 
 log = logging.getLogger(LOGGER)
@@ -27,14 +27,19 @@ class Answers:
         errors: how many of them were errors.
     """
 
-    def __init__(self, metrics: Metrics, conditions: Conditions, newest: Entry | None) -> None:
+    def __init__(
+        self, metrics: Counted, conditions: Conditions, newest: Entry | None, slot: str = ""
+    ) -> None:
         """Begin to count.
 
         Args:
             metrics: where outcomes are counted, too.
             conditions: where it is raised that files have neither result nor error record.
             newest: the last final answer in the ledger.
+            slot: name that the results bear.
         """
+        self._by = f" by {slot}" if slot else ""
+        self._bundle = {"COLVI_BUNDLE": slot} if slot else {}
         self.last = _last(newest)
         self.total = self.judged = self.errors = 0
         self._metrics = metrics
@@ -61,23 +66,35 @@ class Answers:
         """Count that a file has to wait; logged once, not with each try."""
         if kind != file.kind:
             log.warning(
-                "%s has to wait: %s: %s",
+                "%s%s has to wait: %s: %s",
                 shown(file.path),
+                self._by,
                 kind,
                 told(words),
-                extra={"COLVI_EVENT": "again", "COLVI_FILE": shown(file.path), "COLVI_KIND": kind},
+                extra={
+                    "COLVI_EVENT": "again",
+                    "COLVI_FILE": shown(file.path),
+                    "COLVI_KIND": kind,
+                    **self._bundle,
+                },
             )
         self._metrics.count("again")
 
-    def quarantined(self, path: str, message: str) -> None:
-        """Count and log that a file is not read any more."""
+    def quarantined(self, path: str, attempts: int, why: str) -> str:
+        """Count and log that a file is not read any more; return what its error record says."""
+        message = (
+            f"{attempts} attempts to read it ended the process that did, the last time because {why}; "
+            "it is left alone until it changes, or you say: colvi-edge retry"
+        )
         self._metrics.count("quarantined")
         log.error(
-            "%s is quarantined: %s",
+            "%s%s is quarantined: %s",
             shown(path),
+            self._by,
             message,
-            extra={"COLVI_EVENT": "quarantined", "COLVI_FILE": shown(path)},
+            extra={"COLVI_EVENT": "quarantined", "COLVI_FILE": shown(path), **self._bundle},
         )
+        return message
 
     def final(self, file: QueuedFile, answer: WorkDone, words: str, latency_s: float) -> None:
         """Count, log and keep a final answer; its words are without the file's name."""
@@ -97,8 +114,9 @@ class Answers:
             self._metrics.succeeded(latency_s, time.time())
         log.log(
             logging.WARNING if failed else logging.INFO,
-            "%s: %s (%s)",
+            "%s%s: %s (%s)",
             shown(file.path),
+            self._by,
             told(words) if failed else words,
             answer.kind or answer.outcome,
             extra={
@@ -109,6 +127,7 @@ class Answers:
                 "COLVI_REVISION": answer.revision,
                 "COLVI_TOOK_MS": answer.took_ms,
                 "COLVI_LATENCY_MS": latency_ms,
+                **self._bundle,
             },
         )
 
@@ -116,6 +135,13 @@ class Answers:
 def kept_kind(answer: WorkDone) -> str:
     """Return what the ledger keeps as kind of a final answer: of an error its kind, else the outcome."""
     return answer.kind or ("" if answer.outcome == "ok" else answer.outcome)
+
+
+def is_known(entry: Entry | None, answer: WorkDone, words: str) -> bool:
+    """Return whether a recheck found what was found before; an error record has no content to compare."""
+    if answer.outcome == "same":
+        return True
+    return entry is not None and (entry.state, entry.kind, entry.words) == ("failed", answer.kind, words)
 
 
 def _last(entry: Entry | None) -> Last | None:

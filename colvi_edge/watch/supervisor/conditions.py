@@ -49,6 +49,10 @@ class Conditions:
             words = told(why) if of_files else why
             log.warning("%s: %s", name, words, extra={"COLVI_EVENT": "state", "COLVI_STATE": name})
 
+    def of(self, slot: str) -> "Conditions":
+        """Return where one bundle raises its own: under the name that its results bear, if they bear one."""
+        return _Named(self, slot) if slot else self
+
     def raise_barred(self, name: Trouble, folders: Iterable[str]) -> None:
         """Raise a condition for each folder that is closed to the daemon, and clear those of all others.
 
@@ -77,6 +81,20 @@ class Conditions:
             f"{condition.name}: {told(condition.why) if source in self._of_files else condition.why}"
             for source, condition in self._raised.items()
         ]
+
+
+class _Named(Conditions):
+    """What is wrong with one of several bundles."""
+
+    def __init__(self, of_all: Conditions, slot: str) -> None:
+        super().__init__()
+        self._of_all, self._slot = of_all, slot
+
+    def raise_(self, source: str, name: Trouble, why: str, *, of_files: bool = False) -> None:
+        self._of_all.raise_(f"{source} of {self._slot}", name, f"{self._slot}: {why}", of_files=of_files)
+
+    def clear(self, source: str) -> None:
+        self._of_all.clear(f"{source} of {self._slot}")
 
 
 def _named(folder: str) -> str:

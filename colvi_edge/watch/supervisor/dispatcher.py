@@ -6,7 +6,7 @@ An answer sets the count back to 0, whatever it is; the death of a worker does n
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path, PurePath
 
@@ -18,12 +18,12 @@ from colvi_edge.watch.ipc.model import UNKNOWN, Model
 from colvi_edge.watch.ledger.entries import Entry
 from colvi_edge.watch.rollout import again_words, others_of, stay_words
 from colvi_edge.watch.status_file import WAITING_SHOWN, Waiting
-from colvi_edge.watch.supervisor.answers import Answers, kept_kind
+from colvi_edge.watch.supervisor.answers import Answers, is_known, kept_kind
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.supervisor.queue import OUTAGES, QueuedFile, WorkQueue
 from colvi_edge.watch.supervisor.snapshot import WorkSnapshot
 from colvi_edge.watch.supervisor.telling.journal import LOGGER
-from colvi_edge.watch.supervisor.telling.metrics import Metrics
+from colvi_edge.watch.supervisor.telling.metrics import Counted
 from colvi_edge.watch.supervisor.tolerant_ledger import TolerantLedger
 from colvi_edge.watch.timings import Timings
 
@@ -41,11 +41,12 @@ class Dispatcher:
     def __init__(
         self,
         ledger: TolerantLedger,
-        metrics: Metrics,
+        metrics: Counted,
         conditions: Conditions,
         timings: Timings,
         now: float,
         force: Replace = Replace.OWN,
+        slot: str = "",
     ) -> None:
         """Take up what the previous daemon left unchecked, or was to judge again and did not.
 
@@ -56,13 +57,15 @@ class Dispatcher:
             timings: how long an incomplete file is waited for, and others that have to wait.
             now: of the monotonic clock.
             force: results that everything is judged in spite of.
+            slot: name that the results bear.
         """
+        self._slot = slot
         self._ledger = ledger
         self._conditions = conditions
         self._timings = timings
         self._force = force
         self._queue = WorkQueue(timings)
-        self._answers = Answers(metrics, conditions, ledger.ledger.newest())
+        self._answers = Answers(metrics, conditions, ledger.ledger.newest(), slot)
         self._model = UNKNOWN  # what judges; none before the first worker has started
         self._other_models = ""
         self._changes = 0
@@ -91,6 +94,10 @@ class Dispatcher:
         """How many final answers there were since the start."""
         return self._answers.total
 
+    def files(self) -> Iterator[QueuedFile]:
+        """Yield every file that waits or is assigned."""
+        return iter(self._queue)
+
     def snapshot(self) -> WorkSnapshot:
         """Return how work stands now; of 10^5 files in the queue it took 12 ms."""
         queue, answers = self._queue, self._answers
@@ -114,18 +121,21 @@ class Dispatcher:
         """Return when the next of the files that wait for their time will be due; None if none does."""
         return self._queue.wake_at(now)
 
-    def raise_troubles(self, *, outage_is_told: bool) -> None:
+    def raise_troubles(self, *, outage_is_told: bool, beside: "Sequence[Dispatcher]" = ()) -> None:
         """Raise what stops all files of the folder, or of folders in it, and clear what is over.
 
         Args:
             outage_is_told: it is known already that the folder is not there, or does not answer.
+            beside: those of other bundles, which meet the same.
         """
-        trouble = self._queue.trouble
+        queues = [self._queue, *(other._queue for other in beside)]
+        trouble = next(filter(None, (queue.trouble for queue in queues)), None)
         if trouble and not (trouble.name in OUTAGES and outage_is_told):
             self._conditions.raise_("folder", trouble.name, trouble.words, of_files=True)
         else:
             self._conditions.clear("folder")
-        self._conditions.raise_barred("folder not writable", self._queue.barred)
+        barred = dict.fromkeys(folder for queue in queues for folder in queue.barred)
+        self._conditions.raise_barred("folder not writable", barred)
 
     def judge_with(
         self, model: Model, root: Path, now: float, asked: Callable[[], Replace] = lambda: Replace.OWN
@@ -201,7 +211,8 @@ class Dispatcher:
             count = self._want(force, now)
         self._queue.retry_now(now)
         words = counted(count, "file is", "files are")
-        log.info("retry: %s offered again", words, extra={"COLVI_EVENT": "retry"})
+        whose = f" of {self._slot}" if self._slot else ""
+        log.info("retry%s: %s offered again", whose, words, extra={"COLVI_EVENT": "retry"})
 
     def retry_now(self, now: float) -> None:
         """Let all files that back off be tried at once: what they wait for may have ended."""
@@ -305,7 +316,7 @@ class Dispatcher:
     def _keep(self, file: QueuedFile, answer: WorkDone, words: str) -> bool:
         """Write a final answer into the ledger; return whether it says anything that is not there yet."""
         with self._ledger.writing() as ledger:
-            if file.recheck and _is_known(ledger.entry(file.path), answer, words):
+            if file.recheck and is_known(ledger.entry(file.path), answer, words):
                 ledger.rechecked(file.path)
                 return False
             ledger.finish(
@@ -323,21 +334,10 @@ class Dispatcher:
 
     def _quarantine(self, path: str, attempts: int, why: str) -> str:
         """Keep that a file must not be read again; return what its error record says."""
-        message = (
-            f"{attempts} attempts to read it ended the process that did, the last time because {why}; "
-            "it is left alone until it changes, or you say: colvi-edge retry"
-        )
+        message = self._answers.quarantined(path, attempts, why)
         with self._ledger.writing() as ledger:
             ledger.finish(path, "quarantined", kind="killed", words=message)
-        self._answers.quarantined(path, message)
         return message
-
-
-def _is_known(entry: Entry | None, answer: WorkDone, words: str) -> bool:
-    """Return whether a recheck found what was found before; an error record has no content to compare."""
-    if answer.outcome == "same":
-        return True
-    return entry is not None and (entry.state, entry.kind, entry.words) == ("failed", answer.kind, words)
 
 
 def _found(entry: Entry, now: float, quiet_s: float = 0.0) -> FileReady:

@@ -89,7 +89,7 @@ class Heartbeat:
     def _prepare(self, now: float, processes: ProcessSnapshot) -> None:
         """Say READY when it is so; a folder that is not there is no reason to wait."""
         is_away = processes.root is not None and not processes.is_here
-        if processes.worker and (processes.scanned is not None or is_away):
+        if processes.have_started and (processes.scanned is not None or is_away):
             self._is_ready = True
             notify(READY="1")
             log.info("ready", extra={"COLVI_EVENT": "ready"})
@@ -140,7 +140,8 @@ class Heartbeat:
             settling=scanned.settling if scanned else 0,
             waiting=work.waiting,
             last=work.last,
-            model=processes.worker,
+            model=processes.bundles[0].model,
+            bundles=processes.bundles if len(processes.bundles) > 1 else [],
             not_read=scanned.not_read if scanned else {},
             once=self._once,
             judged=work.judged,

@@ -1,6 +1,6 @@
 """The supervisor's loop: starts and watches scanner, worker and publisher, and carries work between them.
 
-    scanner ──FileReady──▶ dispatcher ──Work──▶ worker
+    scanner ──FileReady──▶ dispatcher ──Work──▶ worker        both for each bundle: a lane
                              ▲  └─ ledger         │
                              └─────WorkDone───────┘
 
@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -22,27 +23,24 @@ from colvi_edge.printable import counted
 from colvi_edge.watch.ipc.messages import (
     Degraded,
     FileReady,
-    Finish,
     Message,
     Published,
     RootState,
     Scanned,
     Settles,
-    StartRefused,
     WorkDone,
-    WorkerReady,
 )
-from colvi_edge.watch.ipc.settings import PublisherSettings, ScannerSettings, WorkerSettings
+from colvi_edge.watch.ipc.settings import Judging, PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.status_file import End, RefusedStart
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.children.publisher import PublisherKeeper
 from colvi_edge.watch.supervisor.children.scanner import ScannerKeeper
-from colvi_edge.watch.supervisor.children.workers import WorkerKeeper
 from colvi_edge.watch.supervisor.conditions import Conditions
-from colvi_edge.watch.supervisor.dispatcher import Dispatcher
 from colvi_edge.watch.supervisor.heartbeat import Heartbeat
 from colvi_edge.watch.supervisor.held_state import HeldState
+from colvi_edge.watch.supervisor.lanes.lane import Lane
+from colvi_edge.watch.supervisor.lanes.lanes import Lanes
 from colvi_edge.watch.supervisor.once import OnceRun
 from colvi_edge.watch.supervisor.signals import Signals
 from colvi_edge.watch.supervisor.snapshot import ProcessSnapshot
@@ -91,11 +89,18 @@ class Supervisor:
         self._commands = commands
         self._timings = timings
         self._conditions = conditions
-        self._ledger = TolerantLedger(state.ledger, conditions)
-        self._dispatcher = Dispatcher(self._ledger, metrics, conditions, timings, now, settings.force)
-        self._state = StateWatch(state, self._ledger, self._dispatcher, conditions, timings, now)
+        slots = [judging.slot for judging in settings.judgings]
+        ledger = self._ledger = TolerantLedger(state.ledger, conditions, slots)
+        with ledger.writing() as written:
+            written.note_slots(slots)
+        self._lanes = Lanes(
+            [
+                Lane(judging, self._start_worker, ledger, metrics, conditions, timings, now, settings.force)
+                for judging in settings.judgings
+            ]
+        )
+        self._state = StateWatch(state, ledger, self._lanes, conditions, timings, now)
         self._scanner = ScannerKeeper(self._start_scanner, conditions, timings)
-        self._workers = WorkerKeeper(self._start_worker, settings.judging.bundle, conditions, timings)
         report = settings.for_publisher()
         publish = partial(self._listen_to, "publisher", report) if report else None
         self._publisher = PublisherKeeper(publish, conditions, timings)
@@ -128,7 +133,7 @@ class Supervisor:
             self._stop()
         if self._once is None or self.lost:
             return self._exit_code or 0
-        processes, work = self._processes(), self._dispatcher.snapshot()
+        processes, work = self._processes(), self._lanes.snapshot()
         return self._once.summary(processes, work, self._ledger.standing(), self._conditions.words(told))
 
     def close(self) -> None:
@@ -146,8 +151,8 @@ class Supervisor:
         self._look_after_all(time.monotonic())
         now = time.monotonic()
         timings = self._timings
-        longest_s = timings.busy_round_s if self._dispatcher.assigned else timings.idle_round_s
-        due = self._dispatcher.wake_at(now)
+        longest_s = timings.busy_round_s if self._lanes.assigned else timings.idle_round_s
+        due = self._lanes.wake_at(now)
         for key, _ in self._selector.select(longest_s if due is None else min(longest_s, due - now)):
             if key.fileobj is self._signals:
                 self._obey(self._signals.take())
@@ -160,58 +165,58 @@ class Supervisor:
                 self._child_exited(child, now)
         if now - self._round_at > self._timings.paused_after_s:
             # The machine or this process stood still, and nobody else can be blamed for that.
-            self._workers.last_progress_at = now
+            for lane in self._lanes:
+                lane.workers.last_progress_at = now
             for child in self._children():
                 child.heard_at = now
         self._round_at = now
         mount = self._scanner.mount(now)
-        dispatcher = self._dispatcher
-        busy, longest_bytes = bool(dispatcher.assigned), dispatcher.longest_assigned_bytes
-        if self._workers.limit(busy, mount is not None, now, longest_bytes):
-            dispatcher.refund_attempts()
+        lanes = self._lanes
+        for lane in lanes:
+            lane.limit(mount is not None, now)
         if not self._stopping:
             self._scanner.tick(now)
-            self._workers.tick(idle=not dispatcher.assigned, now=now)
-            if worker := self._workers.started:
-                dispatcher.judge_with(worker.judge, self._settings.folders.root, now, self._state.asked)
+            for lane in lanes:
+                lane.tick(self._settings.folders.root, now, self._state.asked)
             self._state.tick(now)
             if self._state.needs_systemd:
                 self._exit_code = _RESTART
             self._assign(now)
-            idle = not dispatcher.assigned
-            if self._once and self._once.is_over(now, self._processes(), dispatcher.snapshot, idle=idle):
+            idle = not lanes.assigned
+            if self._once and self._once.is_over(now, self._processes(), lanes.snapshot, idle=idle):
                 self._exit_code, self._is_done = 0, True
-        self._publisher.tick(dispatcher.answers, mount, now, self._results_mount)
+        self._publisher.tick(lanes.answers, mount, now, self._results_mount)
         self._raise_troubles()
-        self._heartbeat.tick(now, self._processes(), dispatcher.snapshot)
-        if self._reloading and not self._workers.is_reloading:
+        self._heartbeat.tick(now, self._processes(), lanes.snapshot)
+        if self._reloading and not lanes.is_reloading:
             self._reloading = False
             notify(READY="1")
 
     def _processes(self) -> ProcessSnapshot:
-        scanner, workers = self._scanner, self._workers
+        scanner, lanes = self._scanner, self._lanes
         return ProcessSnapshot(
             root=scanner.root,
             scanned=scanner.scanned,
             scanned_at=scanner.scanned_at,
             scanner_failures=scanner.failures,
-            worker=workers.started,
-            worker_failures=workers.failures,
-            is_stuck=any(child.is_stuck for child in (*workers, *scanner)),
+            bundles=lanes.bundles,
+            worker_failures=lanes.failures,
+            is_stuck=any(child.is_stuck for child in (*lanes.workers, *scanner)),
         )
 
     def _children(self) -> list[Child]:
-        return [*self._scanner, *self._workers, *self._publisher]
+        return [*self._scanner, *self._lanes.workers, *self._publisher]
 
     def _obey(self, signals: set[signal.Signals]) -> None:
         if signals & {signal.SIGTERM, signal.SIGINT}:
             self._exit_code = 0
         elif signal.SIGHUP in signals and not self._stopping:
             self._scanner.rescan()
-            if self._workers.started:
+            if started := [lane.workers for lane in self._lanes if lane.workers.started]:
                 log.info("reload", extra={"COLVI_EVENT": "reload"})
                 notify(RELOADING="1", MONOTONIC_USEC=str(time.monotonic_ns() // 1000))
-                self._workers.reload(time.monotonic())
+                for workers in started:
+                    workers.reload(time.monotonic())
                 self._reloading = True
 
     # --- children
@@ -220,11 +225,16 @@ class Supervisor:
         settings = self._settings.for_scanner(self._folder, self._mount, self._results_mount, self._timings)
         return self._listen_to("scanner", settings)
 
-    def _start_worker(self, bundle: str) -> Child:
-        return self._listen_to("worker", self._settings.for_worker(self._folder, bundle, self._timings))
+    def _start_worker(self, judging: Judging, bundle: str) -> Child:
+        opens = replace(judging, bundle=bundle)
+        settings = self._settings.for_worker(self._folder, opens, self._timings)
+        return self._listen_to("worker", settings, judging.slot)
 
-    def _listen_to(self, role: str, first: ScannerSettings | WorkerSettings | PublisherSettings) -> Child:
-        child = Child(role, self._commands[role], first, self._timings)
+    def _listen_to(
+        self, role: str, first: ScannerSettings | WorkerSettings | PublisherSettings, slot: str = ""
+    ) -> Child:
+        called = f"{role} of {slot}" if slot else role
+        child = Child(called, self._commands[role], first, self._timings)
         self._selector.register(child, selectors.EVENT_READ)
         return child
 
@@ -261,21 +271,16 @@ class Supervisor:
         if child in self._publisher:
             self._publisher.ended(now)
             return
-        busy = child is self._workers.current and bool(self._dispatcher.assigned)
-        self._workers.ended(child, busy, now)
-        if busy and self._workers.blocked_by_share:
-            self._dispatcher.wait_for_share(child.end, now)
-        elif busy:
-            self._dispatcher.worker_died(child.end, now)
+        self._lanes.lane_of(child).ended(child, now)
 
     def _scanner_said(self, message: Message, now: float) -> None:
         if isinstance(message, FileReady):
-            self._dispatcher.offer(message, now)
+            self._lanes.offer(message, now)
         elif isinstance(message, Settles):
             self._scanner.settles(message)
         elif isinstance(message, RootState | Scanned | Degraded):
             if self._scanner.said(message, now):
-                self._dispatcher.retry_now(now)
+                self._lanes.retry_now(now)
             if isinstance(message, RootState):
                 self._note_root(message)
             elif isinstance(message, Scanned):
@@ -289,29 +294,22 @@ class Supervisor:
             self._late_root |= self._scanner.scanned is None
 
     def _worker_said(self, child: Child, message: Message, now: float) -> None:
-        if isinstance(message, WorkerReady | StartRefused):
-            self._workers.said(child, message, now)
-        elif isinstance(message, WorkDone):
-            self._dispatcher.finished(message, now)
-            self._workers.answered(now)
-            if message.kind == "read-only" and self._late_root and "NOTIFY_SOCKET" in os.environ:
-                # The service's sandbox was made when there was no folder that could be writable in it.
-                log.warning("the folder is there now; the service starts again, to be allowed to write to it")
-                self._exit_code = _RESTART
+        self._lanes.lane_of(child).said(child, message, now)
+        is_read_only = isinstance(message, WorkDone) and message.kind == "read-only"
+        if is_read_only and self._late_root and "NOTIFY_SOCKET" in os.environ:
+            # The service's sandbox was made when there was no folder that could be writable in it.
+            log.warning("the folder is there now; the service starts again, to be allowed to write to it")
+            self._exit_code = _RESTART
 
     # --- work
 
     def _assign(self, now: float) -> None:
-        worker, mount = self._workers.current, self._scanner.mount(now)
-        if worker is None or not self._workers.may_be_given or mount is None:
-            return
-        while message := self._dispatcher.assign(mount, now, self._results_mount):
-            if self._dispatcher.assigned == 1:
-                self._workers.last_progress_at = now
-            worker.send(message)
+        if mount := self._scanner.mount(now):
+            for lane in self._lanes:
+                lane.assign(mount, now, self._results_mount)
 
     def _raise_troubles(self) -> None:
-        self._dispatcher.raise_troubles(outage_is_told=self._scanner.tells_outage)
+        self._lanes.raise_troubles(outage_is_told=self._scanner.tells_outage)
         stuck = [child.role for child in self._children() if child.is_stuck]
         if stuck:
             self._conditions.raise_(
@@ -327,22 +325,20 @@ class Supervisor:
         self._stopping = True
         if not self.lost:
             notify(STOPPING="1", STATUS="stopping")
-        dispatcher, worker = self._dispatcher, self._workers.current
-        if worker:
-            worker.send(Finish())
+        for lane in self._lanes:
+            lane.finish()
         until = time.monotonic() + self._timings.stop_limit_s
-        while dispatcher.assigned and worker and not worker.is_killed and time.monotonic() < until:
+        while any(lane.is_finishing for lane in self._lanes) and time.monotonic() < until:
             self._round()
-        self._workers.retire(time.monotonic())
+        for lane in self._lanes:
+            lane.workers.retire(time.monotonic())
         self._publisher.publish_now()
         self._look_after_all(time.monotonic())
         while self._publisher.is_behind and not self.lost and time.monotonic() < until:
             self._round()
-        count = dispatcher.assigned
-        if count and not self._workers.blocked_by_share:
-            dispatcher.refund_attempts()
+        count = sum(lane.hand_back() for lane in self._lanes)
         what = f"{self.lost}; it begins anew" if self.lost else "stopped"
         back = f"; {counted(count, 'file is', 'files are')} handed back" if count else ""
         log.info("%s%s", what, back, extra={"COLVI_EVENT": "stopped"})
         end: End = "finished" if self._is_done else "stopped"
-        self._heartbeat.end(end, time.monotonic(), self._processes(), dispatcher.snapshot())
+        self._heartbeat.end(end, time.monotonic(), self._processes(), self._lanes.snapshot())

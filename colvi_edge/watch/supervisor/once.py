@@ -70,7 +70,9 @@ class OnceRun:
         """
         left = _left(processes, work)
         faulty = bool(work.errors or left or processes.scanned is None or not processes.is_here)
-        answered = f"{counted(work.answers, 'file')} answered, {counted(work.errors, 'error')}"
+        several = len(processes.bundles) > 1  # then a file has several answers
+        what = counted(work.answers, "answer") if several else f"{counted(work.answers, 'file')} answered"
+        answered = f"{what}, {counted(work.errors, 'error')}"
         if not work.answers and standing:
             answered = f"nothing new, {standing} before"
         log.log(
@@ -112,7 +114,7 @@ class OnceRun:
         if self._advance is None:
             from colvi_edge.terminal.progress import progress
 
-            total = work.answers + _left(processes, work)
+            total = work.answers + _left(processes, work) * len(processes.bundles)
             self._advance = self.bar.enter_context(progress("Diagnosing", total))
         while self._shown < work.answers:
             self._shown += 1

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from colvi_edge.watch.ipc.messages import RootState, Scanned, WorkerReady
-from colvi_edge.watch.status_file import Last, Waiting
+from colvi_edge.watch.ipc.messages import RootState, Scanned
+from colvi_edge.watch.status_file import Bundled, Last, Waiting
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class ProcessSnapshot:
         scanned: of the last whole scan, with what settles now; None before the first.
         scanned_at: when that came, on the monotonic clock.
         scanner_failures: scanners that ended since the last whole scan.
-        worker: what the current or the last worker said of itself; None before the first.
-        worker_failures: workers in a row that gave no answer.
+        bundles: what the current or the last worker of each said of itself, the first bundle first.
+        worker_failures: workers of one bundle in a row that gave no answer.
         is_stuck: one of them was killed and goes on nevertheless.
     """
 
@@ -58,9 +58,14 @@ class ProcessSnapshot:
     scanned: Scanned | None
     scanned_at: float
     scanner_failures: int
-    worker: WorkerReady | None
+    bundles: list[Bundled]
     worker_failures: int
     is_stuck: bool
+
+    @property
+    def have_started(self) -> bool:
+        """Whether a worker of each bundle has."""
+        return all(bundle.model for bundle in self.bundles)
 
     @property
     def is_here(self) -> bool:

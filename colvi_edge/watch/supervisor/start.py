@@ -9,6 +9,7 @@ from datetime import datetime
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.system.atomic import is_temporary_name
 from colvi_edge.watch.ipc.child import leave_no_core
+from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.settings import WatchSettings
 from colvi_edge.watch.status_file import Status, note_refusal, read_status
 from colvi_edge.watch.supervisor.conditions import Conditions
@@ -96,8 +97,15 @@ def _conditions(state: HeldState) -> Conditions:
 
 def _metrics(settings: WatchSettings, state: HeldState) -> Metrics:
     """Return the numbers of a daemon that begins."""
-    at = state.ledger.last_done_at()
-    return Metrics(str(settings.folders.root), datetime.fromisoformat(at).timestamp() if at else 0.0)
+    metrics = Metrics(str(settings.folders.root), _last_done_s(state.ledger))
+    for other in settings.further:
+        metrics.of(other.slot, _last_done_s(state.ledger.of(other.slot)))
+    return metrics
+
+
+def _last_done_s(ledger: Ledger) -> float:
+    at = ledger.last_done_at()
+    return datetime.fromisoformat(at).timestamp() if at else 0.0
 
 
 def _remove_leftovers(state: HeldState) -> None:

@@ -6,8 +6,8 @@ from contextlib import suppress
 from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.watch.supervisor.conditions import Conditions
-from colvi_edge.watch.supervisor.dispatcher import Dispatcher
 from colvi_edge.watch.supervisor.held_state import HeldState
+from colvi_edge.watch.supervisor.lanes.lanes import Lanes
 from colvi_edge.watch.supervisor.tolerant_ledger import TolerantLedger
 from colvi_edge.watch.timings import Timings
 
@@ -25,7 +25,7 @@ class StateWatch:
         self,
         state: HeldState,
         ledger: TolerantLedger,
-        dispatcher: Dispatcher,
+        lanes: Lanes,
         conditions: Conditions,
         timings: Timings,
         now: float,
@@ -35,7 +35,7 @@ class StateWatch:
         Args:
             state: the folder.
             ledger: in it.
-            dispatcher: takes up what is to be judged again.
+            lanes: take up what is to be judged again.
             conditions: where it is raised what goes wrong.
             timings: how often is looked, and how long a loss is told.
             now: of the monotonic clock.
@@ -45,7 +45,7 @@ class StateWatch:
         self._state = state
         self._folder = state.folder
         self._ledger = ledger
-        self._dispatcher = dispatcher
+        self._lanes = lanes
         self._conditions = conditions
         self._timings = timings
         self._look_at = 0.0
@@ -87,9 +87,9 @@ class StateWatch:
             if not self._folder.retry.is_file():
                 return
             wanted = self._folder.wanted_again()
-            if wanted is Replace.STALE and self._dispatcher.awaits_model:
+            if wanted is Replace.STALE and self._lanes.awaits_model:
                 return
-            self._dispatcher.retry(now, wanted)
+            self._lanes.retry(now, wanted)
             self._folder.retry.unlink()
         except (sqlite3.Error, OSError) as error:
             self._conditions.raise_("retry", "ledger", f"the state folder cannot be written: {error}")

@@ -1,13 +1,30 @@
 """The ledger as the supervisor uses it: work goes on while it cannot be written or read."""
 
+import copy
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from colvi_edge.printable import counted
 from colvi_edge.watch.folder.mounts import Mount
+from colvi_edge.watch.folder.signature import Signature
+from colvi_edge.watch.ledger.entries import Entry
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
+
+
+@dataclass
+class _Health:
+    """How a ledger is, whichever bundle met it.
+
+    Attributes:
+        damage: see `TolerantLedger`.
+        is_unwritten: it could not be written, or read, and was not written since.
+    """
+
+    damage: str = ""
+    is_unwritten: bool = False
 
 
 class TolerantLedger:
@@ -15,20 +32,31 @@ class TolerantLedger:
 
     Attributes:
         ledger: what is lent; used directly by who has to know that a use failed.
-        damage: what SQLite said of a ledger that is not sound any more; "" of one that is.
     """
 
-    def __init__(self, ledger: Ledger, conditions: Conditions) -> None:
+    def __init__(self, ledger: Ledger, conditions: Conditions, slots: Sequence[str] = ("",)) -> None:
         """Begin with a ledger that was just opened.
 
         Args:
             ledger: of this daemon.
             conditions: where it is raised that it cannot be written.
+            slots: which bundles judge.
         """
         self.ledger = ledger
-        self.damage = ""
+        self._slots = slots
         self._conditions = conditions
-        self._is_unwritten = False  # it could not be written, or read, and was not written since
+        self._health = _Health()
+
+    def of(self, slot: str) -> "TolerantLedger":
+        """Return the same ledger as one bundle's."""
+        other = copy.copy(self)
+        other.ledger, other._slots = self.ledger.of(slot), (slot,)
+        return other
+
+    @property
+    def damage(self) -> str:
+        """What SQLite said of a ledger that is not sound any more; "" of one that is."""
+        return self._health.damage
 
     @contextmanager
     def writing(self) -> Iterator[Ledger]:
@@ -38,7 +66,7 @@ class TolerantLedger:
         except sqlite3.Error as error:
             self._refused(error)
         else:
-            self._is_unwritten = False
+            self._health.is_unwritten = False
             self._conditions.clear("ledger")
 
     @contextmanager
@@ -51,7 +79,7 @@ class TolerantLedger:
 
     def try_to_write(self) -> None:
         """Find out whether a ledger that could not be written can be written again."""
-        if self._is_unwritten:
+        if self._health.is_unwritten:
             with self.writing() as ledger:
                 ledger.touch()
 
@@ -59,8 +87,15 @@ class TolerantLedger:
         """Return how many files are in each state; None if it cannot be read."""
         counts = None
         with self.reading() as ledger:
-            counts = ledger.counts()
+            counts = ledger.counts_of_all(self._slots)
         return counts
+
+    def has_answer(self, path: str, signature: Signature) -> bool:
+        """Return whether there is a final answer for this very state of a file; no, if it cannot be read."""
+        entry: Entry | None = None
+        with self.reading() as ledger:
+            entry = ledger.entry(path)
+        return entry is not None and entry.signature == signature and entry.state != "pending"
 
     def standing(self) -> str:
         """Return how many files have a final answer, in words; "" if none has, or it cannot be read."""
@@ -81,8 +116,8 @@ class TolerantLedger:
                     ledger.note_results_mount(output_dir, results_mount)
 
     def _refused(self, error: sqlite3.Error) -> None:
-        self._is_unwritten = True
+        self._health.is_unwritten = True
         if type(error) is sqlite3.DatabaseError:  # "malformed", "not a database"; what may end is of others
-            self.damage = f"the ledger is damaged: {error}"
+            self._health.damage = f"the ledger is damaged: {error}"
         why = f"the state folder cannot be written: {error}; make room there or check its permissions"
         self._conditions.raise_("ledger", "ledger", why)

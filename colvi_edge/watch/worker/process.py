@@ -18,17 +18,20 @@ from collections.abc import Iterator
 
 from colvi_edge.acquisition import Limits
 from colvi_edge.bundle import Bundle
+from colvi_edge.bundle.task import Segment
 from colvi_edge.choices import Replace
 from colvi_edge.engines import Engine, blank_planes, open_engine
 from colvi_edge.errors import (
     AcquisitionError,
     BlockedOutputError,
     BlockedRecordError,
+    BundleError,
     ColviEdgeError,
     EngineLostError,
     IncompleteFileError,
     OutputError,
 )
+from colvi_edge.outputs.names import slot_of
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Kept, Outcome, process
 from colvi_edge.pipeline.standing import keeps, kept_result
@@ -39,6 +42,7 @@ from colvi_edge.watch.ipc.child import SupervisorLink, join_supervisor
 from colvi_edge.watch.ipc.messages import (
     Alive,
     Finish,
+    Labels,
     RecordFailure,
     StartRefused,
     Work,
@@ -81,6 +85,7 @@ class Worker:
         self._settings = settings
         self._begun: dict[int, WatchedFile] = {}
         self._model = ""  # SHA-256 of what judges
+        self._slot = settings.judging.slot
         # What an image failed for whose earlier result stands.
         self._failed_images: dict[int, ColviEdgeError] = {}
 
@@ -89,6 +94,7 @@ class Worker:
         folders, judging = Folders(self._settings.folders), self._settings.judging
         try:
             bundle, not_kept = kept_bundle(judging.bundle, self._settings.keep)
+            _refuse_other_name(bundle, self._slot)
             self._model = bundle.sha256
             engine = open_engine(bundle, judging.engine, judging.precision)
             diagnoser = Diagnoser(
@@ -99,12 +105,15 @@ class Worker:
                 judging.overlay,
                 Replace.ALL,
                 judging.pixel_size_um,
+                self._slot,
             )
             # So that the first real image is not the slow one.
             engine.field(blank_planes(bundle.config))
         except ColviEdgeError as error:
             self._channel.send(StartRefused(error.exit_code, error.kind, as_words(error)))
             return
+        if isinstance(bundle.config.task, Segment):
+            self._channel.send(Labels())
         self._channel.send(_ready(bundle, engine, not_kept))
         gc.freeze()  # see `pipeline.process`; this process has no other task
         try:
@@ -146,11 +155,11 @@ class Worker:
         if replace is Replace.ALL:
             return None
         is_kept = keeps(replace, self._model) if replace is Replace.STALE else _any_model
-        return kept_result(file, is_kept, failed_too=True)
+        return kept_result(file, is_kept, failed_too=True, slot=self._slot)
 
     def _record_failure(self, file: WatchedFile, work: RecordFailure) -> None:
         try:
-            write_error(QuarantinedError(work.message), file)
+            write_error(QuarantinedError(work.message), file, slot=self._slot)
         except ColviEdgeError as trouble:
             self._answer(Outcome(file, trouble))
         else:
@@ -239,6 +248,15 @@ def _ready(bundle: Bundle, engine: Engine, not_kept: str) -> WorkerReady:
     )
 
 
+def _refuse_other_name(bundle: Bundle, slot: str) -> None:
+    """Refuse a bundle whose results would bear another name than those of the one before it."""
+    if slot and (found := slot_of(bundle.name)) != slot:
+        raise BundleError(
+            f"found a bundle whose results are called X.tif.{found}.colvi.*, expected one of the name of the "
+            f"one before it, for X.tif.{slot}.colvi.*; start the daemon again to judge with it"
+        )
+
+
 def output_kind(error: OutputError) -> str:
     """Return the kind of an error of writing: what suffers from it, if more than the one file does."""
     cause = error.__cause__
@@ -264,6 +282,10 @@ def summary(result: Sidecar | Index) -> str:
         counts = Counter(entry.status for entry in result.images)
         words = [f"{counts[status]} {status}" for status in ("ok", "rejected", "error") if counts[status]]
         return f"images: {', '.join(words)}"
+    if result.objects is not None:
+        return ", ".join(f"{count:,} {name}" for name, count in result.objects.by_class.items())
+    if result.regions is not None:
+        return ", ".join(f"{region.name} {100 * region.share:.1f} %" for region in result.regions)
     return "rejected" if result.score is None else f"{result.diagnosis}, score {result.score:.1f}"
 
 

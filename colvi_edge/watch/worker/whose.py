@@ -1,9 +1,9 @@
 """What stands beside a raw file: of which model it is, and of how many files it consists."""
 
+from functools import partial
 from typing import NamedTuple
 
-from colvi_edge.outputs.names import OutputKind, output_name
-from colvi_edge.outputs.read_back import read_sidecar
+from colvi_edge.outputs.read_back import standing_record
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.watch.ipc.model import Model
 
@@ -35,8 +35,8 @@ class Whose(NamedTuple):
             raw_name: of the raw file, without folders.
             current: SHA-256 of the model that judges now; where images are of several, another one is told.
         """
-        names = (output_name(raw_name, OutputKind.SIDECAR, entry.key) for entry in index.images)
-        images = [cls.of(sidecar) for name in names if (sidecar := read_sidecar(name, folder_fd))]
+        standing = partial(standing_record, Sidecar, folder_fd, raw_name, slot=index.slot or "")
+        images = [cls.of(sidecar) for entry in index.images if (sidecar := standing(entry.key))]
         failed = sum(entry.status == "error" for entry in index.images)
         models = [image.model for image in images if image.model]
         models.sort(key=lambda model: model.sha256 == current)

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colvi_edge.bundle import Config
-from colvi_edge.bundle.manifest import KernelFile, PrecisionFile
+from colvi_edge.bundle.manifest import FlatConfig, KernelFile, PrecisionFile
 from colvi_edge.engines.cuda.kernel_choice import best_kernel, variant_for
 from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.kernels.nvrtc import RELEASES
@@ -87,13 +86,13 @@ def test_nothing_is_chosen_that_cannot_run(held: list[str], gpu: tuple[int, int]
 )
 def test_a_bundle_needs_its_own_variant_and_no_other(precisions: list[str], outputs: tuple[str, ...]) -> None:
     """Channels, empty ones too, patch and normalisation are the bundle's; float16 comes with fp16 alone."""
-    config = Config.model_validate(
+    config = FlatConfig.model_validate(
         {
             "patch_px": 32,
             "channels": ("empty", "collagen", "nuclei"),
             "normalisation": Normalisation(kind="patch-channel"),
             "precisions": {name: PrecisionFile(file="n.onnx", purpose="x") for name in precisions},
         }
-    )
+    ).with_task()
 
     assert variant_for(config) == Variant(32, 3, "patch-channel", outputs)  # type: ignore[arg-type] # see parameters

@@ -73,7 +73,7 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("one number of pixels", lambda r: r["regions"][0].update(share=0.5)),
     ("one number of pixels", lambda r: r["regions"][0].update(share=0)),
     ("most the whole image", lambda r: [one.update(share=0.6) for one in r["regions"]]),
-    ("areas of so many", lambda r: r["regions"][1].update(area_um2=1.0)),
+    ("areas of pixels of one", lambda r: r["regions"][1].update(area_um2=1.0)),
     ("areas where the pixel size", lambda r: r["regions"][1].pop("area_um2")),
     ("areas where the pixel size", lambda r: r["image"].pop("pixel_size_um")),
     ("at least one pixel", lambda r: r["regions"][0].update(parts=0)),

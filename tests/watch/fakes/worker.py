@@ -39,6 +39,7 @@ class Worker:
         self.child = Obedient("worker")
         settings = self.child.settings
         assert isinstance(settings, WorkerSettings)
+        self.slot = settings.judging.slot
         with open(settings.judging.bundle) as bundle:  # noqa: PTH123 # the operator's name of it, as it came
             self.bundle = bundle.read()
         if self.bundle == "bad":
@@ -76,13 +77,13 @@ class Worker:
     def judge(self, work: Work | RecordFailure) -> None:
         """Do what the name of the file says, up to its first number or dot."""
         name = os.path.basename(work.path).partition(".")[0].rstrip("0123456789")  # noqa: PTH119 # bytes, too
-        self.child.note(say=type(work).__name__, path=work.path, kind=getattr(work, "kind", ""))
+        self.child.note(say=type(work).__name__, path=work.path, kind=getattr(work, "kind", ""), by=self.slot)
         if isinstance(work, RecordFailure):
             self.answer(work, "error", work.message, "killed")
         elif name in WAITS and (self.child.here / name).exists():
             self.answer(work, "again", *WAITS[name])
         else:
-            DEEDS.get(name, Worker.diagnose)(self, work)
+            DEEDS.get(self.bundle, DEEDS.get(name, Worker.diagnose))(self, work)
         self.child.note(say="done", path=work.path)
 
     def answer(
@@ -174,6 +175,9 @@ DEEDS: dict[str, Callable[[Worker, Work], None]] = {
     "share": Worker.hang_in_the_kernel,
     "eat": Worker.eat_memory,
     "lie": Worker.lie,
+    "refuses": Worker.find_bad,
+    "fragile": Worker.crash,
+    "waits": Worker.diagnose_later,
     "endless": Worker.go_on_for_ever,
     "readonly": Worker.find_read_only,
     "cut": Worker.find_cut,

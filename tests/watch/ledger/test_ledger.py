@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from colvi_edge.choices import Replace
 from colvi_edge.errors import OutputError
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
@@ -192,6 +193,97 @@ def test_results_are_counted_by_model(path: Path, ledger: Ledger) -> None:
     assert ledger.models()[0].model == OTHER
 
 
+def test_each_bundle_has_its_own_entries(path: Path, ledger: Ledger) -> None:
+    """Of one file and one ledger; the files of all are counted once, and pending until each has answered."""
+    nuclei = ledger.of("nuclei")
+    for name in ("a.tif", "b.tif", "c.tif"):
+        ledger.begin(name, ONE)
+        ledger.finish(name, "done", model=MINE)
+    nuclei.begin("a.tif", ONE)
+    nuclei.finish("a.tif", "failed", kind="axes")
+    nuclei.begin("b.tif", TWO)
+    nuclei.finish("b.tif", "done", model=OTHER)
+    assert ledger.counts() == {"pending": 0, "done": 3, "failed": 0, "quarantined": 0}
+    assert nuclei.counts() == {"pending": 0, "done": 1, "failed": 1, "quarantined": 0}
+    assert ledger.counts_of_all(["", "nuclei"]) == {"pending": 1, "done": 1, "failed": 1, "quarantined": 0}
+    assert ledger.finished_by_all(["", "nuclei"]) == {"a.tif": ONE}, "b.tif is another state of it"
+    assert [found.model for found in ledger.models()] == [MINE]
+    assert [found.model for found in nuclei.models()] == [OTHER]
+    assert nuclei.begin("c.tif", ONE) == 1
+    nuclei.forget("c.tif")
+    assert [entry.slot for entry in nuclei.want(Replace.STALE, MINE.sha256)] == ["nuclei", "nuclei"]
+    assert [entry.path for entry in nuclei.retry()] == ["a.tif"]
+    kept = ledger.entry("c.tif")
+    assert kept is not None
+    assert (kept.state, kept.wanted, ledger.wanted()) == ("done", "", [])
+    assert rows(path, "SELECT count(*) FROM entries") == [(5,)]
+
+
+def test_which_bundles_judge_is_remembered(path: Path, ledger: Ledger) -> None:
+    """One alone is nothing to be written; what nobody can have written is none."""
+    ledger.note_slots([""])
+    assert rows(path, "SELECT count(*) FROM meta") == [(0,)]
+    assert ledger.slots == [""]
+    ledger.note_slots(["", "nuclei"])
+    ledger.of("nuclei").note_labels()
+    ledger.close()
+    with closing(LedgerReader(path)) as reader:
+        assert (reader.slots, reader.labelled) == (["", "nuclei"], ["nuclei"])
+    for told in ("[1]", "{", '["a/b"]', '["' + "x" * 200 + '"]'):
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE meta SET value = ?", (told,))
+        with closing(LedgerReader(path)) as reader:
+            assert (reader.slots, reader.labelled) == ([""], [])
+
+
+THIRD = """
+CREATE TABLE entries (
+    path BLOB NOT NULL PRIMARY KEY, signature TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+    recheck_s REAL, kind TEXT NOT NULL DEFAULT '', words TEXT NOT NULL DEFAULT '',
+    sha256 TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, at TEXT NOT NULL DEFAULT '',
+    model TEXT NOT NULL DEFAULT '', files INTEGER NOT NULL DEFAULT 0, wanted TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX states ON entries (state);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE models (sha256 TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO entries VALUES (x'612e746966', '7:1:2:3', 'done', 0, NULL, '', 'control, score 90.0', 'ab', 1,
+    '2026-11-20T12:00:00.000+00:00', 'MODEL', 5, '');
+INSERT INTO entries VALUES (x'622e746966', '8:1:2:3', 'failed', 0, NULL, 'axes', 'no axes', '', 0,
+    '2026-11-20T12:00:01.000+00:00', '', 0, 'stale');
+PRAGMA user_version = 3;
+""".replace("MODEL", "ab" * 32)
+"""A ledger of the third version, which knew of one bundle."""
+
+
+def test_a_ledger_of_one_bundle_is_that_of_the_first(path: Path) -> None:
+    """Who only reads it sees it so; a daemon takes it over with all that it knows."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(f"PRAGMA journal_mode = WAL; {THIRD}")
+    before = path.read_bytes()
+    known = {"a.tif": Signature(7, 1, 2, 3), "b.tif": Signature(8, 1, 2, 3)}
+    with closing(LedgerReader(path)) as reader:
+        assert (reader.slots, reader.finished(), reader.of("nuclei").finished()) == ([""], known, {})
+        assert [entry.path for entry in reader.in_state("failed")] == ["b.tif"]
+    assert path.read_bytes() == before
+    with closing(Ledger(path)) as ledger:
+        assert (ledger.set_aside, ledger.dropped, ledger.finished()) == (None, 0, known)
+        entry = ledger.entry("a.tif")
+        assert entry is not None
+        assert (entry.slot, entry.model, entry.files, entry.words) == (
+            "",
+            "ab" * 32,
+            5,
+            "control, score 90.0",
+        )
+        assert [entry.path for entry in ledger.wanted()] == ["b.tif"]
+        ledger.of("nuclei").begin("a.tif", Signature(7, 1, 2, 3))
+    assert rows(path, "SELECT slot, state FROM entries WHERE path = x'612e746966'") == [
+        ("", "done"),
+        ("nuclei", "pending"),
+    ]
+    assert rows(path, "PRAGMA user_version") == [(4,)]
+
+
 FIRST = """
 CREATE TABLE entries (
     path BLOB NOT NULL, image TEXT NOT NULL DEFAULT '', signature TEXT NOT NULL, state TEXT NOT NULL,
@@ -232,7 +324,7 @@ def test_a_ledger_of_the_first_version_is_taken_over(path: Path) -> None:
     with closing(Ledger(path)) as again:
         assert again.set_aside is None
         assert again.models()[0].model == MINE
-    assert rows(path, "PRAGMA user_version") == [(3,)]
+    assert rows(path, "PRAGMA user_version") == [(4,)]
 
 
 @pytest.mark.parametrize(
@@ -271,6 +363,7 @@ def test_a_ledger_of_the_first_version_is_read(path: Path) -> None:
         "PRAGMA user_version = 2",
         "PRAGMA user_version = 3",
         "PRAGMA user_version = 4",
+        "PRAGMA user_version = 5",
         "PRAGMA user_version = -1",
         "CREATE TRIGGER t AFTER INSERT ON entries BEGIN DELETE FROM entries; END",
     ],

@@ -313,6 +313,38 @@ def test_each_file_of_a_result_is_missed(
     assert "whole.tif" not in scanner.ready()
 
 
+@pytest.mark.parametrize(
+    "gone", ["a.tif.colvi.png", "a.tif.nuclei.colvi.json", "a.tif.nuclei.colvi.labels.tif"]
+)
+def test_files_of_each_bundle_are_missed(
+    root: Path, state: Path, start: Callable[..., Supervisor], gone: str
+) -> None:
+    """And what one of them has not answered is no loss; labels are missed where the ledger knows of them."""
+    ends = ("json", "png", "csv", "geojson", "rois.zip")
+    with closing(Ledger(state)) as ledger:
+        nuclei = ledger.of("nuclei")
+        nuclei.note_labels()
+        for name in ("a.tif", "half.tif", "x.lif"):
+            (root / name).write_text(name)
+            judged(ledger, root / name, *(ends if name != "x.lif" else ["json"]))
+        for end in (*ends, "labels.tif"):
+            (root / f"a.tif.nuclei.colvi.{end}").touch()
+        nuclei.begin("a.tif", lstat(root / "a.tif"))
+        nuclei.finish("a.tif", "done", files=6)
+        (root / "x.lif.nuclei.colvi.json").touch()
+        nuclei.begin("x.lif", lstat(root / "x.lif"))
+        nuclei.finish("x.lif", "done", files=1)
+    scanner = start(slots=["", "nuclei"])
+    scanner.wait_ready("half.tif")  # which the first one alone has judged
+    scanner.settle()
+    assert set(scanner.ready()) == {"half.tif"}
+
+    (root / gone).unlink()
+    (root / "x.lif.nuclei.colvi.json").unlink()
+    scanner.rescan()
+    scanner.wait_ready("a.tif", "x.lif")
+
+
 def test_a_file_that_never_comes_is_asked_for_once(
     root: Path, state: Path, start: Callable[..., Supervisor]
 ) -> None:

@@ -181,9 +181,9 @@ class WorkerKeeper:
             self._no_successor(child.end, now)
         else:
             self.current = None
-            log.error("the worker ended: %s", child.end, extra={"COLVI_EVENT": "worker ended"})
+            log.error("the %s ended: %s", child.role, child.end, extra={"COLVI_EVENT": "worker ended"})
             if not busy:  # nothing that it was given can be blamed, so it may well happen again
-                self._back_off(f"the worker ended: {child.end}", now)
+                self._back_off(f"the {child.role} ended: {child.end}", now)
 
     def _start(self, bundle: str, now: float) -> None:
         if why := self._successor.start(bundle):

@@ -11,7 +11,7 @@ take other pixels together.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -74,9 +74,10 @@ def measure_reach(network: nn.Module, channels: int) -> Reach:
     with torch.inference_mode():
         steps = _steps(network, channels)
         (left, right), (top, bottom) = (_side(network, channels, turned=turned) for turned in (False, True))
-        known = [side for side in (left, right, top, bottom) if side is not None]
-        step = _step(network, channels, steps, max(known)) if len(known) == 4 else steps[0]
-    return Reach(left, right, top, bottom, step)
+        found = Reach(left, right, top, bottom, steps[0])
+        if found.px is None:
+            return found
+        return replace(found, step_px=_step(network, channels, steps, found.px))
 
 
 def _side(network: nn.Module, channels: int, *, turned: bool) -> tuple[int | None, int | None]:

@@ -1,0 +1,126 @@
+"""All lanes together: what is found is offered to each that has not judged it, and what they tell is one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from colvi_edge.choices import Replace
+from colvi_edge.watch.ipc.messages import FileReady
+from colvi_edge.watch.status_file import WAITING_SHOWN, Bundled, Last
+from colvi_edge.watch.supervisor.children.process import Child
+from colvi_edge.watch.supervisor.lanes.lane import Lane
+from colvi_edge.watch.supervisor.snapshot import WorkSnapshot
+
+
+class Lanes:
+    """The lanes of a daemon, that of the first bundle first."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        """Take the lanes, one at least."""
+        self._lanes = lanes
+
+    def __iter__(self) -> Iterator[Lane]:
+        """Yield each lane."""
+        return iter(self._lanes)
+
+    @property
+    def workers(self) -> list[Child]:
+        """Every worker that has not ended."""
+        return [worker for lane in self for worker in lane.workers]
+
+    @property
+    def bundles(self) -> list[Bundled]:
+        """What the current or the last worker of each bundle said of itself."""
+        return [Bundled(lane.slot, lane.workers.started) for lane in self]
+
+    @property
+    def failures(self) -> int:
+        """Workers of one bundle in a row that gave no answer."""
+        return max(lane.workers.failures for lane in self)
+
+    @property
+    def is_reloading(self) -> bool:
+        """Whether a reload has not come to its end."""
+        return any(lane.workers.is_reloading for lane in self)
+
+    @property
+    def assigned(self) -> int:
+        """How many files the workers were given and have not answered."""
+        return sum(lane.dispatcher.assigned for lane in self)
+
+    @property
+    def answers(self) -> int:
+        """How many final answers there were since the start."""
+        return sum(lane.dispatcher.answers for lane in self)
+
+    @property
+    def awaits_model(self) -> bool:
+        """Whether it is not known yet of one bundle which model judges."""
+        return any(lane.dispatcher.awaits_model for lane in self)
+
+    def lane_of(self, worker: Child) -> Lane:
+        """Return the lane whose worker a child is."""
+        return next(lane for lane in self if worker in lane.workers)
+
+    def wake_at(self, now: float) -> float | None:
+        """Return when the next of the files that wait for their time will be due; None if none does."""
+        times = (lane.dispatcher.wake_at(now) for lane in self)
+        return min((time for time in times if time is not None), default=None)
+
+    def offer(self, ready: FileReady, now: float) -> None:
+        """Take a file that the scanner found ready: it is for the bundles that have not answered it.
+
+        If all have, a file of a result is gone; whose it is the workers see, and the others leave theirs.
+        """
+        lacking = self._lanes[:1]
+        if len(self._lanes) > 1:
+            lacking = [lane for lane in self if not lane.ledger.has_answer(ready.path, ready.signature)]
+        for lane in lacking or self:
+            lane.dispatcher.offer(ready, now)
+
+    def retry(self, now: float, force: Replace = Replace.OWN) -> None:
+        """Take up all failed and quarantined files again; see `Dispatcher.retry`."""
+        for lane in self:
+            lane.dispatcher.retry(now, force)
+
+    def retry_now(self, now: float) -> None:
+        """Let all files that back off be tried at once: what they wait for may have ended."""
+        for lane in self:
+            lane.dispatcher.retry_now(now)
+
+    def raise_troubles(self, *, outage_is_told: bool) -> None:
+        """Raise what stops all files of the folder, or of folders in it, and clear what is over."""
+        first, *others = (lane.dispatcher for lane in self)
+        first.raise_troubles(outage_is_told=outage_is_told, beside=others)
+
+    def snapshot(self) -> WorkSnapshot:
+        """Return how work stands now: each file counts once, each answer by itself."""
+        snapshots = [lane.dispatcher.snapshot() for lane in self]
+        if len(snapshots) == 1:
+            return snapshots[0]
+        repeated: dict[str, bool] = {}
+        for lane in self:
+            for file in lane.dispatcher.files():
+                if not file.recheck:
+                    repeated[file.path] = repeated.get(file.path, True) and file.answered
+        failures = [work.fewest_failures for work in snapshots if work.fewest_failures is not None]
+        last: Last | None = None
+        waiting = []
+        for lane, work in zip(self, snapshots, strict=True):
+            said = f"{lane.slot}: " if lane.slot else ""
+            waiting += [replace(file, words=said + file.words) for file in work.waiting]
+            if work.last and (last is None or work.last.at > last.at):
+                last = replace(work.last, words=said + work.last.words)
+        return WorkSnapshot(
+            pending=len(repeated),
+            repeated=sum(repeated.values()),
+            assigned=sum(work.assigned for work in snapshots),
+            fewest_failures=min(failures, default=None),
+            waiting=waiting[:WAITING_SHOWN],
+            awaits_model=any(work.awaits_model for work in snapshots),
+            other_models="; ".join(filter(None, (work.other_models for work in snapshots))),
+            changes=sum(work.changes for work in snapshots),
+            last=last,
+            answers=sum(work.answers for work in snapshots),
+            judged=sum(work.judged for work in snapshots),
+            errors=sum(work.errors for work in snapshots),
+        )

@@ -1,0 +1,55 @@
+"""Tells how the results of several bundles are called, by their manifests.
+
+    python -m colvi_edge.watch.worker.slots BUNDLE BUNDLE ...
+
+A process of its own, as a supervisor opens no bundle: what reads manifests would stay in its memory.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from colvi_edge.errors import ColviEdgeError
+
+
+class RefusedBundleError(ColviEdgeError):
+    """One of the bundles cannot be opened, or two do not go together."""
+
+    def __init__(self, exit_code: int, kind: str, words: str) -> None:
+        super().__init__(words)
+        self.exit_code, self.kind = exit_code, kind
+
+
+def slots_of_bundles(bundles: Sequence[str]) -> list[str]:
+    """Return the name that the results of each bundle bear: "" for the first, whose files bear none.
+
+    Args:
+        bundles: path of each, or a shipped one's word.
+
+    Raises:
+        RefusedBundleError: one cannot be opened, two are one, or their results would be called alike.
+    """
+    if len(bundles) == 1:
+        return [""]
+    command = [sys.executable, "-m", __name__, *bundles]
+    said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603 - ourselves
+    if "refused" in said:
+        raise RefusedBundleError(*said["refused"])
+    return list(said["slots"])
+
+
+def main() -> None:
+    """Print the slots, or what is wrong, as JSON."""
+    from colvi_edge.pipeline.bundles import open_bundles
+
+    said: dict[str, object]
+    try:
+        said = {"slots": list(open_bundles(sys.argv[1:]))}
+    except ColviEdgeError as error:
+        said = {"refused": [error.exit_code, error.kind, str(error)]}
+    sys.stdout.write(json.dumps(said))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What networks that answer for each pixel need besides: their reach, windows for it, norms frozen."""

@@ -1,0 +1,186 @@
+"""Several bundles in one daemon, with obedient children: what befalls one is nothing to the others."""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.tools.watching import wait_until
+from tests.watch.fakes.daemon import HERE, SCANNED, Daemon
+
+Start = Callable[..., Daemon]
+Key = tuple[str, str]
+
+
+@pytest.fixture
+def two(start: Start, tmp_path: Path) -> Callable[..., Daemon]:
+    """Return a function that starts a daemon with a second bundle that behaves as a word says."""
+
+    def start_two(word: str, **settings: object) -> Daemon:
+        (tmp_path / "nuclei").write_text(word)
+        further = [{"slot": "nuclei", "bundle": str(tmp_path / "nuclei")}]
+        daemon = start(further=further, **settings)
+        daemon.scanner(HERE, SCANNED)
+        wait_until(daemon.is_ready)
+        return daemon
+
+    return start_two
+
+
+def states(daemon: Daemon) -> dict[Key, str]:
+    """Return what the ledger says of each file by each bundle."""
+    with closing(sqlite3.connect(f"file:{daemon.state / 'ledger.sqlite'}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT path, slot, state FROM entries").fetchall()
+    return {(os.fsdecode(path), slot): state for path, slot, state in rows}
+
+
+def given(daemon: Daemon) -> list[Key]:
+    """Return which files were given to the workers of which bundle."""
+    return sorted((note["path"], note["by"]) for note in daemon.given())
+
+
+def test_each_bundle_judges_each_file_once(two: Callable[..., Daemon], tmp_path: Path) -> None:
+    """A file counts when both have; numbers, log and status say whose an answer is."""
+    daemon = two("second", metrics=str(tmp_path / "numbers.prom"))
+    daemon.ready("a.tif", "bad.tif")
+    wait_until(lambda: set(states(daemon).values()) == {"done", "failed"} and len(states(daemon)) == 4)
+    wait_until(lambda: daemon.status().get("answered") == 2)
+
+    assert given(daemon) == [("a.tif", ""), ("a.tif", "nuclei"), ("bad.tif", ""), ("bad.tif", "nuclei")]
+    assert [(one["slot"], one["model"]["model"]) for one in daemon.status()["bundles"]] == [
+        ("", "first"),
+        ("nuclei", "second"),
+    ]
+    assert "a.tif: control, score 90.0 (ok)" in daemon.stderr()
+    assert "a.tif by nuclei: control, score 90.0 (ok)" in daemon.stderr()
+    numbers = tmp_path / "numbers.prom"
+    wait_until(lambda: 'bundle="nuclei",outcome="error"} 1' in numbers.read_text())
+    assert 'files_total{folder="/nowhere/data/scope",outcome="ok"} 1' in numbers.read_text()
+    assert daemon.end() == 0
+
+
+def test_one_bundle_that_fails_keeps_no_other_from_its_result(two: Callable[..., Daemon]) -> None:
+    """Its error record is its own."""
+    daemon = two("refuses")
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon) == {("a.tif", ""): "done", ("a.tif", "nuclei"): "failed"})
+
+
+def test_one_bundle_that_crashes_is_quarantined_alone(two: Callable[..., Daemon]) -> None:
+    """The worker of the other is the one that it was."""
+    daemon = two("fragile")
+    (other,) = {pid for pid in daemon.children("worker") if pid in started(daemon, "bundle")}
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon) == {("a.tif", ""): "done", ("a.tif", "nuclei"): "quarantined"})
+
+    assert given(daemon).count(("a.tif", "")) == 1
+    assert other in daemon.children("worker")
+    assert "a.tif by nuclei is quarantined: 3 attempts" in daemon.stderr()
+    assert "the worker of nuclei ended: it died of SIGSEGV" in daemon.stderr()
+
+
+def started(daemon: Daemon, bundle: str) -> set[int]:
+    """Return the workers that were started on a bundle."""
+    notes = daemon.log("worker")
+    return {note["pid"] for note in notes if note["say"] == "start" and Path(note["bundle"]).name == bundle}
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_death_between_two_results_leaves_the_second_to_be_made(
+    two: Callable[..., Daemon], number: signal.Signals
+) -> None:
+    """Once, and the first is not made again: whether the worker dies, or the whole daemon."""
+    daemon = two("waits")
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon).get(("a.tif", "")) == "done" and ("a.tif", "nuclei") in given(daemon))
+    assert states(daemon)["a.tif", "nuclei"] == "pending"
+    if number is signal.SIGKILL:
+        (worker,) = started(daemon, "nuclei")
+        os.kill(worker, number)
+    else:
+        daemon.process.kill()
+        daemon.process.wait()
+        daemon = two("waits")
+        daemon.ready("a.tif")
+    (daemon.here / "go").touch()
+    wait_until(lambda: states(daemon)["a.tif", "nuclei"] == "done")
+
+    assert given(daemon) == [("a.tif", ""), ("a.tif", "nuclei"), ("a.tif", "nuclei")]
+
+
+def test_a_bundle_that_is_added_judges_what_it_has_not(two: Callable[..., Daemon], start: Start) -> None:
+    """The first one's results stay; and so do those of one that is taken away, which nobody asks for."""
+    alone = start()
+    alone.scanner(HERE, SCANNED)
+    wait_until(alone.is_ready)
+    alone.ready("a.tif")
+    wait_until(lambda: states(alone) == {("a.tif", ""): "done"})
+    assert alone.end() == 0
+
+    both = two("second")
+    both.ready("a.tif")  # as a scanner says of what not all have answered
+    wait_until(lambda: states(both).get(("a.tif", "nuclei")) == "done")
+    assert given(both) == [("a.tif", ""), ("a.tif", "nuclei")]
+    assert both.end() == 0
+
+    again = start()
+    again.scanner(HERE, SCANNED)
+    wait_until(again.is_ready)
+    again.ready("b.tif")
+    wait_until(lambda: states(again).get(("b.tif", "")) == "done")
+    assert states(again)["a.tif", "nuclei"] == "done"
+    assert "bundles" not in again.status()
+    wait_until(lambda: again.status()["answered"] == 2)
+
+
+def test_each_bundle_is_replaced_by_itself(two: Callable[..., Daemon], tmp_path: Path) -> None:
+    """A reload with one that is no good takes the other, and says whose the old one goes on."""
+    daemon = two("second")
+    daemon.bundle.write_text("third")
+    (tmp_path / "nuclei").write_text("bad")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: daemon.heard().count("READY=1") == 2)
+    wait_until(lambda: daemon.ails() == ["reload failed"] and daemon.status()["model"]["model"] == "third")
+
+    (state,) = daemon.status()["states"]
+    assert state["why"].startswith("nuclei: the bundle before it stays in use; SHA256SUMS is missing")
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon) == {("a.tif", ""): "done", ("a.tif", "nuclei"): "done"})
+    assert [one["model"]["model"] for one in daemon.status()["bundles"]] == ["third", "second"]
+
+
+def test_what_a_lost_file_was_of_each_worker_looks_at(two: Callable[..., Daemon]) -> None:
+    """The scanner says that files are gone, and not whose they were."""
+    daemon = two("second")
+    daemon.ready("a.tif")
+    wait_until(lambda: list(states(daemon).values()) == ["done", "done"])
+    daemon.ready("a.tif")
+    wait_until(
+        lambda: given(daemon) == [("a.tif", ""), ("a.tif", ""), ("a.tif", "nuclei"), ("a.tif", "nuclei")]
+    )
+
+
+def test_a_stop_hands_back_the_work_of_both(two: Callable[..., Daemon]) -> None:
+    """Without blame on the files, and with no process left."""
+    daemon = two("second", timings={"stop_limit_s": 0.5})
+    daemon.ready("hang.tif")
+    wait_until(lambda: len(daemon.given("hang.tif")) == 2)
+    assert daemon.end() == 0
+
+    with closing(sqlite3.connect(daemon.state / "ledger.sqlite")) as connection:
+        rows = connection.execute("SELECT state, attempts FROM entries").fetchall()
+    assert rows == [("pending", 0)] * 2
+    assert "2 files are handed back" in daemon.stderr()
+
+
+def test_a_bundle_that_is_refused_at_the_start_ends_the_daemon(start: Start, tmp_path: Path) -> None:
+    """Whichever it is."""
+    (tmp_path / "nuclei").write_text("bad")
+    daemon = start(further=[{"slot": "nuclei", "bundle": str(tmp_path / "nuclei")}])
+
+    assert daemon.process.wait(20) == 4
+    assert "SHA256SUMS is missing" in daemon.stderr()
