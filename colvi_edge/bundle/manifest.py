@@ -229,6 +229,8 @@ class Config(_Common):
                     f"normalisation {self.normalisation.kind!r} is that of a patch; a segmentation takes "
                     "image, image-range, fixed or scale"
                 )
+        elif self.has_patches and self.input.planes == "each":
+            raise ValueError("planes are classified one by one as whole images; patches are of their sum")
         elif not self.has_patches and not whole:
             raise ValueError("a classification is of patches (windows.cell_px) or of the whole image")
         elif whole and isinstance(self.task, Classify) and self.task.bands:

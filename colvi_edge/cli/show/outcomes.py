@@ -176,7 +176,8 @@ def _print_commands(console: PrintableConsole, commands: Sequence[Sequence[str]]
 def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequence[str]) -> None:
     """Print the rows; the last column leads to the remarks, by number or, in a pipe, by title."""
     marks = {title: title if console.is_piped else str(number) for number, title in enumerate(titles, 1)}
-    heads, numbers = _HEADS, _NUMBERS
+    heads: Sequence[str] = _HEADS
+    numbers: Sequence[int] = _NUMBERS
     columns = [_papers(row) for row in rows]
     if any(row.score and set(row.votes) != set(VOTES) for row in rows):
         heads, numbers = ("image", "diagnosis", _score_head(rows), "votes"), (2,)
