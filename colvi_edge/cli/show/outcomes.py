@@ -178,8 +178,9 @@ def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequen
     marks = {title: title if console.is_piped else str(number) for number, title in enumerate(titles, 1)}
     heads: Sequence[str] = _HEADS
     numbers: Sequence[int] = _NUMBERS
-    columns = [_papers(row) for row in rows]
-    if any(row.score and set(row.votes) != set(VOTES) for row in rows):
+    if all(set(row.votes) == set(VOTES) for row in rows if row.score):
+        columns = [_papers(row) for row in rows]
+    else:
         heads, numbers = ("image", "diagnosis", _score_head(rows), "votes"), (2,)
         columns = [[row.score, _most_votes(row.votes)] for row in rows]
     cells = [
