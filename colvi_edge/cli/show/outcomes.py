@@ -205,7 +205,7 @@ def _papers(row: _Row) -> list[str]:
 def _score_head(rows: Sequence[_Row]) -> str:
     """Return what stands above the scores: also what they mean, if that is the same of all."""
     meant = {row.scored for row in rows if row.score}
-    return f"score\n({meant.pop()})" if len(meant) == 1 else "score"
+    return f"score (100\n{meant.pop().removeprefix('100 ')})" if len(meant) == 1 else "score"
 
 
 def _most_votes(votes: Mapping[str, int]) -> str:
