@@ -176,9 +176,11 @@ def _print_commands(console: PrintableConsole, commands: Sequence[Sequence[str]]
 def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequence[str]) -> None:
     """Print the rows; the last column leads to the remarks, by number or, in a pipe, by title."""
     marks = {title: title if console.is_piped else str(number) for number, title in enumerate(titles, 1)}
-    heads, numbers = _HEADS, _NUMBERS
-    columns = [_papers(row) for row in rows]
-    if any(row.score and set(row.votes) != set(VOTES) for row in rows):
+    heads: Sequence[str] = _HEADS
+    numbers: Sequence[int] = _NUMBERS
+    if all(set(row.votes) == set(VOTES) for row in rows if row.score):
+        columns = [_papers(row) for row in rows]
+    else:
         heads, numbers = ("image", "diagnosis", _score_head(rows), "votes"), (2,)
         columns = [[row.score, _most_votes(row.votes)] for row in rows]
     cells = [
@@ -203,7 +205,7 @@ def _papers(row: _Row) -> list[str]:
 def _score_head(rows: Sequence[_Row]) -> str:
     """Return what stands above the scores: also what they mean, if that is the same of all."""
     meant = {row.scored for row in rows if row.score}
-    return f"score\n({meant.pop()})" if len(meant) == 1 else "score"
+    return f"score (100\n{meant.pop().removeprefix('100 ')})" if len(meant) == 1 else "score"
 
 
 def _most_votes(votes: Mapping[str, int]) -> str:
