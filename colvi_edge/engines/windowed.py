@@ -18,8 +18,8 @@ from colvi_edge.engines.lanes import Lanes, answered
 from colvi_edge.engines.scene import Scene
 from colvi_edge.windows import Plan, plan
 
-_BATCH_PX = 2**16
-"""Of the windows of one batch, where more than one are so small: from 128 x 128 pixels on, batches of 1 to 16
+_BATCH_PX, _MOST_AT_ONCE = 2**16, 16
+"""Pixels and windows of one batch, where several are so small: from 128 x 128 pixels on, batches of 1 to 16
 took equally long."""
 
 Shape = tuple[int, int, int, int]
@@ -40,7 +40,13 @@ def batch_shape(config: Config, windows: Plan) -> Shape:
 
 def batch_size(height_px: int, width_px: int) -> int:
     """Return how many windows of a size are given to the network at once, at most."""
-    return max(1, _BATCH_PX // (height_px * width_px))
+    return min(_MOST_AT_ONCE, max(1, _BATCH_PX // (height_px * width_px)))
+
+
+def at_once(config: Config) -> int:
+    """Return how many of a bundle's largest windows are given to the network at once."""
+    px = config.windows.px
+    return 1 if px == "whole" else batch_size(px, px)
 
 
 def how(config: Config) -> str:
@@ -87,6 +93,21 @@ def windowed_field(
     for (row, col), answer in zip(places, answers, strict=True):
         joint.put(row, col, answer)
     return kept.field
+
+
+def network_windows(planes: NDArray[Any], config: Config) -> NDArray[np.float32]:
+    """Return all that the network is given of an image, (N, C, h, w), normalised, in the order of the plan.
+
+    Args:
+        planes: (Z, C, H, W), of a bundle whose network sees no patches.
+        config: of the bundle.
+    """
+    places = plan_of(config, *planes.shape[2:])
+    scene = Scene(planes, config.normalisation)
+    found = np.empty((len(places), len(config.channels), *places.window), np.float32)
+    for window, (row, col) in zip(found, places, strict=True):
+        scene.put(window, row.start, col.start)
+    return found
 
 
 def network_on(lanes: Lanes, windows: NDArray[np.float32]) -> NDArray[np.float32]:

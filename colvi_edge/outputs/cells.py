@@ -134,7 +134,7 @@ def regions_answer(regions: Sequence[RegionRecord], objects: ObjectsRecord | Non
     `QF 10.1 %, SA 2.3 % of the image`; of many those that cover most.
     """
     told = sorted(regions, key=lambda region: -region.pixels)[:_MOST_TOLD]
-    more = f" and {len(regions) - len(told)} more" if len(regions) > len(told) else ""
+    more = f", and {len(regions) - len(told)} more" if len(regions) > len(told) else ""
     if objects is None:
         return ", ".join(f"{one.name} {percent(one.share)}" for one in told) + f" of the image{more}"
     counts = ", ".join(counted_objects(objects.by_class[one.name], one.name) for one in told)

@@ -4,8 +4,10 @@ Where the PNG is a picture, this is data: contrast and colours are the viewer's 
 frames can be switched off, picked and measured. It says the same to two kinds of readers:
 
 - OME-XML (schema 2016-06): channels, pixel size, the result as key-value pairs, a rectangle for the
-  field and one for each patch. Bio-Formats reads it, and with it Fiji's importer, OMERO and
-  QuPath from 0.6 on. Fiji and OMERO show a shape's text, not its ROI's name: it tells place and value.
+  field and one for each patch, or polygons for each object; OME's have no holes, so that the line of one
+  goes over to each of them and back on the same way. Bio-Formats reads it, and with it Fiji's importer,
+  OMERO and QuPath from 0.6 on. Fiji and OMERO show a shape's text, not its ROI's name: it tells place and
+  value.
 - ImageJ's own overlay (tag 50839): ImageJ and Fiji open a TIFF that is dropped onto them without
   Bio-Formats, and read no OME-XML then.
 
@@ -14,7 +16,7 @@ deflate would save a quarter. Of the raw file no text is copied but its name.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid5
 from xml.etree import ElementTree
@@ -25,12 +27,15 @@ from tifffile import TiffWriter, imagej_metadata_tag
 
 from colvi_edge.outputs.cells import cells, classes_of, counts_of, headline
 from colvi_edge.outputs.names import series_name
-from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, class_colours
+from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, channel_colours, class_colours
+from colvi_edge.outputs.regions import rois as region_rois
+from colvi_edge.outputs.regions.outlined import Outlined, Rings, Shape
 from colvi_edge.outputs.rois import imagej_rois
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.printable import printable_name
 
-CHANNELS = {"nuclei": (0, 0, 255), "collagen": (0, 255, 0)}
+CHANNELS: dict[str, Colour] = {"nuclei": (0, 0, 255), "collagen": (0, 255, 0)}
 """The file's planes, in order, and the colours that the PNG shows them in."""
 
 _SCHEMA = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
@@ -39,20 +44,24 @@ _PIXEL_TYPES = {"float32": "float", "float64": "double"}
 _STROKE_PX = 2
 _FRAME_INSET_PX = 2  # at 0 neighbours are drawn on the same pixels, and the later one covers the earlier
 
+_MOST_PAIRS = 2**22  # of corners, looked at for the shortest way over to a hole
 _BIG_BYTES = 2**31  # a TIFF's own offsets end at 2**32
 
 
-class _Rectangle(NamedTuple):
-    """A ROI of the file; corners at whole pixels, origin top left."""
+class _Roi(NamedTuple):
+    """A ROI of the file; corners at whole pixels, origin top left.
+
+    Attributes:
+        name, text, description: of it.
+        rgb: of its lines.
+        shapes: kind and attributes of each of its shapes.
+    """
 
     name: str
     text: str
     description: str
-    x: int
-    y: int
-    width: int
-    height: int
-    rgb: tuple[int, int, int]
+    rgb: Colour
+    shapes: Sequence[tuple[str, Mapping[str, str | float]]]
 
 
 def render(
@@ -69,11 +78,46 @@ def render(
         nuclei: the same of the other channel.
         pixel_height_um: where it is not the width, which the sidecar has.
     """
-    projections = {"nuclei": nuclei, "collagen": collagen}
-    pixels = _compact(np.stack([projections[channel] for channel in CHANNELS]))
-    overlay: dict[str, Any] = {"Labels": [f"{channel}: {headline(sidecar)}" for channel in CHANNELS]}
-    if sidecar.patches and sidecar.patches.size_px:
-        overlay["Overlays"] = [roi for _, roi in imagej_rois(sidecar, _FRAME_INSET_PX)]
+    pixels = np.stack([{"nuclei": nuclei, "collagen": collagen}[channel] for channel in CHANNELS])
+    return _file(sidecar, pixels, CHANNELS, pixel_height_um, list(_patches(sidecar)), _imagej_frames(sidecar))
+
+
+def render_shown(sidecar: Sidecar, shown: Shown, outlined: Outlined | None) -> bytes:
+    """Return the file likewise of any channels, with a ROI for each object, or for each class.
+
+    Args:
+        sidecar: what is shown.
+        shown: the image; its channels are all that the bundle asks for.
+        outlined: what was found; None of a rejected image, and where not regions were asked for.
+    """
+    colours = channel_colours(shown.roles)
+    pixels = np.stack([shown.channel(role) for role in colours])
+    rois, imagej = list(_patches(sidecar)), _imagej_frames(sidecar)
+    if outlined is not None:
+        rois = [_polygons(shape) for shape in outlined.objects or outlined.regions]
+        imagej = [roi for _, roi in region_rois.imagej_rois(outlined, on_slices=False)]
+    return _file(sidecar, pixels, colours, shown.pixel_height_um, rois, imagej)
+
+
+def _imagej_frames(sidecar: Sidecar) -> list[bytes]:
+    if sidecar.patches is None or not sidecar.patches.size_px:
+        return []
+    return [roi for _, roi in imagej_rois(sidecar, _FRAME_INSET_PX)]
+
+
+def _file(
+    sidecar: Sidecar,
+    pixels: NDArray[Any],
+    channels: Mapping[str, Colour],
+    pixel_height_um: float | None,
+    rois: list[_Roi],
+    imagej: list[bytes],
+) -> bytes:
+    """Return the file of channels (C, H, W), with ROIs as OME has them and as ImageJ does."""
+    pixels = _compact(pixels)
+    overlay: dict[str, Any] = {"Labels": [f"{channel}: {headline(sidecar)}" for channel in channels]}
+    if imagej:
+        overlay["Overlays"] = imagej
     width_um = sidecar.image.pixel_size_um
     size_um = (width_um, pixel_height_um or width_um) if width_um else None
     file = io.BytesIO()
@@ -83,7 +127,7 @@ def render(
             photometric="minisblack",
             resolution=(1e4 / size_um[0], 1e4 / size_um[1]) if size_um else None,
             resolutionunit="CENTIMETER" if size_um else None,
-            description=_ome_xml(sidecar, pixels, size_um),
+            description=_ome_xml(sidecar, pixels, channels, size_um, rois),
             software=sidecar.software.label,
             metadata=None,
             extratags=imagej_metadata_tag(overlay, "<"),
@@ -98,17 +142,23 @@ def _compact(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels.astype(np.uint16 if pixels.max() <= np.iinfo(np.uint16).max else np.uint32)
 
 
-def _ome_xml(sidecar: Sidecar, pixels: NDArray[Any], size_um: tuple[float, float] | None) -> bytes:
+def _ome_xml(
+    sidecar: Sidecar,
+    pixels: NDArray[Any],
+    channels: Mapping[str, Colour],
+    size_um: tuple[float, float] | None,
+    rois: list[_Roi],
+) -> bytes:
     """Return the metadata, in ASCII: other characters as references, so that any TIFF reader takes it."""
     ome = ElementTree.Element("OME", {"xmlns": _SCHEMA, "xmlns:xsi": _XSI})
     ome.set("xsi:schemaLocation", f"{_SCHEMA} {_SCHEMA}/ome.xsd")
     ome.set("UUID", f"urn:uuid:{uuid5(sidecar.result_id, 'ome-tiff')}")
     ome.set("Creator", sidecar.software.label)
-    rectangles = [_field(sidecar, pixels), *_patches(sidecar)]
+    rois = [_field(sidecar, pixels), *rois]
     image = _add(ome, "Image", ID="Image:0", Name=series_name(sidecar.image.name, sidecar.image.key))
     _add(image, "Description", f"{headline(sidecar)}. {sidecar.intended_use}")
-    _add_pixels(image, pixels, size_um)
-    for number in range(len(rectangles)):
+    _add_pixels(image, pixels, channels, size_um)
+    for number in range(len(rois)):
         _add(image, "ROIRef", ID=f"ROI:{number}")
     _add(image, "AnnotationRef", ID="Annotation:0")
     annotations = _add(ome, "StructuredAnnotations")
@@ -116,31 +166,34 @@ def _ome_xml(sidecar: Sidecar, pixels: NDArray[Any], size_um: tuple[float, float
     value = _add(pairs, "Value")
     for key, words in _facts(sidecar).items():
         _add(value, "M", words, K=key)
-    for number, rectangle in enumerate(rectangles):
-        _add_roi(ome, number, rectangle)
+    for number, roi in enumerate(rois):
+        _add_roi(ome, number, roi)
     return b'<?xml version="1.0" encoding="UTF-8"?>' + ElementTree.tostring(ome, "us-ascii")
 
 
 def _add_pixels(
-    image: ElementTree.Element, pixels: NDArray[Any], size_um: tuple[float, float] | None
+    image: ElementTree.Element,
+    pixels: NDArray[Any],
+    channels: Mapping[str, Colour],
+    size_um: tuple[float, float] | None,
 ) -> None:
-    channels, height, width = pixels.shape
-    sizes = {"SizeX": width, "SizeY": height, "SizeZ": 1, "SizeC": channels, "SizeT": 1}
+    count, height, width = pixels.shape
+    sizes = {"SizeX": width, "SizeY": height, "SizeZ": 1, "SizeC": count, "SizeT": 1}
     if size_um:  # the schema's own unit is um
         sizes |= {"PhysicalSizeX": size_um[0], "PhysicalSizeY": size_um[1]}
     kind = _PIXEL_TYPES.get(pixels.dtype.name, pixels.dtype.name)
     element = _add(image, "Pixels", ID="Pixels:0", DimensionOrder="XYCZT", Type=kind, **sizes)
-    for number, (name, rgb) in enumerate(CHANNELS.items()):
+    for number, (name, rgb) in enumerate(channels.items()):
         _add(element, "Channel", ID=f"Channel:0:{number}", Name=name, SamplesPerPixel=1, Color=_rgba(rgb))
-    _add(element, "TiffData", IFD=0, PlaneCount=channels)
+    _add(element, "TiffData", IFD=0, PlaneCount=count)
 
 
-def _field(sidecar: Sidecar, pixels: NDArray[Any]) -> _Rectangle:
+def _field(sidecar: Sidecar, pixels: NDArray[Any]) -> _Roi:
     height, width = pixels.shape[1:]
-    return _Rectangle("field", headline(sidecar), sidecar.intended_use, 0, 0, width, height, FIELD)
+    return _Roi("field", headline(sidecar), sidecar.intended_use, FIELD, [_rectangle(0, 0, width, height)])
 
 
-def _patches(sidecar: Sidecar) -> Iterator[_Rectangle]:
+def _patches(sidecar: Sidecar) -> Iterator[_Roi]:
     if sidecar.patches is None or not sidecar.patches.size_px:
         return  # slices have no place in a projection, and a whole image is the field
     colours = class_colours(classes_of(sidecar))
@@ -151,26 +204,52 @@ def _patches(sidecar: Sidecar) -> Iterator[_Rectangle]:
             text, rgb = f"{cell.name} {cell.probabilities['control']:.3f}", BAND_COLOURS[cell.band]
         else:
             text, rgb = f"{cell.name} {cell.vote}", colours[cell.vote]
-        yield _Rectangle(cell.name, text, ", ".join(said), cell.x, cell.y, cell.width, cell.height, rgb)
+        place = _rectangle(cell.x, cell.y, cell.width, cell.height)
+        yield _Roi(cell.name, text, ", ".join(said), rgb, [place])
 
 
-def _add_roi(ome: ElementTree.Element, number: int, roi: _Rectangle) -> None:
+def _rectangle(x: int, y: int, width: int, height: int) -> tuple[str, Mapping[str, str | float]]:
+    return "Rectangle", {"X": x, "Y": y, "Width": width, "Height": height}
+
+
+def _polygons(shape: Shape) -> _Roi:
+    words, text = shape.class_name, shape.name
+    if (row := shape.measures) is not None:
+        text = f"{shape.name} {row.area_px} px"
+        words += f", area {row.area_px} px, diameter {row.diameter_px:.1f} px, roundness {row.roundness:.2f}"
+        words += ", touches the border" if row.touches_border else ""
+    points = [" ".join(f"{x},{y}" for x, y in _line(rings)) for rings in shape.pieces]
+    return _Roi(shape.name, text, words, shape.colour, [("Polygon", {"Points": each}) for each in points])
+
+
+def _line(rings: Rings) -> list[list[int]]:
+    """Return a polygon with holes as one line: over to each hole where it is nearest, round it, and back."""
+    line = rings[0]
+    for hole in rings[1:]:
+        at = begin = 0
+        if len(line) * len(hole) <= _MOST_PAIRS:
+            apart = np.abs(line[:, np.newaxis] - hole).sum(axis=2)
+            at, begin = divmod(int(np.argmin(apart)), len(hole))
+        round_it = np.concatenate([hole[begin:], hole[: begin + 1]])
+        line = np.concatenate([line[: at + 1], round_it, line[at:]])
+    return line.tolist()
+
+
+def _add_roi(ome: ElementTree.Element, number: int, roi: _Roi) -> None:
     element = _add(ome, "ROI", ID=f"ROI:{number}", Name=roi.name)
-    _add(
-        _add(element, "Union"),
-        "Rectangle",
-        ID=f"Shape:{number}:0",
-        X=roi.x,
-        Y=roi.y,
-        Width=roi.width,
-        Height=roi.height,
-        StrokeColor=_rgba(roi.rgb),
-        StrokeWidth=_STROKE_PX,
-        StrokeWidthUnit="pixel",
-        Text=roi.text,
-        TheZ=0,
-        TheT=0,
-    )
+    union = _add(element, "Union")
+    for index, (kind, place) in enumerate(roi.shapes):
+        attributes: dict[str, str | float] = {
+            "ID": f"Shape:{number}:{index}",
+            **place,
+            "StrokeColor": _rgba(roi.rgb),
+            "StrokeWidth": _STROKE_PX,
+            "StrokeWidthUnit": "pixel",
+            "Text": roi.text,
+            "TheZ": 0,
+            "TheT": 0,
+        }
+        _add(union, kind, None, **attributes)
     _add(element, "Description", roi.description)
 
 
@@ -180,6 +259,11 @@ def _facts(sidecar: Sidecar) -> dict[str, str]:
     if sidecar.votes is not None:
         facts |= {"diagnosis": str(sidecar.diagnosis), "score": str(sidecar.score)}
         facts |= {f"votes_{vote}": str(count) for vote, count in counts_of(sidecar).items()}
+    if sidecar.regions is not None:
+        facts["task"] = "segment"
+        facts |= {f"{region.name}_share": str(region.share) for region in sidecar.regions}
+    if sidecar.objects is not None:
+        facts |= {f"{name}_objects": str(count) for name, count in sidecar.objects.by_class.items()}
     if sidecar.quality:
         facts["quality"] = " ".join(flag.words for flag in sidecar.quality)
     return facts | {

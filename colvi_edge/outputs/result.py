@@ -12,29 +12,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, NamedTuple
-
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from colvi_edge.choices import OverlayChoice
-from colvi_edge.outputs import geojson, patch_table, rois
 from colvi_edge.outputs.names import NEVER_CUT, OutputKind, output_name, record_name
 from colvi_edge.outputs.picture import overlay
 from colvi_edge.outputs.read_back import read_record, read_sidecar, standing_record
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import MAX_REVISION, ErrorRecord, Index, OutputFile, Sidecar, to_json
+from colvi_edge.outputs.views import Views, views_of
 from colvi_edge.printable import printable_name
 from colvi_edge.raw_files import is_container_name
 from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.system.atomic import Aside, Drafts, refuse_blocked, remove, write_atomically
+from colvi_edge.tasks.task import Result
 
 _SIDECAR, _ERROR = OutputKind.SIDECAR.value, OutputKind.ERROR.value
 REPLACED = "in the place of a record that was damaged or none of this version"
-
-_TABLES: dict[OutputKind, Callable[[Sidecar], bytes]] = {
-    OutputKind.TABLE: patch_table.render,
-    OutputKind.GEOJSON: geojson.render,
-    OutputKind.ROIS: rois.render,
-}
 
 
 class Written(NamedTuple):
@@ -53,43 +47,40 @@ def write_result(
     folder_fd: int,
     raw_name: str,
     sidecar: Sidecar,
-    collagen: NDArray[Any],
-    nuclei: NDArray[Any],
+    shown: Shown,
     confirm: Callable[[], None],
     overlay_choice: OverlayChoice = OverlayChoice.PNG,
-    pixel_height_um: float | None = None,
     note: Callable[[str], None] = lambda _: None,
+    result: Result | None = None,
 ) -> Written:
     """Write the files of a result, the sidecar last.
 
-    A rejected image has no patches, so it gets an overlay that says why, and no tables. The revision
+    A rejected image gets an overlay that says why, and no tables. The revision
     follows that of the sidecar that is replaced, if that was another result; at its maximum it stays.
 
     Args:
         folder_fd: of the folder of the results.
         raw_name: of the raw file, without folders.
         sidecar: the record that the files are views of, its outputs still missing.
-        collagen: (H, W) projection.
-        nuclei: (H, W) projection.
+        shown: the image.
         confirm: asked before each change in the folder; raises to leave it as it is.
         overlay_choice: whether there is an OME-TIFF beside the picture.
-        pixel_height_um: for it, where the height is not the width, which the sidecar has.
         note: is told, in words, when what stood there was no record.
+        result: what was found, as arrays, where the record does not hold it all: regions and objects.
 
     Raises:
         OSError: a file cannot be written; then the older files are as they were.
     """
+    views = views_of(sidecar, shown, result)
     slot = sidecar.slot or ""
     names = _names(raw_name, sidecar.image.key, slot)
     previous = standing_record(Sidecar, folder_fd, raw_name, sidecar.image.key, slot)
     replaced = previous is not None and previous.result_id != sidecar.result_id
-    refuse_blocked(folder_fd, (names[kind] for kind in _kinds_of(sidecar, overlay_choice)))
+    refuse_blocked(folder_fd, (names[kind] for kind in _kinds_of(views, overlay_choice)))
     spoilt = previous is None and _is_there(names[OutputKind.SIDECAR], folder_fd)
     stopwatch = Stopwatch()
     with Drafts(folder_fd) as drafts:
-        outputs = _draft_views(
-            drafts, names, sidecar, (collagen, nuclei), overlay_choice, pixel_height_um, stopwatch
-        )
+        outputs = _draft_views(drafts, names, sidecar, views, overlay_choice, stopwatch)
         revision = 1 if previous is None else min(previous.revision + replaced, MAX_REVISION)
         written = sidecar.model_copy(
             update={
@@ -129,20 +120,18 @@ def _put_aside(old: Aside, names: Mapping[OutputKind, str], replaced: bool) -> N
             old.put(names[kind])
 
 
-def _kinds_of(sidecar: Sidecar, overlay_choice: OverlayChoice) -> list[OutputKind]:
+def _kinds_of(views: Views, overlay_choice: OverlayChoice) -> list[OutputKind]:
     """Return which files a result consists of."""
-    tables = list(_TABLES) if sidecar.status == "ok" else []
     picture = [OutputKind.OME_TIFF] if overlay_choice is OverlayChoice.OME_TIFF else []
-    return [OutputKind.SIDECAR, OutputKind.OVERLAY, *tables, *picture]
+    return [OutputKind.SIDECAR, OutputKind.OVERLAY, *views.tables, *picture]
 
 
 def _draft_views(
     drafts: Drafts,
     names: Mapping[OutputKind, str],
     sidecar: Sidecar,
-    channels: tuple[NDArray[Any], NDArray[Any]],
+    views: Views,
     overlay_choice: OverlayChoice,
-    pixel_height_um: float | None,
     stopwatch: Stopwatch,
 ) -> dict[OutputKind, str]:
     """Draft every file of a result but the sidecar itself; return their SHA-256."""
@@ -152,7 +141,7 @@ def _draft_views(
         return sha256(data).hexdigest()
 
     with stopwatch.lap("overlay"):
-        canvas = overlay.draw(sidecar, *channels)
+        canvas = views.draw()
     with stopwatch.lap("encode"):
         picture = overlay.encode(canvas, sidecar)
     # The tables are made while the picture goes to the disk. Made while it is compressed, they took
@@ -160,16 +149,13 @@ def _draft_views(
     with ThreadPoolExecutor(1, "picture") as aside:
         drafting = aside.submit(drafted, OutputKind.OVERLAY, picture)
         hashes = {}
-        if sidecar.status == "ok":
-            for kind, render in _TABLES.items():
-                with stopwatch.lap("tables"):
-                    data = render(sidecar)
-                hashes[kind] = drafted(kind, data)
+        for kind, render in views.tables.items():
+            with stopwatch.lap("tables"):
+                data = render()
+            hashes[kind] = drafted(kind, data)
         if overlay_choice is OverlayChoice.OME_TIFF:
-            from colvi_edge.outputs import ome_tiff  # its XML and TIFF writers take 30 ms that few need
-
             with stopwatch.lap("ome-tiff"):
-                data = ome_tiff.render(sidecar, *channels, pixel_height_um)
+                data = views.ome_tiff()
             hashes[OutputKind.OME_TIFF] = drafted(OutputKind.OME_TIFF, data)
         return {OutputKind.OVERLAY: drafting.result(), **hashes}
 

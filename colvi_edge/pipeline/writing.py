@@ -32,12 +32,11 @@ def write_result(judged: JudgedImage, file: RawFile, overlay: OverlayChoice) -> 
             folder_fd,
             file.name,
             judged.sidecar,
-            judged.shown.channel("collagen"),
-            judged.shown.channel("nuclei"),
+            judged.shown,
             file.confirm,
             overlay,
-            judged.shown.pixel_height_um,
             file.note,
+            judged.result,
         )
 
 

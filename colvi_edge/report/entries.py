@@ -20,8 +20,9 @@ from colvi_edge.report.samples import NamePattern
 from colvi_edge.tasks.classify import TIE, scored_class
 
 DEMO_MODEL = "colvi-edge synthetic demo model"
-"""Name of the bundle that is shipped. By it, and not by a hash, results of the demo models of all versions
-are known, and of one that somebody trained anew."""
+DEMO_MODELS = (DEMO_MODEL, f"{DEMO_MODEL} of nuclei")
+"""Names of the bundles that are shipped. By them, and not by a hash, results of the demo models of all
+versions are known, and of one that somebody trained anew."""
 
 _TEXT = 400  # characters
 _FLAGS = 20
@@ -92,7 +93,7 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
             [flag.severity, _text(flag.name), _sentence(flag.words)] for flag in record.quality[:_FLAGS]
         ],
         "model": [_text(record.model.name), _text(record.model.version), record.model.sha256],
-        "demo": record.model.name == DEMO_MODEL or None,
+        "demo": record.model.name in DEMO_MODELS or None,
         "size": overlay.size_px if overlay else None,
     }
     if record.votes and record.score is not None:

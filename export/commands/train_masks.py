@@ -1,6 +1,6 @@
 """Train a network that segments on images with masks, and test it on unseen ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ from .train import (
     pixel_sizes_off,
 )
 
-PARAMETERS = {"depth": 3, "base": 8, "norm": "batch", "up": "nearest"}
+PARAMETERS: Mapping[str, int | str] = {"depth": 3, "base": 8, "norm": "batch", "up": "nearest"}
 """Of the U-Net: 121,000 weights, which see 46 px to each side."""
 
 EPOCHS = 20
@@ -150,15 +150,26 @@ class _Learning:
         self._training, self._validation = (
             [masked[k] for k in part] for part in (division.training, division.validation)
         )
-        self._asked = (classes, layout, PARAMETERS, settings)
+        self._classes, self._layout, self._settings = classes, layout, settings
 
     @property
     def identity(self) -> str:
         """Hash of all that it depends on."""
-        return identity(self._training, self._validation, *self._asked)
+        return identity(
+            self._training, self._validation, self._classes, self._layout, PARAMETERS, self._settings
+        )
 
     def __call__(self, progress: Callable[[Resumed | Step | Epoch], None], unfinished: Path) -> Checkpoint:
-        return train_segmentation(self._training, self._validation, *self._asked, progress, unfinished)
+        return train_segmentation(
+            self._training,
+            self._validation,
+            self._classes,
+            self._layout,
+            PARAMETERS,
+            self._settings,
+            progress,
+            unfinished,
+        )
 
 
 def _class_names(masked: Sequence[Masked], given: Sequence[str] | None) -> tuple[str, ...]:

@@ -85,10 +85,9 @@ def given_division(
         )
     for name, part in zip(SPLITS, (training, validation, test), strict=True):
         if len({label[int(k)] for k in part}) < len(classes):
-            lacks = (
-                "lacks a class; expected controls and patients in it" if any(classes) else "holds no image"
-            )
-            raise UsageError(f"the split '{name}' {lacks}")
+            if not any(classes):
+                raise UsageError(f"the split '{name}' holds no image; expected some in each")
+            raise UsageError(f"the split '{name}' lacks a class; expected controls and patients in it")
     return [Division(training, validation, test)]
 
 

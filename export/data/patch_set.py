@@ -7,7 +7,7 @@ normalised and turned, one of eight ways, when their batch comes.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from colvi_edge.errors import UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.patches import project, tile
 from colvi_edge.tasks.classify import CLASSES
+
+Value = TypeVar("Value", bound=np.generic)
 
 LAYOUT = ("collagen", "nuclei")
 
@@ -61,7 +63,7 @@ def collect_patches(images: Iterable[tuple[NDArray[Any], str]], patch_px: int = 
     return PatchSet(np.concatenate(counts), np.concatenate(labels), np.concatenate(sources))
 
 
-def turned(patches: NDArray[np.float32], ways: NDArray[np.int64]) -> NDArray[np.float32]:
+def turned(patches: NDArray[Value], ways: NDArray[np.int64]) -> NDArray[Value]:
     """Return square (N, C, P, P) patches, each turned by way % 4 quarters, then mirrored if way > 3."""
     result = np.empty_like(patches)
     for way in range(8):

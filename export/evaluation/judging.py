@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import DEMO, Config, open_bundle
+from colvi_edge.bundle import DEMOS, Config, open_bundle
 from colvi_edge.bundle.task import Classify
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
@@ -67,7 +67,7 @@ def open_judge(
     """Open a model.
 
     Args:
-        model: a bundle, the word "demo", or a model file that `read_model` reads.
+        model: a bundle, the word for a shipped one, or a model file that `read_model` reads.
         engine: of a bundle.
         precision: of a bundle.
         network: as for `read_model`, of a file that does not tell it.
@@ -79,7 +79,7 @@ def open_judge(
         ColviEdgeError: it cannot be opened, or a file is given an engine.
     """
     path = Path(model)
-    if model == DEMO or path.is_dir():
+    if model in DEMOS or path.is_dir():
         if network or classes or activation or normalisation:
             raise UsageError(
                 f"{model} is a bundle, which says itself what its network is; leave --network, --classes, "

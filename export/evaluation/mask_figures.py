@@ -95,7 +95,7 @@ def masks_record(
             ImageOutlined(
                 name=printable_name(image.name),
                 dice=tuple(overlap.dice for overlap in image.regions),
-                objects=image.objects and _objects_of(image.objects),
+                objects=None if image.objects is None else _objects_of(image.objects),
             )
             for image in images
         ),

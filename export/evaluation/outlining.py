@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import open_bundle
+from colvi_edge.bundle import DEMOS, open_bundle
 from colvi_edge.bundle.task import Segment
-from colvi_edge.choices import DEMOS, EngineName, PrecisionChoice
+from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.patches import normalise_image, project
@@ -33,8 +33,8 @@ class Outliner:
         layout: channels that it takes.
         seen: digests of the pictures that it learnt from, as far as it says.
         task: what it is asked.
-        outline: (Z, C, H, W) planes -> what they show; a PixelTypeError for those of another dtype than it was
-            made for.
+        outline: (Z, C, H, W) planes -> what they show; a PixelTypeError for those of another dtype than it
+            was made for.
     """
 
     model: Model

@@ -61,8 +61,8 @@ def _regions(record: MasksRecord) -> str:
     ]
     return section(
         "Regions",
-        "Dice = 2 TP / (2 TP + FP + FN) of the pixels of a class, IoU = TP / (TP + FP + FN). What nobody annotated "
-        "is not counted.",
+        "Dice = 2 TP / (2 TP + FP + FN) of the pixels of a class, IoU = TP / (TP + FP + FN). What nobody "
+        "annotated is not counted.",
         table(["class", "of", *HEADINGS.values()], rows),
     )
 
@@ -78,8 +78,8 @@ def _objects(record: MasksRecord) -> list[str]:
         "AJI": f"{figure(pooled.aji)} of all together, {figure(all_of.mean_aji)} the mean of the images",
         "Count": f"{signed(pooled.count_error)} of all together; an image errs by "
         f"{figure(all_of.mean_count_error)} of its objects in the mean",
-        "Diameter": f"differs by {figure(pooled.diameter_error)} of the larger of a pair in the mean, objects at "
-        "the border left out",
+        "Diameter": f"differs by {figure(pooled.diameter_error)} of the larger of a pair in the mean, "
+        "objects at the border left out",
     }
     words = "An object is found if intersection over union with one that is there is at least 0.5."
     return [section("Objects", words, facts(named))]
@@ -93,6 +93,10 @@ def _images(record: MasksRecord) -> str:
     if more := ordered[WORST:]:
         body += folded(f"{len(more)} more", _listed(record, more))
     return section("Images", "Those with the least Dice first.", body)
+
+
+def _least_dice(image: ImageOutlined) -> tuple[float, str]:
+    return min((dice for dice in image.dice if dice is not None), default=2.0), image.name
 
 
 def _listed(record: MasksRecord, images: list[ImageOutlined]) -> str:

@@ -74,16 +74,14 @@ def train_segmentation(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = build_known("unet", len(channels), complete)
-        run = Run(settings, network, identity(training, validation, classes, complete, settings))
+        run = Run(settings, network, identity(training, validation, classes, channels, parameters, settings))
         keep_freed_blocks()
+        step_px = step_of(int(parameters["depth"]))
         source = WindowSource(training, NORMALISATION, WINDOW_PX)
 
         def one_epoch() -> Epoch:
             loss, dice = _one_epoch(run, source, progress)
-            validation_loss, validation_dice = _validated(
-                network, validation, step_of(int(parameters["depth"]))
-            )
-            return Epoch(len(run.history) + 1, loss, dice, validation_loss, validation_dice)
+            return Epoch(len(run.history) + 1, loss, dice, *_validated(network, validation, step_px))
 
         run.finish(one_epoch, progress, unfinished)
     return Checkpoint(
@@ -119,11 +117,12 @@ def identity(
     training: Sequence[Masked],
     validation: Sequence[Masked],
     classes: Sequence[str],
-    parameters: Parameters,
+    channels: Sequence[str],
+    parameters: Mapping[str, int | str],
     settings: Settings,
 ) -> str:
     """Return a hash of all that a training depends on, but for the machine and the versions of libraries."""
-    how = (settings, NORMALISATION, WINDOW_PX, tuple(classes), sorted(parameters.items()))
+    how = (settings, NORMALISATION, WINDOW_PX, *classes, *channels, sorted(parameters.items()))
     digest = hashlib.sha256(repr(how).encode())
     for part in (training, validation):
         for one in part:

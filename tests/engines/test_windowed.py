@@ -337,6 +337,8 @@ def test_an_error_while_keeping_leaves_the_engine_usable(name: str, tmp_path: Pa
     )
     image = scene((1, 2, 303, 390), 4)
 
+    threads = threading.active_count()
+
     def fail(part: NDArray[np.float32]) -> NDArray[Any]:
         raise KeyError("kept")
 
@@ -348,7 +350,7 @@ def test_an_error_while_keeping_leaves_the_engine_usable(name: str, tmp_path: Pa
         after = one.field(image)
 
     np.testing.assert_array_equal(before, after)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("network")]
+    assert threading.active_count() == threads
 
 
 class Pooled(nn.Module):
@@ -429,7 +431,7 @@ def test_blended_windows_are_the_weighted_mean_of_their_cores(name: str, tmp_pat
                             weights[top + y, left + x] += min(edges)
 
     assert weights.min() > 0
-    np.testing.assert_allclose(found, (sums / weights)[:141, :110], atol=1e-6)
+    np.testing.assert_allclose(found, (sums / weights)[:141, :110], atol=5e-5)
     np.testing.assert_array_equal(labels, found.argmax(-1))
 
 

@@ -27,6 +27,12 @@ alive: "weakref.WeakSet[Any]" = weakref.WeakSet()
 refuse: set[str] = set()
 """Calls that fail: "Runtime", "deserialize_cuda_engine", "create_execution_context", "execute_async_v3"."""
 
+profiles: list[Any] = []
+"""Those that networks were built for, each with the smallest, the usual and the largest shape."""
+
+given_shapes: list[tuple[int, ...]] = []
+"""Of all inputs that a network was run on."""
+
 HostFunction = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -55,18 +61,19 @@ class Builder:
 
     def create_network(self, flags: int) -> Any:
         """See TensorRT."""
-        return SimpleNamespace(
-            get_input=lambda number: SimpleNamespace(name="patches", shape=(-1, 2, 64, 64))
-        )
+        network = SimpleNamespace()
+        network.get_input = lambda number: Engine(network.onnx, None).named_input()
+        return network
 
     def create_builder_config(self) -> Any:
         """See TensorRT."""
-        nothing = lambda *given: None  # noqa: E731
-        return SimpleNamespace(clear_flag=nothing, add_optimization_profile=nothing)
+        return SimpleNamespace(clear_flag=lambda flag: None, add_optimization_profile=profiles.append)
 
     def create_optimization_profile(self) -> Any:
         """See TensorRT."""
-        return SimpleNamespace(set_shape=lambda *given: None)
+        profile = SimpleNamespace()
+        profile.set_shape = lambda name, *shapes: setattr(profile, "shapes", shapes)
+        return profile
 
     def build_serialized_network(self, network: Any, config: Any) -> bytes:
         """See TensorRT."""
@@ -128,7 +135,11 @@ class Engine:
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         """See TensorRT; the free dimension is -1."""
-        return (-1, *self._tensors[name].shape[1:])
+        return tuple(-1 if isinstance(side, str) else side for side in self._tensors[name].shape)
+
+    def named_input(self) -> Any:
+        """Return what a network definition says of its input."""
+        return SimpleNamespace(name=self.input, shape=self.get_tensor_shape(self.input))
 
     def get_tensor_dtype(self, name: str) -> str:
         """See TensorRT."""
@@ -157,7 +168,11 @@ class Context:
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         """See TensorRT."""
         self._shape = shape
-        return 1 <= shape[0] <= 256
+        given_shapes.append(shape)
+        expected = self._engine.get_tensor_shape(name)
+        return 1 <= shape[0] <= 256 and all(
+            side in (-1, found) for side, found in zip(expected, shape, strict=True)
+        )
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         """See TensorRT."""

@@ -13,6 +13,7 @@ import pytest
 from colvi_edge.errors import OutputError
 from colvi_edge.outputs.intact import intact_sidecar
 from colvi_edge.outputs.result import write_result
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.system.writing import hold_folder
 from tests.tools.limits import file_size_limit
@@ -20,7 +21,7 @@ from tests.tools.limits import file_size_limit
 MakeSidecar = Callable[..., Sidecar]
 RAW = "culture_07.tif"
 BANDS = [[0.95, 0.8, 0.6], [0.4, 0.1, 0.99]]
-BLANK = np.zeros((128, 192), np.uint16)
+BLANK = Shown(np.zeros((2, 128, 192), np.uint16), ("collagen", "nuclei"))
 FILES = {f"{RAW}.colvi.{suffix}" for suffix in ("png", "csv", "geojson", "rois.zip", "json")}
 
 PREVIOUS = f"{RAW}.colvi.prev.json"
@@ -29,7 +30,7 @@ PREVIOUS = f"{RAW}.colvi.prev.json"
 def write(folder: Path, sidecar: Sidecar, confirm: Callable[[], None] = lambda: None) -> Sidecar:
     """Write a result into a folder."""
     with hold_folder(folder, "results") as folder_fd:
-        return write_result(folder_fd, RAW, sidecar, BLANK, BLANK, confirm).sidecar
+        return write_result(folder_fd, RAW, sidecar, BLANK, confirm).sidecar
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -156,13 +157,13 @@ def test_one_file_that_cannot_be_replaced_keeps_all_the_others(
     assert set(old) == FILES | {PREVIOUS}
 
     with hold_folder(folder, "results") as folder_fd, as_nobody(), pytest.raises(PermissionError):
-        write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
+        write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, lambda: None)
 
     assert contents(folder) == old
     for path in folder.iterdir():
         os.chown(path, 65534, -1)
     with hold_folder(folder, "results") as folder_fd, as_nobody():
-        write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, BLANK, lambda: None)
+        write_result(folder_fd, RAW, make_sidecar(BANDS, result_id=result_id), BLANK, lambda: None)
     assert set(contents(folder)) == FILES | {PREVIOUS}
 
 

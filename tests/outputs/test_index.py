@@ -10,6 +10,7 @@ from colvi_edge.acquisition import Provenance
 from colvi_edge.errors import ScanModeError
 from colvi_edge.outputs.intact import index_entry, is_intact, read_result
 from colvi_edge.outputs.result import write_error, write_index, write_result
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.pipeline.records import error_record, index_record
 from colvi_edge.system.writing import hold_folder
@@ -18,7 +19,7 @@ MakeSidecar = Callable[..., Sidecar]
 RAW = "day.lif"
 SOURCE = Provenance(1234, "5" * 64, "", ())
 BANDS = [[0.95, 0.8, 0.6], [0.4, 0.1, 0.99]]
-BLANK = np.zeros((128, 192), np.uint16)
+BLANK = Shown(np.zeros((2, 128, 192), np.uint16), ("collagen", "nuclei"))
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def write(tmp_path: Path, make_sidecar: MakeSidecar) -> Callable[..., Index]:
                     judged = make_sidecar(BANDS)
                     image = judged.image.model_copy(update={"name": raw, "key": key})
                     result = judged.model_copy(update={"image": image})
-                    written = write_result(folder_fd, raw, result, BLANK, BLANK, lambda: None)
+                    written = write_result(folder_fd, raw, result, BLANK, lambda: None)
                     records.append(written.sidecar)
             entries = [index_entry(raw, record, to_json(record)) for record in records]
             index = index_record(raw, SOURCE, entries)
@@ -107,7 +108,7 @@ def test_the_index_goes_before_its_images_change(
             judged = make_sidecar(BANDS)
             image = judged.image.model_copy(update={"name": RAW, "key": again})
             changed = judged.model_copy(update={"image": image})
-            write_result(folder_fd, RAW, changed, BLANK, BLANK, confirm)
+            write_result(folder_fd, RAW, changed, BLANK, confirm)
 
     assert seen[0]
     assert not any(seen[1:])

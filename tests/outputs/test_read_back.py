@@ -26,6 +26,7 @@ from colvi_edge.outputs.read_back import (
     read_sidecar,
 )
 from colvi_edge.outputs.result import write_result
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import (
     MAX_PATCHES,
     MAX_REVISION,
@@ -273,9 +274,9 @@ def test_a_flood_is_not_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def write(folder: Path, raw: str, sidecar: Sidecar, notes: list[str]) -> Sidecar:
     """Write a result and keep what is noted."""
-    blank = np.zeros((128, 192), np.uint16)
+    blank = Shown(np.zeros((2, 128, 192), np.uint16), ("collagen", "nuclei"))
     with hold_folder(folder, "results") as folder_fd:
-        return write_result(folder_fd, raw, sidecar, blank, blank, lambda: None, note=notes.append).sidecar
+        return write_result(folder_fd, raw, sidecar, blank, lambda: None, note=notes.append).sidecar
 
 
 def test_a_revision_at_its_bound_stays(tmp_path: Path, make_sidecar: MakeSidecar) -> None:

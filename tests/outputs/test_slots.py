@@ -26,6 +26,7 @@ from colvi_edge.outputs.names import (
 )
 from colvi_edge.outputs.read_back import read_sidecar
 from colvi_edge.outputs.result import write_error, write_index, write_result
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.pipeline.records import error_record, index_record
 from colvi_edge.raw_files import is_raw_name
@@ -34,7 +35,7 @@ from colvi_edge.system.writing import hold_folder
 MakeSidecar = Callable[..., Sidecar]
 SOURCE = Provenance(1234, "5" * 64, "", ())
 BANDS = [[0.95, 0.8, 0.6], [0.4, 0.1, 0.99]]
-BLANK = np.zeros((128, 192), np.uint16)
+BLANK = Shown(np.zeros((2, 128, 192), np.uint16), ("collagen", "nuclei"))
 
 SUFFIX_WORDS = "colvi json png csv geojson rois zip ome tif tiff lif error prev"
 BUNDLE_NAMES = st.text(st.characters(codec="utf-8"), max_size=60) | st.sampled_from(
@@ -165,7 +166,7 @@ def write(tmp_path: Path, make_sidecar: MakeSidecar) -> Callable[..., Sidecar]:
         image = plain.image.model_copy(update={"name": raw, "key": key, "sha256": sha256})
         sidecar = plain.model_copy(update={"image": image, "slot": slot or None})
         with hold_folder(tmp_path, "results") as folder_fd:
-            return write_result(folder_fd, raw, sidecar, BLANK, BLANK, lambda: None).sidecar
+            return write_result(folder_fd, raw, sidecar, BLANK, lambda: None).sidecar
 
     return one
 

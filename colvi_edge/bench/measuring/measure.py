@@ -11,8 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from colvi_edge import __version__
+from colvi_edge.acquisition.wanted import wanted_by
 from colvi_edge.bench.measuring.check import SIMULATED_IMAGES, check_engines, simulated_images
-from colvi_edge.bench.measuring.inputs import Inputs, prepare
+from colvi_edge.bench.measuring.inputs import Inputs, given_to_network, prepare
 from colvi_edge.bench.measuring.machine import clocks, describe
 from colvi_edge.bench.measuring.rounds import BURST_IMAGES, IDLE_GAPS, WARM_UP_IMAGES, Bench, Tell, rounds_for
 from colvi_edge.bench.measuring.starts import STARTS, cold_starts
@@ -26,14 +27,15 @@ from colvi_edge.bench.record import (
     PeerMissing,
     PeerUsed,
     Record,
+    SegmentCheck,
     Settings,
 )
 from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.errors import UsageError
-from colvi_edge.patches import network_input
 from colvi_edge.pipeline import Diagnoser
+from colvi_edge.pipeline.sizing import brought_to, size_asked
 from colvi_edge.system.writing import explained
 
 
@@ -78,16 +80,18 @@ def measure(
         ColviEdgeError: an engine, the bundle or the image cannot be had, or results cannot be written.
     """
     bundle = open_bundle(request.bundle)
+    if request.peers and not bundle.config.has_patches:
+        raise UsageError("--peers compares networks of patches, and this bundle's sees none; leave it out")
     with ExitStack() as stack:
         folder = stack.enter_context(_workplace(beside))
         machine, before = describe(folder), clocks("before the start")
         opened = _open(bundle, request, stack)
         engines = {name: one.engine for name, one in opened.items()}
-        inputs = prepare(request.image, folder, request.channels)
+        inputs = prepare(request.image, folder, request.channels, wanted_by(bundle.config))
         planes = _fitting(inputs, bundle)
-        patches = network_input(planes, bundle.config.patch_px, bundle.config.normalisation)
+        given = given_to_network(bundle.config, planes)
         tell("other runtimes", 0)
-        found = installed_peers(bundle, patches) if request.peers else []
+        found = installed_peers(bundle, given) if request.peers else []
         peers = {f"{peer.name} {peer.precision}": peer for peer in found if isinstance(peer, Peer)}
         tell("decisions", 0)
         checks = _checks(bundle, engines, inputs, planes) if request.check else []
@@ -95,7 +99,7 @@ def measure(
             folder,
             inputs.files,
             {name: (Diagnoser(bundle, engine, request.channels), engine) for name, engine in engines.items()},
-            patches,
+            given,
             {name: peer.run for name, peer in peers.items()},
         )
         when_loaded()
@@ -166,8 +170,10 @@ def _open(bundle: Bundle, request: BenchRequest, stack: ExitStack) -> dict[str, 
 
 
 def _fitting(inputs: Inputs, bundle: Bundle) -> NDArray[Any]:
-    """Return the planes in the bundle's layout; raise if it was made for another dtype."""
+    """Return the planes as the engine is given them; raise if the bundle was made for another dtype."""
     planes, normalisation = inputs.acquisition.laid_out(bundle.config.channels), bundle.config.normalisation
+    size = size_asked(bundle.config.input, inputs.acquisition)
+    planes = planes if size is None else brought_to(planes, size)
     if not normalisation.takes(planes.dtype):
         raise UsageError(
             f"the image is {planes.dtype}, and the bundle was made for {normalisation.dtype}; give one of "
@@ -178,10 +184,13 @@ def _fitting(inputs: Inputs, bundle: Bundle) -> NDArray[Any]:
 
 def _checks(
     bundle: Bundle, engines: Mapping[str, Engine], inputs: Inputs, planes: NDArray[Any]
-) -> list[Check]:
+) -> list[Check | SegmentCheck]:
     if not inputs.is_simulated:
         return check_engines(bundle, engines, [planes], "this image")
+    size = size_asked(bundle.config.input, inputs.acquisition)  # which is simulated as they are
     images = simulated_images(bundle.config.channels)
+    if size is not None:
+        images = [brought_to(image, size) for image in images]
     return check_engines(bundle, engines, images, f"{SIMULATED_IMAGES} simulated images")
 
 

@@ -6,7 +6,7 @@ Importing this without TensorRT or pycuda is the error that says what to install
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,13 +72,12 @@ class TensorRtEngine:
         if not self._bundle.config.has_patches:
             return windowed_field(planes, self._bundle.config, self._lanes, keep)
 
-        def judge(inference: GpuInference | GpuWindows) -> NDArray[np.float32]:
-            assert isinstance(inference, GpuInference)
-            found = inference.field(planes, rows, cols)
-            self._launched = inference.launched
-            return found
+        def judge(inference: GpuInference | GpuWindows) -> tuple[NDArray[np.float32], str]:
+            of_patches = cast("GpuInference", inference)
+            return of_patches.field(planes, rows, cols), of_patches.launched
 
-        return keep(self._cuda.run(judge))
+        found, self._launched = self._cuda.run(judge)
+        return keep(found)
 
     def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.network`; the transfers to and from the GPU are part of it."""

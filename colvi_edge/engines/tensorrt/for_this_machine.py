@@ -8,14 +8,18 @@ import hashlib
 import platform
 from pathlib import Path
 
-from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.engines.base import Progress
+from colvi_edge.bundle import Bundle, Config, Precision
+from colvi_edge.engines.base import USUAL_PX, Progress
 from colvi_edge.engines.cuda.gpu import driver_version, find_gpu
 from colvi_edge.engines.precisions import check_held
-from colvi_edge.engines.tensorrt.builder import MAX_BATCH, build_engine
+from colvi_edge.engines.tensorrt.builder import MAX_BATCH, Sizes, build_engine
 from colvi_edge.engines.tensorrt.engine_cache import BuiltEngine, EngineKey, cached_engine, is_cached
 from colvi_edge.engines.tensorrt.logger import RUNTIME, VERSION
+from colvi_edge.engines.windowed import at_once
 from colvi_edge.system.state_directory import state_directory
+
+LARGEST_SIDE_PX = 2048
+"""Of an image that is taken as a whole: TensorRT knows the largest of each side, not of their product."""
 
 
 def build_for_this_machine(bundle: Bundle, precision: Precision, progress: Progress) -> Path:
@@ -37,7 +41,8 @@ def build_for_this_machine(bundle: Bundle, precision: Precision, progress: Progr
     check_held(precision, bundle.config.precisions, bundle.path)
 
     def build() -> BuiltEngine:
-        return build_engine(bundle.network(precision), max_batch=MAX_BATCH, progress=progress)
+        network, sizes = bundle.network(precision), _sizes(bundle.config)
+        return build_engine(network, max_batch=MAX_BATCH, progress=progress, sizes=sizes)
 
     return cached_engine(
         _folder(), key_for_this_machine(bundle, precision), build, lambda words: progress(words, 0.0)
@@ -78,6 +83,20 @@ def key_for_this_machine(bundle: Bundle, precision: Precision) -> EngineKey:
         os=platform.system(),
         architecture=platform.machine(),
     )
+
+
+def _sizes(config: Config) -> Sizes | None:
+    """Return the windows that a bundle's network is built for; None for patches."""
+    if config.has_patches:
+        return None
+    px, step = config.windows.px, config.windows.step_px
+    if config.input.resize_px:
+        only = (1, *config.input.resize_px)
+        return Sizes(only, only, only)
+    if px == "whole":
+        return Sizes((1, step, step), (1, USUAL_PX, USUAL_PX), (1, LARGEST_SIDE_PX, LARGEST_SIDE_PX))
+    most = (at_once(config), px, px)
+    return Sizes((1, step, step), most, most)
 
 
 def _folder() -> Path:

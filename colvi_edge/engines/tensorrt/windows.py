@@ -15,8 +15,10 @@ from pycuda import driver
 from colvi_edge.bundle import Bundle
 from colvi_edge.engines.base import blank_planes
 from colvi_edge.engines.cuda.memory import DeviceMemory, HostMemory
+from colvi_edge.engines.tensorrt.for_this_machine import LARGEST_SIDE_PX
 from colvi_edge.engines.tensorrt.network import TensorRtNetwork
-from colvi_edge.engines.windowed import batch_size, how
+from colvi_edge.engines.windowed import at_once, how
+from colvi_edge.errors import ImageTooLargeError
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: TensorRT's own work on the default stream does not wait for it
 
@@ -47,17 +49,26 @@ class GpuWindows:
         self._network = TensorRtNetwork(plan, jit)
 
     def warm_up(self) -> None:
-        """Judge a blank window."""
-        blank = blank_planes(self._config)
-        self.network(np.zeros(blank.shape, np.float32))
+        """Judge a batch of blank windows."""
+        _, *window = blank_planes(self._config).shape
+        self.network(np.zeros((at_once(self._config), *window), np.float32))
         self._network.keep_compiled()
 
     def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (N, K, h, w) or (N, K) float32 for normalised windows (N, C, h, w)."""
+        """Return (N, K, h, w) or (N, K) float32 for normalised windows (N, C, h, w).
+
+        Raises:
+            ImageTooLargeError: an image as a whole is longer than the engine was built for.
+        """
         count, _, height, width = windows.shape
+        if self._config.windows.px == "whole" and max(height, width) > LARGEST_SIDE_PX:
+            raise ImageTooLargeError(
+                f"found {width} x {height} pixels, expected at most {LARGEST_SIDE_PX} each way, for which "
+                "TensorRT was built; crop the image, or use --engine openvino"
+            )
         pixels = (height, width) if self._config.is_dense else ()
         answers = np.empty((count, len(self._config.task.classes), *pixels), np.float32)
-        size = batch_size(height, width)
+        size = at_once(self._config)
         for first in range(0, count, size):
             self._batch(windows[first : first + size], answers[first : first + size])
         return answers

@@ -7,9 +7,17 @@
     model: NAME VERSION  Research use only. ...
 
 Where there are no bands, bar and legend tell of classes instead: how many patches or slices vote for each, or
-how likely each is, of a whole image. Lines that are too long for the picture are continued on the next one.
+how likely each is, of a whole image. Where regions are found, they tell of these, and of objects:
+
+    [==nucleus==|=vesicle=|                ]
+    image_01.tif  412 nuclei  11.3 % of the image
+    [ ] nucleus 11.3 % 4,012 um^2 in 412 objects
+    median diameter 9.8 um  dashed: 12 at the border, whose diameter does not count  intensity
+
+Lines that are too long for the picture are continued on the next one.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
@@ -19,11 +27,30 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from colvi_edge.bands import BANDS
-from colvi_edge.outputs.cells import classes_of, counts_of, decided_by, scored
+from colvi_edge.outputs.cells import (
+    classes_of,
+    counted_objects,
+    counts_of,
+    decided_by,
+    percent,
+    regions_answer,
+    scored,
+)
 from colvi_edge.outputs.names import image_label
-from colvi_edge.outputs.palette import AMBER, COLLAGEN, GREY, NUCLEI, PAPER, WHITE, Colour, class_colours
+from colvi_edge.outputs.palette import (
+    AMBER,
+    COLLAGEN,
+    EMPTY,
+    GREY,
+    NUCLEI,
+    PAPER,
+    WHITE,
+    Colour,
+    class_colour,
+    class_colours,
+)
 from colvi_edge.outputs.picture.numerals import numeral
-from colvi_edge.outputs.sidecar import Cells, Patches, Sidecar
+from colvi_edge.outputs.sidecar import Cells, ObjectsRecord, Patches, RegionRecord, Sidecar
 from colvi_edge.tasks.classify import TIE, scored_class
 
 MIN_WIDTH_PX = 768  # the legend on one line
@@ -58,19 +85,27 @@ _Group = list[_Piece]
 """Pieces that stay together on one line."""
 
 
-def draw(sidecar: Sidecar, width_px: int) -> NDArray[np.uint8]:
+_OF_THE_ASSAY = {"collagen": COLLAGEN, "nuclei": NUCLEI}
+
+
+def draw(
+    sidecar: Sidecar, width_px: int, channels: Mapping[str, Colour] = _OF_THE_ASSAY, plane: int = 0
+) -> NDArray[np.uint8]:
     """Return the caption as (height, width, 3), as high as it needs to be.
 
     Args:
         sidecar: what to tell.
         width_px: of the picture above; the caption is never narrower than MIN_WIDTH_PX.
+        channels: each with its colour.
+        plane: whose regions are seen, from 0, if there are several.
     """
+    is_judged = sidecar.status == "ok"
     width = max(width_px, MIN_WIDTH_PX)
     size = max(14, width // 68)
     margin = round(MARGIN * size)
     placed = []
-    baseline = margin - 0.3 * size if sidecar.patches is None else margin + (BAR + 0.2) * size
-    for line in _lines(sidecar):
+    baseline = margin + (BAR + 0.2) * size if is_judged else margin - 0.3 * size
+    for line in _lines(sidecar, channels, plane):
         baseline += LINE * size
         left = margin
         for group in line:
@@ -87,17 +122,21 @@ def draw(sidecar: Sidecar, width_px: int) -> NDArray[np.uint8]:
     page[...] = PAPER
     for top, left, ink in placed:
         page[top : top + ink.shape[0], left : left + ink.shape[1]] = ink[:, : width - left]
-    if sidecar.patches is not None:
+    if is_judged:
         _draw_bar(page[margin : margin + round(BAR * size), margin:-margin], sidecar)
     return page
 
 
-def _lines(sidecar: Sidecar) -> list[list[_Group]]:
+def _lines(sidecar: Sidecar, channels: Mapping[str, Colour], plane: int) -> list[list[_Group]]:
     name = spelt_name(image_label(sidecar.image.name, sidecar.image.key))
     title = [[_Piece(name, WHITE, TITLE, GAP)]]
     lines = [title]
     warnings = [flag.words for flag in sidecar.quality if flag.severity == "warn"]
-    if sidecar.patches is None or sidecar.diagnosis is None:
+    if sidecar.regions is not None:
+        title += _answer(regions_answer(sidecar.regions, sidecar.objects))
+        lines.append(_legend_of_regions(sidecar.regions, sidecar.objects))
+        lines.append([*_signs(sidecar, plane), *_names(channels)])
+    elif sidecar.patches is None or sidecar.diagnosis is None:
         rejects = [flag.words for flag in sidecar.quality if flag.severity == "reject"]
         title.append([_Piece("REJECTED - not judged", AMBER, TITLE)])
         lines.append(_sentence(" ".join(rejects), WHITE))
@@ -109,7 +148,7 @@ def _lines(sidecar: Sidecar) -> list[list[_Group]]:
     if warnings:
         lines.append(_sentence(" ".join(warnings), AMBER))
     if sidecar.patches is not None:
-        lines.append(_legend(sidecar, sidecar.patches))
+        lines.append([*_legend(sidecar, sidecar.patches), *_names(channels)])
     model = _sentence(f"model: {sidecar.model.label}")
     model[-1] = [model[-1][0]._replace(gap=GAP)]
     lines.append([*model, *_sentence(sidecar.intended_use, WHITE)])
@@ -134,9 +173,52 @@ def _legend(sidecar: Sidecar, grid: Patches | Cells) -> list[_Group]:
             legend.append([swatch, _Piece(between), _Piece(str(count), WHITE, gap=GAP)])
     else:
         legend = _legend_of_classes(sidecar, grid)
-    legend.append([_Piece("collagen", COLLAGEN, gap=GAP)])
-    legend.append([_Piece("nuclei", NUCLEI)])
     return legend
+
+
+def _names(channels: Mapping[str, Colour]) -> list[_Group]:
+    """Return what each channel shows, in its colour; blue is too dark to read."""
+    return [
+        [_Piece(_spelt(role), NUCLEI if colour == (0, 0, 255) else colour, gap=GAP)]
+        for role, colour in channels.items()
+    ]
+
+
+def _answer(words: str) -> list[_Group]:
+    """Return a result in the size of the title, parted at its commas."""
+    return [[_Piece(part, WHITE, TITLE, GAP)] for part in words.split(", ")]
+
+
+def _legend_of_regions(regions: Sequence[RegionRecord], objects: ObjectsRecord | None) -> list[_Group]:
+    """Return each class with its area and, if they are told apart, its objects; of many those there are."""
+    legend: list[_Group] = []
+    for index, region in enumerate(regions, 1):
+        if len(regions) > MOST_LISTED and not region.pixels:
+            continue
+        told = [_Piece(frame=_Frame(class_colour(index)), gap=0.5), _Piece(region.name, WHITE)]
+        told.append(_Piece(percent(region.share)))
+        if region.area_um2 is not None:
+            told.append(_Piece(f"{region.area_um2:,.0f} um^2"))
+        if objects is not None:
+            told.append(_Piece(f"in {counted_objects(objects.by_class[region.name], 'object')}"))
+        legend.append([*told[:-1], told[-1]._replace(gap=GAP)])
+    return legend
+
+
+def _signs(sidecar: Sidecar, plane: int) -> list[_Group]:
+    """Return what else the picture tells: the middle of the diameters, what is dashed, which plane it is."""
+    line: list[_Group] = []
+    objects = sidecar.objects
+    if objects is not None and objects.diameter_px is not None:
+        spread, unit = (objects.diameter_um, "um") if objects.diameter_um else (objects.diameter_px, "px")
+        line.append([_Piece("median diameter"), _Piece(f"{spread.median:.3g} {unit}", WHITE, gap=GAP)])
+    if objects is not None and objects.counted < objects.count:
+        line += _sentence(f"dashed: {objects.count - objects.counted:,} at the border, in no diameter")
+        line[-1] = [line[-1][0]._replace(gap=GAP)]
+    if (sidecar.image.planes or 1) > 1:
+        line += _sentence(f"lines: plane {plane + 1} of {sidecar.image.planes}")
+        line[-1] = [line[-1][0]._replace(gap=GAP)]
+    return line
 
 
 def _legend_of_classes(sidecar: Sidecar, grid: Cells) -> list[_Group]:
@@ -162,12 +244,14 @@ def _bands(patches: Patches) -> list[int]:
 
 
 def _draw_bar(bar: NDArray[np.uint8], sidecar: Sidecar) -> None:
-    """Draw how many cells are of which band or class; of a single cell how likely each class is."""
+    """Draw the shares of bands, classes or regions; of a single cell how likely each class is."""
     grid = sidecar.patches
-    if isinstance(grid, Patches):
-        parts: list[tuple[Colour, float]] = [
-            (band.rgb, count) for band, count in zip(BANDS, _bands(grid), strict=True)
-        ]
+    parts: list[tuple[Colour, float]] = []
+    if sidecar.regions is not None:
+        parts = [(class_colour(index), region.share) for index, region in enumerate(sidecar.regions, 1)]
+        parts.append((EMPTY, 1 - sum(region.share for region in sidecar.regions)))
+    elif isinstance(grid, Patches):
+        parts = [(band.rgb, count) for band, count in zip(BANDS, _bands(grid), strict=True)]
     elif grid is not None:
         colours = class_colours(classes_of(sidecar))
         likely = {name: cell[0][0] for name, cell in grid.probabilities.items()}

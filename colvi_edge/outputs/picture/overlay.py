@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from colvi_edge.bands import BANDS
 from colvi_edge.outputs.cells import classes_of
-from colvi_edge.outputs.palette import PAPER, class_colours
-from colvi_edge.outputs.picture import caption, png
+from colvi_edge.outputs.palette import PAPER, Colour, channel_colours, class_colours
+from colvi_edge.outputs.picture import caption, contour_lines, png
 from colvi_edge.outputs.picture.numerals import numeral
+from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Cells, Patches, Sidecar
+from colvi_edge.tasks.segment import Segmentation
 
 RED, GREEN, BLUE = range(3)
 SAMPLES = 16384  # pixels that the display range is taken from: 0.4 ms; a whole 1024^2 image takes 17
@@ -43,23 +45,60 @@ def draw(sidecar: Sidecar, collagen: NDArray[Any], nuclei: NDArray[Any]) -> NDAr
         collagen: (H, W) projection, any integer or float dtype, finite.
         nuclei: the same of the other channel.
     """
-    height, width = collagen.shape
-    below = caption.draw(sidecar, width)
-    canvas = np.empty((height + below.shape[0], below.shape[1], 3), np.uint8)
-    canvas[:height, width:] = PAPER
-    canvas[height:] = below
-    picture = canvas[:height, :width]
+    canvas, picture = _page(caption.draw(sidecar, collagen.shape[1]), *collagen.shape)
     _draw_channels(picture, {GREEN: collagen, BLUE: nuclei})
-    if isinstance(sidecar.patches, Patches):
-        _draw_bands(picture, sidecar.patches)
-    elif sidecar.patches is not None:
-        _draw_classes(picture, sidecar, sidecar.patches)
+    _draw_cells(picture, sidecar)
+    return canvas
+
+
+def draw_shown(sidecar: Sidecar, shown: Shown, result: Segmentation | None = None) -> NDArray[np.uint8]:
+    """Return the overlay likewise of any channels, with frames, or with lines where regions were found.
+
+    Args:
+        sidecar: what is shown.
+        shown: the image.
+        result: regions and objects; of several planes the fullest is drawn.
+    """
+    height, width = shown.projection.shape[1:]
+    colours = channel_colours(shown.roles)
+    plane = 0 if result is None else contour_lines.fullest_plane(result)
+    canvas, picture = _page(caption.draw(sidecar, width, colours, plane), height, width)
+    picture[...] = 0
+    for role, colour in colours.items():
+        _add_channel(picture, shown.channel(role), colour)
+    _draw_cells(picture, sidecar)
+    if result is not None:
+        contour_lines.draw(picture, result, plane)
     return canvas
 
 
 def encode(canvas: NDArray[np.uint8], sidecar: Sidecar) -> bytes:
     """Return a drawn overlay as a PNG file; equal input gives equal bytes."""
     return png.encode(canvas, {"Software": sidecar.software.label, "Description": sidecar.intended_use})
+
+
+def _page(below: NDArray[np.uint8], height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return a canvas with its caption, and the part of it, (H, W, 3), where the picture comes."""
+    canvas = np.empty((height + below.shape[0], below.shape[1], 3), np.uint8)
+    canvas[:height, width:] = PAPER
+    canvas[height:] = below
+    return canvas, canvas[:height, :width]
+
+
+def _add_channel(picture: NDArray[np.uint8], channel: NDArray[Any], colour: Colour) -> None:
+    """Add a channel, (H, W), to an (H, W, 3) picture in any colour; what is too bright is full."""
+    black, span = _display_range(channel)
+    for top in range(0, picture.shape[0], BLOCK_ROWS):
+        block = picture[top : top + BLOCK_ROWS]
+        brightness = channel[top : top + BLOCK_ROWS].astype(np.float32)
+        brightness -= black
+        brightness *= 1 / span
+        np.clip(brightness, 0, 1, out=brightness)
+        for full in set(colour) - {0}:
+            lit = (brightness * np.float32(full)).astype(np.uint8)
+            for part in (part for part, value in enumerate(colour) if value == full):
+                dark = 255 - block[..., part]
+                block[..., part] += np.minimum(lit, dark, out=dark)
 
 
 def _draw_channels(picture: NDArray[np.uint8], channels: dict[int, NDArray[Any]]) -> None:
@@ -95,6 +134,14 @@ def _display_range(channel: NDArray[Any]) -> tuple[np.float32, np.float32]:
 def _quantile(values: NDArray[np.float32], share: float) -> np.float32:
     """Return the value that this share of the values does not exceed; np.percentile takes 5 times as long."""
     return np.sort(values, axis=None)[int(share * (values.size - 1))]
+
+
+def _draw_cells(picture: NDArray[np.uint8], sidecar: Sidecar) -> None:
+    """Draw the frames of an image that was judged cell by cell into an (H, W, 3) picture."""
+    if isinstance(sidecar.patches, Patches):
+        _draw_bands(picture, sidecar.patches)
+    elif sidecar.patches is not None:
+        _draw_classes(picture, sidecar, sidecar.patches)
 
 
 def _draw_bands(picture: NDArray[np.uint8], patches: Patches) -> None:

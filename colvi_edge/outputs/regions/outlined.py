@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.outputs.palette import Colour
-from colvi_edge.outputs.regions.colours import class_colour
+from colvi_edge.outputs.palette import Colour, class_colour
 from colvi_edge.outputs.regions.contours import Outline, TooManyCornersError, outlines
 from colvi_edge.tasks.objects import ObjectMeasures
 from colvi_edge.tasks.segment import Segmentation
@@ -93,7 +92,7 @@ class Outlined:
 
 
 def _grouped(planes: NDArray[np.uint8] | NDArray[np.int32]) -> Iterator[tuple[int, int, tuple[Rings, ...]]]:
-    """Yield plane, label and pieces of all labels of planes (Z, H, W); nothing if the corners are too many."""
+    """Yield plane, label and pieces of all labels of planes (Z, H, W); nothing if corners are too many."""
     left, found = MOST_CORNERS, list[list[Outline]]()
     try:
         for labels in planes:

@@ -32,12 +32,16 @@ def render(outlined: Outlined) -> bytes:
     return stored_zip((f"{name}.roi".encode(), roi) for name, roi in imagej_rois(outlined))
 
 
-def imagej_rois(outlined: Outlined) -> Iterator[tuple[str, bytes]]:
+def imagej_rois(outlined: Outlined, on_slices: bool = True) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each ROI, in ImageJ's format.
 
     What ends beyond pixel 60535 has no place in the format and is left out.
+
+    Args:
+        outlined: what was found.
+        on_slices: of a stack each ROI is on its slice; else on all, as on a projection.
     """
-    several = len(outlined.result.labels) > 1
+    several = on_slices and len(outlined.result.labels) > 1
     for shape in outlined.objects or outlined.regions:
         if max(int(rings[0].max()) for rings in shape.pieces) <= LAST_EDGE_PX:
             yield shape.name, _roi(shape, shape.plane + 1 if several else 0)

@@ -18,7 +18,7 @@ LEAST_PX = 30
 AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
-def distances(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+def distances(mask: NDArray[np.bool_], farthest_px: int = FARTHEST_PX) -> NDArray[np.int32]:
     """Return the square of the Euclidean distance to the nearest pixel that is not of the mask.
 
     First along the columns; then along the rows, where the least of squares at whole distances is found in
@@ -27,9 +27,10 @@ def distances(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 
     Args:
         mask: (h, w) bool; what lies beyond is not of it.
+        farthest_px: what is farther is taken as so far.
 
     Returns:
-        (h, w) int32, px^2, at most FARTHEST_PX^2.
+        (h, w) int32, px^2, at most farthest_px^2.
     """
     height, width = mask.shape
     along = np.zeros((height + 2, width + 2), np.int32)
@@ -37,8 +38,8 @@ def distances(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
         along[row + 1, 1:-1] = np.where(mask[row], along[row, 1:-1] + 1, 0)
     for row in range(height, 0, -1):
         np.minimum(along[row], along[row + 1] + 1, out=along[row])
-    squares = np.minimum(along[1:-1], FARTHEST_PX) ** 2
-    for step in range(1, 2 * FARTHEST_PX, 2):
+    squares = np.minimum(along[1:-1], farthest_px) ** 2
+    for step in range(1, 2 * farthest_px, 2):
         nearer = squares.copy()
         np.minimum(nearer[:, 1:], squares[:, :-1] + step, out=nearer[:, 1:])
         np.minimum(nearer[:, :-1], squares[:, 1:] + step, out=nearer[:, :-1])

@@ -15,7 +15,7 @@ class Judging:
     """How images are judged.
 
     Attributes:
-        bundle: path, or a shipped one's word.
+        bundle: path, or the word for a shipped one.
         slot: name that the results bear; "" of the first bundle.
         engine, precision, overlay: as on the command line.
         channels: role of each channel of the files; None asks the file.
@@ -34,7 +34,7 @@ class Judging:
 
     @property
     def is_demo(self) -> bool:
-        """Whether the bundle is one of the package, which is no path."""
+        """Whether the bundle is the one of the package, which is no path."""
         return self.bundle in DEMOS
 
     def absolute(self) -> "Judging":

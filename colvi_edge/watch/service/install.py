@@ -152,7 +152,7 @@ def plan_installation(
 
     Args:
         folder: to be watched.
-        bundle: path of a bundle, or a shipped one's word; several as `checks.joined` gives them.
+        bundle: path of a bundle, or the word for a shipped one; several as `checks.joined` gives them.
         output_dir: takes the results, if not the folder itself.
         user: runs the services of all folders.
         root: of another system, such as an image, in which all other paths are looked for.
@@ -232,10 +232,10 @@ def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
     service, command = planned.service, planned.command
     bundles = checks.bundles_of(planned.settings)
     said = []
-    for demo in filter(bundles.count, DEMOS):
+    for word in [word for word in DEMOS if word in bundles]:
         said.append(
-            f"'{demo}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of real "
-            "cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
+            f"'{word}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of "
+            "real cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
             f"COLVI_EDGE_BUNDLE in {service.environment}"
         )
     if not bundles:
