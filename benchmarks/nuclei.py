@@ -1,6 +1,6 @@
 """How well does a bundle outline the nuclei of unseen simulated images, and how many does it count?
 
-usage: nice python benchmarks/nuclei.py [--bundle demo-nuclei] [--images 40] [--seed N] [--precision int8,fp32]
+usage: nice python benchmarks/nuclei.py [--bundle demo-nuclei] [--images 40] [--precision int8,fp32]
 
 Images are drawn in memory, of both classes in turn, and held against the masks of what was drawn: overlap of
 the pixels, objects at an IoU of 0.5, counts, diameters. Prints a row for each precision and writes
@@ -72,8 +72,8 @@ def row(word: str, found: dict[str, Any]) -> str:
     dice, objects = found["regions"][0]["pooled"]["dice"], found["objects"]
     pooled = objects["pooled"]
     return (
-        f"{word}: Dice {dice:.4f}, F1 {pooled['f1']:.4f}, AJI {pooled['aji']:.4f}, {pooled['found']} found of "
-        f"{pooled['there']} ({100 * pooled['count_error']:+.2f} %, of an image "
+        f"{word}: Dice {dice:.4f}, F1 {pooled['f1']:.4f}, AJI {pooled['aji']:.4f}, {pooled['found']} found "
+        f"of {pooled['there']} ({100 * pooled['count_error']:+.2f} %, of an image "
         f"{100 * objects['mean_count_error']:.2f} % in the mean), {found['median_ms']} ms an image"
     )
 
