@@ -81,7 +81,7 @@ def test_the_image_for_a_patch() -> None:
     windows = {}
     for kind in ("patch", "patch-channel"):
         windows[kind] = np.empty((2, 30, 20), np.float32)
-        Scene(planes, Normalisation(kind)).put(windows[kind], 0, 0)  # type: ignore[arg-type] # a word
+        Scene(planes, Normalisation(kind)).put(windows[kind], 0, 0)
     scaled = np.empty((2, 30, 20), np.float32)
     Scene(planes, Normalisation("scale", divisor=255, dtype="uint16")).put(scaled, 0, 0)
 

@@ -201,7 +201,7 @@ def test_what_stands_is_kept_by_each_for_itself(
     assert stale[1].result.model.version == "2.0"
     assert json.loads((folder / "a.tif.nuclei.colvi.prev.json").read_bytes())["model"]["version"] == "1.0"
     changed = {name for name in before if (folder / name).read_bytes() != before[name]}
-    assert changed <= {f"a.tif.nuclei.colvi.{end}" for end in ("json", "png", "csv")} | {"a.tif.colvi.json"}
+    assert all(".nuclei.colvi." in name or name == "a.tif.colvi.json" for name in changed)
 
 
 def test_it_goes_on_where_it_was_stopped(folder: Path, engines: dict[str, tuple[Bundle, Engine]]) -> None:
