@@ -88,7 +88,7 @@ def _print(record: dict[str, Any]) -> None:
 
 
 def _child(what: str, bundle: Path, engine: str, rows: int, width: int) -> dict[str, Any]:
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         __file__,
         "--child",
@@ -152,7 +152,7 @@ def _run(folder: Path, bundle: Path, rows: int, width: int) -> dict[str, Any]:
     raw = folder / str(rows) / "image.tif"
     raw.parent.mkdir()
     tifffile.imwrite(raw, _planes((2, rows, width)), imagej=True, metadata={"axes": "CYX"})
-    command = [
+    command: list[str | Path] = [
         sys.executable,
         "-m",
         "colvi_edge",
