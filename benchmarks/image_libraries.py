@@ -3,9 +3,9 @@
 usage: python benchmarks/image_libraries.py [--sizes 2048 8192] [--rounds 3] [--json RESULTS]
 
 Run with a Python that has scipy, scikit-image, opencv-python-headless and connected-components-3d beside
-colvi-edge; one that is not there is left out. Every library works in a process of its own, with one thread, on
-the same mask of wavering ellipses (268 in 2048 x 2048 pixels), so that import, time and peak memory are its
-own. Times are processor time, for other work on the machine moves the clock's.
+colvi-edge; what is not there is left out. Each library works in a process of its own, with one thread, on the
+same mask of wavering ellipses (268 in 2048 x 2048 pixels), so that import, time and peak memory are its own.
+Times are processor time, for other work on the machine moves the clock's.
 """
 
 import argparse
