@@ -29,7 +29,7 @@ Precision = Literal["fp32", "fp16", "int8-trt", "int8-cpu"]
 
 
 class PrecisionFile(Part):
-    """One form of the network: (N, C, P, P) normalised in, (N, 2) float32 probabilities out.
+    """One form of the network: (N, C, h, w) normalised in, (N, K) or (N, K, h, w) float32 probabilities out.
 
     The input is float32, but for fp16, whose input is float16.
     """

@@ -54,7 +54,7 @@ function shortenFolders() {  // for cards: the middle of a long one goes, but ne
 for (const one of images) {
   one.id = `${one.folder}/${one.name}`;
   one.path = one.folder ? one.id : one.name;
-  one.text = [one.name, one.folder, one.sample, one.date, one.result, one.judge?.name, ...one.flags.flatMap(([, name, words]) => [name, words])].join(" ").toLowerCase();
+  one.text = [one.name, one.folder, one.sample, one.date, one.result, one.answer, one.judge?.name, ...one.flags.flatMap(([, name, words]) => [name, words])].join(" ").toLowerCase();
 }
 shortenFolders();
 tellNotices();
@@ -66,7 +66,9 @@ if (isPaper) legend(at("legend"));
 for (const { classes, colours, cell } of data.tasks.filter((task) => task.classes.length <= 16)) {
   at("legend").append(...classes.map((name, place) => make("span", {}, classMark(name, colours, place, cell === "patch"), name)));
 }
-at("legend").append(make("span", {}, `number: score${MEANT}`));
+if (measured.length) at("legend").append(...[...new Map(measured.flatMap((one) => one.regions.map(([name, fill]) => [name, fill])))].slice(0, 16)
+  .map(([name, fill]) => make("span", {}, regionMark(fill), name)));
+if (isScored) at("legend").append(make("span", {}, `number: score${MEANT}`));
 at("trend-title").append(make("small", {}, MEANT));
 show();
 scrollTo(0, Number(state.y) || 0);

@@ -22,7 +22,6 @@ from colvi_edge.patches import Normalisation
 from colvi_edge.pipeline.fields import kept_of_field
 from colvi_edge.pipeline.sizing import Size, size_asked
 from colvi_edge.tasks.classify import CLASSES, MAJORITY, Rule, rule_of
-
 from colvi_edge.tasks.task import task_of
 
 from .class_record import CellWord
