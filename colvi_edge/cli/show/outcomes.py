@@ -189,7 +189,6 @@ def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequen
     marks = {title: title if console.is_piped else str(number) for number, title in enumerate(titles, 1)}
     heads: tuple[str, ...] = _HEADS
     numbers: tuple[int, ...] = _NUMBERS
-    columns = [_papers(row) for row in rows]
     if any(row.found for row in rows) and not any(row.score for row in rows):
         heads, numbers = ("image", "result", "found"), ()
         columns = [[row.found] for row in rows]
@@ -199,6 +198,8 @@ def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequen
     elif any(row.score and set(row.votes) != set(VOTES) for row in rows):
         heads, numbers = ("image", "diagnosis", _score_head(rows), "votes"), (2,)
         columns = [[row.score, _most_votes(row.votes)] for row in rows]
+    else:
+        columns = [_papers(row) for row in rows]
     cells = [
         [
             Text(row.name),
@@ -221,7 +222,7 @@ def _papers(row: _Row) -> list[str]:
 def _score_head(rows: Sequence[_Row]) -> str:
     """Return what stands above the scores: also what they mean, if that is the same of all."""
     meant = {row.scored for row in rows if row.score}
-    return f"score\n({meant.pop()})" if len(meant) == 1 else "score"
+    return f"score (100\n{meant.pop().removeprefix('100 ')})" if len(meant) == 1 else "score"
 
 
 def _most_votes(votes: Mapping[str, int]) -> str:
