@@ -128,9 +128,8 @@ def test_a_browser_shows_their_words_and_colours(tmp_path: Path, chromium: Any) 
         )
 
     names = chromium.ask("[...document.querySelectorAll('#glance button')].map((one) => one.dataset.result)")
-    assert names == ["unsure", "rejected", "error", "normal", "pneumonia", "tumour", "healthy"] or sorted(
-        names
-    ) == sorted(["unsure", "rejected", "error", "normal", "pneumonia", "tumour", "healthy"])
+    assert names[:3] == ["unsure", "rejected", "error"]
+    assert sorted(names[3:]) == ["healthy", "normal", "pneumonia", "tumour"]
     assert "control" not in " ".join(texts("#glance, #legend, #rows"))
     chromium.click("#glance [data-result=tumour]")
     assert texts("#rows .open") == ["P01_2026-11-03_slide.tif"]
@@ -142,19 +141,14 @@ def test_a_browser_shows_their_words_and_colours(tmp_path: Path, chromium: Any) 
     chromium.until("document.querySelector('#picture img')?.complete")
     place = chromium.point("#picture", 0.4, 0.5)
     chromium.mouse("mouseMoved", place)
-    assert (
-        texts("#tip") == ["row 1, col 1normal mucosalargest probability 0.800"]
-        or "normal mucosa" in texts("#tip")[0]
-    )
+    row, voted, likely = texts("#tip > *")
+    assert (row, likely) == ("row 1, col 1", "largest probability 0.800")
+    assert voted.endswith("normal mucosa")
     assert "tumour5" in texts("#bands")[0]
     chromium.click("#close")
     chromium.click("#clear")
-    assert [
-        one["sample"]
-        for one in chromium.ask(
-            "[...document.querySelectorAll('#trend .chart')].map((one) => ({...one.dataset}))"
-        )
-    ] == ["P02", "P03"]
+    drawn = chromium.ask("[...document.querySelectorAll('#trend .chart')].map((one) => one.dataset.sample)")
+    assert drawn == ["P02", "P03"]  # the score of nine classes says how many agree, and has no course
     assert chromium.complaints() == []
     for size in (SCREEN, {"width": 390, "height": 844, "scale": 2, "mobile": True}):
         chromium.resize(**size)
