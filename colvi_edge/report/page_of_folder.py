@@ -32,7 +32,7 @@ class Contents(NamedTuple):
         images: how many.
         unread: how many records or folders could not be read.
         undated: how many of them have no sample and date in their names.
-        models: how many models judged them.
+        models: how many models answered the same question: their answers do not compare.
         example: a name that tells sample and date; None if `sample` was given.
     """
 
@@ -130,7 +130,7 @@ class Report:
             images=len(entries),
             unread=unread,
             undated=sum("sample" not in entry.shown for entry in entries),
-            models=len({entry.shown["model"][2] for entry in entries if "model" in entry.shown}),
+            models=_rivals(entries),
             example=self._pattern.example,
         )
         page = render(
@@ -171,3 +171,12 @@ def _told_once(images: list[dict[str, Any]]) -> list[Any]:
                 tasks.append(image["task"])
             image["task"] = tasks.index(image["task"])
     return tasks
+
+
+def _rivals(entries: Sequence[Entry]) -> int:
+    """Return how many models were asked the same: which classes, or which regions, an image is of."""
+    asked: dict[str, set[str]] = {}
+    for shown in (entry.shown for entry in entries if "model" in entry.shown):
+        regions = [name for name, *_ in shown.get("regions", ())]
+        asked.setdefault(f"{shown.get('task')} {regions}", set()).add(shown["model"][2])
+    return max(map(len, asked.values()), default=0)
