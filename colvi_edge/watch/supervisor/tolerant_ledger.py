@@ -14,7 +14,6 @@ from colvi_edge.watch.ledger.entries import Entry
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.supervisor.conditions import Conditions
 
-
 _REST = 20
 """As many times as long as it took to count is rested before it is counted again."""
 
@@ -93,8 +92,8 @@ class TolerantLedger:
     def counts(self) -> dict[str, int] | None:
         """Return how many files are in each state; None if it cannot be read.
 
-        Of several bundles that takes longer, 0.5 s of 10^5 files: so it is asked for a small part of the time,
-        and what is returned may be as many seconds old.
+        Of several bundles that takes longer, 0.5 s of 10^5 files: so it is asked for a small part of the
+        time, and what is returned may be some seconds old.
         """
         began = time.monotonic()
         if len(self._slots) > 1 and self._counted is not None and began < self._count_again_at:
