@@ -71,8 +71,8 @@ NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
 
 _GIVES_WAY = 5
-"""Niceness of a further bundle's worker. On two busy cores the first's result of a 1024 px image came after 0.8 s
-so, as alone; after 1.5 s without."""
+"""Niceness of a further bundle's worker. On two busy cores the first's result of a 1024 px image came after
+0.8 s so, as alone; after 1.5 s without."""
 
 _FULL_OR_CLOSED: dict[int, Trouble] = {
     errno.ENOSPC: "disk full",
