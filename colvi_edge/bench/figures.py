@@ -9,8 +9,10 @@ from colvi_edge.bench.record import (
     HELP,
     NETWORK,
     TO_THE_END,
+    Check,
     Machine,
     Record,
+    SegmentCheck,
     Series,
 )
 from colvi_edge.bench.statistics import Ratio, percentile, ratio_of_medians
@@ -160,20 +162,30 @@ def summary(series: Series) -> list[str]:
 def decisions(record: Record) -> list[list[str]]:
     """Return how each engine decides here, as it is printed.
 
-    Each row: whose votes, of which images; compared with whose; share that agrees; share of other bands;
-    diagnoses that flip; largest difference of a probability and of a score.
+    Each row: whose decisions, of which images; compared with whose. Of votes then the share that agrees and
+    that of other bands, diagnoses that flip, largest difference of a probability and of a score; of regions
+    median and worst Dice, how far a boundary moves, F1 of the objects, and how many have no partner.
     """
     return [
-        [
-            f"{check.engine}, {check.images}",
-            check.reference,
-            f"{check.agreement:.2%}",
-            f"{check.band_flips:.2%}",
-            str(check.diagnosis_flips),
-            f"{check.largest_dp:.2g}",
-            f"{check.largest_dscore:.2f}",
+        [f"{check.engine}, {check.images}", check.reference, *_compared(check)] for check in record.checks
+    ]
+
+
+def _compared(check: Check | SegmentCheck) -> list[str]:
+    if isinstance(check, SegmentCheck):
+        return [
+            f"{check.median_dice:.4f}",
+            f"{check.worst_dice:.4f}",
+            f"{check.boundary_px:.1f}",
+            "-" if check.object_f1 is None else f"{check.object_f1:.4f}",
+            "-" if check.object_flips is None else str(check.object_flips),
         ]
-        for check in record.checks
+    return [
+        f"{check.agreement:.2%}",
+        f"{check.band_flips:.2%}",
+        str(check.diagnosis_flips),
+        f"{check.largest_dp:.2g}",
+        f"{check.largest_dscore:.2f}",
     ]
 
 

@@ -4,7 +4,7 @@ from html import escape
 
 from colvi_edge.bench import compare, figures, plots
 from colvi_edge.bench.figures import PREPARE, Overview, interval, three_digits
-from colvi_edge.bench.record import COLD_START, END_TO_END, NETWORK, READ, WRITE, Record
+from colvi_edge.bench.record import COLD_START, END_TO_END, NETWORK, READ, WRITE, Record, SegmentCheck
 from colvi_edge.pages import elements
 from colvi_edge.pages.plots import legend
 from colvi_edge.pages.shell import page
@@ -194,21 +194,18 @@ def _peers(record: Record) -> str:
     )
 
 
+_VOTE_HEAD = ("compared with", "agree", "bands differ", "diagnoses flip", "largest Δp", "largest Δscore")
+_SEGMENT_HEAD = ("compared with", "median Dice", "worst Dice", "boundary, px", "objects' F1", "unmatched")
+
+
 def _checks(record: Record) -> str:
-    head = [
-        "votes",
-        "compared with",
-        "agree",
-        "bands differ",
-        "diagnoses flip",
-        "largest Δp",
-        "largest Δscore",
-    ]
+    segments = isinstance(record.checks[0], SegmentCheck)
+    head = ["regions", *_SEGMENT_HEAD] if segments else ["votes", *_VOTE_HEAD]
     faults = [f"{check.engine}: {fault}" for check in record.checks for fault in check.faults]
     verdict = "".join(f'<p class="bad">{escape(fault)}.</p>' for fault in faults)
     return elements.section(
         "Decisions",
-        "How each engine votes here.",
+        "How each engine decides here.",
         elements.table(head, elements.plain(figures.decisions(record)))
         + (verdict or '<p class="good">Every engine decides as the trained network does.</p>'),
     )

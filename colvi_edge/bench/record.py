@@ -166,6 +166,20 @@ class Check(Part):
     faults: tuple[str, ...] = Field(description="What is beyond tolerance; empty for a pass.")
 
 
+class SegmentCheck(Part):
+    """How one engine draws regions and finds objects here, compared with FP32."""
+
+    engine: str
+    images: str
+    reference: str
+    median_dice: float = Field(description="0..1, of the class whose is smallest.")
+    worst_dice: float = Field(description="0..1, of the worst class in the worst image.")
+    boundary_px: float = Field(description="95th percentile of how far a boundary moves.")
+    object_f1: float | None = Field(default=None, description="0..1; absent without objects.")
+    object_flips: int | None = Field(default=None, description="Objects without a partner, both ways.")
+    faults: tuple[str, ...] = Field(description="What is beyond tolerance; empty for a pass.")
+
+
 class Record(Part):
     """All of one bench."""
 
@@ -181,7 +195,7 @@ class Record(Part):
     series: tuple[Series, ...]
     peers: tuple[PeerUsed, ...] = ()
     peers_missing: tuple[PeerMissing, ...] = ()
-    checks: tuple[Check, ...] = ()
+    checks: tuple[Check | SegmentCheck, ...] = ()
     intended_use: str = RESEARCH_USE_ONLY
 
     @property

@@ -57,6 +57,18 @@ class ObjectsCompared(Part):
         return self.reference + self.found - 2 * self.matched
 
 
+class JoinsCompared(Part):
+    """Windows joined, against the image as a whole on the same runtime; or blended ones by their steps."""
+
+    largest_dp: float | None = Field(
+        default=None, ge=0, le=1000, description="Of FP32, whose joins nothing but the order of sums moves."
+    )
+    flips: Counted | None = Field(default=None, description="Pixels of another class.")
+    step: float | None = Field(
+        default=None, ge=0, le=1000, description="Across blended joins, as a multiple of those elsewhere."
+    )
+
+
 class SegmentComparison(Part):
     """How the results of one network differ from the reference's, over some images."""
 
@@ -66,6 +78,7 @@ class SegmentComparison(Part):
     )
     regions: tuple[RegionsCompared, ...] = Field(max_length=63, description="In the order of the classes.")
     objects: ObjectsCompared | None = None
+    joins: JoinsCompared | None = Field(default=None, description="Absent where there are none.")
 
 
 def iou_of(dice: float) -> float:

@@ -16,7 +16,7 @@ from colvi_edge.bundle.input import Channel, Input
 from colvi_edge.bundle.parity import Parity, SegmentParity
 from colvi_edge.bundle.parts import MOST, Count, Counted, FileName, Part, Text
 from colvi_edge.bundle.plain_yaml import YamlError
-from colvi_edge.bundle.task import AtLeast, Classify, Majority, TaskPart
+from colvi_edge.bundle.task import MOST_CLASSES, AtLeast, Classify, Majority, TaskPart
 from colvi_edge.bundle.window import Windows
 from colvi_edge.patches import LARGEST_PATCH_PX, MOST_CHANNELS, SMALLEST_PATCH_PX, Normalisation
 from colvi_edge.printable import printable_name
@@ -29,7 +29,7 @@ Precision = Literal["fp32", "fp16", "int8-trt", "int8-cpu"]
 
 
 class PrecisionFile(Part):
-    """One form of the network: (N, C, P, P) normalised in, (N, 2) float32 probabilities out.
+    """One form of the network: (N, C, h, w) normalised in, (N, K) or (N, K, h, w) float32 probabilities out.
 
     The input is float32, but for fp16, whose input is float16.
     """
@@ -86,11 +86,21 @@ class Evaluation(Part):
     dataset: Text
     images: Count
     image_accuracy: float = Field(ge=0, le=1)
-    patch_accuracy: float = Field(ge=0, le=1)
-    confusion: tuple[tuple[Counted, Counted], tuple[Counted, Counted]] = Field(
-        description="Patches, [true class][class voted], classes in the order control, patient."
+    patch_accuracy: float = Field(
+        ge=0, le=1, description="Of what votes: patches, or whole images, or slices."
+    )
+    confusion: tuple[tuple[Counted, ...], ...] = Field(
+        min_length=2,
+        max_length=MOST_CLASSES,
+        description="Of what votes, [true class][class voted], in the order of the network's outputs.",
     )
     expected_calibration_error: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _is_square(self) -> "Evaluation":
+        if {len(row) for row in self.confusion} != {len(self.confusion)}:
+            raise ValueError("confusion needs as many rows as columns, one for each class")
+        return self
 
 
 class _Common(Part):
@@ -229,6 +239,8 @@ class Config(_Common):
                     f"normalisation {self.normalisation.kind!r} is that of a patch; a segmentation takes "
                     "image, image-range, fixed or scale"
                 )
+        elif self.has_patches and self.input.planes == "each":
+            raise ValueError("planes are classified one by one as whole images; patches are of their sum")
         elif not self.has_patches and not whole:
             raise ValueError("a classification is of patches (windows.cell_px) or of the whole image")
         elif whole and isinstance(self.task, Classify) and self.task.bands:
@@ -239,6 +251,8 @@ class Config(_Common):
             raise ValueError("the rule threshold decides on whole images; patches take majority or share")
         if self.verification is not None and isinstance(self.verification, Verification) != self.has_patches:
             raise ValueError("verification is by patches where the network sees patches, else by a region")
+        if self.evaluation and len(self.evaluation.confusion) != len(self.task.classes):
+            raise ValueError("evaluation.confusion needs a row for each class of the task")
         if self.familiarity and self.quality != "fibroblast":
             raise ValueError("familiarity is measured on fibroblasts")
         if self.quality == "fibroblast" and not {"collagen", "nuclei"} <= set(self.channels):

@@ -23,7 +23,7 @@ from colvi_edge.bundle import arrays, manifest
 from colvi_edge.bundle.arrays import KnownRegion, VerificationSet
 from colvi_edge.bundle.manifest import Config, KernelFile, Precision, Verification, VerificationRegion
 from colvi_edge.bundle.npy import ArrayError
-from colvi_edge.choices import DEMO
+from colvi_edge.choices import DEMO, DEMOS
 from colvi_edge.errors import BundleError
 from colvi_edge.onnx import NetworkError, check_dense_network, check_network
 from colvi_edge.printable import printable_name
@@ -134,12 +134,12 @@ def open_bundle(where: str | Path) -> Bundle:
     """Open and verify a bundle.
 
     Args:
-        where: its folder, or the word "demo" for the synthetic demo model that is shipped.
+        where: its folder, or one of DEMOS for a synthetic demo model that is shipped.
 
     Raises:
         BundleError: it is no bundle, or a file is missing, changed, not listed, or not what it should be.
     """
-    path = demo_path() if str(where) == DEMO else Path(where)
+    path = demo_path(str(where)) if str(where) in DEMOS else Path(where)
     if not _is_folder(path):
         raise BundleError(f"{_shown(path)} is not a folder; give a bundle NAME.colvi/ or the word '{DEMO}'")
     sums, sha256 = _read_sums(path)
@@ -174,9 +174,9 @@ def listed_files(path: Path) -> frozenset[str]:
     return frozenset({*_read_sums(path)[0], SUMS})
 
 
-def demo_path() -> Path:
-    """Return the folder of the shipped bundle."""
-    return Path(str(files("colvi_edge"))) / "demo.colvi"
+def demo_path(word: str = DEMO) -> Path:
+    """Return the folder of a shipped bundle, by its word."""
+    return Path(str(files("colvi_edge"))) / f"{word}.colvi"
 
 
 def _checks(config: Config) -> dict[str, list[Callable[[bytes], object]]]:

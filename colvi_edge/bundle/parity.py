@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from colvi_edge.bundle.compared import SegmentComparison
 from colvi_edge.bundle.parts import MOST, Count, Part, Text
 
 
@@ -26,30 +27,6 @@ class _Measured(Part):
     runtime: Text
     version: Text
     images: Count
-
-
-class SegmentComparison(Part):
-    """How masks and objects differ from the reference's, over some images."""
-
-    images: Count
-    broken: int = Field(default=0, ge=0, le=MOST, description="Images in which a number is no probability.")
-    median_dice: float = Field(
-        ge=0, le=1, description="Of each class in each image that it covers enough of."
-    )
-    worst_dice: float = Field(ge=0, le=1)
-    flips: float = Field(ge=0, le=1, description="Share of all pixels with another class.")
-    largest_dshare: float = Field(ge=0, le=100, description="Of a class's share of an image, points.")
-    boundary_px: float = Field(ge=0, description="How far a boundary moves, 95th percentile, worst image.")
-    object_f1: float | None = Field(
-        default=None, ge=0, le=1, description="Matched at IoU 0.5; without objects none."
-    )
-    count_flips: int | None = Field(
-        default=None, ge=0, le=MOST, description="Objects that have no match, of both."
-    )
-    objects: int | None = Field(default=None, ge=0, le=MOST, description="Of the reference.")
-    diameter_moves: float | None = Field(
-        default=None, ge=0, description="Of the median diameter of an image's objects, share."
-    )
 
 
 class Parity(Comparison, _Measured):

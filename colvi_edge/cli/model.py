@@ -125,7 +125,10 @@ def train(
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A bundle, 'demo', or a model file as export reads them.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A bundle, 'demo', 'demo-nuclei', or a model file as export reads them."
+        ),
     ],
     dataset: DatasetArgument,
     engine: EngineOption = EngineName.AUTO,
@@ -335,7 +338,7 @@ def export(
 
 
 def build(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, or 'demo'.")],
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, 'demo' or 'demo-nuclei'.")],
     precision: Annotated[
         PrecisionChoice,
         option(

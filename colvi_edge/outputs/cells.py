@@ -116,10 +116,11 @@ def size_px(image: Image) -> tuple[int, int]:
 
 def headline(sidecar: Sidecar) -> str:
     """Return the result in a few words, fit to stand alone: `patient, score 10.5 (research use only)`."""
-    return f"{_answer(sidecar)} (research use only)"
+    return f"{answer(sidecar)} (research use only)"
 
 
-def _answer(sidecar: Sidecar) -> str:
+def answer(sidecar: Sidecar) -> str:
+    """Return the result in a few words that others are put to: `57 nuclei, 6.5 % of the image`."""
     if sidecar.regions is not None:
         return regions_answer(sidecar.regions, sidecar.objects)
     if sidecar.score is None:
@@ -134,7 +135,7 @@ def regions_answer(regions: Sequence[RegionRecord], objects: ObjectsRecord | Non
     `QF 10.1 %, SA 2.3 % of the image`; of many those that cover most.
     """
     told = sorted(regions, key=lambda region: -region.pixels)[:_MOST_TOLD]
-    more = f" and {len(regions) - len(told)} more" if len(regions) > len(told) else ""
+    more = f", and {len(regions) - len(told)} more" if len(regions) > len(told) else ""
     if objects is None:
         return ", ".join(f"{one.name} {percent(one.share)}" for one in told) + f" of the image{more}"
     counts = ", ".join(counted_objects(objects.by_class[one.name], one.name) for one in told)

@@ -127,7 +127,7 @@ def _file(
             photometric="minisblack",
             resolution=(1e4 / size_um[0], 1e4 / size_um[1]) if size_um else None,
             resolutionunit="CENTIMETER" if size_um else None,
-            description=_ome_xml(sidecar, pixels, size_um),
+            description=_ome_xml(sidecar, pixels, channels, size_um, rois),
             software=sidecar.software.label,
             metadata=None,
             extratags=imagej_metadata_tag(overlay, "<"),
@@ -239,18 +239,17 @@ def _add_roi(ome: ElementTree.Element, number: int, roi: _Roi) -> None:
     element = _add(ome, "ROI", ID=f"ROI:{number}", Name=roi.name)
     union = _add(element, "Union")
     for index, (kind, place) in enumerate(roi.shapes):
-        _add(
-            union,
-            kind,
-            ID=f"Shape:{number}:{index}",
+        attributes: dict[str, str | float] = {
+            "ID": f"Shape:{number}:{index}",
             **place,
-            StrokeColor=_rgba(roi.rgb),
-            StrokeWidth=_STROKE_PX,
-            StrokeWidthUnit="pixel",
-            Text=roi.text,
-            TheZ=0,
-            TheT=0,
-        )
+            "StrokeColor": _rgba(roi.rgb),
+            "StrokeWidth": _STROKE_PX,
+            "StrokeWidthUnit": "pixel",
+            "Text": roi.text,
+            "TheZ": 0,
+            "TheT": 0,
+        }
+        _add(union, kind, None, **attributes)
     _add(element, "Description", roi.description)
 
 

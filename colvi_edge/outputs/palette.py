@@ -37,8 +37,12 @@ _OKABE_ITO: tuple[Colour, ...] = (
     (225, 140, 185),  # reddish purple, likewise
     (235, 95, 20),  # vermilion
     (60, 130, 255),  # blue
+    (170, 230, 60),
+    (185, 110, 255),
+    (255, 60, 115),
 )
-"""Okabe & Ito, "Color universal design", 2008; blue, which is hard to see on a black picture, comes late."""
+"""Okabe & Ito, "Color universal design", 2008; blue, which is hard to see on a black picture, comes late, and
+three more after it."""
 _GOLDEN_ANGLE = 0.618034
 
 

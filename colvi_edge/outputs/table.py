@@ -27,6 +27,8 @@ OMERO_COLUMNS = {
     "quality": "s", "model": "s", "model_sha256": "s", "result_id": "s", "intended_use": "s", "path": "s",
 }  # fmt: skip
 """Columns for OMERO and their types: s text, d number, l whole number."""
+_COUNTED = ("votes_", "objects_")
+"""Columns of whole numbers begin so."""
 FOLDER_COLUMNS = (
     "path", "status", "diagnosis", "score", "votes_control", "votes_patient", "votes_tie", "p_control_mean",
     "coverage", "quality", "remarks", "model", "model_version", "model_sha256", "runtime", "precision",
@@ -105,14 +107,16 @@ def omero_csv(results: Iterable[ListedResult]) -> bytes:
     spreadsheet would take for a formula. Images of one name are told apart by the last column, `path`, the
     key of a row; OMERO itself can tell them apart only in datasets of their own. Empty numbers stop the
     import unless it is told otherwise: a rejected image has the score NaN and no votes. Votes for other
-    classes than control and patient have columns of their own, before that.
+    classes than control and patient, regions and objects have columns of their own, before that.
     """
     rows = [_omero_row(*result) for result in results]
-    more = {name: "l" for row in rows for name in row if name not in OMERO_COLUMNS}
+    names = dict.fromkeys(name for row in rows for name in row if name not in OMERO_COLUMNS)
+    more = {name: "l" if name.startswith(_COUNTED) else "d" for name in names}
     *others, path = OMERO_COLUMNS
     columns = [*others, *more, path]
     kinds = [{**OMERO_COLUMNS, **more}[name] for name in columns]
-    cells = [[row.get(name, 0) for name in columns] for row in rows]
+    unknown = {"l": 0, "d": "NaN"}
+    cells = [[row.get(name, unknown.get(more.get(name, "l"))) for name in columns] for row in rows]
     return as_csv(["# header " + kinds[0], *kinds[1:]], [columns, *cells])
 
 
@@ -128,7 +132,8 @@ def folder_row(path: str, record: Sidecar | ErrorRecord) -> dict[str, object]:
 
     `status` is ok, rejected or error; what an image has not is empty. `p_control_mean` is the mean over its
     patches, `quality` the names of its flags and `remarks` their words. Other classes have columns of their
-    own, votes_CLASS and p_CLASS_mean, behind these.
+    own behind these, votes_CLASS and p_CLASS_mean; regions share_CLASS and area_um2_CLASS; objects
+    objects_CLASS, and the median diameter of all that do not touch the border.
 
     Args:
         path: of its image, as of a `ListedResult`.
@@ -160,12 +165,29 @@ def folder_row(path: str, record: Sidecar | ErrorRecord) -> dict[str, object]:
             if record.task is None:
                 grids = {"control": grids["control"]}
             cells |= {f"p_{name}_mean": _mean(grid) for name, grid in grids.items()}
+        cells |= _regions(record)
     cells |= {
         "path": plain_text(path),
         "status": record.status,
         "created": record.created.isoformat(timespec="seconds"),
         "raw_sha256": record.image.sha256,
     }
+    return cells
+
+
+def _regions(record: Sidecar) -> dict[str, object]:
+    """Return the cells of regions and objects; none of a result without."""
+    cells: dict[str, object] = {}
+    for region in record.regions or ():
+        cells[f"share_{region.name}"] = region.share
+        if region.area_um2 is not None:
+            cells[f"area_um2_{region.name}"] = region.area_um2
+    if (objects := record.objects) is not None:
+        cells |= {f"objects_{name}": count for name, count in objects.by_class.items()}
+        cells["objects_at_border"] = objects.count - objects.counted
+        for unit, spread in (("px", objects.diameter_px), ("um", objects.diameter_um)):
+            if spread is not None:
+                cells[f"diameter_{unit}_median"] = spread.median
     return cells
 
 
@@ -180,6 +202,7 @@ def _omero_row(path: str, sidecar: Sidecar) -> dict[str, object]:
         "diagnosis": sidecar.diagnosis or "",
         "score": "NaN" if sidecar.score is None else sidecar.score,
         **{f"votes_{vote}": count for vote, count in counts_of(sidecar).items()},
+        **_regions(sidecar),
         "coverage": sidecar.coverage,
         "quality": " ".join(flag.words for flag in sidecar.quality),
         "model": plain_text(sidecar.model.label),

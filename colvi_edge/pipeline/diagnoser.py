@@ -6,7 +6,6 @@
 """
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,17 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
 from colvi_edge.acquisition.wanted import Wanted, wanted_by
-from colvi_edge.bundle import Bundle
+from colvi_edge.bundle import Bundle, Config
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
 from colvi_edge.errors import ImageTooLargeError, NoRegionError, UsageError
 from colvi_edge.outputs.shown import Shown
-from colvi_edge.outputs.sidecar import MAX_PATCHES, Index, Sidecar
+from colvi_edge.outputs.sidecar import MAX_PATCHES, MAX_VALUES, Index, Sidecar, recordable
 from colvi_edge.patches import grid_shape, project
+from colvi_edge.pipeline.fields import inside, kept_of_field
 from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
 from colvi_edge.pipeline.records import result_record
-from colvi_edge.pipeline.sizing import Size, brought_back, brought_to, size_asked
+from colvi_edge.pipeline.sizing import size_asked
 from colvi_edge.pipeline.standing import Content, keeps, kept_image, kept_result, sidecars
 from colvi_edge.pipeline.writing import write_result
 from colvi_edge.quality.familiarity import Familiar
@@ -71,15 +71,17 @@ class Diagnoser:
             lender: whose regions are all that the bundle sees, where its manifest says so.
 
         Raises:
-            UsageError: nobody lends the regions that are all that the bundle sees.
+            UsageError: nobody, or another bundle, lends the regions that are all that the bundle sees.
             BundleError: what the bundle knows of its training images cannot be read.
         """
-        if lender is None and (mask := bundle.config.input.mask) is not None:
+        self.bundle: Bundle = bundle
+        mask = bundle.config.input.mask
+        if mask is not None and (lender is None or lender.bundle.sha256 != mask.sha256):
+            found = lender.bundle.label if lender else "none"
             raise UsageError(
                 f"{bundle.label} sees only the regions of {mask.bundle} (SHA-256 {mask.sha256[:12]}...), "
-                "found none here; give both to run, each with --bundle"
+                f"found {found}; give both bundles to run or watch, each with --bundle"
             )
-        self.bundle = bundle
         self._familiar = Familiar.of(bundle)
         self._engine = engine
         self._task = task_of(bundle.config.task)
@@ -140,7 +142,8 @@ class Diagnoser:
                 with stopwatch.lap("regions"):
                     seen = inside(planes, self._lender.regions(acquisition))
             with stopwatch.lap("engine"):
-                kept = self._kept_of_field(seen, size_asked(config.input, acquisition))
+                size = size_asked(config.input, acquisition)
+                kept = kept_of_field(self._engine, config, self._task, seen, size)
             with stopwatch.lap("decide"):
                 result = self._task.decide(kept, acquisition.square_pixel_um)
         with stopwatch.lap("overlay projection"):
@@ -170,22 +173,6 @@ class Diagnoser:
             )
         return result.labels
 
-    def _kept_of_field(self, planes: NDArray[Any], size: Size | None) -> NDArray[Any]:
-        """Return what the task keeps of each plane, or of their sum: (Z, rows, cols, ...).
-
-        Args:
-            planes: (Z, C, H, W) of the bundle's channels.
-            size: that they are brought to for the network; None for their own.
-        """
-        assert self._engine is not None  # noqa: S101 - who judges has one
-        config, keep = self.bundle.config, self._task.keep
-        given = planes if size is None else brought_to(planes, size)
-        parts = [given[z : z + 1] for z in range(len(given))] if config.input.planes == "each" else [given]
-        field = self._engine.field if keep is None else partial(self._engine.field, keep=keep)
-        kept = [field(part) for part in parts]
-        together = np.stack(kept) if len(kept) > 1 else kept[0][np.newaxis]
-        return brought_back(together, Size(*planes.shape[2:])) if size and config.is_dense else together
-
     def laid_out(self, acquisition: Acquisition) -> NDArray[Any]:
         """Return the planes of an image as the bundle asks for them, `(Z, C, H, W)`.
 
@@ -195,7 +182,8 @@ class Diagnoser:
         config = self.bundle.config
         if config.has_patches:
             acquisition.check_holds_patch(config.patch_px)
-            _refuse_too_many(acquisition.name, acquisition.planes, config.patch_px)
+        if not config.is_dense:
+            _refuse_too_many(acquisition.name, acquisition.planes, config)
         size_asked(config.input, acquisition)
         return acquisition.laid_out(config.channels)
 
@@ -234,21 +222,25 @@ class Diagnoser:
         return Kept(sidecar, sidecar.model.sha256 != self.bundle.sha256)
 
 
-def inside(planes: NDArray[Any], labels: NDArray[np.uint8]) -> NDArray[Any]:
-    """Return planes (Z, C, H, W) with zeros for what lies in no region of a map (Z or 1, H, W)."""
-    return np.where(labels[:, np.newaxis] > 0, planes, planes.dtype.type(0))
-
-
 def _identity(acquisition: Acquisition) -> tuple[str, str]:
     return acquisition.provenance.sha256, acquisition.image_key
 
 
-def _refuse_too_many(name: str, planes: NDArray[Any], patch_px: int) -> None:
+def _refuse_too_many(name: str, planes: NDArray[Any], config: Config) -> None:
+    classes = len(config.task.classes)
+    most = min(MAX_PATCHES, MAX_VALUES // (classes + 1))
+    if not config.has_patches:
+        if config.input.planes == "each" and not recordable(len(planes), 1, classes):
+            raise ImageTooLargeError(
+                f"holds {len(planes):,} planes, more than are recorded one by one; split the stack",
+                subject=name,
+            )
+        return
     height, width = planes.shape[2:]
-    rows, cols = grid_shape(height, width, patch_px)
-    if rows * cols > MAX_PATCHES:
+    rows, cols = grid_shape(height, width, config.patch_px)
+    if not recordable(rows, cols, classes):
         raise ImageTooLargeError(
-            f"holds {rows * cols:,} patches of {patch_px} x {patch_px} pixels, but at most "
-            f"{MAX_PATCHES:,} are recorded; crop the image",
+            f"holds {rows * cols:,} patches of {config.patch_px} x {config.patch_px} pixels, but at most "
+            f"{most:,} are recorded; crop the image",
             subject=name,
         )

@@ -12,7 +12,9 @@ image   name, folder (no two images have both alike), created, result, flags [[s
         overlay (URL), preview (data:), size [width, height], missing (why there is no picture), patches
         [rows, cols, px] and, row-major, p (thousandths), bands (numbers), voted (first letters). Of other
         classes: task (place in tasks), votes of these and a tie, and classed (numbers, row-major, in place of
-        bands and voted) or, of a whole image, likely (thousandths)
+        bands and voted) or, of a whole image, likely (thousandths). Where regions were found: answer (in
+        words), covered (share of all classes), regions [[class, colour, share, um^2 or null, objects or null]];
+        of objects: objects (number), at_border, diameter [median with unit, first, third quartile]
 */
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -24,15 +26,17 @@ const RESULTS = {  // those that somebody has to look at first
   error: "M3.2.9 8 5.7 12.8.9 15.1 3.2 10.3 8 15.1 12.8 12.8 15.1 8 10.3 3.2 15.1.9 12.8 5.7 8 .9 3.2Z",
   patient: "M8 1 15.6 15H.4Z",
   control: "M8 .7A7.3 7.3 0 1 1 8 15.3 7.3 7.3 0 1 1 8 .7Z",
+  measured: "M8 .7A7.3 7.3 0 1 1 8 15.3 7.3 7.3 0 1 1 8 .7ZM8 3.4A4.6 4.6 0 1 0 8 12.6 4.6 4.6 0 1 0 8 3.4Z",
 };
 const OTHER = "M8 .8 15.2 6 12.5 14.9H3.5L.8 6Z";  // of any other class, in its colour
 const PAPER = { classes: ["control", "patient"], scored: "100 = control", of: "control", cell: "patch" };
 const taskOf = (one) => data.tasks[one.task] ?? PAPER;
 const judged = images.filter((one) => one.votes);
-const isPaper = !data.tasks.length || judged.some((one) => one.task === undefined);
+const measured = images.filter((one) => one.regions);
+const isPaper = !(data.tasks.length || measured.length) || judged.some((one) => one.task === undefined);
 const COLOURS = new Map(data.tasks.flatMap((task) => task.classes.map((name, place) => [name, `rgb(${task.colours[place].join(" ")})`])));
 const ORDER = [  // of the paper's words all, of others those that some image has
-  ...Object.keys(RESULTS).filter((name) => isPaper || !PAPER.classes.includes(name) || COLOURS.has(name)),
+  ...Object.keys(RESULTS).filter((name) => name === "measured" ? measured.length : name === "unsure" ? isPaper || judged.length : isPaper || !PAPER.classes.includes(name) || COLOURS.has(name)),
   ...[...COLOURS.keys()].filter((name) => !RESULTS[name] && judged.some((one) => one.result === name))];
 const meanings = [...new Set(judged.map((one) => taskOf(one).scored))];
 const MEANT = meanings.length > 1 ? "" : ` (${meanings[0] ?? PAPER.scored})`;
@@ -100,6 +104,7 @@ function local(iso) {
   return new Date(iso).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }
 
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const score = (one) => one.score.toFixed(1);
 const colour = (band) => `rgb(${data.bands[band][2].join(" ")})`;
 const bandCounts = (one) => data.bands.map((_, band) => one.bands.split(String(band)).length - 1);

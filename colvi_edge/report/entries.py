@@ -4,24 +4,25 @@ Records lie in folders that others can write to. What they say is shown as text 
 a number or one of our own words was checked when the record was read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from colvi_edge.bands import BANDS
-from colvi_edge.outputs.cells import cells, classes_of, counts_of, decided_by, scored
+from colvi_edge.outputs.cells import answer, cells, classes_of, counts_of, decided_by, scored
 from colvi_edge.outputs.names import OutputKind, record_label
-from colvi_edge.outputs.palette import class_colours
-from colvi_edge.outputs.sidecar import Cells, ErrorRecord, Image, Patches, Sidecar
+from colvi_edge.outputs.palette import class_colour, class_colours
+from colvi_edge.outputs.sidecar import Cells, ErrorRecord, Image, Patches, RegionRecord, Sidecar
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.report.samples import NamePattern
 from colvi_edge.tasks.classify import TIE, scored_class
 
 DEMO_MODEL = "colvi-edge synthetic demo model"
-"""Name of the bundle that is shipped. By it, and not by a hash, results of the demo models of all versions
-are known, and of one that somebody trained anew."""
+DEMO_MODELS = (DEMO_MODEL, f"{DEMO_MODEL} of nuclei")
+"""Names of the bundles that are shipped. By them, and not by a hash, results of the demo models of all
+versions are known, and of one that somebody trained anew."""
 
 _TEXT = 400  # characters
 _FLAGS = 20
@@ -87,12 +88,12 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
         return Entry(record.created, shown, None)
     overlay = _overlay(record, folder, file)
     shown |= {
-        "result": record.diagnosis or "rejected",
+        "result": "measured" if record.regions is not None else record.diagnosis or "rejected",
         "flags": [
             [flag.severity, _text(flag.name), _sentence(flag.words)] for flag in record.quality[:_FLAGS]
         ],
         "model": [_text(record.model.name), _text(record.model.version), record.model.sha256],
-        "demo": record.model.name == DEMO_MODEL or None,
+        "demo": record.model.name in DEMO_MODELS or None,
         "size": overlay.size_px if overlay else None,
     }
     if record.votes and record.score is not None:
@@ -101,6 +102,8 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
         shown |= _patches(record, record.patches)
     elif record.patches:
         shown |= {"task": _task(record, record.patches), **_cells(record, record.patches)}
+    if record.regions is not None:
+        shown |= _regions(record, record.regions)
     return Entry(record.created, {key: value for key, value in shown.items() if value is not None}, overlay)
 
 
@@ -173,6 +176,33 @@ def _cells(sidecar: Sidecar, grid: Cells) -> dict[str, Any]:
         "p": [_thousandths(max(cell.probabilities.values())) for cell in found],
         "classed": [number[cell.vote] for cell in found],
     }
+
+
+def _regions(sidecar: Sidecar, regions: Sequence[RegionRecord]) -> dict[str, Any]:
+    """Return what was found in words, and of each class its share, its area and its objects."""
+    objects = sidecar.objects
+    spread = objects and (objects.diameter_um or objects.diameter_px)
+    unit = "\u00b5m" if objects and objects.diameter_um else "px"
+    found: dict[str, Any] = {
+        "answer": answer(sidecar),
+        "covered": round(sum(region.share for region in regions), 6),
+        "regions": [
+            [
+                _text(region.name),
+                list(class_colour(index)),
+                region.share,
+                region.area_um2,
+                None if objects is None else objects.by_class[region.name],
+            ]
+            for index, region in enumerate(regions, 1)
+        ],
+    }
+    if objects is not None:
+        found |= {"objects": objects.count, "at_border": objects.count - objects.counted}
+    if spread:
+        quartiles = spread.first_quartile, spread.third_quartile
+        found["diameter"] = [f"{spread.median:.3g} {unit}", *(f"{value:.3g}" for value in quartiles)]
+    return found
 
 
 def _thousandths(p: float) -> int:

@@ -1,12 +1,14 @@
 // --- filter and sort
 
+const isScored = judged.length || !measured.length;
 const SORTS = {
   attention: ["attention", (one) => [ORDER.indexOf(one.result), one.score ?? -1]],
   name: ["image", (one) => [one.name, one.folder]],
   sample: ["sample", (one) => [one.sample ?? "\uffff", one.date ?? ""]],
   date: ["date", (one) => [one.date ?? "", one.sample ?? ""]],
   result: ["result", (one) => [ORDER.indexOf(one.result)]],
-  score: ["score", (one) => [one.score ?? 101]],
+  ...(isScored ? { score: ["score", (one) => [one.score ?? 101]] } : {}),
+  ...(measured.length ? { objects: ["objects", (one) => [one.objects ?? -1, one.covered ?? -1]], covered: ["area", (one) => [one.covered ?? -1]] } : {}),
   flags: ["flags", (one) => [-one.flags.length]],
   ...(several ? { model: ["model", (one) => [one.judge ? models.indexOf(one.judge) : models.length]] } : {}),
   created: ["judged", (one) => [one.created]],
@@ -17,8 +19,9 @@ const COLUMNS = [  // key of SORTS or null, class, head, cell
   ["sample", "spare", null, (one) => one.sample ?? ""],
   ["date", "spare", null, (one) => one.date ?? ""],
   ["result", "", null, (one) => word(one.result)],
-  ["score", "number", ["score ", MEANT.trim()], (one) => one.votes ? score(one) : ""],
-  [null, "number spare votes", [data.tasks.length ? "votes" : "c / p / tie"], (one) => !one.votes ? "" : data.tasks.length ? voteWords(one) : one.votes.join(" / ")],
+  ...(measured.length ? [["objects", "found", ["found"], (one) => one.answer ?? ""]] : []),
+  ...(!isScored ? [] : [["score", "number", ["score ", MEANT.trim()], (one) => one.votes ? score(one) : ""],
+  [null, "number spare votes", [data.tasks.length ? "votes" : "c / p / tie"], (one) => !one.votes ? "" : data.tasks.length ? voteWords(one) : one.votes.join(" / ")]]),
   ["flags", "spare", null, (one) => one.flags.length ? flagList(one) : ""],
   ...(several ? [["model", "spare", null, (one) => one.judge?.letter ?? ""]] : []),
   ["created", "spare judged", null, (one) => local(one.created)]]
@@ -106,7 +109,7 @@ function prepareFilters() {
 }
 
 function head(key, words) {  // what a number means stands smaller behind its name
-  return words ? [words[0], make("small", {}, words[1])] : [SORTS[key][0]];
+  return words ? [words[0], words[1] ? make("small", {}, words[1]) : ""] : [SORTS[key][0]];
 }
 
 function start(name, all, what) {  // as many as are drawn, and a button for the rest
@@ -157,9 +160,10 @@ function showGlance() {
 
 function card(one) {
   return make("button", { type: "button", class: "card", "data-image": one.id, click: () => view(one) },
-    make("div", { class: "frame" }, picture(one)), one.bands ? bandBar(one) : one.task === undefined ? null : classBar(one),
+    make("div", { class: "frame" }, picture(one)), one.bands ? bandBar(one) : one.task !== undefined ? classBar(one) : one.regions ? regionBar(one) : null,
     make("div", { class: "text" },
       make("div", { class: "line" }, word(one.result), one.votes ? make("span", { class: "score", title: `score (${taskOf(one).scored})` }, score(one)) : null),
+      one.answer ? make("div", { class: "answer" }, one.answer) : null,
       make("div", { class: "name", title: one.path }, one.name), one.folder ? make("div", { class: "place", title: one.path }, one.place) : null, modelMark(one.judge), one.flags.length && one.result !== "error" ? flagList(one, worst(one.flags)) : null,
       one.missing && (one.bands || one.classed) ? make("div", { class: "flags" }, one.missing) : null));
 }
@@ -200,6 +204,18 @@ function bandBar(one) {
     return number ? part : null;
   });
   const title = counts.map((number, band) => `${bandWords(band)}: ${number}`).join("; ");
+  return make("div", { class: "bands", title }, ...parts);
+}
+
+function regionBar(one) {
+  const told = [...one.regions, ["nothing", null, 1 - one.covered]];
+  const parts = told.map(([, fill, share]) => {
+    const part = make("i");
+    part.style.flexGrow = Math.max(share, 0);
+    if (fill) part.style.background = `rgb(${fill.join(" ")})`;
+    return share > 0 ? part : null;
+  });
+  const title = one.regions.map(([name, , share]) => `${name}: ${percent(share)}`).join("; ");
   return make("div", { class: "bands", title }, ...parts);
 }
 

@@ -23,7 +23,8 @@ function showTrend() {
   const names = [...samples.keys()].sort(collator.compare);
   at("trend").replaceChildren(...start("trend", names, "sample").map((name) => chart(name, samples.get(name), place)));
   const untold = images.filter((one) => !one.sample).length;
-  const agreeing = images.filter((one) => !hasCourse(one)).length;
+  const agreeing = images.filter((one) => !one.regions && !hasCourse(one)).length;
+  at("trends").hidden = measured.length > 0 && images.every((one) => !hasCourse(one) || !one.votes);
   at("trend-words").replaceChildren(...[
     dated.length ? `${isPaper && !data.tasks.length ? "100 is all patches control; at the dashed line, 50, the vote turns. " : ""}A dot is an image, a bar the range of one day\u2019s images, the line goes through their medians, a cross is an image without a score.` : "",
     several && dated.length ? "Each model has a line of its own, as scores of two do not compare." : "",
@@ -33,7 +34,7 @@ function showTrend() {
 }
 
 function hasCourse(one) {  // a score of whichever class won goes up and down without a meaning
-  return !one.votes || taskOf(one).of !== "";
+  return !one.regions && (!one.votes || taskOf(one).of !== "");
 }
 
 function untoldWords(untold) {

@@ -20,9 +20,10 @@ function view(one) {
   stage.hidden = !(one.preview || one.bands || one.classed || one.overlay);
   at("picture-note").textContent = one.missing ?? "";
   if (one.overlay) load(one, clip, width);
-  at("bands").hidden = !one.bands && one.task === undefined;
+  at("bands").hidden = !one.bands && one.task === undefined && !one.regions;
   if (one.bands) legend(at("bands"), bandCounts(one));
   else if (one.task !== undefined) classLegend(at("bands"), one);
+  else if (one.regions) at("bands").replaceChildren(...one.regions.map(([name, fill, share]) => make("span", {}, regionMark(fill), name, make("b", {}, percent(share)))));
   at("facts").replaceChildren(...facts(one));
   spot(-1);
   if (!at("viewer").open) at("viewer").showModal();
@@ -48,12 +49,17 @@ function facts(one) {
   tell("Folder", one.folder);
   tell("Votes", one.votes && (one.task === undefined ? `${one.votes[0]} control, ${one.votes[1]} patient, ${one.votes[2]} tie` : voteWords(one)));
   if (one.task !== undefined) tell("Judged by", { patch: "its patches", slice: "its slices", image: "the whole image" }[taskOf(one).cell]);
+  for (const [name, , share, area, objects] of one.regions ?? []) {
+    tell(name, [percent(share), area !== null && `${area.toLocaleString("en", { maximumFractionDigits: 0 })} \u00b5m\u00b2`, objects !== null && count(objects, "object")].filter(Boolean).join(", "));
+  }
+  tell("Diameter", one.diameter && `median ${one.diameter[0]}, half of them ${one.diameter[1]} to ${one.diameter[2]}`);
+  tell("At the border", one.at_border && `${count(one.at_border, "object")}, in no diameter`);
   tell("Size", one.size && `${one.size.join(" \u00d7 ")} pixels`);
   tell("Judged", local(one.created));
   tell("Model", one.judge && modelWords(one.judge));
   tell("Overlay", one.overlay && make("a", { href: one.overlay, target: "_blank", rel: "noopener" }, "open the picture alone"));
   return [
-    make("div", { class: "line" }, word(one.result), one.votes ? make("b", {}, ` score ${score(one)} `, make("small", {}, `(${taskOf(one).scored})`)) : ""),
+    make("div", { class: "line" }, word(one.result), one.answer ? make("b", {}, one.answer) : one.votes ? make("b", {}, ` score ${score(one)} `, make("small", {}, `(${taskOf(one).scored})`)) : ""),
     one.flags.length ? flagList(one) : make("p", { class: "quiet" }, "No quality flags."), make("dl", {}, ...list)];
 }
 
@@ -61,6 +67,11 @@ function legend(element, counts) {
   element.replaceChildren(make("span", {}, "p_control"),
     ...data.bands.map((_, band) => make("span", { title: bandWords(band) }, bandMark(band),
       make("span", { class: "full" }, bandWords(band)), make("span", { class: "short" }, bandAbove(band)), counts ? make("b", {}, String(counts[band])) : null)));
+}
+
+function regionMark(fill) {  // the line that the overlay draws
+  return draw("svg", { class: "band", viewBox: "0 0 32 18", "aria-hidden": "true" },
+    draw("rect", { x: 1.5, y: 1.5, width: 29, height: 15, fill: "#0b0c0f", stroke: `rgb(${fill.join(" ")})`, "stroke-width": 3 }));
 }
 
 function classLegend(element, one) {

@@ -10,11 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle.parity import Comparison, SegmentComparison
+from colvi_edge.bundle.compared import SegmentComparison
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.bundle.task import Classify, Segment, TaskPart
 from colvi_edge.tasks.classify import Diagnosis, diagnose, rule_of
 from colvi_edge.tasks.classify.comparison import Tolerance, compare
 from colvi_edge.tasks.segment import Segmentation, keeping, segmentation
+from colvi_edge.tasks.segment.comparison import SegmentTolerance
+from colvi_edge.tasks.segment.comparison import compare as compare_segmentations
 
 Result = Diagnosis | Segmentation
 Compared = Comparison | SegmentComparison
@@ -88,6 +91,7 @@ class Segmenting:
 
     def __init__(self, task: Segment) -> None:
         """Keep the classes and the decision of a bundle."""
+        self.tolerance = SegmentTolerance()
         self._task = task
         self.keep = keeping(task)
 
@@ -96,12 +100,14 @@ class Segmenting:
         return segmentation(self._task, kept, pixel_size_um)
 
     def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Compared:
-        """See `Task.compare`."""
-        raise NotImplementedError
+        """See `Task.compare`; areas and diameters are compared in pixels."""
+        wanted, given = ([self.decide(kept, None) for kept in images] for images in (reference, found))
+        return compare_segmentations(wanted, given)
 
     def faults(self, compared: Compared) -> list[str]:
         """See `Task.faults`."""
-        raise NotImplementedError
+        assert isinstance(compared, SegmentComparison)  # noqa: S101 - its own
+        return self.tolerance.faults(compared)
 
 
 def task_of(task: TaskPart) -> Task:

@@ -122,7 +122,15 @@ def _judge(
     """Return what was said of the images that the model has not learnt from, and those images."""
     with progress("Judging", len(entries)) as advance:
         images = read_images(
-            entries, judge.layout, judge.patch_px, channels, notes.left_out, advance, judge.classes
+            entries,
+            judge.layout,
+            judge.patch_px,
+            channels,
+            notes.left_out,
+            advance,
+            judge.classes,
+            judge.wanted,
+            judge.size_of,
         )
         return unseen(images, judge.seen, judge.probabilities, notes)
 

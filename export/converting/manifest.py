@@ -21,7 +21,7 @@ from colvi_edge.bundle import Config
 from colvi_edge.bundle.opening import MANIFEST, SUMS
 
 from .bundle_folder import replace_bundle
-from .onnx import INPUT, OPSET, OUTPUT
+from .onnx import OPSET, OUTPUT, input_of
 
 _FORMAT_VERSION = "0.5.4"
 _PAPER = {
@@ -29,6 +29,16 @@ _PAPER = {
     "for the automatic diagnosis of collagen VI-related muscular dystrophies. Applied Soft Computing, 2019.",
     "url": "https://arxiv.org/abs/1901.11074",
 }
+_UNET = {
+    "text": "Ronneberger O, Fischer P, Brox T. U-Net: Convolutional Networks for Biomedical Image "
+    "Segmentation. MICCAI, 2015.",
+    "url": "https://arxiv.org/abs/1505.04597",
+}
+_UNKNOWN = {
+    "text": "Whom to cite is not known: the network came as a file.",
+    "url": "https://bioimage.io",
+}
+_TAGS = ("fluorescence-light-microscopy", "confocal", "fibroblast", "collagen-vi", "classification")
 
 
 @dataclass(frozen=True)
@@ -40,12 +50,14 @@ class Description:
         version: of the weights, such as "1.0.0".
         summary: one sentence.
         documentation: Markdown; shipped as README.md of the bundle.
+        network: its name, as a checkpoint has it; tells whom to cite.
     """
 
     name: str
     version: str
     summary: str
     documentation: str
+    network: str = "paper"
 
 
 def write_bundle(
@@ -63,8 +75,8 @@ def write_bundle(
         description: for people.
         config: for colvi-edge.
         files: every file that it names -> bytes.
-        test_input: (1, C, P, P) normalised patch.
-        test_output: (1, 2) probabilities of the FP32 network for it.
+        test_input: (1, C, h, w) normalised patch, image or window.
+        test_output: (1, K) or (1, K, h, w) probabilities of the FP32 network for it.
 
     Raises:
         UsageError: something that is no bundle stands at `path`.
@@ -88,7 +100,6 @@ def _manifest(description: Description, config: Config, contents: Mapping[str, b
 
     reference = config.precisions["fp32"].file
     described = {"README.md", "test_input.npy", "test_output.npy", reference}
-    space = [{"type": "space", "id": axis, "size": config.patch_px} for axis in "yx"]
     return {
         "format_version": _FORMAT_VERSION,
         "type": "model",
@@ -96,18 +107,18 @@ def _manifest(description: Description, config: Config, contents: Mapping[str, b
         "version": description.version,
         "description": f"{description.summary} {RESEARCH_USE_ONLY}",
         "authors": [{"name": "colvi-edge"}],
-        "cite": [_PAPER],
+        "cite": [_cited(description, config)],
         "license": "Apache-2.0",
-        "tags": ["fluorescence-light-microscopy", "confocal", "fibroblast", "collagen-vi", "classification"],
+        "tags": list(_TAGS) if config.quality == "fibroblast" else ["microscopy", _DONE[config.task.kind]],
         "documentation": entry("README.md"),
         "inputs": [
             {
-                "id": INPUT,
-                "description": "Normalised patches.",
+                "id": input_of(dense=config.is_dense),
+                "description": f"Normalised {_seen(config)}.",
                 "axes": [
                     {"type": "batch"},
                     {"type": "channel", "channel_names": _unique(config.channels)},
-                    *space,
+                    *_space(config),
                 ],
                 "data": {"type": "float32"},
                 "test_tensor": entry("test_input.npy"),
@@ -116,8 +127,12 @@ def _manifest(description: Description, config: Config, contents: Mapping[str, b
         "outputs": [
             {
                 "id": OUTPUT,
-                "description": "Probability of each class.",
-                "axes": [{"type": "batch"}, {"type": "channel", "channel_names": list(config.task.classes)}],
+                "description": f"Probability of each class{', at each pixel' if config.is_dense else ''}.",
+                "axes": [
+                    {"type": "batch"},
+                    {"type": "channel", "channel_names": list(config.task.classes)},
+                    *(_answered(config) if config.is_dense else ()),
+                ],
                 "data": {"type": "float32"},
                 "test_tensor": entry("test_output.npy"),
             }
@@ -126,6 +141,39 @@ def _manifest(description: Description, config: Config, contents: Mapping[str, b
         "attachments": [entry(name) for name in sorted(set(contents) - described)],
         "config": {"colvi_edge": config.model_dump(mode="json", exclude_none=True)},
     }
+
+
+_DONE = {"classify": "classification", "segment": "segmentation"}
+
+
+def _cited(description: Description, config: Config) -> dict[str, str]:
+    if config.quality == "fibroblast":
+        return _PAPER
+    return _UNET if description.network == "unet" else _UNKNOWN
+
+
+def _seen(config: Config) -> str:
+    return "patches" if config.has_patches else "windows" if config.is_dense else "images"
+
+
+def _space(config: Config) -> list[dict[str, Any]]:
+    """Return the axes of rows and columns; those of windows are free, on the network's raster."""
+    if config.is_dense:
+        step, halo = config.windows.step_px, config.windows.halo_px
+        free = {"min": 2 * halo + step, "step": step}  # halo is a multiple of the step
+        return [{"type": "space", "id": axis, "size": free} for axis in "yx"]
+    sizes = config.input.resize_px or (config.patch_px, config.patch_px)
+    return [{"type": "space", "id": axis, "size": size} for axis, size in zip("yx", sizes, strict=True)]
+
+
+def _answered(config: Config) -> list[dict[str, Any]]:
+    """Return the axes of a map: as long as the input's, and at their ends what is to be cropped."""
+    tensor, halo = input_of(dense=True), config.windows.halo_px
+    sizes = [{"tensor_id": tensor, "axis_id": axis} for axis in "yx"]
+    crop = {"halo": halo} if halo else {}
+    return [
+        {"type": "space", "id": axis, "size": size, **crop} for axis, size in zip("yx", sizes, strict=True)
+    ]
 
 
 def _unique(channels: tuple[str, ...]) -> list[str]:

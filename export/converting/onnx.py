@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from colvi_edge.errors import ModelError
+from colvi_edge.onnx import NetworkError
 
 OPSET = 17
 """The newest that TensorRT 10.3, the one of JetPack 6, reads with FP32 scales."""
@@ -79,6 +80,13 @@ def to_onnx(
         del node.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
+
+
+def refused_as_onnx(error: NetworkError) -> ModelError:
+    """Return the error that says that bundles do not take a network that could be written."""
+    return ModelError(
+        f"the network as ONNX {error}; save one of the usual layers (as of ResNet, DenseNet or U-Net)"
+    )
 
 
 def _traced(network: nn.Module, example: torch.Tensor) -> nn.Module:

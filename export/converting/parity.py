@@ -1,40 +1,31 @@
 """Do the exported networks decide as the trained one does? Asked of every precision on every runtime here.
 
 The reference is torch in FP32 on images that calibration has not seen. What counts is what the
-microscopist sees: votes, scores, diagnoses; see `engines.verification` for the measures and the limits.
+microscopist sees: votes, scores, diagnoses, regions, objects; the measures and the limits are the task's.
 """
 
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-import numpy as np
-import tifffile
-import torch
-from numpy.typing import NDArray
-
-from colvi_edge.bundle import Bundle, Precision
-from colvi_edge.bundle.parity import Comparison
+from colvi_edge.bundle import Bundle, Config, Precision
 from colvi_edge.choices import EngineName
+from colvi_edge.engines.base import Engine
 from colvi_edge.engines.opening import open_exactly
-from colvi_edge.errors import ModelError
-from colvi_edge.export.networks.patch_cnn import PATCH_PX, Probabilities
-from colvi_edge.export.reading.checkpoint import Checkpoint
-from colvi_edge.patches import grid_shape, network_input, project, tile
-from colvi_edge.tasks.classify.comparison import Tolerance, compare
+from colvi_edge.tasks.task import Compared
+
+from .calibration import Images
+from .patches import reference
+from .way import Outcome, Way
+
+__all__ = ["NEVER_ON_TENSORRT", "Row", "measure", "reference"]
 
 RUNTIMES = (EngineName.OPENVINO, EngineName.ONNXRUNTIME)
-WORST = 16
-"""Patches kept for a look when a precision fails."""
 
 NEVER_ON_TENSORRT = (
     "int8-trt was measured on OpenVINO and ONNX Runtime, never on TensorRT: build and the daemon try it "
     "there."
 )
-
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -44,88 +35,34 @@ class Row:
     precision: Precision
     runtime: str
     version: str
-    comparison: Comparison
+    comparison: Compared
     faults: list[str]
-    probabilities: list[NDArray[np.float32]]
-
-
-def reference(checkpoint: Checkpoint, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-    """Return the (rows, cols, 2) probabilities of each image by the oracle and torch in FP32.
-
-    Raises:
-        ModelError: the network's outputs are no probabilities.
-    """
-    network = checkpoint.probabilities().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return [_judged(network, planes, checkpoint) for planes in images]
+    found: list[Outcome]
 
 
 def measure(
-    bundle: Bundle,
-    images: Sequence[NDArray[Any]],
-    expected: list[NDArray[np.float32]],
-    tolerance: Tolerance,
-    progress: Callable[[str], None],
+    bundle: Bundle, way: Way, images: Images, expected: list[Outcome], progress: Callable[[str], None]
 ) -> Iterator[Row]:
     """Yield a row for every precision of a bundle on every runtime of this machine.
 
     Args:
         bundle: with all its precisions.
-        images: (Z, C, H, W) of each, in the bundle's layout.
-        expected: what `reference` gave for them.
-        tolerance: the gate's.
+        way: of its network.
+        images: in the bundle's layout.
+        expected: what torch came to for them.
         progress: told what is measured.
     """
     for precision in bundle.config.precisions:
         for runtime in RUNTIMES:
             progress(f"parity of {precision} on {runtime.value}")
-            with closing(open_exactly(runtime, bundle, precision, "parity")) as engine:
-                found = [engine.field(planes) for planes in images]
+
+            def open_with(
+                config: Config, runtime: EngineName = runtime, precision: Precision = precision
+            ) -> Engine:
+                return open_exactly(runtime, replace(bundle, config=config), precision, "parity")
+
+            with closing(open_with(bundle.config)) as engine:
+                found = [way.found(engine, planes) for planes in images.planes]
                 version = engine.info.version
-            comparison = compare(expected, found, tolerance)
-            yield Row(precision, runtime.value, version, comparison, tolerance.faults(comparison), found)
-
-
-def worst_patches(
-    row: Row,
-    expected: list[NDArray[np.float32]],
-    images: Sequence[NDArray[Any]],
-    layout: Sequence[str],
-) -> bytes:
-    """Return the patches that moved most as an ImageJ stack, worst first, labelled with their p_control."""
-    moved = [
-        (float(np.nan_to_num(abs(found - wanted), nan=np.inf)), image, patch, float(wanted), float(found))
-        for image, (a, b) in enumerate(zip(expected, row.probabilities, strict=True))
-        for patch, (wanted, found) in enumerate(zip(a[..., 0].ravel(), b[..., 0].ravel(), strict=True))
-    ]
-    worst = sorted(moved, reverse=True)[:WORST]
-    patches = [tile(project(images[image]), PATCH_PX)[patch] for _, image, patch, _, _ in worst]
-    labels = [
-        f"image {image} patch {patch} {role}: p_control {wanted:.3f} became {found:.3f}"
-        for _, image, patch, wanted, found in worst
-        for role in layout
-    ]
-    stack = np.stack(patches).astype(np.float32)
-    file = io.BytesIO()
-    tifffile.imwrite(file, stack, imagej=True, metadata={"axes": "ZCYX", "Labels": labels})
-    return file.getvalue()
-
-
-def _judged(network: Probabilities, planes: NDArray[Any], checkpoint: Checkpoint) -> NDArray[np.float32]:
-    patches = network_input(planes, PATCH_PX, checkpoint.normalisation)
-    with torch.inference_mode():
-        parts = [
-            network(
-                torch.from_numpy(patches[start : start + _BATCH]).contiguous(
-                    memory_format=torch.channels_last
-                )
-            )
-            for start in range(0, len(patches), _BATCH)
-        ]
-    rows, cols = grid_shape(planes.shape[2], planes.shape[3], PATCH_PX)
-    probabilities: NDArray[np.float32] = torch.cat(parts).numpy().reshape(rows, cols, 2)
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ModelError(
-            f"the network's outputs for an image run from {probabilities.min():.3g} to "
-            f"{probabilities.max():.3g} and are no probabilities; check --outputs and --normalisation"
-        )
-    return probabilities
+            compared = way.joins(way.compare(expected, found), precision, open_with, images)
+            yield Row(precision, runtime.value, version, compared, way.task.faults(compared), found)

@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Refused, acquire_opened
 from colvi_edge.acquisition.source import OPEN_FLAGS
+from colvi_edge.acquisition.wanted import ASSAY, Wanted
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
 from colvi_edge.pipeline.inputs import find_inputs
+from colvi_edge.pipeline.sizing import Size, brought_to
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.tasks.classify import CLASSES
 
@@ -130,6 +132,8 @@ def read_images(
     left_out: Callable[[str, str], None] = lambda name, why: None,
     read: Callable[[], None] = lambda: None,
     classes: Sequence[str] = CLASSES,
+    wanted: Sequence[Wanted] = ASSAY,
+    size_of: Callable[[Acquisition], Size | None] = lambda _: None,
 ) -> Iterator[tuple[Image, NDArray[Any]]]:
     """Yield every image of a dataset with its planes, (Z, C, H, W) of the file's dtype.
 
@@ -142,6 +146,8 @@ def read_images(
             what is wrong with it.
         read: called after each entry.
         classes: as for `read_dataset`.
+        wanted: what each image must hold a channel of.
+        size_of: to which the network wants an image brought; None for its own.
 
     Raises:
         UsageError: the same picture comes twice.
@@ -149,11 +155,12 @@ def read_images(
     seen: dict[str, str] = {}
     for entry in entries:
         try:
-            for found in _acquire(entry.path, channels):
+            for found in _acquire(entry.path, channels, wanted):
                 if isinstance(found, Refused):
                     left_out(entry.name, _why(entry, found.error))
                     continue
                 found.check_holds_patch(patch_px)
+                size = size_of(found)
                 planes = found.laid_out(layout)
                 image = _known(entry, found, digest_of(planes), classes)
                 if found.last_plane_black:
@@ -168,7 +175,7 @@ def read_images(
                         f"{earlier} and {image.name} are the same picture, and one might be tested on what "
                         "was learnt from the other; take one of them away"
                     )
-                yield image, planes
+                yield image, planes if size is None else brought_to(planes, size)
         except AcquisitionError as error:
             left_out(entry.name, _why(entry, error))
         read()
@@ -185,8 +192,10 @@ def _why(entry: Entry, error: AcquisitionError) -> str:
     return str(error).removeprefix(f"{printable_name(entry.path.name)}: ")
 
 
-def _acquire(path: Path, channels: Sequence[str] | None) -> Iterator[Acquisition | Refused]:
-    return acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels)
+def _acquire(
+    path: Path, channels: Sequence[str] | None, wanted: Sequence[Wanted]
+) -> Iterator[Acquisition | Refused]:
+    return acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, wanted=wanted)
 
 
 def _known(entry: Entry, acquisition: Acquisition, digest: str, classes: Sequence[str]) -> Image:

@@ -213,9 +213,9 @@ def _beside_masks(where: Path, split: str) -> Iterator[MaskedEntry]:
                 "its own"
             )
     if lone := sorted({*masks} ^ {*stems}):
-        what = "image has no mask" if lone[0] in stems else "mask has no image"
+        what = "an image has no mask" if lone[0] in stems else "a mask has no image"
         raise UsageError(
-            f"{here}: found {len(stems)} images and {len(masks)} masks, and the {what}: "
+            f"{here}: found {len(stems)} images and {len(masks)} masks, and {what}: "
             f"{unambiguous_name(lone[0])}; expected {MASKS}/NAME.tif for each image NAME in another folder"
         )
     for raw in raws:

@@ -73,7 +73,7 @@ class WindowSource:
         target = self._target[image]
         row, col = (int(rng.integers(length - self._px + 1)) for length in target.shape)
         here = slice(row, row + self._px), slice(col, col + self._px)
-        return self._normalised(image)[(slice(None), *here)], target[here]
+        return self._normalised(image)[:, here[0], here[1]], target[here]
 
 
 def target_of(one: Masked) -> NDArray[np.uint8]:

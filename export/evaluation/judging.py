@@ -4,19 +4,25 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import DEMO, Config, open_bundle
+from colvi_edge.acquisition import Acquisition
+from colvi_edge.acquisition.wanted import ASSAY, Wanted, wanted_by
+from colvi_edge.bundle import DEMOS, Config, open_bundle
 from colvi_edge.bundle.task import Classify
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.patches import Normalisation
+from colvi_edge.pipeline.fields import kept_of_field
+from colvi_edge.pipeline.sizing import Size, size_asked
 from colvi_edge.tasks.classify import CLASSES, MAJORITY, Rule, rule_of
+from colvi_edge.tasks.task import task_of
 
 from .class_record import CellWord
 from .record import Model
@@ -36,6 +42,8 @@ class Judge:
         classes: K of them, in the order of its outputs.
         rule: by which they become a diagnosis.
         of: what each row and column of the probabilities is of.
+        wanted: what it asks an image's channels to show.
+        size_of: to which it wants an image's planes brought.
     """
 
     model: Model
@@ -46,6 +54,8 @@ class Judge:
     classes: tuple[str, ...] = CLASSES
     rule: Rule = MAJORITY
     of: CellWord = "patch"
+    wanted: Sequence[Wanted] = ASSAY
+    size_of: Callable[[Acquisition], Size | None] = lambda _: None
 
     @property
     def is_paper(self) -> bool:
@@ -67,7 +77,7 @@ def open_judge(
     """Open a model.
 
     Args:
-        model: a bundle, the word "demo", or a model file that `read_model` reads.
+        model: a bundle, the word for a shipped one, or a model file that `read_model` reads.
         engine: of a bundle.
         precision: of a bundle.
         network: as for `read_model`, of a file that does not tell it.
@@ -79,7 +89,7 @@ def open_judge(
         ColviEdgeError: it cannot be opened, or a file is given an engine.
     """
     path = Path(model)
-    if model == DEMO or path.is_dir():
+    if model in DEMOS or path.is_dir():
         if network or classes or activation or normalisation:
             raise UsageError(
                 f"{model} is a bundle, which says itself what its network is; leave --network, --classes, "
@@ -101,6 +111,8 @@ def open_judge(
                 task.classes,
                 rule_of(task.decision),
                 cells_of(bundle.config),
+                wanted_by(bundle.config),
+                partial(size_asked, bundle.config.input),
             )
         return
     if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
@@ -147,6 +159,5 @@ def cells_of(config: Config) -> CellWord:
 
 
 def _below_each_other(engine: Engine, config: Config, planes: NDArray[Any]) -> NDArray[np.float32]:
-    if config.input.planes == "sum":
-        return engine.field(planes)
-    return np.concatenate([engine.field(planes[z : z + 1]) for z in range(len(planes))])
+    field = kept_of_field(engine, config, task_of(config.task), planes, None)
+    return field.reshape(-1, *field.shape[2:])

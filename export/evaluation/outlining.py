@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle import open_bundle
+from colvi_edge.bundle import DEMOS, open_bundle
 from colvi_edge.bundle.task import Segment
-from colvi_edge.choices import DEMOS, EngineName, PrecisionChoice
+from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.patches import normalise_image, project

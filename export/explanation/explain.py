@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, acquire
-from colvi_edge.bundle import DEMO
+from colvi_edge.bundle import DEMOS
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.export.reading.checkpoint import Checkpoint
@@ -93,7 +93,7 @@ def _read(
     activation: str | None,
     normalisation: Normalisation | None,
 ) -> Checkpoint:
-    if model.is_dir() or str(model) == DEMO:
+    if model.is_dir() or str(model) in DEMOS:
         raise UsageError(
             f"{model} is a bundle, or another folder, and has no gradients to explain; name the model file "
             "that it was exported from, such as model.pt"

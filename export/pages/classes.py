@@ -11,6 +11,8 @@ from colvi_edge.pages.elements import folded, section, table, tiles
 from .elements import calibration, dataset_facts, page, shaded, side_by_side, with_interval
 
 PLURALS: dict[CellWord, str] = {"patch": "patches", "image": "images", "slice": "slices"}
+_FEW = 4
+"""Classes whose names stand above the columns of a matrix, and two of whose matrices stand side by side."""
 _CALIBRATION = "Of what is judged with a confidence of 0.8, 80 % should be right."
 
 
@@ -65,19 +67,28 @@ def _head(record: ClassesRecord) -> str:
 
 def _confusions(record: ClassesRecord) -> str:
     shown = [(words.capitalize(), _confusion(record.classes, level)) for words, level in levels(record)]
-    return section("Right and wrong", "The darker, the larger the share of a class.", side_by_side(*shown))
+    many = "".join(f"<h3>{words}</h3>{table}" for words, table in shown)
+    return section(
+        "Right and wrong",
+        "The darker, the larger the share of a class.",
+        side_by_side(*shown) if len(record.classes) <= _FEW else many,
+    )
 
 
 def _confusion(classes: Sequence[str], level: ClassLevel) -> str:
-    columns = [*classes, *(["undecided"] if level.undecided else [])]
+    """Return the matrix; of many classes with their numbers above the columns, and without the shares."""
+    many = len(classes) > _FEW
+    names = [f"{number} {escape(name)}" if many else escape(name) for number, name in enumerate(classes, 1)]
+    heads = [str(number) if many else f"judged {name}" for number, name in enumerate(names, 1)]
+    heads += ["undecided"] if level.undecided else []
     rows = []
-    for number, (name, row) in enumerate(zip(classes, level.confusion, strict=True)):
+    for number, (name, row) in enumerate(zip(names, level.confusion, strict=True)):
         cells = [
-            shaded(count, sum(row), "hit" if place == number else "miss")
-            for place, count in enumerate(row[: len(columns)])
+            shaded(count, sum(row), "hit" if place == number else "miss", with_share=not many)
+            for place, count in enumerate(row[: len(heads)])
         ]
-        rows.append([escape(name), *cells, f"{sum(row):,}"])
-    return table(["truth", *(f"judged {escape(name)}" for name in columns), "all"], rows, "confusion")
+        rows.append([name, *cells, f"{sum(row):,}"])
+    return table(["truth", *heads, "all"], rows, "confusion many" if many else "confusion")
 
 
 def _of_each(words: str, level: ClassLevel) -> str:

@@ -163,7 +163,8 @@ def dataset_facts(record: Header, images: int, classes: str, more: Mapping[str, 
     return facts(named)
 
 
-def shaded(count: int, whole: int, style: str) -> str:
+def shaded(count: int, whole: int, style: str, *, with_share: bool = True) -> str:
     """Return a cell of a confusion matrix, the darker the larger its share of the whole; a hit or a miss."""
     share = 100 * count / whole if whole else 0.0
-    return f'<div class="{style}" style="--share:{share:.1f}%">{count:,} <small>{share:.1f} %</small></div>'
+    words = f" <small>{share:.1f} %</small>" if with_share else ""
+    return f'<div class="{style}" style="--share:{share:.1f}%">{count:,}{words}</div>'

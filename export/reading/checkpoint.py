@@ -174,10 +174,12 @@ def checkpoint_from(content: Any, path: Path) -> Checkpoint:
             "colvi-edge train"
         ) from error
     if isinstance(known, CheckpointContent):
-        channels, parameters = tuple(known.channels), {}
+        channels: tuple[str, ...] = tuple(known.channels)
+        parameters: Parameters = {}
         asked: dict[str, Any] = {"normalisation": known.normalisation}
     else:
-        channels, parameters = tuple(channel.role for channel in known.input.channels), known.parameters
+        channels = tuple(channel.role for channel in known.input.channels)
+        parameters = known.parameters
         asked = {
             "normalisation": known.input.normalisation,
             "parameters": parameters,

@@ -18,7 +18,7 @@ from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench.measuring import measure, rounds, starts
 from colvi_edge.bench.measuring.check import check_engines
 from colvi_edge.bench.measuring.measure import BenchRequest
-from colvi_edge.bench.record import Check, Record, read, to_json
+from colvi_edge.bench.record import Check, Record, SegmentCheck, read, to_json
 from colvi_edge.bundle import Bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.cli import bench as command
@@ -147,6 +147,31 @@ def test_decisions_beyond_tolerance_are_exit_code_5(
     assert "openvino fp32 does not decide as the trained network does: 1 diagnoses flip, none may" in printed
 
 
+def test_regions_beyond_tolerance_are_exit_code_5(
+    make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a bundle that segments the table is of regions and objects."""
+    fault = SegmentCheck(
+        engine="openvino int8-cpu",
+        images="this image",
+        reference="openvino fp32",
+        median_dice=0.91234,
+        worst_dice=0.5,
+        boundary_px=2.5,
+        object_f1=0.75,
+        object_flips=12,
+        faults=("F1 of the objects is 0.7500",),
+    )
+
+    code, printed = ended(monkeypatch, capsys, make_record(checks=(fault,)))
+
+    assert code == 5
+    assert [word in printed for word in ("0.9123", "0.5000", "2.5", "0.7500", "12", "unmatched")] == [
+        True
+    ] * 6
+    assert "votes as" not in printed
+
+
 def test_what_changed_is_printed(
     tmp_path: Path,
     make_record: Callable[..., Record],
@@ -206,7 +231,10 @@ def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> 
 
     planes = simulate_projection("control", 11, size_px=256)[np.newaxis, ::-1]  # collagen, nuclei
     with closing(Swapped()) as swapped:
-        right, wrong = (check_engines(demo_bundle, {"e": e}, [planes], "images") for e in (engine, swapped))
+        right, wrong = (
+            [check for check in found if isinstance(check, Check)]
+            for found in (check_engines(demo_bundle, {"e": e}, [planes], "images") for e in (engine, swapped))
+        )
 
     assert [(check.faults, check.agreement) for check in right] == [((), 1.0)] * 2
     assert all("votes agree" in " ".join(check.faults) for check in wrong)

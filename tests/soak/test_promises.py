@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import tifffile
 
+from tests.soak.daemon import copied
+
 CHECKER = Path(__file__).with_name("promises.py")
 COMMAND = Path(sys.executable).with_name("colvi-edge")
+SECOND = "second-opinion"
 
 
 def checked(folder: Path, *options: str | Path) -> tuple[int, str]:
@@ -130,6 +133,48 @@ def test_what_was_expected_counts(expected: str, raw: str, spoilt: tuple[Path, P
         code, words = checked(folder, "--manifest", manifest)
         assert code == 1
         assert fault in words
+
+
+TWO: dict[str, tuple[Callable[[Path], object], str]] = {
+    "none of the second": (
+        lambda f: (f / f"good.tif.{SECOND}.colvi.json").unlink(),
+        f"no record of {SECOND}",
+    ),
+    "none of the first": (lambda f: (f / "good.tif.colvi.json").unlink(), "P2 it has no record$"),
+    "two of the second": (
+        lambda f: shutil.copy(
+            f / f"bad.tif.{SECOND}.colvi.error.json", f / f"good.tif.{SECOND}.colvi.error.json"
+        ),
+        f"P2 it has 2 records of {SECOND}",
+    ),
+    "one that is called otherwise": (
+        lambda f: rewrite(f / f"good.tif.{SECOND}.colvi.json", slot="another"),
+        "P3 it is of 'another', which its name does not say",
+    ),
+    "one of other content": (
+        lambda f: rewrite(
+            f / f"good.tif.{SECOND}.colvi.json", image={"name": "good.tif", "sha256": "0" * 64}
+        ),
+        f"P2 its record of {SECOND} is of other content",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", [None, *TWO])
+def test_each_bundle_has_its_own_record(way: str | None, judged: Path, tmp_path: Path) -> None:
+    """One current record of each: what is wrong with one is told of that one."""
+    folder = Path(shutil.copytree(judged, tmp_path / "copy"))
+    judge = [COMMAND, "run", "--bundle", "demo", "--bundle", copied(tmp_path), folder]
+    subprocess.run(judge, capture_output=True, check=False)
+    spoil, fault = TWO[way] if way else (lambda _: None, "")
+    spoil(folder)
+
+    code, words = checked(folder, "--slot", SECOND)
+    assert code == (1 if way else 0), words
+    if way:
+        assert any(line.startswith("FAULT") and re.search(fault, line) for line in words.splitlines()), words
+    else:
+        assert "of them results, error records                    6, 2" in words
 
 
 def test_mirrored_results(judged: Path, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition.model import in_layout
-from colvi_edge.bench.record import Check
+from colvi_edge.bench.record import Check, SegmentCheck
 from colvi_edge.bundle import Bundle
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.engines.verification import compare_with_training, field_of
@@ -26,8 +27,8 @@ _SEED = 60
 
 def check_engines(
     bundle: Bundle, engines: Mapping[str, Engine], images: Sequence[NDArray[Any]], what: str
-) -> list[Check]:
-    """Compare every engine with torch on the bundle's verification patches, and with FP32 on images.
+) -> list[Check | SegmentCheck]:
+    """Compare every engine with torch on what the bundle holds for that, and with FP32 on images.
 
     Args:
         bundle: that the engines hold.
@@ -39,10 +40,11 @@ def check_engines(
     with closing(_fp32(bundle)) as reference:
         expected = [field_of(reference, planes, task)[np.newaxis] for planes in images]
         against = f"{reference.info.runtime} fp32"
-    checks = []
+    checks: list[Check | SegmentCheck] = []
+    known = "verification patches" if bundle.config.has_patches else "verification region"
     for name, engine in engines.items():
         if trained := compare_with_training(bundle, engine, task):
-            checks.append(_row(name, "verification patches", "torch fp32", trained, task))
+            checks.append(_row(name, known, "torch fp32", trained, task))
         found = [field_of(engine, planes, task)[np.newaxis] for planes in images]
         checks.append(_row(name, what, against, task.compare(expected, found), task))
     return checks
@@ -65,11 +67,20 @@ def _fp32(bundle: Bundle) -> Engine:
         return open_engine(bundle, EngineName.ONNXRUNTIME, PrecisionChoice.FP32)
 
 
-def _row(engine: str, images: str, reference: str, compared: Compared, task: Task) -> Check:
-    return Check(
+def _row(engine: str, images: str, reference: str, compared: Compared, task: Task) -> Check | SegmentCheck:
+    faults = tuple(task.faults(compared))
+    if isinstance(compared, Comparison):
+        numbers = compared.model_dump(include={*Check.model_fields})
+        return Check(engine=engine, images=images, reference=reference, **numbers, faults=faults)
+    regions, objects = compared.regions, compared.objects
+    return SegmentCheck(
         engine=engine,
         images=images,
         reference=reference,
-        **compared.model_dump(include={*Check.model_fields}),
-        faults=tuple(task.faults(compared)),
+        median_dice=min(region.median_dice for region in regions),
+        worst_dice=min(region.worst_dice for region in regions),
+        boundary_px=max(region.boundary_p95_px for region in regions),
+        object_f1=objects.f1 if objects else None,
+        object_flips=objects.flips if objects else None,
+        faults=faults,
     )

@@ -27,6 +27,7 @@ from colvi_edge.bench.record import (
     PeerMissing,
     PeerUsed,
     Record,
+    SegmentCheck,
     Settings,
 )
 from colvi_edge.bundle import Bundle, open_bundle
@@ -183,10 +184,13 @@ def _fitting(inputs: Inputs, bundle: Bundle) -> NDArray[Any]:
 
 def _checks(
     bundle: Bundle, engines: Mapping[str, Engine], inputs: Inputs, planes: NDArray[Any]
-) -> list[Check]:
+) -> list[Check | SegmentCheck]:
     if not inputs.is_simulated:
         return check_engines(bundle, engines, [planes], "this image")
+    size = size_asked(bundle.config.input, inputs.acquisition)  # which is simulated as they are
     images = simulated_images(bundle.config.channels)
+    if size is not None:
+        images = [brought_to(image, size) for image in images]
     return check_engines(bundle, engines, images, f"{SIMULATED_IMAGES} simulated images")
 
 

@@ -108,7 +108,7 @@ BundleOption = Annotated[
         "--bundle",
         metavar="PATH|demo",
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
-        "synthetic demo model.",
+        "synthetic demo model; 'demo-nuclei' outlines nuclei.",
     ),
 ]
 BundlesOption = Annotated[
@@ -118,8 +118,9 @@ BundlesOption = Annotated[
         path_type=str,  # ./demo is no word
         metavar="PATH|demo",
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
-        "synthetic demo model. May be given several times: each judges every image; the first leaves "
-        "X.colvi.json and so on, a further one X.NAME.colvi.json. In the variable ':' stands between them.",
+        "synthetic demo model; 'demo-nuclei' outlines nuclei. May be given several times: each judges every "
+        "image; the first leaves X.colvi.json and so on, a further one X.NAME.colvi.json. In the variable "
+        "':' stands between them.",
     ),
 ]
 EngineOption = Annotated[
@@ -214,7 +215,8 @@ DatasetArgument = Annotated[
     Path,
     typer.Argument(
         help="A folder with control/ and patient/, or with training/, validation/ and test/ that hold "
-        "them; or a CSV with the columns path,label and, if known, subject and split.",
+        "them; or a CSV with the columns path,label and, if known, subject and split. Images with masks: "
+        "masks/ beside the folders of images, or a column mask.",
         exists=True,
     ),
 ]

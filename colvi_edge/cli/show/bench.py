@@ -7,7 +7,7 @@ from rich.table import Table
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bench import compare, figures
 from colvi_edge.bench.figures import three_digits
-from colvi_edge.bench.record import END_TO_END, Record, Series
+from colvi_edge.bench.record import END_TO_END, Record, SegmentCheck, Series
 from colvi_edge.engines.precisions import INT8
 from colvi_edge.terminal.console import PrintableConsole, shown, wide_console
 
@@ -92,8 +92,13 @@ def _show_peers(console: PrintableConsole, record: Record) -> None:
         console.print(shown(f"not measured: {missing.name}: {missing.why}"), style="dim")
 
 
+_OF_VOTES = ("votes as", "agree", "bands differ", "flips", "dp", "dscore")
+_OF_REGIONS = ("regions as", "Dice", "worst", "boundary px", "F1", "unmatched")
+
+
 def _show_checks(console: PrintableConsole, record: Record) -> None:
-    table = _table("decisions", "votes as", "agree", "bands differ", "flips", "dp", "dscore")
+    segments = isinstance(record.checks[0], SegmentCheck)
+    table = _table("decisions", *(_OF_REGIONS if segments else _OF_VOTES))
     for row in figures.decisions(record):
         table.add_row(*map(shown, row))
     console.print()

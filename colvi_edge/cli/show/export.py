@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from rich.table import Table
 
+from colvi_edge.bundle.compared import SegmentComparison
+from colvi_edge.bundle.parity import Comparison
 from colvi_edge.engines.precisions import INT8
 from colvi_edge.errors import EXIT_DONE, EXIT_PARITY
 from colvi_edge.export.commands.export import Exported, export_model
@@ -90,23 +92,44 @@ def parity_table(rows: Sequence[Row]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("precision", "runtime"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("votes\nagree", "bands\ndiffer", "flips", "max\ndp", "p99\ndp", "max\ndscore"):
+    of_regions = any(isinstance(row.comparison, SegmentComparison) for row in rows)
+    for heading in _REGION_HEADINGS if of_regions else _VOTE_HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for row in rows:
         c = row.comparison
-        table.add_row(
-            row.precision,
-            row.runtime,
-            f"{c.agreement:.2%}",
-            f"{c.band_flips:.2%}",
-            str(c.diagnosis_flips),
-            f"{c.largest_dp:.4f}",
-            f"{c.p99_dp:.4f}",
-            f"{c.largest_dscore:.2f}",
-            "[red]failed[/]" if row.faults else "[green]passed[/]",
-        )
+        figures = _region_figures(c) if isinstance(c, SegmentComparison) else _vote_figures(c)
+        verdict = "[red]failed[/]" if row.faults else "[green]passed[/]"
+        table.add_row(row.precision, row.runtime, *figures, verdict)
     return table
+
+
+_VOTE_HEADINGS = ("votes\nagree", "bands\ndiffer", "flips", "max\ndp", "p99\ndp", "max\ndscore")
+_REGION_HEADINGS = ("median\nDice", "worst\nDice", "share\nmoves", "edge\npx", "object\nF1", "joins\nflip")
+
+
+def _vote_figures(c: Comparison) -> tuple[str, ...]:
+    return (
+        f"{c.agreement:.2%}",
+        f"{c.band_flips:.2%}",
+        str(c.diagnosis_flips),
+        f"{c.largest_dp:.4f}",
+        f"{c.p99_dp:.4f}",
+        f"{c.largest_dscore:.2f}",
+    )
+
+
+def _region_figures(c: SegmentComparison) -> tuple[str, ...]:
+    """Return the worst of the classes in each figure; "-" for what is not asked."""
+    joins = "-" if c.joins is None or c.joins.flips is None else str(c.joins.flips)
+    return (
+        f"{min(region.median_dice for region in c.regions):.4f}",
+        f"{min(region.worst_dice for region in c.regions):.4f}",
+        f"{max(region.largest_dshare for region in c.regions):.2f}",
+        f"{max(region.boundary_p95_px for region in c.regions):.1f}",
+        f"{c.objects.f1:.4f}" if c.objects else "-",
+        joins,
+    )
 
 
 def _sentences(rows: Sequence[Row]) -> list[str]:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from colvi_edge.cli.line.sources import FromVariable
 from colvi_edge.errors import ColviEdgeError
-from colvi_edge.outputs.cells import counts_of, scored
+from colvi_edge.outputs.cells import answer, counts_of, scored
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Kept, Outcome
@@ -22,7 +22,14 @@ from colvi_edge.tasks.classify import VOTES
 from colvi_edge.terminal.console import PrintableConsole, shown
 from colvi_edge.terminal.tables import common_folder, print_command, print_name, print_named, print_words
 
-OUTCOMES = {"control": "cyan", "patient": "red", "unsure": "yellow", "rejected": "magenta", "error": "red"}
+OUTCOMES = {
+    "control": "cyan",
+    "patient": "red",
+    "unsure": "yellow",
+    "measured": "cyan",
+    "rejected": "magenta",
+    "error": "red",
+}
 """What becomes of an image, in the order in which it is counted, and the colour of the word."""
 _OTHER = "cyan"
 """Of the word of another class; they are counted before those that are unsure."""
@@ -55,11 +62,12 @@ class _Row(NamedTuple):
     """An image.
 
     Attributes:
-        word: its diagnosis, "rejected" or "error".
+        word: its diagnosis, "measured" where regions were found, "rejected" or "error".
         remarks: what is said of it, by title.
         score: as it is written; empty where there is none.
         scored: what a score of 100 means.
         votes: by what was voted for.
+        found: regions and objects in a few words; empty where there are none.
         error: why it has no result.
         command: that judges it alone, with its channels in the other order, if they look swapped.
     """
@@ -70,6 +78,7 @@ class _Row(NamedTuple):
     score: str = ""
     scored: str = ""
     votes: Mapping[str, int] = {}
+    found: str = ""
     error: str = ""
     command: Sequence[str] = ()
 
@@ -150,6 +159,8 @@ def _row(outcome: Outcome[InputFile], asked: Asked) -> _Row:
             else "This model judged it before."
         )
         remarks = {"kept": words, **remarks}
+    if result.regions is not None:
+        return _Row(name, "measured", remarks, found=answer(result))
     if result.votes is None:
         return _Row(name, "rejected", remarks, command=command)
     word, score = str(result.diagnosis), f"{result.score:.1f}"
@@ -176,11 +187,19 @@ def _print_commands(console: PrintableConsole, commands: Sequence[Sequence[str]]
 def _print_table(console: PrintableConsole, rows: Sequence[_Row], titles: Sequence[str]) -> None:
     """Print the rows; the last column leads to the remarks, by number or, in a pipe, by title."""
     marks = {title: title if console.is_piped else str(number) for number, title in enumerate(titles, 1)}
-    heads, numbers = _HEADS, _NUMBERS
-    columns = [_papers(row) for row in rows]
-    if any(row.score and set(row.votes) != set(VOTES) for row in rows):
+    heads: tuple[str, ...] = _HEADS
+    numbers: tuple[int, ...] = _NUMBERS
+    if any(row.found for row in rows) and not any(row.score for row in rows):
+        heads, numbers = ("image", "result", "found"), ()
+        columns = [[row.found] for row in rows]
+    elif any(row.found for row in rows):
+        heads, numbers = ("image", "result", _score_head(rows), "votes or found"), (2,)
+        columns = [[row.score, row.found or _most_votes(row.votes)] for row in rows]
+    elif any(row.score and set(row.votes) != set(VOTES) for row in rows):
         heads, numbers = ("image", "diagnosis", _score_head(rows), "votes"), (2,)
         columns = [[row.score, _most_votes(row.votes)] for row in rows]
+    else:
+        columns = [_papers(row) for row in rows]
     cells = [
         [
             Text(row.name),
@@ -203,7 +222,7 @@ def _papers(row: _Row) -> list[str]:
 def _score_head(rows: Sequence[_Row]) -> str:
     """Return what stands above the scores: also what they mean, if that is the same of all."""
     meant = {row.scored for row in rows if row.score}
-    return f"score\n({meant.pop()})" if len(meant) == 1 else "score"
+    return f"score (100\n{meant.pop().removeprefix('100 ')})" if len(meant) == 1 else "score"
 
 
 def _most_votes(votes: Mapping[str, int]) -> str:

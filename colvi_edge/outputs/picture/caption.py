@@ -46,10 +46,10 @@ from colvi_edge.outputs.palette import (
     PAPER,
     WHITE,
     Colour,
+    class_colour,
     class_colours,
 )
 from colvi_edge.outputs.picture.numerals import numeral
-from colvi_edge.outputs.regions.colours import class_colour
 from colvi_edge.outputs.sidecar import Cells, ObjectsRecord, Patches, RegionRecord, Sidecar
 from colvi_edge.tasks.classify import TIE, scored_class
 
@@ -294,7 +294,7 @@ def _swatch(drawn: _Frame, size: int, height: int, baseline: int) -> NDArray[np.
     for left in range(3 * unit, 3 * unit + 3 * unit * drawn.dots, 3 * unit):
         frame[top : top + dot, left : left + dot] = drawn.colour
     if drawn.number:
-        mask = numeral(drawn.number, max(1, (size - 4 * unit) // 5))
+        mask = numeral(drawn.number, max(1, (frame.shape[0] - 2 * unit) // 5))
         top, left = ((whole - part) // 2 for whole, part in zip(frame.shape, mask.shape, strict=False))
         frame[top : top + mask.shape[0], left : left + mask.shape[1]][mask] = drawn.colour
     return page

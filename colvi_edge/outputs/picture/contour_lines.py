@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.outputs.regions.colours import class_colour
+from colvi_edge.outputs.palette import class_colour
 from colvi_edge.tasks.segment import Segmentation
 
 LINE_PX = 2

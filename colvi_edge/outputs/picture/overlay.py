@@ -90,11 +90,15 @@ def _add_channel(picture: NDArray[np.uint8], channel: NDArray[Any], colour: Colo
     black, span = _display_range(channel)
     for top in range(0, picture.shape[0], BLOCK_ROWS):
         block = picture[top : top + BLOCK_ROWS]
-        brightness = np.clip((channel[top : top + BLOCK_ROWS].astype(np.float32) - black) / span, 0, 1)
-        for part, full in enumerate(colour):
-            if full:
-                lit = block[..., part] + brightness * np.float32(full)
-                np.minimum(lit, 255, out=block[..., part], casting="unsafe")
+        brightness = channel[top : top + BLOCK_ROWS].astype(np.float32)
+        brightness -= black
+        brightness *= 1 / span
+        np.clip(brightness, 0, 1, out=brightness)
+        for full in set(colour) - {0}:
+            lit = (brightness * np.float32(full)).astype(np.uint8)
+            for part in (part for part, value in enumerate(colour) if value == full):
+                dark = 255 - block[..., part]
+                block[..., part] += np.minimum(lit, dark, out=dark)
 
 
 def _draw_channels(picture: NDArray[np.uint8], channels: dict[int, NDArray[Any]]) -> None:

@@ -11,7 +11,7 @@ and what a sidecar says of its diagnosis must agree: votes, score and diagnosis 
 numbers, shares and areas of regions and objects from each other.
 """
 
-from colvi_edge.outputs.sidecar.cells import Cells, Tally, recordable, rule_of
+from colvi_edge.outputs.sidecar.cells import MAX_VALUES, Cells, Tally, recordable, rule_of
 from colvi_edge.outputs.sidecar.parts import (
     EngineRecord,
     FamiliarityMeasure,
@@ -40,6 +40,7 @@ __all__ = [
     "MAX_PATCHES",
     "MAX_REVISION",
     "MAX_TEXT",
+    "MAX_VALUES",
     "MAX_WORD",
     "BandName",
     "Cells",

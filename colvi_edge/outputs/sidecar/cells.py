@@ -43,7 +43,8 @@ class Cells(SidecarPart):
             raise ValueError("expected a size of patches, and of nothing else")
         if (self.of != "patch" and self.cols > 1) or (self.of == "image" and self.rows > 1):
             raise ValueError("expected one cell an image, or one in each row a slice")
-        for grid in (*self.probabilities.values(), self.vote):
+        grids: list[list[list[float]] | list[list[str]]] = [*self.probabilities.values(), self.vote]
+        for grid in grids:
             if len(grid) != self.rows or any(len(row) != self.cols for row in grid):
                 raise ValueError(f"expected {self.rows} x {self.cols} cells in every grid")
         return self

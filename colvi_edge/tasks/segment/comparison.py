@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle.compared import ObjectsCompared, RegionsCompared, SegmentComparison
+from colvi_edge.bundle.compared import JoinsCompared, ObjectsCompared, RegionsCompared, SegmentComparison
 from colvi_edge.tasks.objects import Objects, spread_of
 from colvi_edge.tasks.objects.watershed import distances
 from colvi_edge.tasks.segment.segmentation import Segmentation
@@ -31,6 +31,8 @@ class SegmentTolerance:
         f1: smallest of the objects.
         flips: objects without a partner: so many an image on average, or a hundredth of the reference's.
         diameter: largest change of the median diameter, of it.
+        joins_dp: largest difference of windows to the whole image in FP32; no pixel may have another class.
+        joins_step: largest step across the joins of blended windows, as a multiple of those elsewhere.
     """
 
     median_dice: float = 0.995
@@ -40,6 +42,8 @@ class SegmentTolerance:
     f1: float = 0.99
     flips: float = 1.0
     diameter: float = 0.01
+    joins_dp: float = 1e-6
+    joins_step: float = 1.05
 
     def faults(self, compared: SegmentComparison) -> list[str]:
         """Return what is beyond tolerance, in words; an empty list is a pass."""
@@ -50,6 +54,8 @@ class SegmentTolerance:
             faults += [f"{region.name}: {fault}" for fault in self._region_faults(region)]
         if compared.objects is not None:
             faults += self._object_faults(compared.objects, compared.images - compared.broken)
+        if compared.joins is not None:
+            faults += self._join_faults(compared.joins)
         return faults
 
     def _region_faults(self, region: RegionsCompared) -> list[str]:
@@ -85,6 +91,22 @@ class SegmentTolerance:
             faults.append(
                 f"the median diameter moves by {objects.median_diameter_moves:.2%}, "
                 f"at most {self.diameter:.2%} may"
+            )
+        return faults
+
+    def _join_faults(self, joins: JoinsCompared) -> list[str]:
+        faults = []
+        if joins.largest_dp is not None and joins.largest_dp > self.joins_dp:
+            faults.append(
+                f"windows differ from the whole image by {joins.largest_dp:.2g}, at most "
+                f"{self.joins_dp:g} may"
+            )
+        if joins.flips:
+            faults.append(f"{joins.flips} pixels have another class in windows than in the whole, none may")
+        if joins.step is not None and joins.step > self.joins_step:
+            faults.append(
+                f"steps across joins are {joins.step:.2f} times those elsewhere, at most "
+                f"{self.joins_step:g} may be"
             )
         return faults
 

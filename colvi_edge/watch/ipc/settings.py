@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from colvi_edge.choices import DEMO, EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.choices import DEMOS, EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.paths import FolderPaths, absolute
 from colvi_edge.watch.ipc.model import Slot
@@ -15,7 +15,7 @@ class Judging:
     """How images are judged.
 
     Attributes:
-        bundle: path, or "demo".
+        bundle: path, or the word for a shipped one.
         slot: name that the results bear; "" of the first bundle.
         engine, precision, overlay: as on the command line.
         channels: role of each channel of the files; None asks the file.
@@ -35,7 +35,7 @@ class Judging:
     @property
     def is_demo(self) -> bool:
         """Whether the bundle is the one of the package, which is no path."""
-        return self.bundle == DEMO
+        return self.bundle in DEMOS
 
     def absolute(self) -> "Judging":
         """Return the same with the absolute path of the bundle."""

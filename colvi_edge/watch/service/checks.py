@@ -10,8 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
-from colvi_edge.bundle import DEMO
-from colvi_edge.choices import EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.choices import DEMOS, EngineName, OverlayChoice, PrecisionChoice
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.pipeline.bundles import open_bundles
 from colvi_edge.printable import printable_name
@@ -186,8 +185,8 @@ def joined(bundles: Iterable[Path]) -> str:
     paths = [str(bundle) for bundle in bundles]
     if found := next((path for path in paths if os.pathsep in path), None):
         raise UsageError(
-            f"--bundle {found}: found '{os.pathsep}' in it, which stands between several bundles in a service's "
-            "settings; rename it"
+            f"--bundle {found}: found '{os.pathsep}' in it, which stands between the bundles of a service; "
+            "rename it"
         )
     return os.pathsep.join(paths)
 
@@ -207,7 +206,7 @@ def full_paths(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
     for name, value in settings.items():
         paths = []
         for path in value.split(os.pathsep) if name == "COLVI_EDGE_BUNDLE" else [value]:
-            is_word = name == "COLVI_EDGE_BUNDLE" and path == DEMO
+            is_word = name == "COLVI_EDGE_BUNDLE" and path in DEMOS
             if not (is_word or root == HERE or Path(path).is_absolute()):
                 raise UsageError(f"{name} {path}: expected its full path in the system below --prefix {root}")
             paths.append(path if is_word else str(Path(path).absolute()))
@@ -222,7 +221,7 @@ def check_bundles(root: Path, bundles: Iterable[str]) -> None:
         BundleError: one is incomplete, changed, or none.
         UsageError: one is given twice, or two would leave results of one name.
     """
-    open_bundles(DEMO if bundle == DEMO else root.joinpath(*Path(bundle).parts[1:]) for bundle in bundles)
+    open_bundles(bundle if bundle in DEMOS else root.joinpath(*Path(bundle).parts[1:]) for bundle in bundles)
 
 
 def misset(settings: Mapping[str, str]) -> list[str]:

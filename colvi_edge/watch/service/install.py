@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colvi_edge.bundle import DEMO
+from colvi_edge.choices import DEMO, DEMOS
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.printable import printable_name
 from colvi_edge.watch.service import checks
@@ -152,7 +152,7 @@ def plan_installation(
 
     Args:
         folder: to be watched.
-        bundle: path of a bundle, or "demo"; several as `checks.joined` gives them.
+        bundle: path of a bundle, or the word for a shipped one; several as `checks.joined` gives them.
         output_dir: takes the results, if not the folder itself.
         user: runs the services of all folders.
         root: of another system, such as an image, in which all other paths are looked for.
@@ -230,17 +230,17 @@ def _command(root: Path) -> Path:
 
 def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
     service, command = planned.service, planned.command
-    bundle, bundles = planned.settings.get("COLVI_EDGE_BUNDLE", ""), checks.bundles_of(planned.settings)
+    bundles = checks.bundles_of(planned.settings)
     said = []
-    if DEMO in bundles:
+    for word in [word for word in DEMOS if word in bundles]:
         said.append(
-            f"'{DEMO}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of real "
-            "cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
+            f"'{word}' IS A SYNTHETIC MODEL. It was trained on simulated pictures and knows nothing of "
+            "real cultures, so its results mean nothing: for a try only. Name a bundle of your own as "
             f"COLVI_EDGE_BUNDLE in {service.environment}"
         )
-    elif not bundle:
+    if not bundles:
         said.append(f"{service.environment} names no COLVI_EDGE_BUNDLE: without, the service does not start")
-    elif bundle != given["COLVI_EDGE_BUNDLE"]:
+    elif bundles != checks.bundles_of(given):
         try:
             checks.check_bundles(service.root, bundles)
         except ColviEdgeError as error:
@@ -283,7 +283,7 @@ def _missing_program(service: Service, command: Path) -> list[str]:
 def _paths(given: Mapping[str, str]) -> list[Path]:
     """Return the paths of the settings of a call."""
     others = (value for name, value in given.items() if name != "COLVI_EDGE_BUNDLE")
-    return [Path(path) for path in (*checks.bundles_of(given), *others) if path != DEMO]
+    return [Path(path) for path in (*checks.bundles_of(given), *others) if path not in DEMOS]
 
 
 def _outputs(settings: Mapping[str, str]) -> list[Path]:

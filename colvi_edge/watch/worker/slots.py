@@ -6,6 +6,7 @@ A process of its own, as a supervisor opens no bundle: what reads manifests woul
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ def main() -> None:
         said = {"slots": list(open_bundles(sys.argv[1:]))}
     except ColviEdgeError as error:
         said = {"refused": [error.exit_code, error.kind, str(error)]}
-    sys.stdout.write(json.dumps(said))
+    os.write(1, json.dumps(said).encode())
 
 
 if __name__ == "__main__":

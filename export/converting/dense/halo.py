@@ -113,7 +113,7 @@ def _blended(reach: Reach, px: int | str, asked: Asked) -> Windows:
     """Return windows as de Bel et al. 2019 overlap them: half of each is kept, the next is a quarter on."""
     quarter = _up(px if isinstance(px, int) else LEAST_PX, 4 * reach.step_px) // 4
     halo = quarter if asked.halo_px is None else _up(asked.halo_px, reach.step_px)
-    numbers = {
+    numbers: dict[str, int | str | None] = {
         **{"px": 4 * quarter, "halo_px": halo, "step_px": reach.step_px, "reach_px": reach.px},
         **{"join": "blend", "stride_px": quarter},
     }

@@ -25,7 +25,7 @@ from rich.console import Console
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
 from colvi_edge.bundle.manifest import PrecisionFile, Verification
-from colvi_edge.bundle.parity import Parity
+from colvi_edge.bundle.parity import Comparison, Parity
 from colvi_edge.cli.show.export import parity_table
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import ModelError, OutputError, UsageError
@@ -118,7 +118,9 @@ def test_the_demo_passes_in_every_precision_on_every_runtime(exported: tuple[Pat
     assert report.worst == []
     assert report.left_out == []
     assert report.labels.accuracy == 1.0
-    assert all(row.comparison.agreement >= 0.99 for row in report.rows)
+    assert all(
+        isinstance(row.comparison, Comparison) and row.comparison.agreement >= 0.99 for row in report.rows
+    )
     config = open_bundle(path).config
     for precision in EVERY:
         rows = votes_of(config.precisions[precision])

@@ -27,8 +27,8 @@ def classes_of(planes: int = 1, shape: tuple[int, int] = (160, 220)) -> NDArray[
         picture = Picture.new("L", shape[::-1])
         pen = ImageDraw.Draw(picture)
         for number in range(20):
-            x, y = 44 * (number % 5) + rng.uniform(12, 26), 40 * (number // 5) + rng.uniform(10, 26)
-            a, b = rng.uniform(6, 15, 2)
+            x, y = 44 * (number % 5) + rng.uniform(4, 22), 40 * (number // 5) + rng.uniform(4, 18)
+            a, b = rng.uniform(6, 13, 2)
             pen.ellipse((x - a, y - b, x + a, y + b), fill=1 + (number % 3 == 0))
             if number % 4 == 0:
                 pen.ellipse((x - a / 2, y - b / 2, x + a / 2, y + b / 2), fill=0)

@@ -154,6 +154,24 @@ def test_no_pixel_is_lost(parting: Parting, seed: int) -> None:
 
 
 @BOTH
+def test_what_is_tiny_is_no_part(parting: Parting) -> None:
+    """A bud of 29 pixels stays on its disc, and the end of a hair that a cut meets stays on the hair."""
+    bud = disc(100, 50, 40, 20) | disc(100, 50, 63, 3)
+    hairy = disc(200, 100, 60, 30) | disc(200, 100, 112, 30)
+    hairy[72, 62:95] = True
+
+    assert parting(bud, DEPTH).max() == 1
+    assert parting(hairy, DEPTH).max() == 2
+
+
+@BOTH
+@pytest.mark.parametrize("quarters", [0, 1])
+def test_a_line_is_one_however_it_lies(parting: Parting, quarters: int) -> None:
+    """A pixel wide, from corner to corner, where pixels touch by their corners only."""
+    assert parting(np.rot90(np.eye(80, dtype=np.bool_), quarters), DEPTH).max() == 1
+
+
+@BOTH
 def test_a_row_of_discs_is_as_many(parting: Parting) -> None:
     """Five that touch, in a line, an arc, and a zigzag."""
     for bend in ("line", "arc", "zigzag"):

@@ -51,6 +51,29 @@ def parsed(text: str) -> dict[Sample, float]:
     return samples
 
 
+def test_each_bundle_is_counted_by_itself() -> None:
+    """Under the name that its results bear; the first has none, as where it is alone."""
+    metrics = Metrics("/data", last_success=1.5e9)
+    alone = parsed(metrics.text(0, set()))
+    nuclei = metrics.of("nuclei", 1.6e9)
+    nuclei.count("error")
+    nuclei.succeeded(0.07, 1.7e9)
+    metrics.count("ok")
+    samples = parsed(metrics.text(0, set()))
+    folder, named = ("folder", "/data"), ("bundle", "nuclei")
+
+    assert metrics.of("nuclei") is nuclei
+    assert {key for key in samples if named not in key[1]} == set(alone)
+    assert samples["colvi_edge_files_total", (folder, ("outcome", "ok"))] == 1
+    assert samples["colvi_edge_files_total", (folder, ("outcome", "error"))] == 0
+    assert samples["colvi_edge_files_total", (folder, named, ("outcome", "error"))] == 1
+    assert samples["colvi_edge_latency_seconds_count", (folder, named)] == 1
+    assert samples["colvi_edge_latency_seconds_bucket", (folder, named, ("le", "0.05"))] == 0
+    assert samples["colvi_edge_latency_seconds_bucket", (folder, named, ("le", "0.1"))] == 1
+    assert samples["colvi_edge_last_success_timestamp_seconds", (folder,)] == 1.5e9
+    assert samples["colvi_edge_last_success_timestamp_seconds", (folder, named)] == 1.7e9
+
+
 def test_counts_are_written() -> None:
     """Each outcome and each state has its sample from the start, so that a rate can be taken of it."""
     metrics = Metrics("/data/scope", last_success=1.5e9)

@@ -58,6 +58,7 @@ def test_the_reach_then_has_an_end(norm: Norm) -> None:
 @pytest.mark.filterwarnings("ignore")  # of TorchScript, which warns of norms
 def test_a_network_without_such_norms_is_refused() -> None:
     """Also one whose parts are not seen."""
-    for of_none in (network("batch"), torch.jit.trace(network("instance"), torch.zeros(1, 2, 8, 8))):
+    traced = torch.jit.trace(network("instance"), torch.zeros(1, 2, 8, 8))  # type: ignore[no-untyped-call]
+    for of_none in (network("batch"), traced):
         with pytest.raises(UsageError, match="finds no InstanceNorm and no GroupNorm"):
             freeze_norms(of_none, images(1))
