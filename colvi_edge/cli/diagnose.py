@@ -32,7 +32,7 @@ from colvi_edge.cli.line.options import (
 )
 from colvi_edge.cli.line.variables import given, tell_variables, variables_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
-from colvi_edge.printable import counted, printable_name
+from colvi_edge.printable import printable_name
 
 _GOES_ON = (
     "The same command with --stale goes on with the rest: it leaves what this model judged, and judges what "
@@ -110,7 +110,7 @@ def run(
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import process
     from colvi_edge.pipeline.bundles import open_bundles
-    from colvi_edge.pipeline.cascade import diagnosers_of, lenders
+    from colvi_edge.pipeline.cascade import diagnosers_of
     from colvi_edge.pipeline.inputs import find_inputs, folders_of, places_of, refuse_collisions
     from colvi_edge.system.writing import check_writable, clear_leftovers
 
@@ -134,7 +134,6 @@ def run(
         page = Report(top, report, sample=sample, places=places)
     opened = open_bundles(bundle)
     refuse_collisions(files, list(opened))
-    lenders(opened)  # refused before an engine is opened
     if dry_run:
         from colvi_edge.cli.show.rehearsal import show_rehearsal
         from colvi_edge.pipeline.rehearsal import rehearse
@@ -168,7 +167,8 @@ def run(
     clear_leftovers(folders.values())
     _write_tables(folders, result_csv, omero_csv)
     if page:
-        typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
+        page.write()
+        typer.echo(printable_name(f"{page.contents.told} on one page: {report}"), err=json)
     failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
     raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.named import Named, refuse_other
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import counted, printable_name
 from colvi_edge.report.entries import Entry, link
 from colvi_edge.report.gather import Gatherer
 from colvi_edge.report.page import render
@@ -29,11 +29,12 @@ class Contents(NamedTuple):
     """What a page holds, for who made it.
 
     Attributes:
-        images: how many.
+        images: how many; each counts once for every bundle that judged it.
         unread: how many records or folders could not be read.
         undated: how many of them have no sample and date in their names.
-        models: how many models judged them.
+        models: how many models judged them, where their results take the place of one another's.
         example: a name that tells sample and date; None if `sample` was given.
+        several: several bundles judged, each for itself.
     """
 
     images: int
@@ -41,6 +42,12 @@ class Contents(NamedTuple):
     undated: int
     models: int
     example: str | None
+    several: bool = False
+
+    @property
+    def told(self) -> str:
+        """How many there are, in words."""
+        return counted(self.images, "result" if self.several else "image")
 
     @property
     def is_empty(self) -> bool:
@@ -126,12 +133,17 @@ class Report:
         way = os.path.relpath(self._folder.absolute(), self._page.parent.absolute())
         images = [self._shown(folder_fd, entry, way, i < MAX_THUMBNAILS) for i, entry in enumerate(newest)]
         self._thumbnails.page_ended()
+        judges: dict[str, set[str]] = {}
+        for entry in entries:
+            if "model" in entry.shown:
+                judges.setdefault(entry.shown.get("slot", ""), set()).add(entry.shown["model"][2])
         self.contents = Contents(
             images=len(entries),
             unread=unread,
             undated=sum("sample" not in entry.shown for entry in entries),
-            models=len({entry.shown["model"][2] for entry in entries if "model" in entry.shown}),
+            models=max(map(len, judges.values()), default=0),
             example=self._pattern.example,
+            several=any("slot" in entry.shown for entry in entries),
         )
         page = render(
             {

@@ -25,7 +25,8 @@ from colvi_edge.engines import Engine
 from colvi_edge.engines.opening import open_exactly
 from colvi_edge.errors import NoRegionError, UsageError
 from colvi_edge.pipeline import Diagnoser
-from colvi_edge.pipeline.cascade import diagnosers_of, lenders
+from colvi_edge.pipeline.bundles import lenders
+from colvi_edge.pipeline.cascade import diagnosers_of
 from colvi_edge.tasks.classify import Diagnosis
 from colvi_edge.tasks.segment import Segmentation
 from tests.tools.bundles import edit_task_config
