@@ -80,6 +80,7 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
         "name": _key(record_label(file, image.name, image.key, record.slot or "")),
         "folder": _key(folder),
         "created": record.created.isoformat(timespec="seconds"),
+        **({"slot": record.slot} if record.slot else {}),
         **_visit(image, folder, pattern),
     }
     if isinstance(record, ErrorRecord):
