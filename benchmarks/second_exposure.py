@@ -41,8 +41,9 @@ def exposures(seed: int, number: int) -> tuple[Image, Image]:
 
 
 def outlined(model: str, precision: str, images: list[Image]) -> list[Segmentation]:
-    """Return what a precision of a model makes of images (2, H, W)."""
-    with open_outliner(model, EngineName.AUTO, PrecisionChoice(precision)) as outliner:
+    """Return what a precision of a model makes of images (2, H, W); a checkpoint knows FP32 only."""
+    chosen = PrecisionChoice.AUTO if Path(model).is_file() else PrecisionChoice(precision)
+    with open_outliner(model, EngineName.AUTO, chosen) as outliner:
         wanted = [CHANNELS.index(role) for role in outliner.layout]
         return [outliner.outline(image[wanted][np.newaxis]) for image in images]
 
