@@ -59,7 +59,7 @@ def test_a_constant_image_becomes_zeros(kind: Any, value: float, dtype: str) -> 
     """As the oracle has it, in every dtype."""
     window = np.full((2, 8, 9), np.nan, np.float32)
 
-    Scene(np.full((3, 2, 7, 9), value, dtype), Normalisation(kind)).put(window, 0, 0)
+    Scene(np.full((7, 2, 301, 9), value, dtype), Normalisation(kind)).put(window, 299, 0)
 
     assert not window.any()
 
