@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from colvi_edge.patches import Normalisation
 
-_BAND_PX = 2**18
-"""Of which statistics are taken at once: 2 MB of float64."""
+_BAND_PX = 2**16
+"""Of which statistics are taken at once: 512 KB of float64, which stay in the cache."""
 
 
 class Scene:
@@ -94,9 +94,10 @@ def _mean_and_deviation(planes: NDArray[Any]) -> tuple[float, float]:
         wide = np.int64 if np.issubdtype(band.dtype, np.integer) else np.float64
         added = band.sum(dtype=wide).item()
         of_band = added / band.size
-        centred = np.subtract(band, of_band, dtype=np.float64).ravel()
+        centred = np.subtract(band, of_band, dtype=np.float64)
+        # Not `centred @ centred`: the threads of a BLAS spin beside the network's, for ten times as long.
         apart, both = of_band - mean, count + band.size
-        squares += float(centred @ centred) + apart * apart * count * band.size / both
+        squares += np.square(centred, centred).sum().item() + apart * apart * count * band.size / both
         mean += apart * band.size / both
         count, total = both, total + added
     return total / count, math.sqrt(squares / count)

@@ -33,7 +33,7 @@ def images(draw: st.DrawFn) -> NDArray[Any]:
     return draw(hnp.arrays(dtype, shape, elements=VALUES[dtype]))
 
 
-@pytest.fixture(autouse=True, params=[8, 2**18], ids=["many bands", "one band"])
+@pytest.fixture(autouse=True, params=[8, 2**16], ids=["many bands", "one band"])
 def bands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let statistics be taken of a row at a time, or of all of them at once."""
     monkeypatch.setattr(scene, "_BAND_PX", request.param)
