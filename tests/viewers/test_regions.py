@@ -9,11 +9,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import numpy as np
 import pytest
@@ -22,19 +20,14 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle.task import Segment
 from colvi_edge.choices import OverlayChoice
-from colvi_edge.outputs.regions.recorded import recorded
-from colvi_edge.outputs.result import write_result
-from colvi_edge.outputs.shown import Shown
-from colvi_edge.outputs.sidecar import EngineRecord, Image, Model, Sidecar, Software
 from colvi_edge.simulate import simulate_mask, simulate_projection
-from colvi_edge.system.writing import hold_folder
 from colvi_edge.tasks.segment import Segmentation, segmentation
+from tests.tools.segmentations import PIXEL_UM, leave, record_of
 
 HERE = Path(__file__).parent
 JAR = "/usr/share/java/ij.jar"
 NAPARI = os.environ.get("COLVI_EDGE_NAPARI")
 TIMEOUT_S = 120  # a macro that fails opens a dialog, and waits for ever
-PIXEL_UM = 0.25
 SIZE_PX = 512
 TASK = Segment.model_validate(
     {
@@ -57,30 +50,11 @@ class Left(NamedTuple):
     table: Path
 
 
-def left(folder: Path, classes: NDArray[np.uint8], nuclei: NDArray[np.uint16]) -> Left:
+def written(folder: Path, classes: NDArray[np.uint8], nuclei: NDArray[np.uint16]) -> Left:
     """Write the files of an image whose map of classes, (Z, H, W), this is."""
     kept = np.stack([classes, np.where(classes > 0, 230, 20).astype(np.uint8)], axis=-1)
     result = segmentation(TASK, kept, PIXEL_UM)
-    record = Sidecar(
-        result_id=UUID("12345678-1234-5678-9234-567812345678"),
-        status="ok",
-        **recorded(result, "threshold"),
-        coverage=1,
-        quality=[],
-        outputs=[],
-        image=Image(
-            name="X.tif", axes="ZYX", shape=[*classes.shape], planes=len(classes), pixel_size_um=PIXEL_UM
-        ),
-        model=Model(name="by its mask", version="1", sha256="0" * 64),
-        engine=EngineRecord(runtime="none", version="", precision="", device="", reason=""),
-        timings_ms={},
-        software=Software(version="0"),
-        created=datetime(2026, 11, 29, tzinfo=timezone.utc),
-    )
-    with hold_folder(folder, "results") as folder_fd:
-        shown = Shown(nuclei[np.newaxis], ("nuclei",))
-        choice = OverlayChoice.OME_TIFF
-        write_result(folder_fd, "X.tif", record, shown, lambda: None, choice, result=result)
+    leave(folder, record_of(result, "X.tif"), result, nuclei, OverlayChoice.OME_TIFF)
     beside = [folder / f"X.tif.colvi.{end}" for end in ("json", "labels.tif", "rois.zip", "ome.tif", "csv")]
     return Left(result, json.loads(beside[0].read_bytes()), *beside[1:])
 
@@ -95,7 +69,7 @@ def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     corner = np.argwhere(classes[0])[0]
     classes[0, corner[0] - 4 : corner[0], corner[1] - 5 : corner[1]] = 1
     nuclei = simulate_projection("control", 4, size_px=SIZE_PX)[0]
-    return left(tmp_path_factory.mktemp("regions"), classes, nuclei)
+    return written(tmp_path_factory.mktemp("regions"), classes, nuclei)
 
 
 @pytest.fixture(scope="module")
