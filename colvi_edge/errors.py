@@ -152,6 +152,12 @@ class ChannelError(AcquisitionError):
     kind = "channels"
 
 
+class NoRegionError(AcquisitionError):
+    """The bundle sees only the regions of another one, which found none."""
+
+    kind = "no_region"
+
+
 class PixelTypeError(AcquisitionError):
     """The pixels are of a dtype, or hold values (NaN, infinity), that cannot be judged."""
 

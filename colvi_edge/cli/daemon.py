@@ -101,10 +101,10 @@ def watch(
     tell_variables(context)
     roles, limits = roles_of(channels), numbers_of(limit)
     first, *others = map(str, bundle)
-    further = zip(slots_of_bundles([first, *others])[1:], others, strict=True)
+    (_, lender), *further = slots_of_bundles([first, *others])
     settings = WatchSettings(
         FolderPaths(folder, output_dir),
-        Judging(first, engine, precision, roles, limits, overlay, pixel_size_um),
+        Judging(first, engine, precision, roles, limits, overlay, pixel_size_um, lender=lender),
         Scanning(poll, interval, marker),
         metrics=metrics,
         report=report,
@@ -112,7 +112,7 @@ def watch(
         log_names=log_names,
         once=once,
         force=replace_of(stale, again),
-        further=[Further(slot, other) for slot, other in further],
+        further=[Further(slot, one, lent) for (slot, lent), one in zip(further, others, strict=True)],
     )
     raise typer.Exit(supervise(settings))
 

@@ -32,7 +32,7 @@ from colvi_edge.cli.line.options import (
 )
 from colvi_edge.cli.line.variables import given, tell_variables, variables_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
-from colvi_edge.printable import counted, printable_name
+from colvi_edge.printable import printable_name
 
 _GOES_ON = (
     "The same command with --stale goes on with the rest: it leaves what this model judged, and judges what "
@@ -108,8 +108,9 @@ def run(
     from colvi_edge.cli.show.run import show_outcomes
     from colvi_edge.cli.show.standing import show_standing
     from colvi_edge.outputs.named import Named
-    from colvi_edge.pipeline import Diagnoser, process
+    from colvi_edge.pipeline import process
     from colvi_edge.pipeline.bundles import open_bundles
+    from colvi_edge.pipeline.cascade import diagnosers_of
     from colvi_edge.pipeline.inputs import find_inputs, folders_of, places_of, refuse_collisions
     from colvi_edge.system.writing import check_writable, clear_leftovers
 
@@ -117,7 +118,13 @@ def run(
     refuse_place("--result-csv", Named.TABLE, result_csv)
     refuse_place("--omero-csv", Named.TABLE, omero_csv)
     refuse_place("--report", Named.REPORT, report)
-    options = (roles_of(channels), Limits.named(numbers_of(limit)), overlay, replace_of(stale, again))
+    options = {
+        "channels": roles_of(channels),
+        "limits": Limits.named(numbers_of(limit)),
+        "overlay": overlay,
+        "replace": replace_of(stale, again),
+        "pixel_size_um": pixel_size_um,
+    }
     files = find_inputs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
     page = None
     if report:
@@ -131,22 +138,17 @@ def run(
         from colvi_edge.cli.show.rehearsal import show_rehearsal
         from colvi_edge.pipeline.rehearsal import rehearse
 
-        diagnosers = [Diagnoser(one, None, *options, pixel_size_um, slot) for slot, one in opened.items()]
+        diagnosers = diagnosers_of(opened, dict.fromkeys(opened), **options)
         show_rehearsal(rehearse(diagnosers, files), files, output_dir, as_json=json)
         return
     if report:
         check_writable(report)  # rather than when all is judged
     with ExitStack() as running:
-        diagnosers = [
-            Diagnoser(
-                one,
-                running.enter_context(closing(open_for(one, engine, precision))),
-                *options,
-                pixel_size_um,
-                slot,
-            )
+        engines = {
+            slot: running.enter_context(closing(open_for(one, engine, precision)))
             for slot, one in opened.items()
-        ]
+        }
+        diagnosers = diagnosers_of(opened, engines, **options)
         gc.freeze()  # see `pipeline.process`
         with interruptible() as is_stopped:
             outcomes = show_outcomes(
@@ -165,7 +167,8 @@ def run(
     clear_leftovers(folders.values())
     _write_tables(folders, result_csv, omero_csv)
     if page:
-        typer.echo(printable_name(f"{counted(page.write(), 'image')} on one page: {report}"), err=json)
+        page.write()
+        typer.echo(printable_name(f"{page.contents.told} on one page: {report}"), err=json)
     failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
     raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
 

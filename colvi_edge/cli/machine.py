@@ -119,7 +119,15 @@ def doctor(
             help="Check this raw file instead: what is wrong with it, and how it compares with the training.",
         ),
     ] = None,
-    bundle: BundleOption = DEMO,
+    bundle: Annotated[
+        list[Path],
+        option(
+            "--bundle",
+            path_type=str,
+            metavar="PATH|demo",
+            help="Whose training images and rules --image is compared with. May be given several times.",
+        ),
+    ] = [Path(DEMO)],  # noqa: B006 - typer's default, which nobody changes
     channels: ChannelsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -130,6 +138,10 @@ def doctor(
     from colvi_edge.cli.show.findings import show_findings
     from colvi_edge.doctor import examine, examine_image
 
-    findings = list(examine_image(image, bundle, roles_of(channels))) if image else examine()
+    if image:
+        roles = roles_of(channels)
+        findings = [found for where in map(str, bundle) for found in examine_image(image, where, roles)]
+    else:
+        findings = examine()
     show_findings(findings, as_json=json)
     raise typer.Exit(next((finding.exit_code for finding in findings if finding.exit_code), 0))

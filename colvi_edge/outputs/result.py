@@ -256,7 +256,7 @@ def _images(
                 if name.endswith(_ERROR)
                 else read_sidecar(name, folder_fd)
             )
-            if record is None or not record.image.key or (record.slot or "") != slot or but(record):
+            if record is None or not record.image.key or but(record):
                 continue
             if name == record_name(raw_name, record.status, record.image.key, slot):
                 yield _names(raw_name, record.image.key, slot)

@@ -8,6 +8,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
@@ -15,11 +16,11 @@ from colvi_edge.acquisition.wanted import Wanted, wanted_by
 from colvi_edge.bundle import Bundle, Config
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
-from colvi_edge.errors import ImageTooLargeError
+from colvi_edge.errors import ImageTooLargeError, NoRegionError, UsageError
 from colvi_edge.outputs.shown import Shown
-from colvi_edge.outputs.sidecar import MAX_PATCHES, MAX_VALUES, Index, Sidecar, recordable
+from colvi_edge.outputs.sidecar import Index, Sidecar, most_cells, recordable
 from colvi_edge.patches import grid_shape, project
-from colvi_edge.pipeline.fields import kept_of_field
+from colvi_edge.pipeline.fields import inside, kept_of_field
 from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
 from colvi_edge.pipeline.records import result_record
 from colvi_edge.pipeline.sizing import size_asked
@@ -28,7 +29,8 @@ from colvi_edge.pipeline.writing import write_result
 from colvi_edge.quality.familiarity import Familiar
 from colvi_edge.quality.rules import assess_for
 from colvi_edge.stopwatch import Stopwatch
-from colvi_edge.tasks.task import task_of
+from colvi_edge.tasks.segment import Segmentation
+from colvi_edge.tasks.task import Result, task_of
 
 
 class Diagnoser:
@@ -53,6 +55,7 @@ class Diagnoser:
         replace: Replace = Replace.OWN,
         pixel_size_um: float | None = None,
         slot: str = "",
+        lender: "Diagnoser | None" = None,
     ) -> None:
         """Keep what every image needs.
 
@@ -65,11 +68,20 @@ class Diagnoser:
             replace: what is judged where a result of the same content stands.
             pixel_size_um: of all raw files, whatever they say; None goes by what they say.
             slot: of the bundle, as `outputs.names.slots_of` gives it.
+            lender: whose regions are all that the bundle sees, where its manifest says so.
 
         Raises:
+            UsageError: nobody, or another bundle, lends the regions that are all that the bundle sees.
             BundleError: what the bundle knows of its training images cannot be read.
         """
-        self.bundle = bundle
+        self.bundle: Bundle = bundle
+        mask = bundle.config.input.mask
+        if mask is not None and (lender is None or lender.bundle.sha256 != mask.sha256):
+            found = lender.bundle.label if lender else "none"
+            raise UsageError(
+                f"{bundle.label} sees only the regions of {mask.bundle} (SHA-256 {mask.sha256[:12]}...), "
+                f"found {found}; give both bundles to run or watch, each with --bundle"
+            )
         self._familiar = Familiar.of(bundle)
         self._engine = engine
         self._task = task_of(bundle.config.task)
@@ -81,6 +93,11 @@ class Diagnoser:
         self._pixel_size_um = pixel_size_um
         self._is_kept = keeps(replace, bundle.sha256)
         self.slot = slot
+        self._lender = lender
+        self._lends = False
+        self._last: tuple[tuple[str, str], Result | None] | None = None
+        if lender is not None:
+            lender._lends = True
 
     def read(self, file: RawFile, wanted: Sequence[Wanted] = ()) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
@@ -120,9 +137,13 @@ class Diagnoser:
             assessment = assess_for(config, acquisition, self._familiar)
         result = None
         if not assessment.is_rejected:
+            seen = planes
+            if self._lender is not None:
+                with stopwatch.lap("regions"):
+                    seen = inside(planes, self._lender.regions(acquisition))
             with stopwatch.lap("engine"):
                 size = size_asked(config.input, acquisition)
-                kept = kept_of_field(self._engine, config, self._task, planes, size)
+                kept = kept_of_field(self._engine, config, self._task, seen, size)
             with stopwatch.lap("decide"):
                 result = self._task.decide(kept, acquisition.square_pixel_um)
         with stopwatch.lap("overlay projection"):
@@ -130,7 +151,27 @@ class Diagnoser:
         record = result_record(
             acquisition, self.bundle, self._engine.info, assessment, result, stopwatch.laps_ms, self.slot
         )
+        if self._lends:
+            self._last = _identity(acquisition), result
         return JudgedImage(record, Shown(projection, config.channels, acquisition.pixel_height_um), result)
+
+    def regions(self, acquisition: Acquisition) -> NDArray[np.uint8]:
+        """Return the map of an image's regions, (Z or 1, H, W), 0 outside: as just found, or found anew.
+
+        Raises:
+            NoRegionError: there is none.
+            AcquisitionError: as from `judge`.
+        """
+        if self._last is None or self._last[0] != _identity(acquisition):
+            self.judge(acquisition)
+        result = self._last[1] if self._last else None
+        why = "rejects the image" if result is None else "finds none in it"
+        if not isinstance(result, Segmentation) or not result.labels.any():
+            raise NoRegionError(
+                f"only regions of {self.bundle.label} are judged, and that {why}; see its own result",
+                subject=acquisition.name,
+            )
+        return result.labels
 
     def laid_out(self, acquisition: Acquisition) -> NDArray[Any]:
         """Return the planes of an image as the bundle asks for them, `(Z, C, H, W)`.
@@ -181,9 +222,12 @@ class Diagnoser:
         return Kept(sidecar, sidecar.model.sha256 != self.bundle.sha256)
 
 
+def _identity(acquisition: Acquisition) -> tuple[str, str]:
+    return acquisition.provenance.sha256, acquisition.image_key
+
+
 def _refuse_too_many(name: str, planes: NDArray[Any], config: Config) -> None:
     classes = len(config.task.classes)
-    most = min(MAX_PATCHES, MAX_VALUES // (classes + 1))
     if not config.has_patches:
         if config.input.planes == "each" and not recordable(len(planes), 1, classes):
             raise ImageTooLargeError(
@@ -196,6 +240,6 @@ def _refuse_too_many(name: str, planes: NDArray[Any], config: Config) -> None:
     if not recordable(rows, cols, classes):
         raise ImageTooLargeError(
             f"holds {rows * cols:,} patches of {config.patch_px} x {config.patch_px} pixels, but at most "
-            f"{most:,} are recorded; crop the image",
+            f"{most_cells(classes):,} are recorded; crop the image",
             subject=name,
         )

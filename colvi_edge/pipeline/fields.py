@@ -33,3 +33,8 @@ def kept_of_field(
     kept = [field(part) for part in parts]
     together = np.stack(kept) if len(kept) > 1 else kept[0][np.newaxis]
     return brought_back(together, Size(*planes.shape[2:])) if size and config.is_dense else together
+
+
+def inside(planes: NDArray[Any], labels: NDArray[np.uint8]) -> NDArray[Any]:
+    """Return planes (Z, C, H, W) with zeros for what lies in no region of a map (Z or 1, H, W)."""
+    return np.where(labels[:, np.newaxis] > 0, planes, planes.dtype.type(0))

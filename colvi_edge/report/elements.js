@@ -8,7 +8,7 @@ data    folder, made, refresh_s (null: never), example (of a name that tells sam
         [{classes, colours (of these and of a tie), scored (what 100 means), of (the class whose score it is, or
         ""), cell (patch, image, slice)}]
 image   name, folder (no two images have both alike), created, result, flags [[severity, name, words]]; where
-        known: sample, date, score, votes [control, patient, tie], model [name, version, sha256], demo,
+        known: slot (of a further bundle), sample, date, score, votes [control, patient, tie], model [name, version, sha256], demo,
         overlay (URL), preview (data:), size [width, height], missing (why there is no picture), patches
         [rows, cols, px] and, row-major, p (thousandths), bands (numbers), voted (first letters). Of other
         classes: task (place in tasks), votes of these and a tie, and classed (numbers, row-major, in place of
@@ -95,6 +95,8 @@ function classMark(name, colours, place, boxed) {  // the frame of the overlay w
     draw("rect", { x: 1.5, y: 1.5, width: 29, height: 15, fill: "#0b0c0f", stroke: fill, "stroke-width": 3 }),
     name === "tie" ? null : draw("text", { x: 16, y: 13, "text-anchor": "middle", "font-size": 11, "font-weight": 700, fill }, String(place + 1)));
 }
+
+const WHAT = images.some((one) => one.slot) ? "result" : "image";  // of an image several bundles have several
 
 function count(number, what, many = `${what}s`) {
   return `${number} ${number === 1 ? what : many}`;

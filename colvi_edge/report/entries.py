@@ -20,7 +20,7 @@ from colvi_edge.report.samples import NamePattern
 from colvi_edge.tasks.classify import TIE, scored_class
 
 DEMO_MODEL = "colvi-edge synthetic demo model"
-DEMO_MODELS = (DEMO_MODEL, f"{DEMO_MODEL} of nuclei")
+DEMO_MODELS = (DEMO_MODEL, "synthetic demo nuclei")
 """Names of the bundles that are shipped. By them, and not by a hash, results of the demo models of all
 versions are known, and of one that somebody trained anew."""
 
@@ -80,6 +80,7 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
         "name": _key(record_label(file, image.name, image.key, record.slot or "")),
         "folder": _key(folder),
         "created": record.created.isoformat(timespec="seconds"),
+        **({"slot": record.slot} if record.slot else {}),
         **_visit(image, folder, pattern),
     }
     if isinstance(record, ErrorRecord):

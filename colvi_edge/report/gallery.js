@@ -126,7 +126,7 @@ function show() {
     if (form[name].value !== state[name]) form[name].value = state[name];
   }
   at("turn").textContent = state.down ? "\u2193" : "\u2191";
-  at("shown").textContent = shown.length === images.length ? count(images.length, "image") : `${shown.length} of ${count(images.length, "image")}`;
+  at("shown").textContent = shown.length === images.length ? count(images.length, WHAT) : `${shown.length} of ${count(images.length, WHAT)}`;
   for (const head of at("head").children) {
     const sorts = head.dataset.sort === state.sort;
     if (sorts) head.setAttribute("aria-sort", state.down ? "descending" : "ascending");

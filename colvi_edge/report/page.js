@@ -11,7 +11,7 @@ function tellNotices() {
   if (data.left_out) notices.push(`Only the newest ${images.length} images are shown; ${data.left_out} older ones are left out. A report of a sub-folder shows them.`);
   if (data.unread) notices.push(`Not shown, as it could not be read: ${count(data.unread, "record or folder", "records or folders")}.`);
   if (several && !rivals()) {
-    notices.push(`These results are of ${models.length} models, each with classes of its own; their scores do not compare.`);
+    notices.push(`These results are of ${models.length} models, each asked for something else; their scores do not compare.`);
   } else if (several) {
     notices.push(make("p", { class: "notice" }, `These results are of ${models.length} models, whose scores do not compare. Look at one at a time by the filter \u201cModel\u201d, or judge all images with one:`,
       make("code", {}, "colvi-edge run FOLDER --bundle MODEL.colvi --stale")));
@@ -23,7 +23,7 @@ function tellNotices() {
 }
 
 function rivals() {  // whether several models were asked the same
-  const asked = new Set(images.filter((one) => one.judge).map((one) => `${one.regions ? "regions" : one.task} ${one.judge.sha256}`));
+  const asked = new Set(images.filter((one) => one.judge).map((one) => `${one.slot ?? ""}/${one.regions ? "regions" : one.task} ${one.judge.sha256}`));
   return asked.size > new Set([...asked].map((pair) => pair.split(" ")[0])).size;
 }
 

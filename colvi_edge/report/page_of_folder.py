@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from colvi_edge.errors import UsageError
 from colvi_edge.outputs.named import Named, refuse_other
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import counted, printable_name
 from colvi_edge.report.entries import Entry, link
 from colvi_edge.report.gather import Gatherer
 from colvi_edge.report.page import render
@@ -29,11 +29,12 @@ class Contents(NamedTuple):
     """What a page holds, for who made it.
 
     Attributes:
-        images: how many.
+        images: how many; each counts once for every bundle that judged it.
         unread: how many records or folders could not be read.
         undated: how many of them have no sample and date in their names.
-        models: how many models answered the same question: their answers do not compare.
+        models: how many models answered the same question, in the same place: their answers do not compare.
         example: a name that tells sample and date; None if `sample` was given.
+        several: several bundles judged, each for itself.
     """
 
     images: int
@@ -41,6 +42,12 @@ class Contents(NamedTuple):
     undated: int
     models: int
     example: str | None
+    several: bool = False
+
+    @property
+    def told(self) -> str:
+        """How many there are, in words."""
+        return counted(self.images, "result" if self.several else "image")
 
     @property
     def is_empty(self) -> bool:
@@ -132,6 +139,7 @@ class Report:
             undated=sum("sample" not in entry.shown for entry in entries),
             models=_rivals(entries),
             example=self._pattern.example,
+            several=any("slot" in entry.shown for entry in entries),
         )
         page = render(
             {
@@ -174,9 +182,9 @@ def _told_once(images: list[dict[str, Any]]) -> list[Any]:
 
 
 def _rivals(entries: Sequence[Entry]) -> int:
-    """Return how many models were asked the same: which classes, or which regions, an image is of."""
+    """Return how many models of one slot were asked the same: which classes, or regions, an image is of."""
     asked: dict[str, set[str]] = {}
     for shown in (entry.shown for entry in entries if "model" in entry.shown):
         regions = [name for name, *_ in shown.get("regions", ())]
-        asked.setdefault(f"{shown.get('task')} {regions}", set()).add(shown["model"][2])
+        asked.setdefault(f"{shown.get('slot')} {shown.get('task')} {regions}", set()).add(shown["model"][2])
     return max(map(len, asked.values()), default=0)

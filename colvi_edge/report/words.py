@@ -20,8 +20,8 @@ def closing_lines(folder: Path, page: Path, contents: Contents) -> list[str]:
         page: where it was written.
         contents: of it.
     """
-    images, unread, undated, models, example = contents
-    lines = [f"{counted(images, 'image')} on one page: {page}", "Open it in a browser:"]
+    _, unread, undated, models, example, _ = contents
+    lines = [f"{contents.told} on one page: {page}", "Open it in a browser:"]
     lines.append(page.absolute().as_uri())
     here = shlex.quote(str(folder))
     if unread:
@@ -29,7 +29,7 @@ def closing_lines(folder: Path, page: Path, contents: Contents) -> list[str]:
         lines += _paragraph(f"{records} could not be read.")
     if undated:
         are, names = ("is", "its name does") if undated == 1 else ("are", "their names do")
-        left_out = f"{undated} of {counted(images, 'image')} {are} left out of the scores over time"
+        left_out = f"{undated} of {contents.told} {are} left out of the scores over time"
         if example is None:
             lines += _paragraph(f"{left_out}: --sample finds no sample and date there.")
         else:

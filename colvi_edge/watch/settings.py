@@ -56,16 +56,17 @@ class WatchSettings:
     @property
     def judgings(self) -> list[Judging]:
         """How images are judged with each bundle, the first one first."""
-        others = (replace(self.judging, slot=other.slot, bundle=other.bundle) for other in self.further)
+        others = (replace(self.judging, **vars(other)) for other in self.further)
         return [self.judging, *others]
 
     def absolute(self) -> "WatchSettings":
         """Return the same with absolute paths, as children have another working directory."""
+        absolute_judgings = [one.absolute() for one in self.judgings]
         return replace(
             self,
             folders=self.folders.absolute(),
-            judging=self.judging.absolute(),
-            further=[Further(one.slot, one.absolute().bundle) for one in self.judgings[1:]],
+            judging=absolute_judgings[0],
+            further=[Further(one.slot, one.bundle, one.lender) for one in absolute_judgings[1:]],
             metrics=self.metrics and absolute(self.metrics),
             report=self.report and absolute(self.report),
         )

@@ -25,12 +25,14 @@ def show_rehearsal(
     counts = Counter[str]()
     rows: list[tuple[str, str, str]] = []
     begun: set[Path] = set()
+    slots: set[str] = set()
     with progress("Looking", len(files)) as advance:
         for file, key, does, why, subject, slot in planned:
             if file.raw not in begun:
                 begun.add(file.raw)
                 advance()
             counts[does] += 1
+            slots.add(slot)
             label = image_label(file.path, key, slot)
             if as_json:
                 of = {"slot": slot} if slot else {}
@@ -40,7 +42,8 @@ def show_rehearsal(
         console = wide_console()
         _print_rows(console, rows)
         total = ", ".join(f"{counts[does]:,} {_WOULD[does]}" for does in _WOULD if counts[does])
-        console.print(f"\n{counted(counts.total(), 'image')} would be: {total}")
+        bundles = f", each by {len(slots)} bundles," if len(slots) > 1 else ""
+        console.print(f"\n{counted(counts.total() // len(slots or [0]), 'image')}{bundles} would be: {total}")
         place = f"below {output_dir}" if output_dir else "beside the raw files"
         console.print(shown(f"Results would go {place}. Nothing was judged or written: --dry-run."))
     if closed := closed_folders(files):

@@ -21,6 +21,7 @@ class Judging:
         channels: role of each channel of the files; None asks the file.
         limits: what a raw file may ask for: names and values of `acquisition.Limits`.
         pixel_size_um: of all raw files; None asks them.
+        lender: path of the bundle whose regions are all that this one sees; "" if it sees all.
     """
 
     bundle: str
@@ -31,6 +32,7 @@ class Judging:
     overlay: OverlayChoice = OverlayChoice.PNG
     pixel_size_um: float | None = None
     slot: Slot = ""
+    lender: str = ""
 
     @property
     def is_demo(self) -> bool:
@@ -38,8 +40,12 @@ class Judging:
         return self.bundle in DEMOS
 
     def absolute(self) -> "Judging":
-        """Return the same with the absolute path of the bundle."""
-        return self if self.is_demo else replace(self, bundle=str(absolute(Path(self.bundle))))
+        """Return the same with the absolute paths of the bundles."""
+        return replace(self, bundle=_absolute(self.bundle), lender=_absolute(self.lender))
+
+
+def _absolute(bundle: str) -> str:
+    return bundle if bundle in ("", *DEMOS) else str(absolute(Path(bundle)))
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,12 @@ class Further:
 
     Attributes:
         slot: name that its results bear.
-        bundle: as in `Judging`.
+        bundle, lender: as in `Judging`.
     """
 
     slot: Slot
     bundle: str
+    lender: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ class RefusedBundleError(ColviEdgeError):
         self.exit_code, self.kind = exit_code, kind
 
 
-def slots_of_bundles(bundles: Sequence[str]) -> list[str]:
-    """Return the name that the results of each bundle bear: "" for the first, whose files bear none.
+def slots_of_bundles(bundles: Sequence[str]) -> list[tuple[str, str]]:
+    """Return of each bundle the name that its results bear, and the path of the one that lends it regions.
+
+    The first has the name "", as its files bear none; what sees whole images has the path "".
 
     Args:
         bundles: path of each, or a shipped one's word.
@@ -32,21 +34,24 @@ def slots_of_bundles(bundles: Sequence[str]) -> list[str]:
         RefusedBundleError: one cannot be opened, two are one, or their results would be called alike.
     """
     if len(bundles) == 1:
-        return [""]
+        return [("", "")]
     command = [sys.executable, "-m", __name__, *bundles]
     said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603 - ourselves
     if "refused" in said:
         raise RefusedBundleError(*said["refused"])
-    return list(said["slots"])
+    return [(slot, lender) for slot, lender in said["slots"]]
 
 
 def main() -> None:
     """Print the slots, or what is wrong, as JSON."""
-    from colvi_edge.pipeline.bundles import open_bundles
+    from colvi_edge.pipeline.bundles import lenders, open_bundles
 
     said: dict[str, object]
     try:
-        said = {"slots": list(open_bundles(sys.argv[1:]))}
+        given = sys.argv[1:]
+        bundles = open_bundles(given)
+        paths, lent = dict(zip(bundles, given, strict=True)), lenders(bundles)
+        said = {"slots": [(slot, paths[lent[slot]] if slot in lent else "") for slot in bundles]}
     except ColviEdgeError as error:
         said = {"refused": [error.exit_code, error.kind, str(error)]}
     os.write(1, json.dumps(said).encode())
