@@ -70,7 +70,7 @@ NOTHING_JUDGED = "nothing_judged"
 """Kind of error of a container none of whose images could be judged."""
 
 _LENDER = "-"
-"""In the place of a slot: of the bundle whose regions are judged, and whose results another process writes."""
+"""In the place of a slot: of the bundle whose regions are judged; its results another process writes."""
 
 _FULL_OR_CLOSED: dict[int, Trouble] = {
     errno.ENOSPC: "disk full",
