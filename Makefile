@@ -3,7 +3,7 @@
 # With it, each start of the command compiles its modules again, in a quarter of a second.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lab cuda soak machine lint types floors demo-bundle
+.PHONY: test lab cuda soak machine lint types floors demo-bundle nuclei-bundle
 
 # In parallel, a worker more than cores; a file's tests share what its fixtures made. `pytest` alone runs all
 # there is, also what needs the machine for itself, in one process.
@@ -65,3 +65,14 @@ demo-bundle:
 	colvi-edge simulate build/calibration --images 40 --seed 1
 	colvi-edge export export/demo.pt -o colvi_edge/demo.colvi --calibration build/calibration \
 		--name 'colvi-edge synthetic demo model'
+
+# The same for the shipped model that outlines nuclei.
+nuclei-bundle:
+	colvi-edge simulate build/nuclei/training --masks --images 16 --seed 17179869184
+	colvi-edge simulate build/nuclei/validation --masks --images 6 --seed 21474836480
+	colvi-edge simulate build/nuclei/test --masks --images 40 --seed 25769803776
+	colvi-edge train build/nuclei -o build/nuclei.pt --input nuclei --classes background,nucleus --epochs 8
+	cp build/nuclei.pt export/demo-nuclei.pt
+	colvi-edge simulate build/calibration --images 40 --seed 1
+	colvi-edge export export/demo-nuclei.pt -o colvi_edge/demo-nuclei.colvi --calibration build/calibration \
+		--name 'synthetic demo nuclei'

@@ -18,7 +18,7 @@ from colvi_edge.acquisition import Acquisition, acquire
 from colvi_edge.acquisition.wanted import wanted_by
 from colvi_edge.bundle import DEMO, Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.engines import open_engine
+from colvi_edge.engines import blank_planes, open_engine
 from colvi_edge.engines.cuda.gpu import Gpu, find_gpu
 from colvi_edge.engines.cuda.kernel_choice import best_kernel
 from colvi_edge.engines.precisions import precision_for
@@ -143,13 +143,14 @@ def _engines(bundle: Bundle) -> Iterator[Finding]:
 def _engine(bundle: Bundle, name: EngineName) -> Finding:
     try:
         with closing(open_engine(bundle, name)) as engine:
-            patch_px, channels = bundle.config.patch_px, len(bundle.config.channels)
-            noise = np.random.default_rng(0).poisson(500, (1, channels, patch_px, patch_px))
-            found = engine.field(noise.astype(np.uint16))
+            blank = blank_planes(bundle.config, patches=1)
+            noise = np.random.default_rng(0).poisson(100, blank.shape)
+            found = engine.field(noise.astype(blank.dtype))
     except (EngineUnavailableError, ParityError) as error:
         return Finding("missing", name.value, str(error))
-    if found.shape != (1, 1, 2) or not np.isfinite(found).all():
-        return Finding("missing", name.value, f"self-test gave {found.tolist()}; reinstall {name.value}")
+    if found.shape[2:] != (len(bundle.config.task.classes),) or not np.isfinite(found).all():
+        first = found[0, 0].tolist()
+        return Finding("missing", name.value, f"self-test gave {first}; reinstall {name.value}")
     return Finding("ok", name.value, f"{engine.info.version} on {engine.info.device}, self-test passed")
 
 

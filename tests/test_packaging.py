@@ -55,7 +55,7 @@ def files() -> dict[str, str]:
         str(path.relative_to(ROOT)): f"{inside}/{path.relative_to(ROOT / folder)}"
         for folder, inside in folders.items()
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.name != "demo.pt"  # for tests alone
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pt"  # for tests alone
     }
 
 

@@ -18,7 +18,14 @@ from colvi_edge.bundle.parts import MOST, Count, Counted, FileName, Part, Text
 from colvi_edge.bundle.plain_yaml import YamlError
 from colvi_edge.bundle.task import MOST_CLASSES, AtLeast, Classify, Majority, TaskPart
 from colvi_edge.bundle.window import Windows
-from colvi_edge.patches import LARGEST_PATCH_PX, MOST_CHANNELS, SMALLEST_PATCH_PX, Normalisation
+from colvi_edge.patches import (
+    LARGEST_PATCH_PX,
+    MOST_CHANNELS,
+    OF_IMAGES,
+    OF_PATCHES,
+    SMALLEST_PATCH_PX,
+    Normalisation,
+)
 from colvi_edge.printable import printable_name
 
 MOST_BYTES = 2**20
@@ -234,11 +241,16 @@ class Config(_Common):
         if self.is_dense:
             if self.has_patches or self.input.resize_px:
                 raise ValueError("a segmentation answers for each pixel: it has neither cells nor a size")
-            if self.normalisation.kind in ("patch", "patch-channel"):
+            if self.normalisation.kind in OF_PATCHES:
                 raise ValueError(
                     f"normalisation {self.normalisation.kind!r} is that of a patch; a segmentation takes "
                     "image, image-range, fixed or scale"
                 )
+        elif self.has_patches and self.normalisation.kind in OF_IMAGES:
+            raise ValueError(
+                f"normalisation {self.normalisation.kind!r} is that of an image; patches take patch, "
+                "patch-channel, fixed or scale"
+            )
         elif self.has_patches and self.input.planes == "each":
             raise ValueError("planes are classified one by one as whole images; patches are of their sum")
         elif not self.has_patches and not whole:

@@ -7,13 +7,13 @@ from typing import NamedTuple
 from colvi_edge.outputs.sidecar import (
     BandName,
     Cells,
-    Image,
     ObjectsRecord,
     Patches,
     RegionRecord,
     Sidecar,
     Votes,
     rule_of,
+    size_px,
 )
 from colvi_edge.printable import counted
 from colvi_edge.tasks.classify import CLASSES, MAJORITY, Rule, score_of
@@ -101,17 +101,6 @@ def decided_by(sidecar: Sidecar) -> Rule:
 def counts_of(sidecar: Sidecar) -> Mapping[str, int]:
     """Return how many cells vote for each class and, last, for nobody; empty of a rejected image."""
     return dict(sidecar.votes) if isinstance(sidecar.votes, Votes) else sidecar.votes or {}
-
-
-def size_px(image: Image) -> tuple[int, int]:
-    """Return the rows and columns of an image.
-
-    Raises:
-        ValueError: the record does not say them.
-    """
-    if image.axes is None or image.shape is None or not {"Y", "X"} <= set(image.axes[: len(image.shape)]):
-        raise ValueError(f"the sidecar of {image.name} states no axes and shape")
-    return image.shape[image.axes.index("Y")], image.shape[image.axes.index("X")]
 
 
 def headline(sidecar: Sidecar) -> str:

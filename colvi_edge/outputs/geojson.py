@@ -20,10 +20,10 @@ from uuid import uuid5
 import orjson
 
 from colvi_edge.bands import BANDS
-from colvi_edge.outputs.cells import Cell, cells, classes_of, counts_of, headline, size_px
+from colvi_edge.outputs.cells import Cell, cells, classes_of, counts_of, headline
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, class_colours
-from colvi_edge.outputs.sidecar import Image, Sidecar
+from colvi_edge.outputs.sidecar import Image, Sidecar, size_px
 
 
 def render(sidecar: Sidecar) -> bytes:

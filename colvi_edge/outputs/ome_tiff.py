@@ -223,15 +223,20 @@ def _polygons(shape: Shape) -> _Roi:
 
 
 def _line(rings: Rings) -> list[list[int]]:
-    """Return a polygon with holes as one line: over to each hole where it is nearest, round it, and back."""
+    """Return a polygon with holes as one line: over to each hole where it is nearest, round it, and back.
+
+    The way over runs along edges of pixels, too: straight on, it could meet their centres.
+    """
     line = rings[0]
     for hole in rings[1:]:
         at = begin = 0
         if len(line) * len(hole) <= _MOST_PAIRS:
             apart = np.abs(line[:, np.newaxis] - hole).sum(axis=2)
             at, begin = divmod(int(np.argmin(apart)), len(hole))
-        round_it = np.concatenate([hole[begin:], hole[: begin + 1]])
-        line = np.concatenate([line[: at + 1], round_it, line[at:]])
+        turn = np.array([[hole[begin, 0], line[at, 1]]])
+        line = np.concatenate(
+            [line[: at + 1], turn, hole[begin:], hole[: begin + 1], turn, line[at:]], dtype=np.int32
+        )
     return line.tolist()
 
 

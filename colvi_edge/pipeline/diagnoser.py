@@ -18,7 +18,7 @@ from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
 from colvi_edge.errors import ImageTooLargeError, NoRegionError, UsageError
 from colvi_edge.outputs.shown import Shown
-from colvi_edge.outputs.sidecar import MAX_PATCHES, MAX_VALUES, Index, Sidecar, recordable
+from colvi_edge.outputs.sidecar import Index, Sidecar, most_cells, recordable
 from colvi_edge.patches import grid_shape, project
 from colvi_edge.pipeline.fields import inside, kept_of_field
 from colvi_edge.pipeline.raw_file import JudgedImage, Kept, RawFile
@@ -228,7 +228,6 @@ def _identity(acquisition: Acquisition) -> tuple[str, str]:
 
 def _refuse_too_many(name: str, planes: NDArray[Any], config: Config) -> None:
     classes = len(config.task.classes)
-    most = min(MAX_PATCHES, MAX_VALUES // (classes + 1))
     if not config.has_patches:
         if config.input.planes == "each" and not recordable(len(planes), 1, classes):
             raise ImageTooLargeError(
@@ -241,6 +240,6 @@ def _refuse_too_many(name: str, planes: NDArray[Any], config: Config) -> None:
     if not recordable(rows, cols, classes):
         raise ImageTooLargeError(
             f"holds {rows * cols:,} patches of {config.patch_px} x {config.patch_px} pixels, but at most "
-            f"{most:,} are recorded; crop the image",
+            f"{most_cells(classes):,} are recorded; crop the image",
             subject=name,
         )

@@ -20,7 +20,7 @@ from colvi_edge.report.samples import NamePattern
 from colvi_edge.tasks.classify import TIE, scored_class
 
 DEMO_MODEL = "colvi-edge synthetic demo model"
-DEMO_MODELS = (DEMO_MODEL, f"{DEMO_MODEL} of nuclei")
+DEMO_MODELS = (DEMO_MODEL, "synthetic demo nuclei")
 """Names of the bundles that are shipped. By them, and not by a hash, results of the demo models of all
 versions are known, and of one that somebody trained anew."""
 

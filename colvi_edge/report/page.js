@@ -23,7 +23,7 @@ function tellNotices() {
 }
 
 function rivals() {  // whether several models were asked the same
-  const asked = new Set(images.filter((one) => one.judge).map((one) => `${one.slot ?? ""}/${one.task} ${one.judge.sha256}`));
+  const asked = new Set(images.filter((one) => one.judge).map((one) => `${one.slot ?? ""}/${one.regions ? "regions" : one.task} ${one.judge.sha256}`));
   return asked.size > new Set([...asked].map((pair) => pair.split(" ")[0])).size;
 }
 

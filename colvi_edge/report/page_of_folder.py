@@ -32,7 +32,7 @@ class Contents(NamedTuple):
         images: how many; each counts once for every bundle that judged it.
         unread: how many records or folders could not be read.
         undated: how many of them have no sample and date in their names.
-        models: how many models judged them, where their results take the place of one another's.
+        models: how many models answered the same question, in the same place: their answers do not compare.
         example: a name that tells sample and date; None if `sample` was given.
         several: several bundles judged, each for itself.
     """
@@ -133,15 +133,11 @@ class Report:
         way = os.path.relpath(self._folder.absolute(), self._page.parent.absolute())
         images = [self._shown(folder_fd, entry, way, i < MAX_THUMBNAILS) for i, entry in enumerate(newest)]
         self._thumbnails.page_ended()
-        judges: dict[str, set[str]] = {}
-        for entry in entries:
-            if "model" in entry.shown:
-                judges.setdefault(entry.shown.get("slot", ""), set()).add(entry.shown["model"][2])
         self.contents = Contents(
             images=len(entries),
             unread=unread,
             undated=sum("sample" not in entry.shown for entry in entries),
-            models=max(map(len, judges.values()), default=0),
+            models=_rivals(entries),
             example=self._pattern.example,
             several=any("slot" in entry.shown for entry in entries),
         )
@@ -183,3 +179,12 @@ def _told_once(images: list[dict[str, Any]]) -> list[Any]:
                 tasks.append(image["task"])
             image["task"] = tasks.index(image["task"])
     return tasks
+
+
+def _rivals(entries: Sequence[Entry]) -> int:
+    """Return how many models of one slot were asked the same: which classes, or regions, an image is of."""
+    asked: dict[str, set[str]] = {}
+    for shown in (entry.shown for entry in entries if "model" in entry.shown):
+        regions = [name for name, *_ in shown.get("regions", ())]
+        asked.setdefault(f"{shown.get('slot')} {shown.get('task')} {regions}", set()).add(shown["model"][2])
+    return max(map(len, asked.values()), default=0)

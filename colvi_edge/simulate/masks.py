@@ -2,7 +2,7 @@
 
 A pixel belongs to a nucleus if its centre lies within the edge, where the nucleus has half of its light
 (`culture.Outline`). Chromatin, nucleoli and noise do not move it. In the blurred picture, where a nucleus is
-a dome that dims towards its rim, the mean profile comes to half of its height 0.8 px further in.
+a dome that dims towards its rim, the mean profile comes to half of its height about 1 px further in.
 Where two nuclei overlap, which only the tips of long ones do, a pixel belongs to the one whose centre is
 nearer, measured in its own radii.
 """

@@ -9,6 +9,7 @@ from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import Precision
 from colvi_edge.bundle.expected import Expected
 from colvi_edge.bundle.manifest import Evaluation
+from colvi_edge.bundle.window import Windows
 from colvi_edge.errors import UsageError
 from colvi_edge.export.converting.bundle_folder import refuse_foreign
 from colvi_edge.export.converting.calibration import (
@@ -17,6 +18,8 @@ from colvi_edge.export.converting.calibration import (
     read_calibration,
     read_samples,
 )
+from colvi_edge.export.converting.dense.halo import Asked
+from colvi_edge.export.converting.dense.prepared import prepared
 from colvi_edge.export.converting.familiarity import Fitted, fit
 from colvi_edge.export.converting.manifest import Description
 from colvi_edge.export.converting.package import Report, Settings, package
@@ -24,7 +27,7 @@ from colvi_edge.export.converting.parity import NEVER_ON_TENSORRT
 from colvi_edge.export.converting.replacement import refuse_loss
 from colvi_edge.export.converting.titles import TITLE, refuse_title
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
-from colvi_edge.export.reading.checkpoint import Checkpoint
+from colvi_edge.export.reading.checkpoint import CONTROL_OR_PATIENT, Checkpoint
 from colvi_edge.export.reading.model_file import read_model
 from colvi_edge.export.reading.questions import parse_normalisation
 
@@ -45,6 +48,7 @@ class Exported:
         measured_on: others, that the precisions were measured on; 0 where two simulated ones stood for them.
         familiarity: what the training images were like; None if that is not known.
         told: what the checkpoint says of its training; "" for nothing.
+        windows: what the network sees at once, where that is no patch.
     """
 
     report: Report
@@ -52,6 +56,7 @@ class Exported:
     measured_on: int
     familiarity: Fitted | None
     told: str
+    windows: Windows | None
 
 
 def export_model(
@@ -67,6 +72,8 @@ def export_model(
     channels: Sequence[str] | None,
     pixel_size_um: float | None,
     name: str | None,
+    asked: Asked | None = None,
+    freeze_norm: bool = False,
     force: bool = False,
     place: Path | None = None,
     tell: Callable[[str], None],
@@ -92,12 +99,27 @@ def export_model(
         activation=activation,
         normalisation=parse_normalisation(normalisation),
     )
-    if not force:  # better said before the calibration than after it
+    asked = asked or Asked()
+    if not checkpoint.is_dense and (asked != Asked() or freeze_norm):
+        raise UsageError("--window, --halo, --join and --freeze-norm are of networks that draw regions")
+    if not force and not freeze_norm:  # better said before the calibration than after it
         refuse_loss(place, checkpoint, wanted, calibrated=calibration is not None)
     images = None
     if calibration is not None:
         step("Reading calibration images")
-        images = read_calibration(calibration, checkpoint.channels, checkpoint.normalisation, tell)
+        images = read_calibration(
+            calibration,
+            checkpoint.channels,
+            checkpoint.normalisation,
+            tell,
+            None if checkpoint.task == CONTROL_OR_PATIENT else checkpoint.input,
+            checkpoint.windows.cell_px,
+        )
+    if checkpoint.is_dense:
+        step("Measuring the network's reach")
+        checkpoint = prepared(checkpoint, asked, images if freeze_norm else None, freeze_norm=freeze_norm)
+    if not force and freeze_norm:
+        refuse_loss(place, checkpoint, wanted, calibrated=True)
     expected = Expected(pixel_size_um=pixel_size_um or checkpoint.training.get("pixel_size_um"))
     familiarity = _familiarity(
         checkpoint, calibration, lambda done, of: step(f"Measuring images: {done} of {of}")
@@ -111,13 +133,19 @@ def export_model(
         lambda words: step(f"Exporting: {words}"),
     )
     used, held_out = (len(images.calibrating.names), len(images.held_out.names)) if images else (0, 0)
-    return Exported(report, used, held_out, familiarity, checkpoint.told)
+    windows = None if checkpoint.windows.cell_px else checkpoint.windows
+    return Exported(report, used, held_out, familiarity, checkpoint.told, windows)
 
 
 def _familiarity(
     checkpoint: Checkpoint, calibration: Path | None, progress: Callable[[int, int], None]
 ) -> Fitted | None:
-    """Return what a checkpoint of ours tells of its images, else what those for the calibration tell."""
+    """Return what a checkpoint of ours tells of its images, else what those for the calibration tell.
+
+    Only of images of the assay: of others nothing is measured.
+    """
+    if checkpoint.task != CONTROL_OR_PATIENT:
+        return None
     if told := checkpoint.training.get("familiarity"):
         return Fitted.from_plain(told)
     return fit(read_samples(calibration, progress)) if calibration else None
@@ -150,17 +178,27 @@ def _description(
 ) -> Description:
     title = name or _zoo_name(model.stem)
     trained_on = checkpoint.training.get("data", "images that the export knows nothing of")
-    summary = (
-        f"Judges {PATCH_PX} x {PATCH_PX} patches of fibroblast cultures as control or patient: the "
-        f"{checkpoint.name} network, trained on {trained_on}."
-    )
+    summary = f"{_does(checkpoint)}: the {checkpoint.name} network, trained on {trained_on}."
     if checkpoint.told:
         summary = f"{summary} {checkpoint.told}"
     said = [f"# {title}", summary]
     if images is not None and "int8-trt" in precisions:
         counts = len(images.calibrating.names), len(images.held_out.names)
         said.append(f"INT8: {calibrated_on(*counts)} {NEVER_ON_TENSORRT}")
-    return Description(title, "1.0.0", summary, "\n\n".join([*said, f"{RESEARCH_USE_ONLY}\n"]))
+    documentation = "\n\n".join([*said, f"{RESEARCH_USE_ONLY}\n"])
+    return Description(title, "1.0.0", summary, documentation, checkpoint.name)
+
+
+def _does(checkpoint: Checkpoint) -> str:
+    """Return what a network does, as a sentence begins."""
+    classes, px = checkpoint.task.classes, checkpoint.windows.cell_px
+    if checkpoint.task == CONTROL_OR_PATIENT:
+        return f"Judges {PATCH_PX} x {PATCH_PX} patches of fibroblast cultures as control or patient"
+    if checkpoint.is_dense:
+        shown = " and ".join(role for role in checkpoint.channels if role != "empty")
+        return f"Draws {', '.join(classes[1:])} in images of {shown}"
+    seen = f"{px} x {px} patches" if px else "whole images"
+    return f"Judges {seen} as {', '.join(classes)}"
 
 
 def _zoo_name(stem: str) -> str:

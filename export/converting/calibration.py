@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition import acquire
+from colvi_edge.acquisition import Acquisition, acquire
 from colvi_edge.acquisition.model import in_layout
+from colvi_edge.acquisition.wanted import ASSAY, Wanted
+from colvi_edge.bundle.input import Input
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.data.division import evenly_spread
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.patches import Normalisation, project
 from colvi_edge.pipeline.inputs import find_inputs
+from colvi_edge.pipeline.sizing import Size, brought_to, size_asked
 from colvi_edge.printable import counted
 from colvi_edge.simulate import simulate_projection
 from colvi_edge.simulate.images import CHANNELS
@@ -63,7 +66,12 @@ class Calibration:
 
 
 def read_calibration(
-    folder: Path, layout: Sequence[str], normalisation: Normalisation, warn: Callable[[str], None]
+    folder: Path,
+    layout: Sequence[str],
+    normalisation: Normalisation,
+    warn: Callable[[str], None],
+    asked: Input | None = None,
+    patch_px: int | None = PATCH_PX,
 ) -> Calibration:
     """Read the projections below a folder; our own outputs among them are passed over.
 
@@ -72,6 +80,8 @@ def read_calibration(
         layout: channels of the bundle.
         normalisation: of the bundle; "scale" takes images of one dtype only.
         warn: gets a sentence for each file or image that cannot be used and is left out.
+        asked: of the images, where it is more than the assay's two channels.
+        patch_px: edge of the patches; None for a network that sees none.
 
     Raises:
         UsageError: fewer than four images can be used.
@@ -81,18 +91,21 @@ def read_calibration(
     images = Images([], [], [])
     for raw in chosen:
         try:
-            for acquisition in acquire(raw):
-                acquisition.check_holds_patch(PATCH_PX)
-                planes = acquisition.laid_out(layout)
+            for acquisition in acquire(raw, wanted=_wanted(asked)):
+                if patch_px is not None:
+                    acquisition.check_holds_patch(patch_px)
+                planes = _sized(acquisition.laid_out(layout), acquisition, asked)
                 if not normalisation.takes(planes.dtype):
                     warn(
                         f"left out: {raw.name} is {planes.dtype}, and normalisation 'scale' was made for "
                         f"{normalisation.dtype}"
                     )
                     continue
-                images.planes.append(planes if normalisation.dtype else _summed(planes))
-                images.names.append(acquisition.name)
-                images.labels.append(raw.parent.name if raw.parent.name in CLASSES else "")
+                label = raw.parent.name if raw.parent.name in CLASSES else ""
+                for part in planes[:, np.newaxis] if asked and asked.planes == "each" else [planes]:
+                    images.planes.append(part if normalisation.dtype else _summed(part))
+                    images.names.append(acquisition.name)
+                    images.labels.append(label)
         except AcquisitionError as error:
             warn(f"left out: {error}")
     if len(images.names) < HELD_OUT:
@@ -124,8 +137,35 @@ def read_samples(folder: Path, progress: Callable[[int, int], None] = lambda don
     return samples
 
 
-def simulated_calibration(layout: Sequence[str], normalisation: Normalisation) -> Calibration:
-    """Return two simulated images that stand in, for FP16 and FP32, where no folder is given."""
+def _wanted(asked: Input | None) -> Sequence[Wanted]:
+    if asked is None:
+        return ASSAY
+    return [
+        Wanted(channel.role, channel.names, channel.emission_nm)
+        for channel in asked.channels
+        if channel.role != "empty"
+    ]
+
+
+def _sized(planes: NDArray[Any], acquisition: Acquisition, asked: Input | None) -> NDArray[Any]:
+    """Return planes (Z, C, H, W) in the size that the network is given them."""
+    size = size_asked(asked, acquisition) if asked else None
+    return planes if size is None else brought_to(planes, size)
+
+
+def simulated_calibration(
+    layout: Sequence[str], normalisation: Normalisation, asked: Input | None = None
+) -> Calibration:
+    """Return two simulated images that stand in, for FP16 and FP32, where no folder is given.
+
+    Raises:
+        UsageError: the network is not given the channels of the assay, and nothing can stand for others.
+    """
+    if other := sorted({*layout} - {*CHANNELS, "empty"}):
+        raise UsageError(
+            f"the network is given {', '.join(other)}, of which no image can be simulated to measure its "
+            "precisions on; give images with --calibration DIR"
+        )
     dtype = np.dtype(normalisation.dtype or "uint16")
     images = Images([], [], [])
     for seed, label in enumerate(CLASSES):
@@ -133,6 +173,8 @@ def simulated_calibration(layout: Sequence[str], normalisation: Normalisation) -
         if dtype == np.uint8:
             projection = projection * (255 / projection.max())
         planes = in_layout(projection[np.newaxis].astype(dtype), CHANNELS, layout)
+        if asked and asked.resize_px:
+            planes = brought_to(planes, Size(*asked.resize_px))
         images.names.append(f"simulated {label}")
         images.planes.append(planes)
         images.labels.append("")

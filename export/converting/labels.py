@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.errors import UsageError
 from colvi_edge.export.networks.patch_cnn import Turned
-from colvi_edge.export.reading.checkpoint import Checkpoint
+from colvi_edge.export.reading.checkpoint import CONTROL_OR_PATIENT, Checkpoint
 from colvi_edge.printable import counted
 from colvi_edge.tasks.classify import CLASSES, diagnose
 
@@ -44,6 +44,8 @@ def read_labels(
     Raises:
         UsageError: less than one half is right, as where the classes are swapped.
     """
+    if checkpoint.task != CONTROL_OR_PATIENT:
+        return LabelsRead()
     held_out, calibrating = calibration.held_out.labels, calibration.calibrating.labels
     counts = {one: [*held_out, *calibrating].count(one) for one in CLASSES}
     if not any(counts.values()):

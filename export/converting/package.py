@@ -116,7 +116,9 @@ def package(
             probabilities.
         OutputError: the bundle cannot be written.
     """
-    images = (calibration or simulated_calibration(checkpoint.channels, checkpoint.normalisation)).held_out
+    images = (
+        calibration or simulated_calibration(checkpoint.channels, checkpoint.normalisation, checkpoint.input)
+    ).held_out
     way = _way(checkpoint, settings)
     progress("reference: torch in FP32")
     expected = [way.reference(planes) for planes in images.planes]

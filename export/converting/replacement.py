@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle import Bundle, Precision, open_bundle
 from colvi_edge.errors import BundleError, UsageError
-from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.onnx.network import RULES
 from colvi_edge.onnx.reading import read_graph
 from colvi_edge.patches import normalise
 
+from .dense.reach import LINE
 from .onnx import to_onnx
 
 _CLOSE = 1e-3
@@ -67,7 +67,12 @@ def _passed_int8(bundle: Bundle) -> set[Precision]:
 
 def _another(there: Bundle, checkpoint: Checkpoint) -> str | None:
     """Return whose a bundle is, None if it is of the very model."""
-    fp32 = to_onnx(checkpoint.probabilities(), len(checkpoint.channels), PATCH_PX)
+    fp32 = to_onnx(
+        checkpoint.probabilities(),
+        len(checkpoint.channels),
+        _size_of(checkpoint),
+        dense=checkpoint.is_dense,
+    )
     if _weights_of(there.network("fp32")) != _weights_of(fp32):
         return f"of another model, '{there.name}'"
     differing = list(_differing(there, fp32, checkpoint))
@@ -83,7 +88,9 @@ def _differing(there: Bundle, fp32: bytes, checkpoint: Checkpoint) -> Iterator[s
         yield f"channels {', '.join(channels)} (now {', '.join(checkpoint.channels)})"
     if there.config.normalisation != checkpoint.normalisation:
         yield "another normalisation"
-    if len(channels) != len(checkpoint.channels):
+    if there.config.task.classes != checkpoint.task.classes:
+        yield f"classes {', '.join(there.config.task.classes)} (now {', '.join(checkpoint.task.classes)})"
+    if len(channels) != len(checkpoint.channels) or there.config.task.kind != checkpoint.task.kind:
         return
     patches = _patches_for(there)
     before, now = _run(there.network("fp32"), patches), _run(fp32, patches)
@@ -96,11 +103,17 @@ def _differing(there: Bundle, fp32: bytes, checkpoint: Checkpoint) -> Iterator[s
     )
 
 
+def _size_of(checkpoint: Checkpoint) -> int | tuple[int, int]:
+    """Return the size of the network's input; of a dense one any on every raster."""
+    return checkpoint.windows.cell_px or checkpoint.input.resize_px or LINE
+
+
 def _patches_for(there: Bundle) -> NDArray[np.float32]:
     """Return normalised patches: noise, the bundle's least certain one, and those whose votes are clear."""
-    shape = (8, len(there.config.channels), PATCH_PX, PATCH_PX)
+    example = np.load(io.BytesIO(there.read("test_input.npy")), allow_pickle=False)
+    shape = (8, *example.shape[1:])
     noise = np.random.default_rng(0).standard_normal(shape) * np.geomspace(0.01, 10, 8).reshape(-1, 1, 1, 1)
-    parts = [noise, np.load(io.BytesIO(there.read("test_input.npy")), allow_pickle=False)]
+    parts = [noise, example]
     if known := there.verification_set():
         parts.append(normalise(known.patches, there.config.normalisation))
     return np.concatenate(parts).astype(np.float32)

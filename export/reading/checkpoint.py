@@ -33,6 +33,9 @@ DAMAGED = (
 DEMO_CHECKPOINT = Path(__file__).parents[1] / "demo.pt"
 """The checkpoint of the shipped model; it lies in the repository and is not installed."""
 
+NUCLEI_CHECKPOINT = DEMO_CHECKPOINT.with_name("demo-nuclei.pt")
+"""The same of the shipped model that outlines nuclei."""
+
 
 CONTROL_OR_PATIENT = Classify(
     kind="classify",

@@ -148,6 +148,7 @@ def test_every_kind_of_task_can_be_said(config: dict[str, Any]) -> None:
         (VESICLES, {"windows__join": "blend", "windows__stride_px": 400}, "multiple of the step to 352"),
         (VESICLES, {"windows__cell_px": 544, "windows__halo_px": 0, "windows__step_px": 1}, "neither cells"),
         (VESICLES, {"input__normalisation": {"kind": "patch"}}, "that of a patch"),
+        (PATCHES, {"input__normalisation": {"kind": "image"}}, "that of an image"),
         (VESICLES, {"input__resize_px": [64, 64], "input__pixel_size_um": None}, "neither cells nor a size"),
         (VESICLES, {"task__decision__of": "background"}, "expected one of vesicle"),
         (VESICLES, {"task__objects__depth": 0}, "greater than 0"),

@@ -16,10 +16,11 @@ _MOST_SIZES = 4
 """Compiled networks that are kept, each with its weights and feature maps."""
 
 _AT_ONCE_PX = 2**20
-"""Of all windows under way: a U-Net of 16 channels at full resolution holds 500 bytes for each."""
+"""Of all windows under way: a U-Net of depth 3 and base 16 holds 310 to 460 bytes for each."""
 
 _STREAMS = 8
-"""At most; each core on a window of its own takes 8 % less time than all on one, where there are several."""
+"""At most. A core on a window of its own takes less time of the processor than two on one: 8 % at 544 x 544
+pixels, 17 % at 256 x 256. An image that is one window has all cores on it."""
 
 _CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 """What makes the graph; a change here must not meet a network that was compiled before it."""

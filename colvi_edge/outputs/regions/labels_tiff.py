@@ -20,6 +20,7 @@ from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.tasks.segment import Segmentation
 
 _LEVEL = 6  # of deflate
+_COLOUR_MAP, _SHORT = 320, 3
 
 
 def render(sidecar: Sidecar, result: Segmentation, pixel_height_um: float | None = None) -> bytes:
@@ -39,8 +40,11 @@ def render(sidecar: Sidecar, result: Segmentation, pixel_height_um: float | None
         written["resolution"] = (1 / width_um, 1 / (pixel_height_um or width_um))
     if pixels.dtype != np.uint32:
         # What has the last colour: 255, so that each number has its own, or else the largest number.
-        shown: dict[str, Any] = {"LUTs": [lut.T], "min": 0, "max": max(int(pixels.max()), len(lut) - 1)}
+        shown: dict[str, Any] = {"min": 0, "max": max(int(pixels.max()), len(lut) - 1)}
         shown["axes"] = "YX" if pixels.ndim == 2 else "ZYX"
+        # As a colour map: of an image of one channel ImageJ (1.53t) takes no other, and others pass it over.
+        colours = lut.T.astype(np.uint16) * 257
+        written["extratags"] = [(_COLOUR_MAP, _SHORT, colours.size, colours.ravel().tolist(), True)]
         written["imagej"], written["metadata"] = True, {**shown, "unit": "um"} if width_um else shown
     file = io.BytesIO()
     imwrite(file, pixels, photometric="minisblack", **written)

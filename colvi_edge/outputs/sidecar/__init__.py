@@ -11,7 +11,7 @@ and what a sidecar says of its diagnosis must agree: votes, score and diagnosis 
 numbers, shares and areas of regions and objects from each other.
 """
 
-from colvi_edge.outputs.sidecar.cells import MAX_VALUES, Cells, Tally, recordable, rule_of
+from colvi_edge.outputs.sidecar.cells import Cells, Tally, most_cells, recordable, rule_of
 from colvi_edge.outputs.sidecar.parts import (
     EngineRecord,
     FamiliarityMeasure,
@@ -20,6 +20,7 @@ from colvi_edge.outputs.sidecar.parts import (
     OutputFile,
     QualityFlag,
     Software,
+    size_px,
 )
 from colvi_edge.outputs.sidecar.patches import BandName, Patches, Votes
 from colvi_edge.outputs.sidecar.records import ErrorRecord, Failure, Index, IndexEntry, Sidecar
@@ -40,7 +41,6 @@ __all__ = [
     "MAX_PATCHES",
     "MAX_REVISION",
     "MAX_TEXT",
-    "MAX_VALUES",
     "MAX_WORD",
     "BandName",
     "Cells",
@@ -67,7 +67,9 @@ __all__ = [
     "as_plain",
     "cut",
     "json_schema",
+    "most_cells",
     "recordable",
     "rule_of",
+    "size_px",
     "to_json",
 ]

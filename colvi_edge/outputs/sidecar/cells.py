@@ -6,12 +6,12 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from colvi_edge.bundle.task import MOST_CLASSES, RESERVED, ClassWord
+from colvi_edge.outputs.sidecar.parts import Image, size_px
 from colvi_edge.outputs.sidecar.regions import TaskRecord
 from colvi_edge.outputs.sidecar.values import MAX_PATCHES, Grid, Probability, SidecarPart
 from colvi_edge.tasks.classify import TIE, Rule, diagnose
 
-MAX_VALUES = 2**20
-"""Probabilities and votes of one image: of three classes as many cells as there may be patches."""
+_MAX_VALUES = 2**20
 _MAX_LINES = 2**18
 
 Tally = dict[ClassWord, Annotated[int, Field(ge=0, le=MAX_PATCHES)]]
@@ -52,8 +52,12 @@ class Cells(SidecarPart):
 
 def recordable(rows: int, cols: int, classes: int) -> bool:
     """Return whether so many cells have room in a record, and in what is read back of one."""
-    grids = classes + 1
-    return rows * cols <= MAX_PATCHES and rows * cols * grids <= MAX_VALUES and rows * grids <= _MAX_LINES
+    return rows * cols <= most_cells(classes) and rows * (classes + 1) <= _MAX_LINES
+
+
+def most_cells(classes: int) -> int:
+    """Return how many cells are recorded of so many classes: of two as many as patches, of more fewer."""
+    return min(MAX_PATCHES, _MAX_VALUES // (classes + 2))  # a vote in words takes as much room as two numbers
 
 
 def rule_of(task: TaskRecord) -> Rule:
@@ -69,6 +73,18 @@ def rule_of(task: TaskRecord) -> Rule:
     if at is None or task.of not in task.classes or len(task.classes) != 2:
         raise ValueError("expected the rule majority, or threshold or share of one of two classes")
     return Rule("threshold" if task.rule == "threshold" else "share", task.of, at)
+
+
+def check_place(cells: Cells, image: Image) -> None:
+    """Refuse cells of whole planes of an image whose size or number of planes is another, or is not told.
+
+    Raises:
+        ValueError: they are such.
+    """
+    if cells.size_px is None:
+        size_px(image)
+        if cells.of == "slice" and image.planes != cells.rows:
+            raise ValueError("expected a row for each plane")
 
 
 def check_cells(task: TaskRecord, cells: Cells, votes: Tally, diagnosis: str, score: float) -> None:

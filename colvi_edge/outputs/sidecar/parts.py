@@ -69,6 +69,17 @@ class Image(SidecarPart):
     )
 
 
+def size_px(image: Image) -> tuple[int, int]:
+    """Return the rows and columns of an image.
+
+    Raises:
+        ValueError: the record does not say them.
+    """
+    if image.axes is None or image.shape is None or not {"Y", "X"} <= set(image.axes[: len(image.shape)]):
+        raise ValueError(f"the sidecar of {image.name} states no axes and shape")
+    return image.shape[image.axes.index("Y")], image.shape[image.axes.index("X")]
+
+
 class Model(SidecarPart):
     """The bundle that judged."""
 

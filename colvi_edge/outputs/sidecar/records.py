@@ -16,7 +16,7 @@ from pydantic import (
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle.task import ClassWord
-from colvi_edge.outputs.sidecar.cells import Cells, Tally, check_cells
+from colvi_edge.outputs.sidecar.cells import Cells, Tally, check_cells, check_place
 from colvi_edge.outputs.sidecar.parts import (
     EngineRecord,
     FamiliarityMeasure,
@@ -142,6 +142,7 @@ class Sidecar(SidecarPart):
                 raise ValueError("expected a task with the votes and the cells of its classes")
             if self.status != "ok":
                 raise ValueError("expected no diagnosis of an image that was rejected")
+            check_place(self.patches, self.image)
             check_cells(self.task, self.patches, self.votes, self.diagnosis, self.score)
             return self
         counts: Counter[Vote] = Counter(chain.from_iterable(self.patches.vote))

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.tasks.objects.model import ObjectMeasures, Objects
 from colvi_edge.tasks.objects.parting import Split, parted, parts_in
-from colvi_edge.tasks.objects.runs import Runs, components, paint, runs_of
+from colvi_edge.tasks.objects.runs import Runs, components, paint, row_blocks, runs_of
 from colvi_edge.tasks.objects.shape import boxes_of, shapes_of
 
 Numbers = NDArray[np.int64]
@@ -107,8 +107,15 @@ def _measured(
 def _sums(plane: NDArray[np.uint8], runs: Runs) -> Numbers:
     """Return the sum of a plane (H, W) over each run, (n,) int64."""
     width = plane.shape[1]
-    ends = np.stack([runs.rows * width + runs.starts, runs.rows * width + runs.stops], axis=1).ravel()
-    # The end of the last run may be the end of the plane, where no further sum begins.
-    return np.add.reduceat(plane.reshape(-1), ends[: ends.size - (ends[-1] == plane.size)], dtype=np.int64)[
-        ::2
-    ]
+    sums = np.zeros(len(runs.rows), np.int64)
+    for rows in row_blocks(plane.shape):  # `reduceat` makes int64 of all that it is given
+        some = slice(*np.searchsorted(runs.rows, (rows.start, rows.stop)))
+        if some.start == some.stop:
+            continue
+        first = (runs.rows[some] - rows.start) * width
+        ends = np.stack([first + runs.starts[some], first + runs.stops[some]], axis=1).ravel()
+        part = plane[rows].reshape(-1)
+        # The end of the last run may be the end of the part, where no further sum begins.
+        ends = ends[: ends.size - (ends[-1] == part.size)]
+        sums[some] = np.add.reduceat(part, ends, dtype=np.int64)[::2]
+    return sums

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +15,11 @@ from PIL import Image
 from colvi_edge.choices import OverlayChoice
 from colvi_edge.outputs.cells import headline
 from colvi_edge.outputs.intact import intact_sidecar
-from colvi_edge.outputs.result import write_result
-from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.outputs.table import ListedResult, folder_csv, folder_row, omero_csv, result_csv
 from colvi_edge.system.writing import hold_folder
 from colvi_edge.tasks.segment import Segmentation
+from tests.tools.segmentations import leave
 
 MakeSegmentation = Callable[..., Segmentation]
 MakeRecord = Callable[..., Sidecar]
@@ -32,21 +30,13 @@ TABLES = {f"{RAW}.colvi.{end}" for end in ("csv", "geojson", "rois.zip", "labels
 FILES = {*TABLES, f"{RAW}.colvi.json", f"{RAW}.colvi.png"}
 
 
-def write(folder: Path, record: Sidecar, result: Segmentation | None, **how: Any) -> Sidecar:
-    """Write a result into a folder."""
-    shape = (1, *(result.labels.shape[1:] if result else (128, 192)))
-    shown = Shown(np.random.default_rng(1).poisson(90, shape).astype(np.uint16), ("intensity",))
-    with hold_folder(folder, "results") as folder_fd:
-        return write_result(folder_fd, RAW, record, shown, lambda: None, result=result, **how).sidecar
-
-
 @pytest.mark.parametrize("planes", [1, 2])
 def test_a_result_is_six_files_with_their_hashes(
     tmp_path: Path, make_segmentation: MakeSegmentation, make_record: MakeRecord, planes: int
 ) -> None:
     """The sidecar lists the other five, as they were written; a seventh where it is asked for."""
     result = make_segmentation(planes)
-    written = write(tmp_path, make_record(result), result)
+    written = leave(tmp_path, make_record(result), result)
     found = {path.name: sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}
 
     assert set(found) == FILES
@@ -57,7 +47,7 @@ def test_a_result_is_six_files_with_their_hashes(
         assert intact_sidecar(folder_fd, RAW) == written
         (tmp_path / f"{RAW}.colvi.labels.tif").unlink()
         assert intact_sidecar(folder_fd, RAW) is None
-    write(tmp_path, make_record(result), result, overlay_choice=OverlayChoice.OME_TIFF)
+    leave(tmp_path, make_record(result), result, overlay=OverlayChoice.OME_TIFF)
     assert {path.name for path in tmp_path.iterdir()} == {*FILES, f"{RAW}.colvi.ome.tif"}
 
 
@@ -66,7 +56,7 @@ def test_every_file_has_the_sidecars_numbers(
 ) -> None:
     """Counts and areas, read back from each by a program that is not ours."""
     result = make_segmentation()
-    write(tmp_path, make_record(result), result)
+    leave(tmp_path, make_record(result), result)
     record = json.loads((tmp_path / f"{RAW}.colvi.json").read_bytes())
     areas = {region["name"]: region["pixels"] for region in record["regions"]}
 
@@ -91,9 +81,9 @@ def test_another_result_takes_its_place_and_nothing_is_left(
 ) -> None:
     """Of a classification, or of a rejected image, there are no labels; the sidecar before stays aside."""
     result = make_segmentation()
-    write(tmp_path, make_record(result), result)
+    leave(tmp_path, make_record(result), result)
     rejected = make_record(result, status="rejected", regions=None, objects=None, result_id="0" * 32)
-    write(tmp_path, rejected, None)
+    leave(tmp_path, rejected, None)
 
     assert {path.name for path in tmp_path.iterdir()} == {
         f"{RAW}.colvi.json",
@@ -108,7 +98,7 @@ def test_the_lines_lie_inside_and_are_two_pixels_wide(
     """In the colour of the class; nothing else of the picture changes; dashed at the border."""
     result = make_segmentation()
     assert result.objects
-    write(tmp_path, make_record(result), result)
+    leave(tmp_path, make_record(result), result)
     drawn = np.asarray(Image.open(tmp_path / f"{RAW}.colvi.png"))[:160, :220].astype(int)
     labels = result.objects.labels[0]
     is_grey = (drawn == drawn[..., :1]).all(axis=2)

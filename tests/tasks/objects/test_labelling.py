@@ -102,7 +102,9 @@ def test_measures_are_those_of_scikit_image(seed: int, density: float) -> None:
     classes = (random.random((40, 60)) < density).astype(np.uint8)
     probability = random.integers(0, 256, classes.shape).astype(np.uint8)
 
-    found = found_in(classes, probability)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(runs, "BLOCK_PIXELS", 300)
+        found = found_in(classes, probability)
     reference = measure.regionprops(measure.label(classes, connectivity=2), probability)
 
     assert len(found.rows) == len(reference)

@@ -23,6 +23,7 @@ from colvi_edge.watch.service.systemd import escaped as our_escaped
 from colvi_edge.watch.service.systemd import watched_by
 from colvi_edge.watch.service.uninstall import plan_removal
 from colvi_edge.watch.service.unit_files import environment, read_environment, unit
+from tests.tools.bundles import rename
 from tests.tools.services import COMMAND, INTERPRETER, contents, escaped, install, make_root
 
 pytestmark = pytest.mark.systemd
@@ -282,6 +283,33 @@ def test_a_relative_path_of_this_system_is_absolute_for_the_service(
     paths = {"COLVI_EDGE_BUNDLE": "demo", "COLVI_EDGE_OUTPUT_DIR": "demo"}
     assert full_paths(HERE, paths) == {**paths, "COLVI_EDGE_OUTPUT_DIR": f"{tmp_path}/demo"}
     assert full_paths(HERE, {"COLVI_EDGE_BUNDLE": "a.colvi"}) == {"COLVI_EDGE_BUNDLE": f"{tmp_path}/a.colvi"}
+
+
+def test_several_bundles_are_one_setting(
+    root: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
+) -> None:
+    """As PATH is: each is looked at, and each given in full; a colon in one would make two of it."""
+    shutil.copytree(root / "srv/model.colvi", root / "srv/other.colvi")
+    rename(root / "srv/other.colvi", "nuclei", "1.0")
+    given = ("--bundle", "/srv/model.colvi", "--bundle", "/srv/other.colvi")
+    code, out, err = run("install-service", FOLDER, *given, "--prefix", root)
+    assert (code, err.count("SYNTHETIC")) == (0, 0), out + err
+    settings = read_environment((root / f"etc/colvi-edge{FOLDER}.env").read_text())
+    assert settings["COLVI_EDGE_BUNDLE"] == "/srv/model.colvi:/srv/other.colvi"
+
+    for bundles, sentence in (
+        (["/srv/model.colvi", "demo"], "is given twice"),
+        (["/srv/model.colvi", "/srv/none.colvi"], "none.colvi is not a folder"),
+        (["/srv/model.colvi", "other.colvi"], "expected its full path"),
+        (["/srv/a:b.colvi"], "found ':' in it"),
+    ):
+        words = [word for bundle in bundles for word in ("--bundle", bundle)]
+        code, _, err = run("install-service", FOLDER, *words, "--prefix", root)
+        assert code in (2, 4)
+        assert sentence in err
+    (tmp_path / "a.colvi").mkdir()
+    full = full_paths(HERE, {"COLVI_EDGE_BUNDLE": f"demo:{tmp_path}/a.colvi"})
+    assert full == {"COLVI_EDGE_BUNDLE": f"demo:{tmp_path}/a.colvi"}
 
 
 def test_a_link_that_leads_out_of_the_other_system_is_refused(root: Path, tmp_path: Path) -> None:

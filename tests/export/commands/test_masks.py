@@ -1,0 +1,155 @@
+"""`train` and `evaluate` on images with masks, as a user calls them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import tifffile
+import torch
+
+from colvi_edge.export.reading.checkpoint import load_checkpoint
+from tests.tools.masks import put_blobs
+
+Run = Callable[..., tuple[int, str, str]]
+
+WORDS = ("--input", "nuclei", "--classes", "background,blob", "--learning-rate", "0.02")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train a small network on small windows: a step of the real ones takes a second."""
+    monkeypatch.setattr("colvi_edge.export.training.segment.WINDOW_PX", 32)
+    parameters = {"depth": 1, "base": 4, "norm": "batch", "up": "nearest"}
+    monkeypatch.setattr("colvi_edge.export.commands.train_masks.PARAMETERS", parameters)
+    monkeypatch.setattr("colvi_edge.export.commands.train_masks.BATCH", 4)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten images."""
+    return put_blobs(tmp_path_factory.mktemp("blobs"), range(10))
+
+
+@pytest.fixture
+def trained(dataset: Path, tmp_path: Path, run: Run) -> tuple[Path, dict[str, Any], str]:
+    """A model, what was printed as JSON, and what was told."""
+    model = tmp_path / "m.pt"
+    code, out, err = run("train", dataset, "-o", model, *WORDS, "--epochs", 4, "--json")
+    assert code == 0
+    return model, orjson.loads(out), err
+
+
+def test_a_network_is_trained_and_tested_on_others(
+    trained: tuple[Path, dict[str, Any], str], dataset: Path, run: Run, tmp_path: Path
+) -> None:
+    """It finds blobs, and it is told which images were for what; `evaluate` counts only those not seen."""
+    model, record, told = trained
+    (blob,) = record["regions"]
+    (division,) = record["divisions"]
+
+    assert blob["name"] == "blob"
+    assert blob["pooled"]["dice"] > 0.9
+    assert record["objects"]["pooled"]["there"] == sum(
+        int(tifffile.imread(dataset / "masks" / Path(name).name).max()) for name in division["test"]
+    )
+    assert [len(division[part]) for part in ("training", "validation", "test")] == [7, 1, 2]
+    assert [image["name"] for image in record["images"]] == division["test"]
+    assert "7 images to learn from, 1 to choose the epoch, 2 to test on" in told
+    assert "epoch 4 of 4: loss " in told
+    assert " and Dice 0." in told
+    assert load_checkpoint(model).training["split"] == {"training": 7, "validation": 1, "test": 2}
+
+    page = tmp_path / "page.html"
+    code, out, err = run("evaluate", model, dataset, "--json", "--html", page)
+    again = orjson.loads(out)
+    assert code == 0
+    assert "8 of 10 images are not judged: the model has learnt from them" in err
+    assert again["regions"] == record["regions"]
+    assert again["objects"] == record["objects"]
+    assert f"{blob['pooled']['dice']:.3f}" in page.read_text()
+
+    code, out, _ = run("evaluate", model, dataset)
+    assert code == 0
+    assert f"{blob['pooled']['dice']:.3f}" in out
+    assert "m, fp32, torch" in out
+
+
+def test_the_same_command_does_not_train_twice(
+    trained: tuple[Path, dict[str, Any], str], dataset: Path, run: Run
+) -> None:
+    """It tests again; other settings are told and nothing is lost."""
+    model, record, _ = trained
+    before = model.read_bytes()
+
+    code, out, err = run("train", dataset, "-o", model, *WORDS, "--epochs", 4, "--json")
+    assert code == 0
+    assert "already trained" in err
+    assert orjson.loads(out)["regions"] == record["regions"]
+    code, _, err = run("train", dataset, "-o", model, *WORDS, "--epochs", 5)
+    assert code == 2
+    assert "epochs 4 then, 5 now" in err
+    assert model.read_bytes() == before
+
+
+def test_all_folds_together_test_each_image_once(dataset: Path, run: Run, tmp_path: Path) -> None:
+    """Three networks, one record."""
+    words = (*WORDS, "--epochs", 1, "--folds", 3, "--json")
+    code, out, _ = run("train", dataset, "-o", tmp_path / "m.pt", *words)
+    record = orjson.loads(out)
+
+    assert code == 0
+    assert sorted(image["name"] for image in record["images"]) == [f"images/{k:02}.tif" for k in range(10)]
+    assert len(record["divisions"]) == 3
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["m.fold-2.pt", "m.fold-3.pt", "m.pt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--baselines",), "--baselines judge patches with labels"),
+        (("--classes", "background,a,b"), "found 2 classes in the masks"),
+        (("--folds", "11"), "found 10 files, too few for 11 folds; expected 11: add 1, "),
+    ],
+)
+def test_what_does_not_fit_masks_is_said(
+    dataset: Path, run: Run, tmp_path: Path, words: tuple[str, ...], why: str
+) -> None:
+    """Before anything is trained."""
+    code, _, err = run("train", dataset, "-o", tmp_path / "m.pt", *words)
+
+    assert code == 2
+    assert why in err
+    assert not list(tmp_path.glob("m.pt*"))
+
+
+def test_models_and_truths_of_two_kinds_do_not_mix(
+    trained: tuple[Path, dict[str, Any], str], dataset: Path, run: Run, tmp_path: Path
+) -> None:
+    """A classifier on masks, an outliner on labels, words of masks on labels."""
+    model, _, _ = trained
+    labelled = tmp_path / "labelled"
+    for name in ("control", "patient"):
+        (labelled / name).mkdir(parents=True)
+        (labelled / name / f"{name}.tif").write_bytes((dataset / "images/00.tif").read_bytes())
+
+    for words, why in (
+        (("evaluate", "demo", dataset), "demo classifies, and masks are no truth for it"),
+        (("evaluate", model, labelled), "outlines regions"),
+        (("train", labelled, "-o", tmp_path / "x.pt", "--input", "nuclei"), "the dataset has none"),
+        (("evaluate", model, dataset, "--network", "paper"), "leave --network"),
+        (("evaluate", model, dataset, "--precision", "int8"), "torch judges it in fp32"),
+    ):
+        code, _, err = run(*words)
+        assert code == 2, words
+        assert why in err
+
+
+def test_torch_keeps_its_chance(trained: tuple[Path, dict[str, Any], str], dataset: Path, run: Run) -> None:
+    """A test draws nothing."""
+    model, _, _ = trained
+    before = torch.get_rng_state()
+    run("evaluate", model, dataset)
+
+    assert torch.equal(torch.get_rng_state(), before)
