@@ -107,7 +107,7 @@ def test_a_window_has_a_largest_tensor() -> None:
     """256 maps of 1024 x 1024 pixels are 1 GiB; one more is refused, though each pixel has few numbers."""
 
     def wide(maps: int) -> bytes:
-        shape = ["N", 1, "h", "w"]
+        shape: list[str | int | None] = ["N", 1, "h", "w"]
         nodes = [
             helper.make_node("Conv", ["windows", "w"], ["m"], kernel_shape=[1, 1]),
             helper.make_node("Conv", ["m", "v"], ["l"], kernel_shape=[1, 1]),
