@@ -193,8 +193,8 @@ def test_bundles_that_do_not_go_together_are_refused(folder: Folder) -> None:
 
 def test_slots_come_from_the_manifests(second: Path, tmp_path: Path) -> None:
     """Of one bundle nothing is opened."""
-    assert slots_of_bundles([str(tmp_path / "not there")]) == [""]
-    assert slots_of_bundles(["demo", str(second)]) == ["", SECOND]
+    assert slots_of_bundles([str(tmp_path / "not there")]) == [("", "")]
+    assert slots_of_bundles(["demo", str(second)]) == [("", ""), (SECOND, "")]
     with pytest.raises(RefusedBundleError, match="is not a folder") as refused:
         slots_of_bundles(["demo", str(tmp_path / "not there")])
     assert refused.value.exit_code == 4
