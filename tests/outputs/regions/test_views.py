@@ -100,6 +100,9 @@ def test_the_lines_lie_inside_and_are_two_pixels_wide(
     assert result.objects
     leave(tmp_path, make_record(result), result)
     drawn = np.asarray(Image.open(tmp_path / f"{RAW}.colvi.png"))[:160, :220].astype(int)
+    rejected = make_record(result, status="rejected", regions=None, objects=None)
+    leave(tmp_path, rejected, None)
+    plain = np.asarray(Image.open(tmp_path / f"{RAW}.colvi.png"))[:160, :220].astype(int)
     labels = result.objects.labels[0]
     is_grey = (drawn == drawn[..., :1]).all(axis=2)
     border = {row.label for row in result.objects.rows if row.touches_border}
@@ -109,6 +112,7 @@ def test_the_lines_lie_inside_and_are_two_pixels_wide(
     near = np.zeros(labels.shape, bool)
     for shift in ((0, 1), (2, 1), (1, 0), (1, 2)):
         near |= padded[shift[0] : shift[0] + 160, shift[1] : shift[1] + 220] != labels
+    np.testing.assert_array_equal(drawn[is_grey], plain[is_grey])
     for y, x in np.argwhere(~is_grey):
         assert labels[y, x], (y, x)
         window = labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
