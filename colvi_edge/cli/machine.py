@@ -120,14 +120,15 @@ def doctor(
         ),
     ] = None,
     bundle: Annotated[
-        list[Path],
+        list[Path] | None,
         option(
             "--bundle",
             path_type=str,
             metavar="PATH|demo",
-            help="Whose training images and rules --image is compared with. May be given several times.",
+            help="Whose training images and rules --image is compared with; without it 'demo'. May be given "
+            "several times.",
         ),
-    ] = [Path(DEMO)],  # noqa: B006 - typer's default, which nobody changes
+    ] = None,
     channels: ChannelsOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -140,7 +141,7 @@ def doctor(
 
     if image:
         roles = roles_of(channels)
-        findings = [found for where in map(str, bundle) for found in examine_image(image, where, roles)]
+        findings = [found for where in bundle or [DEMO] for found in examine_image(image, str(where), roles)]
     else:
         findings = examine()
     show_findings(findings, as_json=json)

@@ -27,6 +27,7 @@ from colvi_edge.pipeline.sizing import size_asked
 from colvi_edge.pipeline.standing import Content, keeps, kept_image, kept_result, sidecars
 from colvi_edge.pipeline.writing import write_result
 from colvi_edge.quality.familiarity import Familiar
+from colvi_edge.quality.flags import Assessment
 from colvi_edge.quality.rules import assess_for
 from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.tasks.segment import Segmentation
@@ -130,9 +131,23 @@ class Diagnoser:
             AcquisitionError: a channel that the bundle needs is missing, no patch fits, or too many do.
         """
         assert self._engine is not None  # noqa: S101 - who judges has one
+        stopwatch = Stopwatch()
+        planes, assessment, result = self._decided(acquisition, stopwatch)
+        with stopwatch.lap("overlay projection"):
+            projection = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
+        record = result_record(
+            acquisition, self.bundle, self._engine.info, assessment, result, stopwatch.laps_ms, self.slot
+        )
+        shown = Shown(projection, self.bundle.config.channels, acquisition.pixel_height_um)
+        return JudgedImage(record, shown, result)
+
+    def _decided(
+        self, acquisition: Acquisition, stopwatch: Stopwatch
+    ) -> tuple[NDArray[Any], Assessment, Result | None]:
+        """Return the planes (Z, C, H, W) as judged, how good they are, and the result unless rejected."""
+        assert self._engine is not None  # noqa: S101 - who judges has one
         config = self.bundle.config
         planes = self.laid_out(acquisition)
-        stopwatch = Stopwatch()
         with stopwatch.lap("quality"):
             assessment = assess_for(config, acquisition, self._familiar)
         result = None
@@ -146,14 +161,9 @@ class Diagnoser:
                 kept = kept_of_field(self._engine, config, self._task, seen, size)
             with stopwatch.lap("decide"):
                 result = self._task.decide(kept, acquisition.square_pixel_um)
-        with stopwatch.lap("overlay projection"):
-            projection = planes[0] if len(planes) == 1 else project(planes)  # one plane is its own sum
-        record = result_record(
-            acquisition, self.bundle, self._engine.info, assessment, result, stopwatch.laps_ms, self.slot
-        )
         if self._lends:
             self._last = _identity(acquisition), result
-        return JudgedImage(record, Shown(projection, config.channels, acquisition.pixel_height_um), result)
+        return planes, assessment, result
 
     def regions(self, acquisition: Acquisition) -> NDArray[np.uint8]:
         """Return the map of an image's regions, (Z or 1, H, W), 0 outside: as just found, or found anew.
@@ -163,7 +173,7 @@ class Diagnoser:
             AcquisitionError: as from `judge`.
         """
         if self._last is None or self._last[0] != _identity(acquisition):
-            self.judge(acquisition)
+            self._decided(acquisition, Stopwatch())
         result = self._last[1] if self._last else None
         why = "rejects the image" if result is None else "finds none in it"
         if not isinstance(result, Segmentation) or not result.labels.any():

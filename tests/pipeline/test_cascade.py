@@ -4,7 +4,11 @@ The oracle is the same network without a mask, on an image that was blackened he
 says where there is more than 500 of collagen, so that nobody needs it to know its regions.
 """
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -13,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -29,7 +34,7 @@ from colvi_edge.pipeline.bundles import lenders
 from colvi_edge.pipeline.cascade import diagnosers_of
 from colvi_edge.tasks.classify import Diagnosis
 from colvi_edge.tasks.segment import Segmentation
-from tests.tools.bundles import edit_task_config
+from tests.tools.bundles import edit_task_config, on_disk
 from tests.tools.unets import to_onnx
 from tests.tools.windowed_bundles import windowed_bundle
 
@@ -175,14 +180,14 @@ def test_regions_are_found_once_an_image(
     asked: list[int] = []
 
     class Told(Diagnoser):
-        def judge(self, image: Acquisition) -> Any:
+        def laid_out(self, image: Acquisition) -> NDArray[Any]:
             asked.append(len(image.planes))
-            return super().judge(image)
+            return super().laid_out(image)
 
     lender = Told(bundles[""], engines[""])
     sees = Diagnoser(bundles["slices"], engines["slices"], slot="slices", lender=lender)
     one = acquisition(stack)
-    other = replace(acquisition(stack[:2]), provenance=Provenance(1, "cd" * 32, "ZCYX", ()))
+    other = replace(acquisition(stack[:2]), provenance=Provenance(1, "cd" * 32, "ZCYX", (2, *SHAPE[1:])))
 
     lender.judge(one)
     sees.judge(one)
@@ -258,3 +263,47 @@ def test_alone_it_is_refused(tmp_path: Path, run: Run) -> None:
     assert code == 2
     assert "sees only the regions of muscles (SHA-256 555555555555...), found " in err
     assert err.endswith("give that bundle, too\n")
+
+
+@pytest.mark.parametrize("planes_of", ["each"], indirect=True)
+def test_run_and_watch_lend_regions_alike(
+    tmp_path: Path, bundles: dict[str, Bundle], stack: NDArray[np.uint16], run: Run
+) -> None:
+    """Both results of an image beside it; that of the masked bundle is of what was outlined."""
+    places = {
+        slot: Path(shutil.copytree(bundles[slot].path, tmp_path / f"{slot}.colvi")) for slot in ("", "slices")
+    }
+    muscles = on_disk(replace(bundles[""], path=places[""]), "muscles")
+    mask = Mask(bundle=muscles.name, sha256=muscles.sha256)
+    on_disk(replace(with_input(bundles["slices"], mask=mask), path=places["slices"]), "slices")
+    both = [word for place in places.values() for word in ("--bundle", place)]
+    for name in ("run", "watch"):
+        (tmp_path / name).mkdir()
+        raw = tmp_path / name / "x.tif"
+        tifffile.imwrite(
+            raw, stack, imagej=True, metadata={"axes": "ZCYX", "Labels": ["Collagen VI", "DAPI"] * 3}
+        )
+        (tmp_path / name / "x.tif.done").touch()
+
+    run_code, _, err = run("run", tmp_path / "run", *both)
+    assert run_code == 0, err
+    command = [sys.executable, "-c", "from colvi_edge.cli import main; main()", "watch", tmp_path / "watch"]
+    environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")}
+    once = [*command, "--once", "--marker", ".done", *both]
+    watched = subprocess.run(
+        list(map(str, once)), env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert watched.returncode == 0, watched.stderr
+
+    records = [
+        {path.name: json.loads(path.read_bytes()) for path in (tmp_path / name).glob("*.json")}
+        for name in ("run", "watch")
+    ]
+    assert records[0].keys() == records[1].keys() == {"x.tif.colvi.json", "x.tif.slices.colvi.json"}
+    for name, record in records[0].items():
+        of_watch = records[1][name]
+        same = record.keys() - {"created", "timings_ms", "outputs", "image", "engine"}
+        assert {key: record[key] for key in same} == {key: of_watch[key] for key in same}
+    (region,) = records[0]["x.tif.colvi.json"]["regions"]
+    assert region["pixels"] == np.count_nonzero(stack[:, 0] > LIMIT)
+    assert records[0]["x.tif.slices.colvi.json"]["slot"] == "slices"

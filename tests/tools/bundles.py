@@ -9,6 +9,7 @@ import onnxruntime
 import yaml
 from numpy.typing import NDArray
 
+from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.bundle.manifest import parse
 from colvi_edge.bundle.opening import MANIFEST, SUMS
 from colvi_edge.patches import Normalisation, normalise
@@ -28,6 +29,15 @@ def edit_config(bundle: Path, **changes: Any) -> None:
     manifest["config"]["colvi_edge"].update(changes)
     (bundle / MANIFEST).write_text(yaml.safe_dump(manifest))
     reseal(bundle)
+
+
+def on_disk(bundle: Bundle, name: str) -> Bundle:
+    """Write the manifest and the sums of a bundle that was made in memory, and open it as any other."""
+    config = bundle.config.model_dump(mode="json", exclude_none=True)
+    manifest = {"type": "model", "name": name, "version": "1.0", "config": {"colvi_edge": config}}
+    (bundle.path / MANIFEST).write_text(yaml.safe_dump(manifest))
+    reseal(bundle.path)
+    return open_bundle(bundle.path)
 
 
 def edit_task_config(bundle: Path, **changes: Any) -> None:

@@ -95,7 +95,7 @@ def normalisation_option(command: str) -> Any:
         of=command,
         metavar="HOW",
         help="How patches were made the network's input: patch (zero mean, unit variance; the default), "
-        "patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE.",
+        "patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE; of whole images image or image-range.",
     )
 
 
@@ -108,7 +108,7 @@ BundleOption = Annotated[
         "--bundle",
         metavar="PATH|demo",
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
-        "synthetic demo model; 'demo-nuclei' outlines nuclei.",
+        "synthetic demo model. 'demo-nuclei' outlines nuclei.",
     ),
 ]
 BundlesOption = Annotated[
@@ -118,7 +118,7 @@ BundlesOption = Annotated[
         path_type=str,  # ./demo is no word
         metavar="PATH|demo",
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
-        "synthetic demo model; 'demo-nuclei' outlines nuclei. May be given several times: each judges every "
+        "synthetic demo model. 'demo-nuclei' outlines nuclei. May be given several times: each judges every "
         "image; the first leaves X.colvi.json and so on, a further one X.NAME.colvi.json. In the variable "
         "':' stands between them.",
     ),

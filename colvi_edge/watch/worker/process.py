@@ -76,7 +76,7 @@ _GIVES_WAY = 5
 0.8 s so, as alone; after 1.5 s without."""
 
 _LENDER = "-"
-"""In the place of a slot: of the bundle whose regions are judged, and whose results another process writes."""
+"""In the place of a slot: of the bundle whose regions are judged; its results another process writes."""
 
 _FULL_OR_CLOSED: dict[int, Trouble] = {
     errno.ENOSPC: "disk full",
