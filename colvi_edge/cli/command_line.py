@@ -11,12 +11,13 @@ import typer
 from colvi_edge import RESEARCH_USE_ONLY, __version__
 from colvi_edge.cli.daemon import retry, status, watch
 from colvi_edge.cli.diagnose import report, run
+from colvi_edge.cli.export import export
 from colvi_edge.cli.folder import clean, table
 from colvi_edge.cli.line.help import Command, Group
 from colvi_edge.cli.line.usage import CommandLineError, tell
 from colvi_edge.cli.line.variables import warn_of_environment
 from colvi_edge.cli.machine import bench, doctor
-from colvi_edge.cli.model import build, evaluate, explain, export, train
+from colvi_edge.cli.model import build, evaluate, explain, train
 from colvi_edge.cli.service import install_service, uninstall_service
 from colvi_edge.cli.synthetic import demo, simulate
 from colvi_edge.errors import ColviEdgeError

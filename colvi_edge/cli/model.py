@@ -1,7 +1,7 @@
-"""The commands that make a model: train, evaluate, explain, export, build."""
+"""The commands about models: train, evaluate, explain, build."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,6 @@ from colvi_edge.cli.line.options import (
     activation_of,
     activation_option,
     classes_option,
-    consent,
     html_option,
     network_option,
     normalisation_option,
@@ -220,121 +219,6 @@ def explain(
         from colvi_edge.export.explanation.explain import explain as draw
 
     draw(image, model, **options, progress=lambda words: typer.echo(printable_name(words)))
-
-
-def export(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL",
-            help="A checkpoint of train, ONNX (also from Keras), TorchScript, .pt2, a state_dict, or the "
-            "published code's Keras weights (.h5).",
-        ),
-    ],
-    bundle: Annotated[
-        Path,
-        option("--output", "-o", of="export", metavar="BUNDLE", help="The bundle, a folder NAME.colvi/."),
-    ],
-    calibration: Annotated[
-        Path | None,
-        option(
-            "--calibration",
-            of="export",
-            exists=True,
-            file_okay=False,
-            help="Projections, best 40 or more; sub-folders control/ and patient/ also check the classes. "
-            "Without it there is no INT8.",
-        ),
-    ] = None,
-    network: Annotated[str | None, network_option("export")] = None,
-    classes: Annotated[str | None, classes_option("export")] = None,
-    outputs: Annotated[str | None, outputs_option("export")] = None,
-    activation: Annotated[str | None, activation_option("export")] = None,
-    precision: Annotated[
-        str | None,
-        option(
-            "--precision",
-            of="export",
-            metavar="LIST",
-            help="Which precisions the bundle shall hold: fp32,fp16,int8, of which int8 makes two, int8-cpu "
-            "and int8-trt. Without it all that can be made.",
-        ),
-    ] = None,
-    normalisation: Annotated[str | None, normalisation_option("export")] = None,
-    channels: Annotated[
-        str | None,
-        option(
-            "--channels",
-            of="export",
-            metavar="ROLE,ROLE",
-            help="The network's inputs; two are collagen,nuclei, three empty,collagen,nuclei.",
-        ),
-    ] = None,
-    pixel_size_um: Annotated[
-        float | None,
-        option(
-            "--pixel-size-um",
-            of="export",
-            metavar="UM",
-            min=0.001,
-            max=1000,
-            help="Edge of a pixel of the training images, micrometres.",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None,
-        option(
-            "--name", of="export", metavar="NAME", help="The bundle's name, which stands in every result."
-        ),
-    ] = None,
-    force: Annotated[
-        bool,
-        consent(
-            "--force",
-            help="Replace the bundle of another model, or one whose INT8 gets lost; never another folder.",
-        ),
-    ] = False,
-    engine: Annotated[
-        Literal["tensorrt"] | None,
-        option("--engine", of="export", help="tensorrt: also build the engine for this machine."),
-    ] = None,
-) -> None:
-    """Turn a trained network into a bundle.
-
-    FP32, FP16 and INT8, each measured against torch.
-
-    A precision that does not decide as the trained network does is written with its faults, is
-    never taken by itself, and makes the exit code 5.
-    """
-    from colvi_edge.export.converting.titles import refuse_title
-
-    refuse_title(name)
-    if engine:  # that TensorRT is missing is better said before the work than after it
-        from colvi_edge.cli.show.build import show_build
-    options: dict[str, Any] = {
-        "calibration": calibration,
-        "network": network,
-        "classes": words_of(classes),
-        "activation": activation_of(outputs, activation),
-        "precisions": None if precision is None else words_of(precision) or [],
-        "normalisation": normalisation,
-        "channels": words_of(channels),
-        "pixel_size_um": pixel_size_um,
-        "name": name,
-        "force": force,
-    }
-    from colvi_edge.cli.confined import foreign
-
-    if foreign.is_foreign(model):
-        code = foreign.export(model, bundle, **options)
-    else:
-        with needs_torch("the export"):
-            from colvi_edge.cli.show.export import show_export
-
-        code = show_export(model, bundle, **options)
-    if engine:
-        show_build(str(bundle), PrecisionChoice.AUTO)
-    raise typer.Exit(code)
 
 
 def build(

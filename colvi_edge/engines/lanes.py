@@ -1,6 +1,6 @@
 """Batches of windows under way beside each other, whichever runtime works on them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
@@ -58,7 +58,7 @@ class ThreadLanes:
         return self._started.pop(lane).result()
 
 
-def answered(lanes: Lanes, windows: int, fill: Fill) -> Iterator[NDArray[np.float32]]:
+def answered(lanes: Lanes, windows: int, fill: Fill) -> Generator[NDArray[np.float32], None, None]:
     """Yield the network's answer (K, h, w) or (K,) to each window, in order; it lasts until the next one.
 
     While an answer is looked at, the lanes behind it are at work.

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from colvi_edge.patches import Normalisation
 
-_BAND_PX = 2**18
-"""Of which statistics are taken at once: 2 MB of float64."""
+_BAND_PX = 2**16
+"""Of which statistics are taken at once: 512 KB of float64, which stay in the cache."""
 
 
 class Scene:
@@ -86,22 +86,21 @@ def _mean_and_deviation(planes: NDArray[Any]) -> tuple[float, float]:
 
     Bands are merged after Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for
     Computing Sample Variances", 1979: never E[x^2] - E[x]^2, which cancels seven digits at 16 bit.
-    The sums of integers are exact before the one division.
+    The sums of integers are exact before the one division. So are those of a constant float32 over a band,
+    24 bits and the logarithms of a thousand planes and of a band, so that its deviation is exactly zero.
     """
     count, total, mean, squares = 0, 0, 0.0, 0.0
-    low, high = math.inf, -math.inf
     for band in _bands(planes):
         wide = np.int64 if np.issubdtype(band.dtype, np.integer) else np.float64
         added = band.sum(dtype=wide).item()
         of_band = added / band.size
-        centred = np.subtract(band, of_band, dtype=np.float64).ravel()
+        centred = np.subtract(band, of_band, dtype=np.float64)
+        # Not `centred @ centred`: the threads of a BLAS spin beside the network's, for ten times as long.
         apart, both = of_band - mean, count + band.size
-        squares += float(centred @ centred) + apart * apart * count * band.size / both
+        squares += np.square(centred, centred).sum().item() + apart * apart * count * band.size / both
         mean += apart * band.size / both
         count, total = both, total + added
-        low, high = min(low, band.min().item()), max(high, band.max().item())
-    # Asked of the pixels: the mean of a constant 3000.1 is off by one rounding, and they by the same amount.
-    return total / count, math.sqrt(squares / count) if low < high else 0.0
+    return total / count, math.sqrt(squares / count)
 
 
 def _bands(planes: NDArray[Any]) -> Iterator[NDArray[Any]]:

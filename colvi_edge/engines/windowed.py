@@ -6,6 +6,7 @@ image, not on its height.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -82,16 +83,15 @@ def windowed_field(
         row, col = places[number]
         scene.put(window, row.start, col.start)
 
-    answers = answered(lanes, len(windows), fill)
-    if not config.is_dense:
-        kept = Kept(1, 1, keep)
-        for answer in answers:
-            kept.put(0, 0, answer[np.newaxis, np.newaxis])
-        return kept.field
-    kept = Kept(height, width, keep)
-    joint: Joint = Cropped(kept) if config.windows.stride_px is None else Blended(windows, kept)
-    for (row, col), answer in zip(places, answers, strict=True):
-        joint.put(row, col, answer)
+    kept = Kept(*((height, width) if config.is_dense else (1, 1)), keep)
+    blended = config.windows.stride_px is not None
+    joint: Joint = Blended(windows, kept) if blended else Cropped(kept)
+    with closing(answered(lanes, len(windows), fill)) as answers:  # now, not when the error is forgotten
+        for (row, col), answer in zip(places, answers, strict=True):
+            if config.is_dense:
+                joint.put(row, col, answer)
+            else:
+                kept.put(0, 0, answer[np.newaxis, np.newaxis])
     return kept.field
 
 

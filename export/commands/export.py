@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.bundle import Precision
@@ -27,6 +28,7 @@ from colvi_edge.export.converting.parity import NEVER_ON_TENSORRT
 from colvi_edge.export.converting.replacement import refuse_loss
 from colvi_edge.export.converting.titles import TITLE, refuse_title
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
+from colvi_edge.export.reading.any_task import parse_window, question_of
 from colvi_edge.export.reading.checkpoint import CONTROL_OR_PATIENT, Checkpoint
 from colvi_edge.export.reading.model_file import read_model
 from colvi_edge.export.reading.questions import parse_normalisation
@@ -72,7 +74,13 @@ def export_model(
     channels: Sequence[str] | None,
     pixel_size_um: float | None,
     name: str | None,
-    asked: Asked | None = None,
+    task: Literal["classify", "segment"] | None = None,
+    rule: Literal["majority", "threshold", "share", "largest"] | None = None,
+    threshold: float | None = None,
+    resize: str | None = None,
+    window: str | None = None,
+    halo: int | None = None,
+    join: Literal["crop", "blend"] = "crop",
     freeze_norm: bool = False,
     force: bool = False,
     place: Path | None = None,
@@ -98,9 +106,10 @@ def export_model(
         classes=classes,
         activation=activation,
         normalisation=parse_normalisation(normalisation),
+        question=question_of(task, rule, threshold, resize, window),
     )
-    asked = asked or Asked()
-    if not checkpoint.is_dense and (asked != Asked() or freeze_norm):
+    asked = Asked(parse_window(window), halo, join)
+    if not checkpoint.is_dense and (asked != Asked(asked.px if task else None) or freeze_norm):
         raise UsageError("--window, --halo, --join and --freeze-norm are of networks that draw regions")
     if not force and not freeze_norm:  # better said before the calibration than after it
         refuse_loss(place, checkpoint, wanted, calibrated=calibration is not None)

@@ -160,8 +160,8 @@ def _space(config: Config) -> list[dict[str, Any]]:
     """Return the axes of rows and columns; those of windows are free, on the network's raster."""
     if config.is_dense:
         step, halo = config.windows.step_px, config.windows.halo_px
-        free = {"min": 2 * halo + step, "step": step}  # halo is a multiple of the step
-        return [{"type": "space", "id": axis, "size": free} for axis in "yx"]
+        least = 2 * halo + step  # halo is a multiple of the step
+        return [{"type": "space", "id": axis, "size": {"min": least, "step": step}} for axis in "yx"]
     sizes = config.input.resize_px or (config.patch_px, config.patch_px)
     return [{"type": "space", "id": axis, "size": size} for axis, size in zip("yx", sizes, strict=True)]
 

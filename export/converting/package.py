@@ -230,22 +230,18 @@ def _config(checkpoint: Checkpoint, settings: Settings, precisions: Sequence[Pre
 
 def _with_parity(config: Config, rows: list[Row], images: int) -> dict[Precision, PrecisionFile]:
     def measured(precision: Precision) -> tuple[Parity | SegmentParity, ...]:
-        return tuple(
-            (Parity if isinstance(row.comparison, Comparison) else SegmentParity)(
-                runtime=row.runtime,
-                version=row.version,
-                images=images,
-                faults=tuple(row.faults),
-                **row.comparison.model_dump(),
-            )
-            for row in rows
-            if row.precision == precision
-        )
+        return tuple(_parity(row, images) for row in rows if row.precision == precision)
 
     return {
         precision: file.model_copy(update={"parity": measured(precision)})
         for precision, file in config.precisions.items()
     }
+
+
+def _parity(row: Row, images: int) -> Parity | SegmentParity:
+    kind = Parity if isinstance(row.comparison, Comparison) else SegmentParity
+    told = {"runtime": row.runtime, "version": row.version, "images": images, "faults": tuple(row.faults)}
+    return kind.model_validate(row.comparison.model_dump() | told)
 
 
 def _worst(way: Way, rows: list[Row], expected: list[Outcome], images: Images) -> dict[str, bytes]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from colvi_edge.bundle import Bundle, Config, Precision
+from colvi_edge.bundle import Bundle, Precision
+from colvi_edge.bundle.window import Windows
 from colvi_edge.choices import EngineName
 from colvi_edge.engines.base import Engine
 from colvi_edge.engines.opening import open_exactly
@@ -57,11 +58,12 @@ def measure(
             progress(f"parity of {precision} on {runtime.value}")
 
             def open_with(
-                config: Config, runtime: EngineName = runtime, precision: Precision = precision
+                windows: Windows, runtime: EngineName = runtime, precision: Precision = precision
             ) -> Engine:
+                config = bundle.config.model_copy(update={"windows": windows})
                 return open_exactly(runtime, replace(bundle, config=config), precision, "parity")
 
-            with closing(open_with(bundle.config)) as engine:
+            with closing(open_with(bundle.config.windows)) as engine:
                 found = [way.found(engine, planes) for planes in images.planes]
                 version = engine.info.version
             compared = way.joins(way.compare(expected, found), precision, open_with, images)

@@ -9,8 +9,9 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
-from colvi_edge.bundle.manifest import Config, Precision, Verification
+from colvi_edge.bundle.manifest import Precision, Verification
 from colvi_edge.bundle.task import Classify
+from colvi_edge.bundle.window import Windows
 from colvi_edge.engines.base import Engine
 from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.export.data.division import evenly_spread
@@ -86,7 +87,7 @@ class Patches:
         return self.task.compare([one[np.newaxis] for one in expected], [one[np.newaxis] for one in found])
 
     def joins(
-        self, compared: Compared, precision: Precision, open_with: Callable[[Config], Engine], images: Images
+        self, compared: Compared, precision: Precision, open_with: Callable[[Windows], Engine], images: Images
     ) -> Compared:
         """See `Way.joins`: patches have none."""
         return compared

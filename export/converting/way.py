@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.bundle.manifest import Config, Precision, Verification, VerificationRegion
+from colvi_edge.bundle.manifest import Precision, Verification, VerificationRegion
+from colvi_edge.bundle.window import Windows
 from colvi_edge.engines.base import Engine
 from colvi_edge.tasks.task import Compared, Task
 
@@ -72,7 +73,7 @@ class Way(Protocol):
         ...
 
     def joins(
-        self, compared: Compared, precision: Precision, open_with: Callable[[Config], Engine], images: Images
+        self, compared: Compared, precision: Precision, open_with: Callable[[Windows], Engine], images: Images
     ) -> Compared:
         """Add how far windows are from the whole image, where the network sees windows.
 

@@ -73,6 +73,25 @@ class Turned(nn.Module):
         return cast(Tensor, self.network(patches)).flip(1)
 
 
+class OfTwo(nn.Module):
+    """A network of one output, p of the second of two classes or its logit, giving that of both.
+
+    Attributes:
+        network: (N, C, h, w) -> (N, 1) or (N, 1, h, w).
+        is_probability: of what it gives; else a sigmoid makes it one.
+    """
+
+    def __init__(self, network: nn.Module, *, is_probability: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.is_probability = is_probability
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Return 1 - p and p, or the two logits of these."""
+        found = cast(Tensor, self.network(windows))
+        return torch.cat([1 - found if self.is_probability else -found, found], dim=1)
+
+
 class Probabilities(nn.Module):
     """A network with its final activation: (N, C, h, w) -> (N, K) or (N, K, h, w) float32, a class each.
 

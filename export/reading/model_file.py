@@ -29,6 +29,7 @@ from colvi_edge.patches import Normalisation
 from colvi_edge.system.confinement import time_limit
 from colvi_edge.tasks.classify import CLASSES
 
+from .any_task import Question, read_for_task
 from .checkpoint import Checkpoint, checkpoint_from
 from .foreign.exported import read_exported
 from .foreign.onnx.reading import read_onnx
@@ -45,6 +46,9 @@ PUBLISHED = Normalisation("scale", divisor=255.0, dtype="uint8")
 TRIAL_S = 180
 """Within which a file must be read and tried out; the slowest here, a program of torch.export, takes 6 s."""
 
+_OURS = {"state_dict", "network", "normalisation"}, {"state_dict", "network", "task"}
+"""By which a checkpoint of ours is known, in its two forms."""
+
 _LAYOUTS = {2: ("collagen", "nuclei"), 3: ("empty", "collagen", "nuclei")}
 
 
@@ -56,6 +60,7 @@ def read_model(
     classes: Sequence[str] | None = None,
     activation: str | None = None,
     normalisation: Normalisation | None = None,
+    question: Question | None = None,
 ) -> Checkpoint:
     """Read a trained network and try it on noise.
 
@@ -68,6 +73,7 @@ def read_model(
         activation: what makes probabilities of the outputs: "softmax", "sigmoid" or "none"; `--outputs`
             says it in other words.
         normalisation: of the input; kind "patch" if nothing is known, PUBLISHED for the published network.
+        question: what the network is asked, where it does not tell control from patient in patches.
 
     Raises:
         UsageError: options are missing, all of them named at once, or unknown, or say other than the file.
@@ -75,12 +81,13 @@ def read_model(
     """
     if activation is not None and activation not in get_args(Activation):
         raise UsageError(f"there is no activation '{activation}'; choose {', '.join(get_args(Activation))}")
-    if classes is not None and sorted(classes) != sorted(CLASSES):
+    if question is None and classes is not None and sorted(classes) != sorted(CLASSES):
         raise UsageError(
-            f"classes are {' and '.join(CLASSES)} in the network's order, found {','.join(classes)}"
+            f"classes are {' and '.join(CLASSES)} in the network's order, found {','.join(classes)}; a "
+            "network that tells others apart is exported with --task"
         )
     with time_limit(TRIAL_S):
-        return _read(path, network, channels, classes, activation, normalisation)
+        return _read(path, network, channels, classes, activation, normalisation, question)
 
 
 def _read(
@@ -90,19 +97,27 @@ def _read(
     classes: Sequence[str] | None,
     activation: str | None,
     normalisation: Normalisation | None,
+    question: Question | None,
 ) -> Checkpoint:
     kind = kind_of(path)
     content = load_tensors(path) if kind == "pickle" else None
-    if isinstance(content, dict) and {"state_dict", "network", "normalisation"} <= content.keys():
+    if isinstance(content, dict) and any(keys <= content.keys() for keys in _OURS):
         checkpoint = checkpoint_from(content, path)
         _agree("network", network, checkpoint.name)
         _agree("channels", channels and tuple(channels), checkpoint.channels)
-        _agree("classes", classes and tuple(classes), CLASSES)
+        _agree("classes", classes and tuple(classes), checkpoint.task.classes)
+        _agree("task", question and question.kind, checkpoint.task.kind)
         _agree("outputs", outputs_of(activation), outputs_of(checkpoint.activation))
         _agree("normalisation", normalisation, checkpoint.normalisation)
         try_out(checkpoint)
         return checkpoint
 
+    if question is not None:
+        if network is not None or kind in ("keras", "pickle"):
+            raise UsageError(
+                f"{path}: --task is for ONNX, TorchScript and torch.export; save the whole model so"
+            )
+        return read_for_task(path, kind, question, channels, classes, activation, normalisation)
     found = _found(path, kind, content, network, channels)
     if found.ends_in in ("softmax", "sigmoid") and activation == "none":
         activation = None  # the file's network ends in it, as the option says; here it is put on again

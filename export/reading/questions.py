@@ -8,6 +8,9 @@ from colvi_edge.choices import Outputs
 from colvi_edge.errors import UsageError
 from colvi_edge.patches import PIXEL_TYPES, Normalisation, NormalisationKind
 
+_PLAIN: tuple[NormalisationKind, ...] = ("patch", "patch-channel", "image", "image-range")
+"""Kinds without parameters."""
+
 
 def lacking_facts(
     path: Path, lacking: Mapping[str, str], counts: Sequence[int], *, normalisation_is_said: bool
@@ -74,7 +77,8 @@ def parse_normalisation(text: str | None) -> Normalisation | None:
     """Return the normalisation that an option names; None for one that is not given.
 
     Args:
-        text: `patch`, `patch-channel`, `fixed:MEAN,..:STD,..` or `scale:DIVISOR:DTYPE`.
+        text: `patch`, `patch-channel`, `image`, `image-range`, `fixed:MEAN,..:STD,..` or
+            `scale:DIVISOR:DTYPE`.
 
     Raises:
         UsageError: the text is none of these.
@@ -83,9 +87,9 @@ def parse_normalisation(text: str | None) -> Normalisation | None:
         return None
     kind, *parameters = text.split(":")
     try:
-        if kind in ("patch", "patch-channel") and not parameters:
-            found: NormalisationKind = "patch" if kind == "patch" else "patch-channel"
-            return Normalisation(found)
+        for plain in _PLAIN:
+            if kind == plain and not parameters:
+                return Normalisation(plain)
         if kind == "fixed":
             mean, std = (tuple(float(number) for number in part.split(",")) for part in parameters)
             return Normalisation("fixed", mean=mean, std=std)
@@ -94,7 +98,8 @@ def parse_normalisation(text: str | None) -> Normalisation | None:
             if dtype in PIXEL_TYPES:
                 return Normalisation("scale", divisor=float(divisor), dtype=dtype)
     except ValueError as error:
-        raise UsageError(f"--normalisation {text}: {error}; see --help for the four kinds") from error
+        raise UsageError(f"--normalisation {text}: {error}; see --help for the kinds") from error
     raise UsageError(
-        f"--normalisation {text}: expected patch, patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE"
+        f"--normalisation {text}: expected patch, patch-channel, fixed:MEAN,..:STD,.. or "
+        "scale:DIVISOR:DTYPE; of whole images also image or image-range"
     )

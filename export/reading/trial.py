@@ -15,7 +15,13 @@ from .checkpoint import Checkpoint
 from .foreign.words import FROM_ONE_OUTPUT, last_line
 
 
-def channel_counts(module: nn.Module, given: Sequence[str] | None) -> list[int]:
+def channel_counts(
+    module: nn.Module,
+    given: Sequence[str] | None,
+    size: tuple[int, int] = (PATCH_PX, PATCH_PX),
+    *,
+    refuse_one: bool = True,
+) -> list[int]:
     """Return how many channels a network takes, found out by trying where it is not given.
 
     Raises:
@@ -25,34 +31,39 @@ def channel_counts(module: nn.Module, given: Sequence[str] | None) -> list[int]:
     for count in [len(given)] if given else range(1, 9):
         try:
             with torch.inference_mode():
-                module(torch.zeros(2, count, PATCH_PX, PATCH_PX))
+                module(torch.zeros(2, count, *size))
             taken.append(count)
         except Exception as error:  # noqa: BLE001 # a foreign graph raises what it likes
             _refuse_greed(error)
             refusals[count] = last_line(error)
-    if taken == [1]:
+    if taken == [1] and refuse_one:
         raise ModelError(
             "the network takes one channel, expected two or more: collagen and nuclei; train it on both"
         )
     if not taken:
         count = len(given) if given else 2
         raise ModelError(
-            f"the network takes no (N, {count if given else 'C'}, {PATCH_PX}, {PATCH_PX}) float32 patches "
-            f"({refusals[count]}); it must be made for {PATCH_PX} x {PATCH_PX} pixels and its --channels"
+            f"the network takes no (N, {count if given else 'C'}, {size[0]}, {size[1]}) float32 patches "
+            f"({refusals[count]}); it must be made for {size[0]} x {size[1]} pixels and its --channels"
         )
     return taken
 
 
 def try_out(checkpoint: Checkpoint) -> None:
-    """Refuse a network that does not give (N, 2) probabilities, each patch's for itself, always the same.
+    """Refuse a network that does not give (N, K) or (N, K, h, w), each for itself, always the same.
 
     Raises:
         ModelError: saying which of that does not hold.
     """
-    network, patches = checkpoint.network, _noise(len(checkpoint.channels))
+    network, size = checkpoint.network, trial_size(checkpoint)
+    patches = _noise(len(checkpoint.channels), size)
+    outputs_of_each = (
+        int(checkpoint.parameters.get("outputs", len(checkpoint.task.classes))),
+        *(size if checkpoint.is_dense else ()),
+    )
     with torch.inference_mode():
         outputs, again = _run(network, patches), _run(network, patches)
-        _refuse_shape(outputs)
+        _refuse_shape(outputs, outputs_of_each)
         if not outputs.isfinite().all():
             raise ModelError("the network gives NaN or infinity for noise; take an earlier checkpoint of it")
         if not _close(outputs, again):
@@ -80,30 +91,54 @@ def try_out(checkpoint: Checkpoint) -> None:
 def refuse_other_shapes(network: nn.Module, channels: int) -> None:
     """Raise ModelError unless a network gives two outputs for each patch."""
     with torch.inference_mode():
-        _refuse_shape(_run(network, _noise(channels)))
+        _refuse_shape(_run(network, _noise(channels)), (2,))
 
 
-def _refuse_shape(outputs: Any) -> None:
-    """Raise ModelError unless these are two outputs for each of four patches."""
-    if isinstance(outputs, Tensor) and outputs.shape == (4, 2):
+def trial_size(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Return height and width on which a network is tried; one that answers for each pixel takes any."""
+    px = checkpoint.windows.cell_px or PATCH_PX
+    return checkpoint.input.resize_px or (px, px)
+
+
+def outputs_of(network: nn.Module, channels: int, size: tuple[int, int]) -> tuple[int, ...]:
+    """Return what a network gives for one image of noise: (K,) or (K, h, w).
+
+    Raises:
+        ModelError: it takes no such images, or gives something else.
+    """
+    with torch.inference_mode():
+        outputs = _run(network, _noise(channels, size))
+    if not isinstance(outputs, Tensor) or outputs.ndim not in (2, 4) or len(outputs) != 4:
+        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+        raise ModelError(f"the network gives {found} for 4 images; expected (4, K), or (4, K, height, width)")
+    return tuple(outputs.shape[1:])
+
+
+def _refuse_shape(outputs: Any, of_each: tuple[int, ...]) -> None:
+    """Raise ModelError unless these are as many outputs for each of four patches."""
+    if isinstance(outputs, Tensor) and outputs.shape == (4, *of_each):
         return
     found = tuple(outputs.shape) if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
     remedy = f"; {FROM_ONE_OUTPUT}" if found in ((4, 1), (4,)) else ""
-    raise ModelError(f"the network gives {found} for 4 patches; expected (4, 2), one output a class{remedy}")
+    raise ModelError(
+        f"the network gives {found} for 4 patches; expected {(4, *of_each)}, one output a class{remedy}"
+    )
 
 
-def _noise(channels: int) -> Tensor:
+def _noise(channels: int, size: tuple[int, int] = (PATCH_PX, PATCH_PX)) -> Tensor:
     """Return four patches, each of another contrast."""
-    noise = torch.randn((4, channels, PATCH_PX, PATCH_PX), generator=torch.Generator().manual_seed(0))
+    noise = torch.randn((4, channels, *size), generator=torch.Generator().manual_seed(0))
     return noise * torch.tensor([0.3, 1.0, 3.0, 10.0]).reshape(-1, 1, 1, 1)
 
 
-def likely_outputs(network: nn.Module | None, counts: Sequence[int]) -> Outputs:
+def likely_outputs(
+    network: nn.Module | None, counts: Sequence[int], size: tuple[int, int] = (PATCH_PX, PATCH_PX)
+) -> Outputs:
     """Return what a network's outputs look like, as an example for whoever knows."""
     if network is None:
         return Outputs.SOFTMAX_LOGITS
     with torch.inference_mode():
-        outputs = _run(network, _noise(counts[0]))
+        outputs = _run(network, _noise(counts[0], size))
     is_within = isinstance(outputs, Tensor) and bool(((outputs >= 0) & (outputs <= 1)).all())
     return Outputs.PROBABILITIES if is_within else Outputs.SOFTMAX_LOGITS
 

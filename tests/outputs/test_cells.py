@@ -92,9 +92,11 @@ def test_records_are_read_back_and_fit_the_schema(kind: str) -> None:
 def test_the_rules_stand_in_the_record() -> None:
     """With what they are of: whoever reads it can count again."""
     assert plain(of_image())["task"]["at_least"] == 0.4
-    assert (of_image().diagnosis, of_image().score) == ("ill", pytest.approx(40))
+    assert of_image().diagnosis == "ill"
+    assert of_image().score == pytest.approx(40)
     assert plain(of_stack())["task"]["above"] == 0.1
-    assert (of_stack().diagnosis, of_stack().score) == ("ill", pytest.approx(10))
+    assert of_stack().diagnosis == "ill"
+    assert of_stack().score == pytest.approx(10)
     assert [scored(make()) for make in RECORDS.values()] == ["100 = all agree", "100 = ill", "100 = healthy"]
     assert headline(of_image()) == "ill, score 40.0 (research use only)"
 
@@ -194,7 +196,8 @@ def test_each_extreme_in_each_place(kind: str) -> None:
     """A number beyond its bound, a text without end, other types: no record, or one that can be used."""
     refused = used = 0
     for text in every(plain(RECORDS[kind]())):
-        assert parsed(ErrorRecord, text) is parsed(Index, text) is None
+        assert parsed(ErrorRecord, text) is None
+        assert parsed(Index, text) is None
         record = parsed(Sidecar, text)
         refused += record is None
         if record is not None:
@@ -303,8 +306,8 @@ def test_frames_have_the_colour_and_the_number_of_their_class() -> None:
         assert {tuple(pixel) for pixel in patch[1, 1:-1]} == {colours[cell.vote]}
         inside = patch[4:20, 4:20].any(axis=-1)
         assert inside.any() == (cell.vote != "tie")
-    numbers = [picture[6:16, x + 6 : x + 12].any(axis=-1) for x in (0, 64)]
-    assert not np.array_equal(*numbers)
+    one, two = (picture[6:16, x + 6 : x + 12].any(axis=2) for x in (0, 64))
+    assert not np.array_equal(one, two)
     image = seen(of_image())[:64, :64]
     assert {tuple(pixel) for pixel in image[0]} == {class_colours(("well", "ill"))["ill"]}
     assert not image[4:-4, 4:-4].any()

@@ -252,7 +252,7 @@ def bundles_in(place: Path, named: Sequence[str] | None) -> dict[str, str]:
         named: see `with_bundles`.
     """
     paths = [str(copied(place)) if name == "copy" else name for name in named or ["demo"]]
-    return dict(zip(slots_of_bundles(paths), paths, strict=True))
+    return {slot: path for (slot, _), path in zip(slots_of_bundles(paths), paths, strict=True)}
 
 
 def copied(place: Path) -> Path:

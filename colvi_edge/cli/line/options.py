@@ -95,7 +95,7 @@ def normalisation_option(command: str) -> Any:
         of=command,
         metavar="HOW",
         help="How patches were made the network's input: patch (zero mean, unit variance; the default), "
-        "patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE.",
+        "patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE; of whole images image or image-range.",
     )
 
 

@@ -15,6 +15,7 @@ from colvi_edge.engines.precisions import INT8
 from colvi_edge.errors import EXIT_DONE, EXIT_PARITY
 from colvi_edge.export.commands.export import Exported, export_model
 from colvi_edge.export.converting.calibration import ENOUGH, calibrated_on
+from colvi_edge.export.converting.dense.halo import told_of
 from colvi_edge.export.converting.familiarity import AT_LEAST as LIMITS_AT_LEAST
 from colvi_edge.export.converting.familiarity import ENOUGH as LIMITS_ENOUGH
 from colvi_edge.export.converting.familiarity import Fitted
@@ -33,6 +34,12 @@ _AGAIN = (
     "channels",
     "pixel_size_um",
     "name",
+    "task",
+    "rule",
+    "threshold",
+    "resize",
+    "window",
+    "halo",
 )
 """Options that are said again where an export is advised."""
 
@@ -81,7 +88,10 @@ def _said(exported: Exported, place: Path, again: Sequence[str]) -> Iterator[str
     yield from _measured_on(exported)
     if exported.told:
         yield exported.told
-    yield _familiarity_told(exported.familiarity)
+    if exported.windows:
+        yield told_of(exported.windows)
+    else:
+        yield _familiarity_told(exported.familiarity)
     yield from _what_helps(report, exported.calibrated_on + exported.measured_on, place, again)
     yield f"{place}: {', '.join(dict.fromkeys(row.precision for row in report.rows))}"
     yield from _what_is_next(place)
@@ -228,4 +238,5 @@ def _command(model: Path, place: Path, options: Mapping[str, Any]) -> list[str]:
         if (value := given[name]) is not None:
             text = ",".join(value) if isinstance(value, list | tuple) else str(value)
             words += [f"--{name.replace('_', '-')}", text]
-    return words
+    words += ["--join", "blend"] if given["join"] == "blend" else []
+    return [*words, "--freeze-norm"] if given["freeze_norm"] else words

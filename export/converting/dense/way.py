@@ -122,7 +122,7 @@ class Seen:
         return compare_segmentations(wanted, drawn)
 
     def joins(
-        self, compared: Compared, precision: Precision, open_with: Callable[[Config], Engine], images: Images
+        self, compared: Compared, precision: Precision, open_with: Callable[[Windows], Engine], images: Images
     ) -> Compared:
         """See `Way.joins`."""
         windows = self._config.windows
@@ -131,13 +131,13 @@ class Seen:
         fitting = [planes for planes in images.planes if planes.shape[2] * planes.shape[3] <= MOST_WHOLE_PX]
         if not fitting:
             return compared
-        with closing(open_with(self._config)) as engine:
+        with closing(open_with(windows)) as engine:
             joined = engine.field(fitting[0])
         if windows.stride_px:
             found = JoinsCompared(step=step_across(joined, plan_of(self._config, *fitting[0].shape[2:])))
         else:
             whole = Windows(px="whole", step_px=windows.step_px, reach_px=windows.reach_px)
-            with closing(open_with(self._config.model_copy(update={"windows": whole}))) as engine:
+            with closing(open_with(whole)) as engine:
                 at_once = engine.field(fitting[0])
             found = JoinsCompared(
                 largest_dp=largest_difference(joined, at_once) if precision == "fp32" else None,

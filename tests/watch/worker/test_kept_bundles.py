@@ -15,7 +15,9 @@ from colvi_edge.bundle import open_bundle
 from colvi_edge.bundle.opening import SUMS
 from colvi_edge.system.atomic import is_temporary_name
 from colvi_edge.watch.ipc.messages import StartRefused, WorkerReady
+from colvi_edge.watch.state_folder import StateFolder
 from colvi_edge.watch.worker.kept_bundles import kept_bundle
+from tests.tools.bundles import rename
 from tests.watch.worker.test_worker import Supervised, settings_for
 
 
@@ -98,6 +100,18 @@ TORN = [
     dangling_link,
     another_bundle,
 ]
+
+
+def test_copies_of_one_bundle_drop_none_of_another(tmp_path: Path, copied_bundle: Path) -> None:
+    """Where several judge, each has three of its own, however often one of them is replaced."""
+    state = StateFolder(tmp_path / "state")
+    other = Path(kept_bundle(str(copied_bundle), state.bundles_of("nuclei")).bundle.path)
+    for version in range(4):
+        rename(copied_bundle, "mine", f"{version}.0")
+        kept_bundle(str(copied_bundle), state.bundles_of(""))
+
+    assert open_bundle(other).name
+    assert len(list(state.bundles.iterdir())) == 3
 
 
 @pytest.mark.parametrize("tear", TORN, ids=lambda tear: tear.__name__)

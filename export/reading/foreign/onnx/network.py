@@ -34,15 +34,30 @@ FIXED_BATCH = "its batch is fixed"
 
 
 class OnnxNetwork(nn.Module):
-    """(N, channels, P, P) float32 -> (N, 2), as a graph of ONNX says.
+    """(N, channels, h, w) float32 -> (N, K) or (N, K, h, w), as a graph of ONNX says.
 
     Attributes:
         channels: of a patch.
         channels_last: whether the graph takes (N, P, P, channels).
     """
 
-    def __init__(self, graph: Graph, channels: int, patch_px: int, *, channels_last: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        channels: int,
+        size: tuple[int, int],
+        *,
+        channels_last: bool,
+        answer: tuple[int, ...] = (2,),
+    ) -> None:
         """Make a network of a graph in its known form.
+
+        Args:
+            graph: whose shapes are worked out for inputs of one size.
+            channels: of its input.
+            size: height and width of it. Where no step depends on them it takes others, too.
+            channels_last: whether they come last.
+            answer: what it gives for each input.
 
         Raises:
             NetworkError: its shapes do not fit, or something is not run here.
@@ -50,11 +65,11 @@ class OnnxNetwork(nn.Module):
         super().__init__()
         self.channels, self.channels_last = channels, channels_last
         self._input, self._output = graph.inputs[0].name, graph.outputs[0].name
-        sides = (patch_px, patch_px, channels) if channels_last else (channels, patch_px, patch_px)
+        sides = (*size, channels) if channels_last else (channels, *size)
         batch = graph.inputs[0].dims[0]
-        graph = graph if batch is None else _of_any_batch(graph, sides, batch)
+        graph = graph if batch is None else _of_any_batch(graph, sides, batch, answer)
         try:
-            self._few, self._many = (_followed(graph, sides, images) for images in (1, MOST_IMAGES))
+            self._few, self._many = (_followed(graph, sides, images, answer) for images in (1, MOST_IMAGES))
         except NetworkError as error:
             if batch is None:
                 raise
@@ -126,7 +141,7 @@ class OnnxNetwork(nn.Module):
             raise use.refused("computes with the number of patches")
 
 
-def _of_any_batch(graph: Graph, sides: tuple[int, ...], batch: int) -> Graph:
+def _of_any_batch(graph: Graph, sides: tuple[int, ...], batch: int, answer: tuple[int, ...]) -> Graph:
     """Return a graph whose Reshapes keep the number of patches that was written down in them.
 
     Of its own batch it does the same: 0 keeps a length that is the very number. That it judges each patch for
@@ -136,13 +151,14 @@ def _of_any_batch(graph: Graph, sides: tuple[int, ...], batch: int) -> Graph:
         graph: in its known form.
         sides: of a patch, as the graph takes it.
         batch: which number of patches the graph says it takes.
+        answer: what it gives for each.
 
     Raises:
         NetworkError: even of that number it does not fit.
     """
     if not 1 <= batch <= MOST_IMAGES:
         raise NetworkError(f"takes {batch} patches at a time, expected 1 to {MOST_IMAGES}")
-    arrays, numbers, nodes = _followed(graph, sides, batch), dict(graph.initializers), []
+    arrays, numbers, nodes = _followed(graph, sides, batch, answer), dict(graph.initializers), []
     for number, node in enumerate(graph.nodes):
         if node.operator == "Reshape" and arrays[node.inputs[0]].shape[:1] == (batch,):
             target = np.ravel(np.asarray(arrays[node.inputs[1]].values))
@@ -154,10 +170,10 @@ def _of_any_batch(graph: Graph, sides: tuple[int, ...], batch: int) -> Graph:
     return replace(graph, nodes=tuple(nodes), initializers=numbers)
 
 
-def _followed(graph: Graph, sides: tuple[int, ...], images: int) -> dict[str, Array]:
+def _followed(graph: Graph, sides: tuple[int, ...], images: int, answer: tuple[int, ...]) -> dict[str, Array]:
     arrays = {name: Array.of(tensor) for name, tensor in graph.initializers.items()}
     arrays[graph.inputs[0].name] = Array((images, *sides), np.dtype(np.float32))
-    follow(graph, arrays, images)
+    follow(graph, arrays, images, answer)
     unknown = [
         node.operator for node in graph.nodes if node.operator not in STEPS and node.operator != "Relu"
     ]

@@ -57,12 +57,19 @@ class OnnxModel(NamedTuple):
     told: str
 
 
-def read_onnx(path: Path, channels: Sequence[str] | None = None) -> OnnxModel:
+def read_onnx(
+    path: Path,
+    channels: Sequence[str] | None = None,
+    size: tuple[int, int] = (PATCH_PX, PATCH_PX),
+    answers: Sequence[tuple[int, ...]] = ((2,),),
+) -> OnnxModel:
     """Read an ONNX file of any maker.
 
     Args:
-        path: of one input, (N, C, 64, 64) or (N, 64, 64, C) float32, and one output, (N, 2).
+        path: of one input, (N, C, h, w) or (N, h, w, C) float32, and one output.
         channels: of the input; found out where they are not given.
+        size: height and width of the input; of a network that takes any, those it is tried with.
+        answers: what the output may be for each input, the first that fits.
 
     Raises:
         UsageError: several numbers of channels would do.
@@ -72,12 +79,13 @@ def read_onnx(path: Path, channels: Sequence[str] | None = None) -> OnnxModel:
     try:
         whole = read_graph(data, OPERATORS, OPSETS, IR_VERSIONS)
         graph = in_known_form(whole)
-        network = _fitting(graph, path, [len(channels)] if channels else range(1, MOST_CHANNELS + 1))
+        counts = [len(channels)] if channels else range(1, MOST_CHANNELS + 1)
+        network = _fitting(graph, path, counts, size, answers)
     except (NetworkError, DamagedError) as error:
         if "another file" in str(error):
             raise _in_two_files(path) from error
         raise ModelError(f"{path} {error}; {_remedy(str(error))}") from error
-    difference = _compare(data, graph, network.eval(), path)
+    difference = _compare(data, graph, network.eval(), path, size)
     told = (
         f"Read from an ONNX file (opset {whole.opset}): torch, the reference here, gives ONNX Runtime's "
         f"outputs of that file to within {difference:.0e} on {PATCHES} patches of noise."
@@ -99,7 +107,13 @@ def _in_two_files(path: Path) -> ModelError:
     )
 
 
-def _fitting(graph: Graph, path: Path, counts: Sequence[int]) -> OnnxNetwork:
+def _fitting(
+    graph: Graph,
+    path: Path,
+    counts: Sequence[int],
+    size: tuple[int, int],
+    answers: Sequence[tuple[int, ...]],
+) -> OnnxNetwork:
     """Return the graph as a network, with the place of its channels that fits what it says and does."""
     for what, declared in (("input", graph.inputs), ("output", graph.outputs)):
         if len(declared) != 1 or declared[0].dtype != np.float32:
@@ -113,14 +127,12 @@ def _fitting(graph: Graph, path: Path, counts: Sequence[int]) -> OnnxNetwork:
         if len(dims) == 4
         and all(
             side in (None, wanted)
-            for side, wanted in zip(
-                dims[1:], (PATCH_PX, PATCH_PX, count) if last else (count, PATCH_PX, PATCH_PX), strict=True
-            )
+            for side, wanted in zip(dims[1:], (*size, count) if last else (count, *size), strict=True)
         )
     ]
     if not places:
         shape = " x ".join("N" if side is None else str(side) for side in dims)
-        sides = f"{PATCH_PX} x {PATCH_PX}"
+        sides = f"{size[0]} x {size[1]}"
         wanted = "C" if len(counts) > 1 else str(counts[0])
         raise ModelError(
             f"{path} takes {shape or 'a number'}, expected patches N x {wanted} x {sides} or N x {sides} x "
@@ -128,10 +140,12 @@ def _fitting(graph: Graph, path: Path, counts: Sequence[int]) -> OnnxNetwork:
         )
     networks, refusals = [], []
     for count, last in places:
-        try:
-            networks.append(OnnxNetwork(graph, count, PATCH_PX, channels_last=last))
-        except NetworkError as error:
-            refusals.append(error)
+        for answer in answers:
+            try:
+                networks.append(OnnxNetwork(graph, count, size, channels_last=last, answer=answer))
+                break
+            except NetworkError as error:
+                refusals.append(error)
     if len(networks) > 1:
         found = " or ".join(str(network.channels) for network in networks)
         raise UsageError(f"{path} takes {found} channels; name them by --channels, such as collagen,nuclei")
@@ -149,13 +163,13 @@ def _outputs_of(graph: Graph) -> Activation | None:
     return "none" if node is not None and node.operator in ("Softmax", "Sigmoid") else None
 
 
-def _compare(data: bytes, graph: Graph, network: OnnxNetwork, path: Path) -> float:
+def _compare(data: bytes, graph: Graph, network: OnnxNetwork, path: Path, size: tuple[int, int]) -> float:
     """Return how far torch is from ONNX Runtime on noise.
 
     Raises:
         ModelError: too far, or ONNX Runtime does not run the file.
     """
-    patches = _noise(network.channels)
+    patches = _noise(network.channels, size)
     try:
         expected = _run(data, graph, patches.transpose(0, 2, 3, 1) if network.channels_last else patches)
     except Exception as error:  # its exceptions share no class
@@ -189,9 +203,9 @@ def _run(data: bytes, graph: Graph, patches: NDArray[np.float32]) -> NDArray[np.
     return np.concatenate(parts)[: len(patches)]
 
 
-def _noise(channels: int) -> NDArray[np.float32]:
+def _noise(channels: int, size: tuple[int, int]) -> NDArray[np.float32]:
     """Return patches of four contrasts, some of them all above 0 as unnormalised pixels are."""
-    noise = np.random.default_rng(0).standard_normal((PATCHES, channels, PATCH_PX, PATCH_PX))
+    noise = np.random.default_rng(0).standard_normal((PATCHES, channels, *size))
     scaled = noise * np.resize([0.3, 1.0, 3.0, 10.0], PATCHES).reshape(-1, 1, 1, 1)
     scaled[: PATCHES // 2] = np.abs(scaled[: PATCHES // 2])
     return np.ascontiguousarray(scaled, np.float32)
