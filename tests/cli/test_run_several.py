@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from colvi_edge.bundle import demo_path
 from colvi_edge.outputs.sidecar import json_schema
 from colvi_edge.simulate import simulate_projection, write_imagej
+from colvi_edge.tasks.classify import CLASSES
 from tests.tools.bundles import edit_config, rename
 
 Run = Callable[..., tuple[int, str, str]]
@@ -33,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
     """Return a folder of two images and a broken file."""
     folder = tmp_path / "day"
     folder.mkdir()
-    for number, label in enumerate(("control", "patient")):
+    for number, label in enumerate(CLASSES):
         raw = folder / f"P0{number}_2026-11-20.tif"
         write_imagej(raw, simulate_projection(label, 3, size_px=256))
     (folder / "bad.tif").write_bytes(b"no image\n" * 20)
