@@ -141,7 +141,9 @@ def doctor(
 
     if image:
         roles = roles_of(channels)
-        findings = [found for where in bundle or [Path(DEMO)] for found in examine_image(image, str(where), roles)]
+        findings = [
+            found for where in bundle or [Path(DEMO)] for found in examine_image(image, str(where), roles)
+        ]
     else:
         findings = examine()
     show_findings(findings, as_json=json)
