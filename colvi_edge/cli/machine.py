@@ -143,8 +143,6 @@ def doctor(
         roles = roles_of(channels)
         asked = bundle or [Path(DEMO)]
         findings = [found for where in asked for found in examine_image(image, str(where), roles)]
-            found for where in bundle or [Path(DEMO)] for found in examine_image(image, str(where), roles)
-        ]
     else:
         findings = examine()
     show_findings(findings, as_json=json)
