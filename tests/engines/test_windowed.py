@@ -27,7 +27,7 @@ from colvi_edge.errors import ImageTooLargeError, PixelTypeError
 from colvi_edge.patches import Normalisation, normalise_image, project
 from colvi_edge.windows import Axis, Plan, plan
 from tests.tools.unets import Up, to_onnx, unet, whole
-from tests.tools.windowed_bundles import windowed_bundle
+from tests.tools.windowed_bundles import scene, windowed_bundle
 
 ENGINES = ["openvino", "onnxruntime"]
 Noise = Callable[..., NDArray[Any]]
@@ -69,17 +69,6 @@ def halo_and_step(name: str) -> tuple[int, int]:
 def engine(name: str, bundle: Bundle, precision: Any = "fp32") -> Engine:
     """Open an engine, unverified."""
     return open_exactly(EngineName(name), bundle, precision, "a test")
-
-
-def scene(shape: tuple[int, ...], seed: int, dtype: str = "uint16") -> NDArray[Any]:
-    """Return planes with a bright and a dark side and blobs, so that a window is not like another."""
-    rng = np.random.default_rng(seed)
-    planes = rng.poisson(60, shape).astype(np.float64)
-    planes[..., : shape[-1] // 2] *= 3
-    for _ in range(12):
-        top, left = rng.integers(0, shape[-2]), rng.integers(0, shape[-1])
-        planes[..., top : top + 9, left : left + 13] += rng.integers(20, 90)
-    return planes.astype(dtype)
 
 
 def prepared(planes: NDArray[Any], bundle: Bundle) -> NDArray[np.float32]:
@@ -251,6 +240,7 @@ def test_no_pixel_of_the_mask_flips_in_int8(name: str, int8: bytes, tmp_path: Pa
             fields.append(one.field(image))
     tiles, once = fields
 
+    assert sorted(np.bincount(once.argmax(-1).ravel(), minlength=3))[1] > 10_000, "two classes"
     assert int((tiles.argmax(-1) != once.argmax(-1)).sum()) == 0
     exact = whole(network("depth 2"), normalise_image(project(image), Normalisation("image")), step)
     assert np.abs(tiles - exact).max() > 1e-4

@@ -27,6 +27,8 @@ from colvi_edge.engines.tensorrt.installed import is_jetson, missing
 from colvi_edge.errors import BundleError, EngineUnavailableError, UsageError
 from colvi_edge.export.converting.onnx import to_onnx
 from colvi_edge.export.networks.patch_cnn import Probabilities, build_network
+from tests.tools.unets import to_onnx as windows_to_onnx
+from tests.tools.unets import unet
 
 TENSOR = r"\{ Name: [^{}]*?, Datatype: (\w+),"
 CONVOLUTION = re.compile(
@@ -129,6 +131,23 @@ def with_scales_of_shape_1(onnx_bytes: bytes) -> bytes:
 def test_every_convolution_of_an_int8_engine_is_quantised(build: Callable[..., Any], int8: bytes) -> None:
     """Input and weights of all three in INT8."""
     assert_convolutions(build(int8, max_batch=256, progress=silent).layers, "Int8")
+
+
+@pytest.mark.tensorrt_rtx
+@pytest.mark.parametrize("half", [False, True])
+def test_windows_of_any_size_are_built(build: Callable[..., Any], half: bool) -> None:
+    """Height and width free, within a range; a U-Net of depth 2 has ten convolutions, its head aside."""
+    from colvi_edge.engines.tensorrt.builder import Sizes
+
+    data = windows_to_onnx(unet(depth=2), 2, 64, half=half)
+    most = (5, 112, 112)
+
+    built = build(data, max_batch=256, progress=silent, sizes=Sizes((1, 4, 4), most, most))
+
+    found = [match.groups() for line in built.layers if (match := CONVOLUTION.search(line))]
+    datatype = "Half" if half else "Float"
+    assert len(found) >= 10
+    assert set(found) == {(datatype, datatype)}
 
 
 @pytest.mark.tensorrt_rtx
