@@ -38,7 +38,8 @@ def table(
 
     A CSV row for each image, errors included: path, status, diagnosis, score (100 = control), votes,
     p_control_mean, coverage, quality and remarks, model with its version and SHA-256, runtime and precision,
-    result_id, created, raw_sha256, error_kind and error_message.
+    result_id, created, raw_sha256, error_kind and error_message; then of other classes, regions and objects
+    columns such as votes_CLASS, share_CLASS, objects_CLASS and diameter_um_median.
     """
     from colvi_edge.outputs.named import Named
     from colvi_edge.report.listing import list_results

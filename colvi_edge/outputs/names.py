@@ -16,7 +16,7 @@ from enum import Enum
 
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import portable_name
-from colvi_edge.raw_files import RAW_SUFFIXES
+from colvi_edge.raw_files import RAW_SUFFIXES, is_container_name
 from colvi_edge.system.atomic import is_temporary_name
 
 NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
@@ -129,6 +129,17 @@ def is_output_name(name: str) -> bool:
     """Return whether a file of this name was written by colvi-edge, finished or not."""
     is_explanation = _EXPLANATION.search(name) is not None
     return is_explanation or name.endswith(_SUFFIXES) or is_temporary_name(name)
+
+
+def is_index_name(name: str) -> bool:
+    """Return whether a file of this name is the index of a file that holds several images, in any slot.
+
+    A slot never begins with a digit, and the key of an image always does.
+    """
+    raw = name.removesuffix(OutputKind.SIDECAR.value)
+    before, _, slot = raw.rpartition(".")
+    of_slot = not slot[:1].isdigit() and is_container_name(before)
+    return raw != name and (is_container_name(raw) or of_slot)
 
 
 def image_label(raw_name: str, image_key: str, slot: str = "") -> str:

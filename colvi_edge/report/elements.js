@@ -96,6 +96,13 @@ function classMark(name, colours, place, boxed) {  // the frame of the overlay w
     name === "tie" ? null : draw("text", { x: 16, y: 13, "text-anchor": "middle", "font-size": 11, "font-weight": 700, fill }, String(place + 1)));
 }
 
+// Of an image that several bundles judged, the first one's result leads the others.
+const leaders = new Map(images.filter((one) => !one.slot).map((one) => [JSON.stringify([one.folder, one.name]), one]));
+for (const one of images.filter((one) => one.slot).sort((a, b) => a.slot < b.slot ? -1 : 1)) {
+  one.leader = leaders.get(JSON.stringify([one.folder, one.name.slice(0, -one.slot.length - 1)]));
+  if (one.leader) (one.leader.others ??= []).push(one);
+}
+const brief = (one) => `${one.slot ?? "first"}: ${one.answer ?? (one.votes ? `${one.result}, ${score(one)}` : one.result)}`;
 const WHAT = images.some((one) => one.slot) ? "result" : "image";  // of an image several bundles have several
 
 function count(number, what, many = `${what}s`) {

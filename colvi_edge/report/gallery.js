@@ -15,13 +15,13 @@ const SORTS = {
 };
 const FILTERS = ["result", "flag", "date", "sample", "model"];
 const COLUMNS = [  // key of SORTS or null, class, head, cell
-  ["name", "", null, (one) => make("button", { type: "button", class: "open", "data-image": one.id, click: () => view(one) }, one.path)],
+  ["name", "", null, (one) => make("div", {}, make("button", { type: "button", class: "open", "data-image": one.id, click: () => view(one) }, one.path), found(one), ...others(one))],
   ["sample", "spare", null, (one) => one.sample ?? ""],
   ["date", "spare", null, (one) => one.date ?? ""],
   ["result", "", null, (one) => word(one.result)],
-  ...(measured.length ? [["objects", "found", ["found"], (one) => one.answer ?? ""]] : []),
+  ...(measured.some((one) => !one.leader) ? [["objects", "found", ["found"], (one) => one.answer ?? ""]] : []),
   ...(!isScored ? [] : [["score", "number", ["score ", MEANT.trim()], (one) => one.votes ? score(one) : ""],
-  [null, "number spare votes", [data.tasks.length ? "votes" : "c / p / tie"], (one) => !one.votes ? "" : data.tasks.length ? voteWords(one) : one.votes.join(" / ")]]),
+  [null, data.tasks.length ? "spare votes words" : "number spare votes", [data.tasks.length ? "votes" : "c / p / tie"], (one) => !one.votes ? "" : data.tasks.length ? voteWords(one) : one.votes.join(" / ")]]),
   ["flags", "spare", null, (one) => one.flags.length ? flagList(one) : ""],
   ...(several ? [["model", "spare", null, (one) => one.judge?.letter ?? ""]] : []),
   ["created", "spare judged", null, (one) => local(one.created)]]
@@ -120,13 +120,14 @@ function start(name, all, what) {  // as many as are drawn, and a button for the
 }
 
 function show() {
-  shown = sorted(filtered());
+  const passed = new Set(filtered());
+  shown = sorted([...passed].filter((one) => !passed.has(one.leader)));
   const form = at("filters");
   for (const name of ["text", ...FILTERS, "sort"]) {
     if (form[name].value !== state[name]) form[name].value = state[name];
   }
   at("turn").textContent = state.down ? "\u2193" : "\u2191";
-  at("shown").textContent = shown.length === images.length ? count(images.length, WHAT) : `${shown.length} of ${count(images.length, WHAT)}`;
+  at("shown").textContent = passed.size === images.length ? count(images.length, WHAT) : `${passed.size} of ${count(images.length, WHAT)}`;
   for (const head of at("head").children) {
     const sorts = head.dataset.sort === state.sort;
     if (sorts) head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
@@ -164,8 +165,17 @@ function card(one) {
     make("div", { class: "text" },
       make("div", { class: "line" }, word(one.result), one.votes ? make("span", { class: "score", title: `score (${taskOf(one).scored})` }, score(one)) : null),
       one.answer ? make("div", { class: "answer" }, one.answer) : null,
+      ...others(one),
       make("div", { class: "name", title: one.path }, one.name), one.folder ? make("div", { class: "place", title: one.path }, one.place) : null, modelMark(one.judge), one.flags.length && one.result !== "error" ? flagList(one, worst(one.flags)) : null,
       one.missing && (one.bands || one.classed) ? make("div", { class: "flags" }, one.missing) : null));
+}
+
+function found(one) {  // where there is no column for it, as other results are of diagnoses
+  return one.leader && one.answer ? make("div", { class: "quiet" }, one.answer) : null;
+}
+
+function others(one) {  // what further bundles found in the same image
+  return (one.others ?? []).map((other) => make("div", { class: "quiet" }, brief(other)));
 }
 
 function worst(flags) {  // what a card has room for, in whole sentences: why there is no result, else one warning

@@ -4,15 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from colvi_edge.outputs.names import OutputKind
+from colvi_edge.outputs.names import OutputKind, is_index_name
 from colvi_edge.outputs.read_back import read_record
 from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar
-from colvi_edge.raw_files import CONTAINER_SUFFIXES, MAX_DEPTH
+from colvi_edge.raw_files import MAX_DEPTH
 from colvi_edge.report.entries import Entry, entry
 from colvi_edge.report.samples import NamePattern
-
-# Of a container, which lists its images; each has its own record.
-_INDEXES = tuple(f"{suffix}{OutputKind.SIDECAR.value}" for suffix in CONTAINER_SUFFIXES)
 
 
 class Gathered(NamedTuple):
@@ -74,7 +71,7 @@ class Gatherer:
 def records_below(
     folder_fd: int, unlisted: list[OSError], places: Sequence[str] = (".",)
 ) -> Iterator[tuple[str, str, int]]:
-    """Yield folder, name and the folder's descriptor of all that may be a record; note what is closed."""
+    """Yield folder, name and the folder's descriptor of all that may be an image's; note what is closed."""
     for place in places:
         for folder, subfolders, names, here in os.fwalk(place, onerror=unlisted.append, dir_fd=folder_fd):
             relative = "" if folder == os.curdir else folder.removeprefix("./")
@@ -82,5 +79,5 @@ def records_below(
             subfolders[:] = [] if deep else [name for name in subfolders if not name.startswith(".")]
             for name in names:
                 is_record = name.endswith((OutputKind.SIDECAR.value, OutputKind.ERROR.value))
-                if is_record and not name.lower().endswith(_INDEXES):
+                if is_record and not is_index_name(name):
                     yield relative, name, here

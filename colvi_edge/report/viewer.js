@@ -54,6 +54,8 @@ function facts(one) {
   }
   tell("Diameter", one.diameter && `median ${one.diameter[0]}, half of them ${one.diameter[1]} to ${one.diameter[2]}`);
   tell("At the border", one.at_border && `${count(one.at_border, "object")}, in no diameter`);
+  const beside = [one.leader, ...(one.leader ?? one).others ?? []].filter((other) => other && other !== one);
+  tell("Also judged", beside.length && make("span", {}, ...beside.map((other) => make("button", { type: "button", class: "open", click: () => view(other) }, brief(other)))));
   tell("Size", one.size && `${one.size.join(" \u00d7 ")} pixels`);
   tell("Judged", local(one.created));
   tell("Model", one.judge && modelWords(one.judge));

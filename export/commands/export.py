@@ -24,7 +24,7 @@ from colvi_edge.export.converting.dense.prepared import prepared
 from colvi_edge.export.converting.familiarity import Fitted, fit
 from colvi_edge.export.converting.manifest import Description
 from colvi_edge.export.converting.package import Report, Settings, package
-from colvi_edge.export.converting.parity import NEVER_ON_TENSORRT
+from colvi_edge.export.converting.parity import NEVER_ON_TENSORRT, WINDOWS_NEVER_ON_TENSORRT
 from colvi_edge.export.converting.replacement import refuse_loss
 from colvi_edge.export.converting.titles import TITLE, refuse_title
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
@@ -192,8 +192,9 @@ def _description(
         summary = f"{summary} {checkpoint.told}"
     said = [f"# {title}", summary]
     if images is not None and "int8-trt" in precisions:
+        never = WINDOWS_NEVER_ON_TENSORRT if checkpoint.is_dense else NEVER_ON_TENSORRT
         counts = len(images.calibrating.names), len(images.held_out.names)
-        said.append(f"INT8: {calibrated_on(*counts)} {NEVER_ON_TENSORRT}")
+        said.append(f"INT8: {calibrated_on(*counts)} {never}")
     documentation = "\n\n".join([*said, f"{RESEARCH_USE_ONLY}\n"])
     return Description(title, "1.0.0", summary, documentation, checkpoint.name)
 

@@ -76,7 +76,6 @@ def quantise(
         "CalibPercentile": 99.99,
         "CalibStridedMinMax": stride // batch,  # strides for every method, whatever its name says
     }
-    more = [] if held is None else ["Concat", *([] if held else ["ConvTranspose"])]
     if target == "int8-trt":
         what = {"activation_type": QuantType.QInt8, "op_types_to_quantize": ["Conv"]}
         options |= {
@@ -86,6 +85,7 @@ def quantise(
             "OpTypesToExcludeOutputQuantization": ["Conv", "Gemm", "Relu", "MaxPool"],
         }
     else:
+        more = [] if held is None else ["Concat", *([] if held else ["ConvTranspose"])]
         # The classifier stays in float here too: quantised probabilities come in steps of 1/255, and tie.
         what = {
             "activation_type": QuantType.QUInt8,

@@ -230,7 +230,8 @@ def _found(
         most = range(1, 65) if classes is None else {len(classes), 1}
         around = size if question.kind == "segment" else ()
         onnx = read_onnx(path, channels, size, [(outputs, *around) for outputs in most])
-        network, activation, told = onnx.network, onnx.outputs, onnx.told
+        network: nn.Module = onnx.network
+        activation, told = onnx.outputs, onnx.told
     else:
         network = read_torchscript(path) if kind == "TorchScript" else read_exported(path)
         activation, told = None, ""

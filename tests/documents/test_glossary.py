@@ -12,6 +12,7 @@ from colvi_edge.engines.precisions import precision_for
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.names import OutputKind
 from colvi_edge.outputs.patch_table import PATCH_COLUMNS
+from colvi_edge.outputs.regions.table import OBJECT_COLUMNS
 from colvi_edge.outputs.sidecar import json_schema
 from colvi_edge.outputs.table import FOLDER_COLUMNS, OMERO_COLUMNS, RESULT_COLUMNS
 
@@ -61,6 +62,7 @@ def test_its_keys_are_the_schema_s() -> None:
     ("table", "columns"),
     [
         ("patches", PATCH_COLUMNS),
+        ("objects", (*OBJECT_COLUMNS, "axis-0", "axis-1", "axis-2")),
         ("`--result-csv`", RESULT_COLUMNS),
         ("`--omero-csv`", tuple(OMERO_COLUMNS)),
         ("`table`", FOLDER_COLUMNS),

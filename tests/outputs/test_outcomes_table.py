@@ -19,6 +19,7 @@ from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal.console import PrintableConsole
 from colvi_edge.terminal.tables import print_name
+from tests.tools.segmentations import classes_of, record_of, segmented
 from tests.tools.terminal import Screen
 
 MakeSidecar = Callable[..., Sidecar]
@@ -244,3 +245,24 @@ def test_a_kept_result_has_its_row(make_sidecar: MakeSidecar) -> None:
         assert "5 images: 2 control, 2 patient, 1 error" in lines
         assert any(line.startswith("1 result beside the raw file in day") for line in lines)
     assert piped(outcomes)[1].split("\t") == ["a.tif", "control", "100.0", "1", "0", "0", "kept"]
+
+
+def test_regions_and_objects_are_told_in_words(make_sidecar: MakeSidecar) -> None:
+    """In a column of their own; beside diagnoses in that of the votes; counted as measured."""
+    result = segmented(classes_of())
+    measured = [outcome(f"{number}.tif", record_of(result, quality=[UNKNOWN])) for number in range(2)]
+
+    alone = piped(measured)
+    assert [line.split("\t") for line in alone[:3]] == [
+        ["image", "result", "found", "remarks"],
+        *([f"{n}.tif", "measured", "13 nuclei, 7 vesicles", "pixel size unknown"] for n in range(2)),
+    ]
+    assert "2 images: 2 measured" in alone
+    both = [*measured, outcome("c.tif", make_sidecar([[0.9, 0.8]]))]
+    assert [line.split("\t")[:4] for line in piped(both)[:4]] == [
+        ["image", "result", "score (100 = control)", "votes or found"],
+        ["0.tif", "measured", "", "13 nuclei, 7 vesicles"],
+        ["1.tif", "measured", "", "13 nuclei, 7 vesicles"],
+        ["c.tif", "control", "100.0", "2 control"],
+    ]
+    assert all(cell_len(line) <= 80 for line in at(80, both))

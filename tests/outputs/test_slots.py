@@ -17,6 +17,7 @@ from colvi_edge.outputs.names import (
     MAX_SLOT_BYTES,
     NEVER_CUT,
     OutputKind,
+    is_index_name,
     is_output_name,
     output_name,
     record_label,
@@ -90,6 +91,18 @@ def test_no_two_outputs_share_a_name(series: list[str], bundles: list[str], raws
                     assert not is_raw_name(name)
                     assert name.startswith(raw[:NEVER_CUT])
                     assert [kind] == [one for one in OutputKind if name.endswith(one.value)]
+
+
+@given(SERIES, BUNDLE_NAMES)
+def test_an_index_is_told_from_an_image_by_its_name(series: list[str], bundle: str) -> None:
+    """In any slot: a page counts images, and an index is none."""
+    for raw in ("X.lif", "a.b.LIF"):
+        for slot in ("", slot_of(bundle)):
+            assert is_index_name(output_name(raw, OutputKind.SIDECAR, "", slot))
+            assert not is_index_name(output_name(raw, OutputKind.ERROR, "", slot))
+            for number, name in enumerate(series):
+                assert not is_index_name(output_name(raw, OutputKind.SIDECAR, f"{number:04d}-{name}", slot))
+            assert not is_index_name(output_name("X.tif", OutputKind.SIDECAR, "", slot))
 
 
 @given(BUNDLE_NAMES)

@@ -239,8 +239,9 @@ def with_bundles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle",
         action="append",
-        metavar="PATH|demo|copy",
-        help="again for each that judges; 'copy' is the demo by another name (default: demo alone)",
+        metavar="PATH|demo|copy|bright",
+        help="again for each that judges; 'copy' is the demo by another name, 'bright' outlines what is "
+        "bright (default: demo alone)",
     )
 
 
@@ -248,11 +249,23 @@ def bundles_in(place: Path, named: Sequence[str] | None) -> dict[str, str]:
     """Return the bundles that a script was told, by the names that their results bear; "" is the first.
 
     Args:
-        place: where a copy is made.
+        place: where those are made that are not there.
         named: see `with_bundles`.
     """
-    paths = [str(copied(place)) if name == "copy" else name for name in named or ["demo"]]
+    made = {"copy": copied, "bright": bright}
+    paths = [str(made[name](place)) if name in made else name for name in named or ["demo"]]
     return {slot: path for (slot, _), path in zip(slots_of_bundles(paths), paths, strict=True)}
+
+
+def bright(place: Path) -> Path:
+    """Return a bundle that outlines what is bright."""
+    path = place / "bright.colvi"
+    if not path.exists():
+        # Imported here: it needs torch, which most scripts do not.
+        from tests.tools.outlining_bundles import outlining_bundle
+
+        outlining_bundle(path)
+    return path
 
 
 def copied(place: Path) -> Path:

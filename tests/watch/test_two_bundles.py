@@ -16,6 +16,7 @@ from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.worker.slots import RefusedBundleError, slots_of_bundles
 from tests.soak import promises
+from tests.soak.daemon import bundles_in, descendants, recorded
 from tests.tools.bundles import rename
 from tests.tools.watching import wait_until
 
@@ -160,6 +161,43 @@ def test_a_second_bundle_comes_changes_and_goes(folder: Folder) -> None:
         f"*.{SECOND}.colvi.*"
     )
     assert "bundles" not in folder.status()
+
+
+@pytest.mark.parametrize("named", [["bright"], ["demo", "bright"]])
+def test_what_finds_regions_is_nothing_special(folder: Folder, named: list[str]) -> None:
+    """It is lost and found, killed and stopped as every other: the promises know no task."""
+    scope, bundles = folder.scope, bundles_in(folder.scope.parent, named)
+    process = folder.watch(*(word for path in bundles.values() for word in ("--bundle", path)))
+    wait_until(lambda: all(recorded(scope / f"{n}.tif", list(bundles)) for n in range(2)))
+    end = ".bright" if len(named) > 1 else ""
+    wait_until(lambda: folder.status()["files"]["done"] == 2)
+    for labels in scope.glob("*.labels.tif"):
+        labels.unlink()  # all of them: no neighbour tells that there were any
+    wait_until(lambda: len(list(scope.glob(f"?.tif{end}.colvi.labels.tif"))) == 2)
+    wait_until(lambda: promises.check(scope, slots=list(bundles)).kept)
+
+    workers = [pid for pid in descendants(process.pid) if "watch.worker" in cmdline(pid)]
+    assert len(workers) == len(named)
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    add(scope / "2.tif", 2)
+    wait_until(lambda: recorded(scope / "2.tif", list(bundles)))
+    wait_until(lambda: folder.status()["files"] | {"done": 3} == folder.status()["files"])
+    last = [line for line in folder.log.read_text().splitlines() if " nucleus (ok)" in line]
+    assert len(last) >= 3
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    report = promises.check(scope, slots=list(bundles))
+    assert report.kept, report
+    assert report.counts["results"] == 3 * len(named)
+
+
+def cmdline(pid: int) -> str:
+    """Return the words that a process was started with; "" of one that is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
 
 
 def test_an_error_of_both_is_told_of_both(folder: Folder) -> None:

@@ -20,7 +20,7 @@ from colvi_edge.export.converting.familiarity import AT_LEAST as LIMITS_AT_LEAST
 from colvi_edge.export.converting.familiarity import ENOUGH as LIMITS_ENOUGH
 from colvi_edge.export.converting.familiarity import Fitted
 from colvi_edge.export.converting.package import Report
-from colvi_edge.export.converting.parity import NEVER_ON_TENSORRT, Row
+from colvi_edge.export.converting.parity import NEVER_ON_TENSORRT, WINDOWS_NEVER_ON_TENSORRT, Row
 from colvi_edge.export.reading.questions import outputs_of
 from colvi_edge.printable import printable_name
 from colvi_edge.terminal.console import error_console, print_note, wide_console
@@ -148,8 +148,8 @@ def _sentences(rows: Sequence[Row]) -> list[str]:
     sentences = [f"Compared with torch {torch.__version__}: {', '.join(runtimes)}."]
     if any(row.precision.startswith("int8") for row in rows):
         sentences.append(INT8)
-    if any(row.precision == "int8-trt" for row in rows):
-        sentences.append(NEVER_ON_TENSORRT)
+    if tried := {row.runtime for row in rows if row.precision == "int8-trt"}:
+        sentences.append(NEVER_ON_TENSORRT if len(tried) > 1 else WINDOWS_NEVER_ON_TENSORRT)
     faults: dict[str, list[str]] = {}
     for row in rows:
         if row.faults:

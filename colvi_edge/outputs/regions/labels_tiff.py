@@ -42,7 +42,8 @@ def render(sidecar: Sidecar, result: Segmentation, pixel_height_um: float | None
         # What has the last colour: 255, so that each number has its own, or else the largest number.
         shown: dict[str, Any] = {"min": 0, "max": max(int(pixels.max()), len(lut) - 1)}
         shown["axes"] = "YX" if pixels.ndim == 2 else "ZYX"
-        # As a colour map: of an image of one channel ImageJ (1.53t) takes no other, and others pass it over.
+        # As a colour map: of an image of one channel ImageJ (1.53t) takes no other. Others pass it over, and
+        # libtiff with a warning: with 16 bits it expects more colours.
         colours = lut.T.astype(np.uint16) * 257
         written["extratags"] = [(_COLOUR_MAP, _SHORT, colours.size, colours.ravel().tolist(), True)]
         written["imagej"], written["metadata"] = True, {**shown, "unit": "um"} if width_um else shown

@@ -19,7 +19,7 @@ from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.outputs.table import ListedResult, folder_csv, folder_row, omero_csv, result_csv
 from colvi_edge.system.writing import hold_folder
 from colvi_edge.tasks.segment import Segmentation
-from tests.tools.segmentations import leave
+from tests.tools.segmentations import leave, record_of, segmented
 
 MakeSegmentation = Callable[..., Segmentation]
 MakeRecord = Callable[..., Sidecar]
@@ -92,6 +92,23 @@ def test_another_result_takes_its_place_and_nothing_is_left(
     }
 
 
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("with_objects", [True, False])
+def test_nothing_and_everything(tmp_path: Path, value: int, with_objects: bool) -> None:
+    """An image without any object, and one that is a single one, have all their files as well."""
+    result = segmented(np.full((1, 40, 50), value, np.uint8), with_objects=with_objects)
+    record = leave(tmp_path, record_of(result), result, overlay=OverlayChoice.OME_TIFF)
+
+    assert {path.name for path in tmp_path.iterdir()} == {*FILES, f"{RAW}.colvi.ome.tif"}
+    words = "1 nucleus, 0 vesicles" if value else "0 nuclei, 0 vesicles"
+    if not with_objects:
+        words = f"nucleus {100 * value:.1f} %, vesicle 0.0 % of the image"
+    assert headline(record) == f"{words} (research use only)"
+    assert tifffile.imread(tmp_path / f"{RAW}.colvi.labels.tif").max() == value
+    features = json.loads((tmp_path / f"{RAW}.colvi.geojson").read_bytes())["features"]
+    assert len(features) == 1 + value * (1 + with_objects)
+
+
 def test_the_lines_lie_inside_and_are_two_pixels_wide(
     tmp_path: Path, make_segmentation: MakeSegmentation, make_record: MakeRecord
 ) -> None:
@@ -100,6 +117,9 @@ def test_the_lines_lie_inside_and_are_two_pixels_wide(
     assert result.objects
     leave(tmp_path, make_record(result), result)
     drawn = np.asarray(Image.open(tmp_path / f"{RAW}.colvi.png"))[:160, :220].astype(int)
+    rejected = make_record(result, status="rejected", regions=None, objects=None)
+    leave(tmp_path, rejected, None)
+    plain = np.asarray(Image.open(tmp_path / f"{RAW}.colvi.png"))[:160, :220].astype(int)
     labels = result.objects.labels[0]
     is_grey = (drawn == drawn[..., :1]).all(axis=2)
     border = {row.label for row in result.objects.rows if row.touches_border}
@@ -109,6 +129,7 @@ def test_the_lines_lie_inside_and_are_two_pixels_wide(
     near = np.zeros(labels.shape, bool)
     for shift in ((0, 1), (2, 1), (1, 0), (1, 2)):
         near |= padded[shift[0] : shift[0] + 160, shift[1] : shift[1] + 220] != labels
+    np.testing.assert_array_equal(drawn[is_grey], plain[is_grey])
     for y, x in np.argwhere(~is_grey):
         assert labels[y, x], (y, x)
         window = labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]

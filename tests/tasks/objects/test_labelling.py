@@ -159,6 +159,19 @@ def test_what_lies_elsewhere_measures_the_same(y: int, x: int) -> None:
     assert there.circularity == pytest.approx(here.circularity, rel=1e-12)
 
 
+@given(MAPS)
+def test_what_is_turned_or_renamed_measures_the_same(classes: NDArray[np.uint8]) -> None:
+    """A quarter turn, a mirror and the classes' numbers change the order of the objects, and nothing else."""
+
+    def measures(of: NDArray[np.uint8]) -> NDArray[np.float64]:
+        rows = [(r.area_px, r.touches_border, r.roundness, r.circularity) for r in found_in(of).rows]
+        return np.array(sorted(np.round(rows, 9).tolist()))
+
+    expected = measures(classes)
+    for other in (np.rot90(classes), classes[:, ::-1], np.array([0, 2, 1], np.uint8)[classes]):
+        assert np.array_equal(measures(np.ascontiguousarray(other)), expected)
+
+
 def test_planes_are_taken_one_by_one() -> None:
     """Numbers go on over the planes; what lies at one place in two planes is two objects."""
     classes = np.zeros((3, 8, 9), np.uint8)
