@@ -100,7 +100,7 @@ def test_the_imports_are_found() -> None:
     """Absolute, relative, below a function, of a module and of a name in one: nothing of it is missed."""
     assert {"errors", "cli"} <= {room(target) for target in IMPORTS["__main__"]}
     assert "kernels.variant" in IMPORTS["kernels.compile"]
-    assert "export.networks" in {room(target) for target in IMPORTS["export.converting.package"]}
+    assert "export.reading" in {room(target) for target in IMPORTS["export.converting.package"]}
     assert len(SOURCES) > 200
 
 

@@ -141,9 +141,8 @@ def doctor(
 
     if image:
         roles = roles_of(channels)
-        findings = [
-            found for where in bundle or [Path(DEMO)] for found in examine_image(image, str(where), roles)
-        ]
+        asked = bundle or [Path(DEMO)]
+        findings = [found for where in asked for found in examine_image(image, str(where), roles)]
     else:
         findings = examine()
     show_findings(findings, as_json=json)

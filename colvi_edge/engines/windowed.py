@@ -83,7 +83,7 @@ def windowed_field(
         row, col = places[number]
         scene.put(window, row.start, col.start)
 
-    kept = Kept(*((height, width) if config.is_dense else (1, 1)), keep)
+    kept = Kept(height, width, keep) if config.is_dense else Kept(1, 1, keep)
     blended = config.windows.stride_px is not None
     joint: Joint = Blended(windows, kept) if blended else Cropped(kept)
     with closing(answered(lanes, len(windows), fill)) as answers:  # now, not when the error is forgotten
