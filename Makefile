@@ -73,6 +73,6 @@ nuclei-bundle:
 	colvi-edge simulate build/nuclei/test --masks --images 40 --seed 25769803776
 	colvi-edge train build/nuclei -o build/nuclei.pt --input nuclei --classes background,nucleus --epochs 8
 	cp build/nuclei.pt export/demo-nuclei.pt
-	colvi-edge simulate build/calibration --images 40 --seed 1
+	colvi-edge simulate build/calibration --images 20 --seed 1
 	colvi-edge export export/demo-nuclei.pt -o colvi_edge/demo-nuclei.colvi --calibration build/calibration \
 		--name 'synthetic demo nuclei'
