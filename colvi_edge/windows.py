@@ -95,12 +95,13 @@ def plan(
 ) -> Plan:
     """Return the windows of an image.
 
-    An axis that is no longer than a window, padded, is one window of its own length.
+    An axis that is no longer than a window, padded, is one window of its own length. Where cores lie side by
+    side, windows are as small as they can be without becoming more: of 1024 x 2048 pixels a third less work.
 
     Args:
         height_px: of the image.
         width_px: of the image.
-        px: edge of a window, a multiple of the step.
+        px: edge of a window at most, a multiple of the step.
         halo_px: what is thrown away at inner edges; rounded up to the step.
         step_px: the network's raster.
         stride_px: from window to window where cores overlap to be blended, a multiple of the step and at
@@ -119,29 +120,45 @@ def plan(
                 "because this network takes an image as a whole; crop it, or ask whoever made the bundle for "
                 "one with windows"
             )
-        return Plan(_axis(height_px, padded[0], padded[0], 1), _axis(width_px, padded[1], padded[1], 1))
+        rows, cols = (
+            Axis(length, side, side, (Span(0, 0, side),))
+            for length, side in zip((height_px, width_px), padded, strict=True)
+        )
+        return Plan(rows, cols)
     core = px - 2 * halo
     if px % step_px or core < 1:
         raise ValueError(f"windows of {px} pixels with a halo of {halo} do not lie on a step of {step_px}")
-    if stride_px is not None and (stride_px % step_px or not 1 <= stride_px <= core):
+    if stride_px is None:
+        return Plan(*(_side_by_side(length, core, halo, step_px) for length in (height_px, width_px)))
+    if stride_px % step_px or not 1 <= stride_px <= core:
         raise ValueError(f"a stride of {stride_px} pixels, expected 1 to {core} in steps of {step_px}")
-    stride = core if stride_px is None else stride_px
-    overlap = stride_px is not None
-    rows, cols = (
-        _axis(length, _up(length, step_px), px, stride, halo, overlap) for length in (height_px, width_px)
-    )
-    return Plan(rows, cols)
+    return Plan(*(_overlapping(length, px, stride_px, halo, step_px) for length in (height_px, width_px)))
 
 
-def _axis(length: int, padded: int, px: int, stride: int, halo: int = 0, overlap: bool = False) -> Axis:
-    window = min(px, padded)
+def _side_by_side(length: int, core: int, halo: int, step: int) -> Axis:
+    """Return as few windows as there can be with cores of a length at most, and the smallest of so many."""
+    padded = _up(length, step)
+    inner = padded - 2 * halo  # the two rims at the image's border are kept
+    if inner <= core:
+        return Axis(length, padded, padded, (Span(0, 0, padded),))
+    core = _up(-(-inner // -(-inner // core)), step)
     spans: list[Span] = []
-    for start in (*range(0, padded - window, stride), padded - window):
-        stop = padded if start == padded - window else start + window - halo
-        first = start + halo if start else 0
-        if spans and not overlap:  # the last window is moved back into the image, its core is not
-            first = spans[-1].stop
-        spans.append(Span(start, first, stop))
+    for start in (*range(0, inner - core, core), inner - core):
+        # The last window is moved back into the image; its core is not.
+        first, is_last = spans[-1].stop if spans else 0, start == inner - core
+        spans.append(Span(start, first, padded if is_last else start + halo + core))
+    return Axis(length, padded, core + 2 * halo, tuple(spans))
+
+
+def _overlapping(length: int, px: int, stride: int, halo: int, step: int) -> Axis:
+    """Return windows a stride apart, the last of them moved back into the image."""
+    padded = _up(length, step)
+    window = min(px, padded)
+    last = padded - window
+    spans = [
+        Span(start, start + halo if start else 0, start + window - halo if start < last else padded)
+        for start in (*range(0, last, stride), last)
+    ]
     return Axis(length, padded, window, tuple(spans))
 
 

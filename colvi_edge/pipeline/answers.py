@@ -31,10 +31,11 @@ def asked(config: Config) -> TaskRecord | None:
 
 def answered(result: Result, config: Config) -> dict[str, Any]:
     """Return the fields of a sidecar that tell of a result."""
-    return _diagnosed(result, config) if isinstance(result, Diagnosis) else _segmented(result)
+    return _diagnosed(result, config) if isinstance(result, Diagnosis) else regions_found(result)
 
 
-def _segmented(found: Segmentation) -> dict[str, Any]:
+def regions_found(found: Segmentation) -> dict[str, Any]:
+    """Return the fields of a sidecar that tell of regions and objects."""
     regions = [RegionRecord(**asdict(region)) for region in found.regions]
     if found.objects is None:
         return {"regions": regions}

@@ -58,7 +58,7 @@ def to_onnx(
         # What else it warns of (its own tracing, resizing, padding, normalisation) is not guessed at: parity
         # with torch is measured.
         warnings.simplefilter("ignore", UserWarning)
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         try:
             if any(isinstance(part, torch.jit.ScriptModule) for part in network.modules()):
                 network = _traced(network.eval(), example)

@@ -22,6 +22,7 @@ from colvi_edge.bundle.manifest import Evaluation, KernelFile, PrecisionFile
 from colvi_edge.bundle.parity import Comparison, Parity, SegmentParity
 from colvi_edge.engines.cuda.kernel_choice import variant_for
 from colvi_edge.errors import EngineUnavailableError, ModelError
+from colvi_edge.export.networks.patch_cnn import PATCH_PX
 from colvi_edge.export.reading.checkpoint import CONTROL_OR_PATIENT, Checkpoint
 from colvi_edge.kernels.compile import Binary, compile_kernels
 from colvi_edge.tasks.classify.comparison import Tolerance
@@ -44,7 +45,7 @@ PURPOSES: dict[Precision, str] = {
     "int8-cpu": "CPUs: asymmetric uint8 through ReLU and pooling",
 }
 
-_BATCH_PX = 64 * 64 * 64
+_BATCH_PX = 64 * PATCH_PX**2
 """Pixels that are given to a network at once."""
 
 

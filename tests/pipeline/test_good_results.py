@@ -295,8 +295,11 @@ CHANGED = {
 }  # fmt: skip
 """Of what a file holds: with the content of a good result they are not met, unless the reader errs."""
 
-ELSEWHERE = {"ColviEdgeError", "EngineLostError", "BlockedRecordError", "ModelError", "ParityError"}
-"""The base of all; what no file here can provoke; what comes after another error; what `run` never raises."""
+ELSEWHERE = {
+    "ColviEdgeError", "EngineLostError", "BlockedRecordError", "ModelError", "ParityError", "NoRegionError",
+}  # fmt: skip
+"""The base of all; what no file here can provoke; what comes after another error; what `run` never raises;
+and what only a bundle raises that sees regions of another."""
 
 
 @contextmanager
@@ -425,7 +428,7 @@ def failing(where: Where, error: Exception, monkeypatch: pytest.MonkeyPatch) -> 
         if where.step == "read":
             patch.setattr(pipeline, "acquire_opened", fail)
         elif where.step == "judge":
-            patch.setattr(pipeline, "assess", fail)
+            patch.setattr(pipeline, "assess_for", fail)
         elif where.step == "publish":
             publish, count = Drafts.publish, iter(range(1000))
 

@@ -164,7 +164,7 @@ TWO: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_each_bundle_has_its_own_record(way: str | None, judged: Path, tmp_path: Path) -> None:
     """One current record of each: what is wrong with one is told of that one."""
     folder = Path(shutil.copytree(judged, tmp_path / "copy"))
-    judge = [COMMAND, "run", "--bundle", "demo", "--bundle", copied(tmp_path), folder]
+    judge: list[str | Path] = [COMMAND, "run", "--bundle", "demo", "--bundle", copied(tmp_path), folder]
     subprocess.run(judge, capture_output=True, check=False)
     spoil, fault = TWO[way] if way else (lambda _: None, "")
     spoil(folder)

@@ -15,10 +15,10 @@ from PIL import ImageDraw
 from skimage.measure import label, regionprops
 
 from colvi_edge.choices import OverlayChoice
-from colvi_edge.outputs.regions.recorded import recorded
 from colvi_edge.outputs.result import write_result
 from colvi_edge.outputs.shown import Shown
-from colvi_edge.outputs.sidecar import EngineRecord, Image, Model, Sidecar, Software
+from colvi_edge.outputs.sidecar import EngineRecord, Image, Model, Sidecar, Software, TaskRecord
+from colvi_edge.pipeline.answers import regions_found
 from colvi_edge.system.writing import hold_folder
 from colvi_edge.tasks.objects import ObjectMeasures, Objects
 from colvi_edge.tasks.segment import Region, Segmentation
@@ -110,7 +110,8 @@ def record_of(result: Segmentation, name: str = "cells_01.tif", **changes: Any) 
     fields: dict[str, Any] = {
         "result_id": UUID("12345678-1234-5678-9234-567812345678"),
         "status": "ok",
-        **recorded(result, "largest"),
+        "task": TaskRecord(kind="segment", classes=list(result.classes), rule="largest"),
+        **regions_found(result),
         "coverage": 1.0,
         "quality": [],
         "outputs": [],

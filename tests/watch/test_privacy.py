@@ -261,7 +261,7 @@ def test_no_process_leaves_a_core_dump(tmp_path: Path) -> None:
         "def look(self):\n"
         "    really(self)\n"
         "    pids = {child.role: child.pid for child in self._children()}\n"
-        "    if len(pids) == 3 and self._workers.started:\n"
+        "    if len(pids) == 3 and self._lanes.bundles[0].model:\n"
         "        print(json.dumps({'supervisor': 'self', **pids}), flush=True)\n"
         "        sys.stdin.readline()\n"
         "        self._exit_code = 0\n"

@@ -124,7 +124,7 @@ def test_a_second_bundle_comes_changes_and_goes(folder: Folder) -> None:
     wait_until(lambda: [len(folder.models(slot)) for slot in ("", SECOND)] == [3, 3])
     text = folder.call("status", str(scope)).stdout
     assert "\n3 done\n" in text
-    assert f"\n{SECOND}: second opinion on openvino" in text
+    assert f"\nmodel of {SECOND}: second opinion on openvino" in text
     first = folder.states("*.tif.colvi.*")
 
     lost, kept = scope / f"1.tif.{SECOND}.colvi.png", scope / f"0.tif.{SECOND}.colvi.png"

@@ -68,7 +68,8 @@ def classes_option(command: str) -> Any:
         "--classes",
         of=command,
         metavar="CLASS,CLASS",
-        help="Which class each output is: control,patient or patient,control.",
+        help="Which class each output is: control,patient or patient,control"
+        + ("; others with --task, of a segmentation the background first." if command == "export" else "."),
     )
 
 

@@ -199,10 +199,14 @@ def _what_helps(report: Report, given: int, place: Path, again: Sequence[str]) -
         f"{' and '.join(failed)} {'does' if len(failed) == 1 else 'do'} not decide as the trained network: "
         "kept in the bundle, never taken unasked. What helps:"
     )
+    of_regions = [row.comparison for row in report.failed if isinstance(row.comparison, SegmentComparison)]
+    if any(compared.joins and compared.joins.flips for compared in of_regions):
+        yield "- windows whose joins do not show: leave --halo out, and it is as wide as the network looks"
     if any(precision.startswith("int8") for precision in failed):
+        whose = "" if of_regions else "of both classes and "
         if given < ENOUGH:
             yield (
-                f"- more calibration images, of both classes and as the microscope sends them: {given} were "
+                f"- more calibration images, {whose}as the microscope sends them: {given} were "
                 f"given, {ENOUGH} or more are recommended, {ENOUGH - given} more"
             )
         else:

@@ -6,7 +6,7 @@ where they hang together elsewhere, a hole lies between and its ring touches the
 comes to a point twice: JTS, and with it QuPath, takes such polygons, and refuses one that crosses itself.
 
 Each point where an outline turns stands in two lists, along its row and along its column; in each, neighbours
-are joined in pairs. 2048 x 2048 pixels with 300 objects take 25 ms, two thirds of it to find the points.
+are joined in pairs. 2048 x 2048 pixels with 300 objects take 21 ms, half of it to find the points.
 """
 
 from collections.abc import Iterator

@@ -229,6 +229,11 @@ class Seen:
             step = config.windows.step_px
             smaller = Windows(px=max(_LARGEST_PX // step, 1) * step, step_px=step)
             config = config.model_copy(update={"windows": smaller})
+        seen = config.windows
+        if config.is_dense and seen.px != "whole":
+            # Windows side by side are as small as their image allows; calibrated are those of full size.
+            full = {"join": "blend", "stride_px": seen.px - 2 * seen.halo_px}
+            config = config.model_copy(update={"windows": seen.model_copy(update=full)})
         scene, plan = Scene(planes, config.normalisation), plan_of(config, *planes.shape[2:])
         places, size = list(plan), plan.window
         chosen = evenly_spread(len(places), max(1, CALIBRATION_PX // (size[0] * size[1])))

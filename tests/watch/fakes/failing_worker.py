@@ -15,7 +15,7 @@ from typing import Any
 from colvi_edge import errors
 from colvi_edge.acquisition import acquire_opened
 from colvi_edge.pipeline import diagnoser
-from colvi_edge.quality import assess
+from colvi_edge.quality.rules import assess_for
 from colvi_edge.system.atomic import Drafts
 from colvi_edge.watch.worker import watched_file
 from colvi_edge.watch.worker.process import main
@@ -47,7 +47,7 @@ def acquired(*arguments: Any, **named: Any) -> Iterator[Any]:
 def assessed(*arguments: Any) -> Any:
     """Judge as ever, or fail."""
     fail_if_told("judge")
-    return assess(*arguments)
+    return assess_for(*arguments)
 
 
 def published(self: Drafts, names: Iterable[str], *more: Callable[[], None]) -> None:
@@ -61,7 +61,7 @@ def published(self: Drafts, names: Iterable[str], *more: Callable[[], None]) -> 
 
 for owner, name, failing in (
     (diagnoser, "acquire_opened", acquired),
-    (diagnoser, "assess", assessed),
+    (diagnoser, "assess_for", assessed),
     (Drafts, "publish", published),
 ):
     setattr(owner, name, failing)

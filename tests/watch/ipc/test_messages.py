@@ -23,6 +23,7 @@ from colvi_edge.watch.ipc.messages import (
     Degraded,
     FileReady,
     Finish,
+    Labels,
     Message,
     Publish,
     Published,
@@ -72,6 +73,7 @@ SOUND: list[Message] = [
     Work(1, "a.tif", SIGNATURE, MOUNT, True, Replace.OWN, "incomplete"),
     RecordFailure(1, "a.tif", MOUNT, "three times"),
     Finish(),
+    Labels(),
     WorkerReady("/bundle", "demo", "ab" * 32, "openvino", "fp32", "CPU", "as asked", "no room", "1.0"),
     StartRefused(4, "bundle_invalid", "SHA256SUMS is missing"),
     WorkDone(1, "ok", "cd" * 32, 2**63 - 1, "control, score 90.0", "", 1.5, Model("demo", "1", "ab" * 32), 5),
@@ -178,6 +180,7 @@ def test_no_field_may_be_missing(message: Message) -> None:
             "model": WorkDone,
             "files": WorkDone,
             "settled_before": Scanned,
+            "slots": ScannerSettings,
         }
         if name in optional or isinstance(message, of_some.get(name, ())):
             decode(line)

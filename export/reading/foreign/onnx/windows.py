@@ -218,7 +218,23 @@ def resize(use: Use) -> Step:
     if how == "pytorch_half_pixel" and 1 in made:
         raise use.refused(f"places pixels by {how}")
     kind, corners = {"linear": "bilinear", "cubic": "bicubic"}[mode], how == "align_corners"
+    if times := _times(use, corners=corners):
+        return lambda batch, array, *_: functional.interpolate(
+            array, scale_factor=times, mode=kind, align_corners=False
+        )
     return lambda batch, array, *_: functional.interpolate(array, size=made, mode=kind, align_corners=corners)
+
+
+def _times(use: Use, *, corners: bool = False) -> tuple[float, float] | None:
+    """Return the whole numbers by which a node says that it multiplies height and width, of any size.
+
+    None where it names sizes, or places its pixels by them.
+    """
+    scales = use.given[2] if len(use.given) > 2 else None
+    if corners or scales is None or scales.values is None or not scales.values.size:
+        return None
+    down, right = (float(one) for one in np.ravel(scales.values)[2:])
+    return (down, right) if down.is_integer() and right.is_integer() and min(down, right) >= 1 else None
 
 
 def _nearest(use: Use, sides: Sequence[int], made: Sequence[int], factors: Sequence[float], how: str) -> Step:
@@ -239,6 +255,8 @@ def _nearest(use: Use, sides: Sequence[int], made: Sequence[int], factors: Seque
         np.array_equal(places, np.arange(out) * side // out)
         for places, side, out in zip(taken, sides, made, strict=True)
     ):
+        if times := _times(use):
+            return lambda batch, array, *_: functional.interpolate(array, scale_factor=times, mode="nearest")
         return lambda batch, array, *_: functional.interpolate(array, size=tuple(made), mode="nearest")
     rows, columns = (torch.from_numpy(places.astype(np.int64)) for places in taken)
     return lambda batch, array, *_: array.index_select(2, rows).index_select(3, columns)
