@@ -186,8 +186,6 @@ def test_what_finds_regions_is_nothing_special(folder: Folder, named: list[str])
     wait_until(lambda: folder.status()["files"] | {"done": 3} == folder.status()["files"])
     lines = folder.log.read_text().splitlines()
     last = [line for line in lines if re.search(r" nucle(us|i)\b.*\(ok\)", line)]
-        line for line in folder.log.read_text().splitlines() if re.search(r" nucle(us|i)\b.*\(ok\)", line)
-    ]
     assert len(last) >= 3
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
