@@ -180,7 +180,7 @@ class Seen:
     def known(self, images: Images, expected: list[Any]) -> Known:
         """See `Way.known`: the region with most of each class, two windows high and wide: they join in it."""
         region = self._region(images, expected)
-        field = self._field(region, everything)
+        field = self._field(region, everything).astype(np.float16)
         files = dict(zip(_REGION, (npy(region), npy(field)), strict=True))
         return Known(VerificationRegion(region=_REGION[0], field=_REGION[1]), files)
 
