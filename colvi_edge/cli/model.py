@@ -99,8 +99,8 @@ def train(
 ) -> None:
     """Train a network on a lab's own images.
 
-    The paper's network; or, on images with masks, a U-Net that outlines what these show. Images are divided by
-    subject, never patches or windows. Ended in any way, the same command goes on.
+    The paper's network; or, on images with masks, a U-Net that outlines what these show. Images are divided
+    by subject, never patches or windows. Ended in any way, the same command goes on.
     """
     with needs_torch("training"):
         from colvi_edge.cli.show.training import show_training
