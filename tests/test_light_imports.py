@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import colvi_edge
+from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_projection, write_imagej
+from tests.tools.bundles import rename
 from tests.tools.imports import Seen, seen_in, witnessed
 from tests.tools.terminal import read_terminal
 
@@ -124,6 +127,21 @@ def test_who_watches_on_a_terminal_loads_nothing_heavy(tmp_path: Path, scope: Pa
     assert supervisor.modules.isdisjoint(ours_with_pydantic())
     assert "watchdog" in scanner.packages
     assert scanner.packages.isdisjoint({*HEAVY, "pydantic", "rich"})
+
+
+def test_who_watches_with_several_bundles_opens_none(tmp_path: Path, scope: Path) -> None:
+    """Their names are asked of a process of its own, which ends before anything is watched."""
+    second = tmp_path / "second.colvi"
+    shutil.copytree(demo_path(), second)
+    rename(second, "second", "1.0")
+    words = ["watch", str(scope), "--bundle", "demo", "--bundle", str(second), "--once", "--marker", ".done"]
+    environment = witnessed(tmp_path / "seen") | {"STATE_DIRECTORY": str(tmp_path / "state")}
+    command = [sys.executable, "-m", "colvi_edge", *words]
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    (supervisor,) = (one for one in seen_in(tmp_path / "seen") if "watch" in one.command)
+
+    assert supervisor.packages.isdisjoint({*HEAVY, "rich"})
+    assert supervisor.modules.isdisjoint(ours_with_pydantic())
 
 
 def test_who_watches_for_a_service_loads_not_even_a_bar(tmp_path: Path, scope: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition import Acquisition
 from colvi_edge.acquisition.wanted import ASSAY, Wanted, wanted_by
 from colvi_edge.bundle import DEMOS, Config, open_bundle
-from colvi_edge.bundle.task import Classify
+from colvi_edge.bundle.task import Classify, TaskPart
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
 from colvi_edge.errors import PixelTypeError, UsageError
@@ -96,9 +96,7 @@ def open_judge(
                 "--outputs and --normalisation out"
             )
         bundle = open_bundle(model)
-        task = bundle.config.task
-        if not isinstance(task, Classify):
-            raise UsageError(f"{model} outlines regions, and images with one label each are no truth for it")
+        task = _classifies(model, bundle.config.task)
         with closing(open_engine(bundle, engine, precision)) as running:
             info = running.info
             runtime = f"{info.label} on {info.device}"
@@ -131,6 +129,7 @@ def open_judge(
         checkpoint = read_model(
             path, network=network, classes=classes, activation=activation, normalisation=normalisation
         )
+    _classifies(model, checkpoint.task)
 
     def probabilities(planes: NDArray[Any]) -> NDArray[np.float32]:
         if why := checkpoint.unfit(planes.dtype):
@@ -149,6 +148,12 @@ def open_judge(
         checkpoint.training.get("seen", ()),
         probabilities,
     )
+
+
+def _classifies(model: str, task: TaskPart) -> Classify:
+    if not isinstance(task, Classify):
+        raise UsageError(f"{model} outlines regions, and images with one label each are no truth for it")
+    return task
 
 
 def cells_of(config: Config) -> CellWord:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +37,9 @@ def engine_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     stays: list[bool] = []
     read = Diagnoser.read
 
-    def watched(self: Diagnoser, raw: RawFile) -> Iterator[Acquisition | Refused]:
+    def watched(self: Diagnoser, raw: RawFile, *wanted: Any) -> Iterator[Acquisition | Refused]:
         stays.append(not any(one is self._engine for one in gc.get_objects()))
-        return read(self, raw)
+        return read(self, raw, *wanted)
 
     monkeypatch.setattr(Diagnoser, "read", watched)
     gc.unfreeze()

@@ -298,8 +298,8 @@ CHANGED = {
 ELSEWHERE = {
     "ColviEdgeError", "EngineLostError", "BlockedRecordError", "ModelError", "ParityError", "NoRegionError",
 }  # fmt: skip
-"""The base of all; what no file here can provoke; what comes after another error; what `run` never raises; and
-what only a bundle raises that sees regions of another."""
+"""The base of all; what no file here can provoke; what comes after another error; what `run` never raises;
+and what only a bundle raises that sees regions of another."""
 
 
 @contextmanager

@@ -171,10 +171,10 @@ def _model_lines(status: FolderStatus) -> Iterator[str]:
     differ = any(bundle.counts != bundles[0].counts for bundle in bundles)
     for bundle in bundles:
         if started := bundle.started:
-            named = bundle.slot or "model"
+            named = f"model of {bundle.slot}" if bundle.slot else "model"
             yield f"{named}: {started.model} on {started.runtime} {started.precision}, {started.device}"
         if differ:
-            yield f"    {bundle.slot or 'the first bundle'}: {_answered_words(bundle)}"
+            yield f"    {_answered_words(bundle)}"
         yield from _result_lines(status, bundle)
 
 
