@@ -86,11 +86,13 @@ def field(data: bytes, config: Config) -> NDArray[np.float32]:
     Raises:
         ArrayError: the file is none of these.
     """
-    return _numbers(data, (None, None, len(config.task.classes)))
+    return _numbers(data, (None, None, len(config.task.classes)), ("float32", "float16"))
 
 
-def _numbers(data: bytes, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
-    numbers: NDArray[np.float32] = read_npy(data, ("float32",), shape)
+def _numbers(
+    data: bytes, shape: tuple[int | None, ...], dtypes: tuple[str, ...] = ("float32",)
+) -> NDArray[np.float32]:
+    numbers: NDArray[np.float32] = read_npy(data, dtypes, shape).astype(np.float32, copy=False)
     if numbers.min() < 0 or numbers.max() > 1:
         raise ArrayError("holds numbers that are no probabilities")
     return numbers

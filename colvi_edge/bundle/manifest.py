@@ -84,7 +84,7 @@ class VerificationRegion(Part):
     """A raw region and what the FP32 network in torch said of it, to try engines with."""
 
     region: FileName = Field(description="(Z, C, H, W) raw counts, .npy.")
-    field: FileName = Field(description="(rows, cols, K) float32, .npy.")
+    field: FileName = Field(description="(rows, cols, K) float32 or float16, .npy.")
 
 
 class Evaluation(Part):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 _MAGIC = b"\x93NUMPY\x01\x00"
 _HEADER = re.compile(
-    rb"\{'descr': '(?P<dtype>\|u1|<u2|<f4)', 'fortran_order': False, "
+    rb"\{'descr': '(?P<dtype>\|u1|<u2|<f2|<f4)', 'fortran_order': False, "
     rb"'shape': \((?P<shape>[0-9]{1,9},|[0-9]{1,9}(?:, [0-9]{1,9}){1,7})\), \} *\n"
 )
 
@@ -26,7 +26,7 @@ def read_npy(data: bytes, dtypes: tuple[str, ...], shape: tuple[int | None, ...]
 
     Args:
         data: the file.
-        dtypes: that it may have, of uint8, uint16 and float32.
+        dtypes: that it may have, of uint8, uint16, float16 and float32.
         shape: that it must have; None is any length above 0.
 
     Raises:

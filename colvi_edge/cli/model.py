@@ -61,7 +61,7 @@ def train(
             "--epochs",
             of="train",
             min=1,
-            help="Passes over the images at most.  [default: 7; of images with masks 20]",
+            help="Passes over the images at most; without it 7, and 20 of images with masks.",
         ),
     ] = None,
     learning_rate: Annotated[
@@ -72,7 +72,7 @@ def train(
             min=1e-6,
             max=1,
             help="Of Adam, in the first epoch. The paper's is 0.01, with which nothing was learnt on 40 "
-            "simulated images.  [default: 0.001; of images with masks 0.002]",
+            "simulated images. Without it 0.001, and 0.002 of images with masks.",
         ),
     ] = None,
     roles: Annotated[
@@ -89,7 +89,7 @@ def train(
         option(
             "--classes",
             of="train",
-            metavar="NAME,NAME",
+            metavar="CLASS,CLASS",
             help="Names of the classes in masks, the background first.",
         ),
     ] = None,
@@ -97,9 +97,10 @@ def train(
     json: JsonOption = False,
     html: Annotated[Path | None, html_option("train")] = None,
 ) -> None:
-    """Train the paper's network on a lab's own images, or a U-Net on images with masks.
+    """Train a network on a lab's own images.
 
-    Images are divided by subject, never patches. Ended in any way, the same command goes on.
+    The paper's network; or, on images with masks, a U-Net that outlines what these show. Images are divided
+    by subject, never patches or windows. Ended in any way, the same command goes on.
     """
     with needs_torch("training"):
         from colvi_edge.cli.show.training import show_training

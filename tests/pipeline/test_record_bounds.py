@@ -15,7 +15,6 @@ from colvi_edge.errors import AxesError
 from colvi_edge.outputs.read_back import parsed
 from colvi_edge.outputs.sidecar import MAX_TEXT, ErrorRecord, Sidecar, to_json
 from colvi_edge.pipeline import Diagnoser, process
-from colvi_edge.pipeline import diagnoser as pipeline
 from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.pipeline.records import error_record, result_record
 from colvi_edge.quality import Assessment, Flag
@@ -63,7 +62,7 @@ def test_more_patches_than_are_recorded_are_refused(
 ) -> None:
     """With a sentence, and not when all of them were judged."""
     write_imagej(tmp_path / "x.tif", simulate_projection("control", 31, size_px=192))
-    monkeypatch.setattr(pipeline, "MAX_PATCHES", 8)
+    monkeypatch.setattr("colvi_edge.outputs.sidecar.cells.MAX_PATCHES", 8)
     with closing(open_engine(demo_bundle, "openvino", "fp32")) as engine:
         (outcome,) = process(Diagnoser(demo_bundle, engine), find_inputs([tmp_path]))
 

@@ -239,9 +239,8 @@ def with_bundles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle",
         action="append",
-        metavar="PATH|demo|copy|bright",
-        help="again for each that judges; 'copy' is the demo by another name, 'bright' outlines what is "
-        "bright (default: demo alone)",
+        metavar="PATH|demo|demo-nuclei|copy",
+        help="again for each that judges; 'copy' is the demo by another name (default: demo alone)",
     )
 
 
@@ -252,20 +251,8 @@ def bundles_in(place: Path, named: Sequence[str] | None) -> dict[str, str]:
         place: where those are made that are not there.
         named: see `with_bundles`.
     """
-    made = {"copy": copied, "bright": bright}
-    paths = [str(made[name](place)) if name in made else name for name in named or ["demo"]]
+    paths = [str(copied(place)) if name == "copy" else name for name in named or ["demo"]]
     return {slot: path for (slot, _), path in zip(slots_of_bundles(paths), paths, strict=True)}
-
-
-def bright(place: Path) -> Path:
-    """Return a bundle that outlines what is bright."""
-    path = place / "bright.colvi"
-    if not path.exists():
-        # Imported here: it needs torch, which most scripts do not.
-        from tests.tools.outlining_bundles import outlining_bundle
-
-        outlining_bundle(path)
-    return path
 
 
 def copied(place: Path) -> Path:

@@ -16,8 +16,8 @@ SKIPPED = 77
 
 SCRIPTS = {
     "kills": "kills --files 8 --kills 4 --pixels 256 --interval 5",
-    "two_bundles": "kills --files 6 --kills 4 --pixels 256 --interval 5 --bundle demo --bundle bright",
-    "regions": "kills --files 6 --kills 3 --pixels 256 --interval 5 --bundle bright",
+    "two_bundles": "kills --files 6 --kills 4 --pixels 256 --interval 5 --bundle demo --bundle demo-nuclei",
+    "regions": "kills --files 6 --kills 3 --pixels 256 --interval 5 --bundle demo-nuclei",
     "writers": "writers --files 16 --seconds 15",
     "hostile": "hostile --places 4",
     "trace": "trace",
@@ -25,7 +25,7 @@ SCRIPTS = {
     "endurance": "endurance --files 100 --night 1 --growth 0.5",
     "latency": "latency --files 4 --burst 20 --pixels 512 --limit-ms 10000 --ratio 0.1",
     "disks": "faults disk_full read_only",
-    "two_on_disks": "faults disk_full --bundle demo --bundle bright",
+    "two_on_disks": "faults disk_full --bundle demo --bundle demo-nuclei",
     "state": "faults state_full",
     "lost": "faults state_lost",
     "mounts": "faults unmounted apart results_late --rounds 1",

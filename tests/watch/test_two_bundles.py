@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -163,13 +164,13 @@ def test_a_second_bundle_comes_changes_and_goes(folder: Folder) -> None:
     assert "bundles" not in folder.status()
 
 
-@pytest.mark.parametrize("named", [["bright"], ["demo", "bright"]])
+@pytest.mark.parametrize("named", [["demo-nuclei"], ["demo", "demo-nuclei"]])
 def test_what_finds_regions_is_nothing_special(folder: Folder, named: list[str]) -> None:
     """It is lost and found, killed and stopped as every other: the promises know no task."""
     scope, bundles = folder.scope, bundles_in(folder.scope.parent, named)
     process = folder.watch(*(word for path in bundles.values() for word in ("--bundle", path)))
     wait_until(lambda: all(recorded(scope / f"{n}.tif", list(bundles)) for n in range(2)))
-    end = ".bright" if len(named) > 1 else ""
+    end = ".synthetic-demo-nuclei" if len(named) > 1 else ""
     wait_until(lambda: folder.status()["files"]["done"] == 2)
     for labels in scope.glob("*.labels.tif"):
         labels.unlink()  # all of them: no neighbour tells that there were any
@@ -183,7 +184,8 @@ def test_what_finds_regions_is_nothing_special(folder: Folder, named: list[str])
     add(scope / "2.tif", 2)
     wait_until(lambda: recorded(scope / "2.tif", list(bundles)))
     wait_until(lambda: folder.status()["files"] | {"done": 3} == folder.status()["files"])
-    last = [line for line in folder.log.read_text().splitlines() if " nucleus (ok)" in line]
+    lines = folder.log.read_text().splitlines()
+    last = [line for line in lines if re.search(r" nucle(us|i)\b.*\(ok\)", line)]
     assert len(last) >= 3
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0

@@ -45,8 +45,8 @@ _LARGEST_PX = 512
 _EXAMPLE_PX = 64
 """Edge of what is kept of the model zoo's test tensors."""
 
-_MOST_NUMBERS = 450_000
-"""Of the field of a verification region, 1.8 MB; windows of two to each side may need more."""
+_MOST_NUMBERS = 2**19
+"""Of the field of a verification region, 1 MiB in half precision; two windows to each side may need more."""
 
 _REGION = "verification_region.npy", "verification_field.npy"
 
@@ -180,7 +180,7 @@ class Seen:
     def known(self, images: Images, expected: list[Any]) -> Known:
         """See `Way.known`: the region with most of each class, two windows high and wide: they join in it."""
         region = self._region(images, expected)
-        field = self._field(region, everything)
+        field = self._field(region, everything).astype(np.float16)
         files = dict(zip(_REGION, (npy(region), npy(field)), strict=True))
         return Known(VerificationRegion(region=_REGION[0], field=_REGION[1]), files)
 

@@ -105,7 +105,7 @@ def test_the_known_region_has_a_join_and_the_whole_answer(
         whole = trained.probabilities()(torch.from_numpy(padded[np.newaxis]))[0, :, :height, :width]
 
     assert known.planes.dtype == np.uint16
-    np.testing.assert_allclose(known.field, whole.permute(1, 2, 0).numpy(), atol=1e-6)
+    np.testing.assert_allclose(known.field, whole.permute(1, 2, 0).numpy(), atol=5e-4)  # half precision
     share = (known.field.argmax(2) == 1).mean()
     assert 0.02 < share < 0.98  # of both classes
 
