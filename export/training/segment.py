@@ -35,8 +35,9 @@ WINDOW_PX = 256
 JUDGED_PX = 408
 """Edge of the windows that are judged: with a halo of 48 px nine make 1024 x 1024, for 1.4 times the work.
 
-Larger ones are less work (560 px: four, 1.2 times), but what tries an engine when a bundle is opened holds
-two to each side, and is most of the bundle's size."""
+Larger ones are less work (560 px: four, 1.2 times), but what tries an engine when a bundle is opened reaches
+over the edge of one, and is most of the bundle's size.
+"""
 
 SMALLEST = 0.02
 """Of the area of the object in the middle: what is smaller is no object, but for its rest at the border."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -29,8 +29,24 @@ PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test
 """What the parts of a division are for."""
 
 
-RIGHT = "{:.1%} right"
-"""Share of the patches, as people read it."""
+class Measure(NamedTuple):
+    """How well a network does, as people read it.
+
+    Attributes:
+        step: while it learns.
+        validated: behind that, of the last epoch.
+        epoch: of an epoch.
+        scale: of what is told, 0..1.
+    """
+
+    step: str
+    validated: str
+    epoch: str
+    scale: float
+
+
+RIGHT = Measure("{:.0f} % right", "{:.0f} %", "{:.1f} % right", 100)
+DICE = Measure("Dice {:.3f}", "{:.3f}", "Dice {:.3f}", 1)
 
 
 def show_training(
@@ -73,7 +89,7 @@ def show_training(
         if baselines:
             raise UsageError("--baselines judge patches with labels, and the dataset has masks; leave it out")
         epochs = epochs or EPOCHS
-        teller = Teller(error_console(), epochs, folds or 1, "Dice {:.3f}")
+        teller = Teller(error_console(), epochs, folds or 1, DICE)
         options |= {"epochs": epochs, "learning_rate": learning_rate or LEARNING_RATE}
         trained = train_on_masks(dataset, output, **options, roles=roles, classes=classes, observer=teller)
         doubtful = False
@@ -177,7 +193,7 @@ class Teller:
         was_trained: whether each network so far was finished before.
     """
 
-    def __init__(self, console: Console, epochs: int, folds: int, measure: str = RIGHT) -> None:
+    def __init__(self, console: Console, epochs: int, folds: int, measure: Measure = RIGHT) -> None:
         """Begin; `epochs` are of each of the folds, at most; `measure` tells how well they did."""
         self.console = console
         self.was_trained = True
@@ -253,13 +269,13 @@ class Teller:
                 nonlocal began, resumed, validated
                 if isinstance(told, Step):
                     words = f"{which}epoch {told.epoch}/{self._epochs}: loss {told.loss:.3f}, "
-                    words += f"{self._measure.format(told.accuracy)}{validated}"
+                    words += f"{self._told('step', told.accuracy)}{validated}"
                     passed = told.epoch - 1 + told.share
                     # Of few images an epoch may end before the bar, drawn ten times a second, shows it.
                     bar.update(task, description=words, completed=passed, refresh=told.share == 1)
                 elif isinstance(told, Epoch):
                     done.append(told)
-                    validated = f"; validation {self._measure.format(told.validation_accuracy)}"
+                    validated = f"; validation {self._told('validated', told.validation_accuracy)}"
                     if told.number > resumed:
                         self._watched_s.append(time.monotonic() - began)
                         began = time.monotonic()
@@ -306,4 +322,8 @@ class Teller:
         )
 
     def _validated(self, epoch: Epoch) -> str:
-        return f"validation {epoch.validation_loss:.3f} and {self._measure.format(epoch.validation_accuracy)}"
+        return f"validation {epoch.validation_loss:.3f} and {self._told('epoch', epoch.validation_accuracy)}"
+
+    def _told(self, place: str, share: float) -> str:
+        words: str = getattr(self._measure, place)
+        return words.format(self._measure.scale * share)
