@@ -394,7 +394,10 @@ def test_every_option_has_its_variable() -> None:
     of_model = {"--network", "--classes", "--outputs", "--activation", "--normalisation"}
     own = {
         "export": None,  # all of them
-        "train": {"--output", "--folds", "--baselines", "--seed", "--epochs", "--learning-rate", "--html"},
+        "train": {
+            *("--output", "--folds", "--baselines", "--seed", "--epochs", "--learning-rate", "--html"),
+            *("--input", "--classes"),
+        },
         "evaluate": {"--html", *of_model},
         "explain": {"--model", "--patch", *of_model},
         "report": {"--output"},
