@@ -37,7 +37,7 @@ def half_maximum(nuclei: NDArray[np.uint16], mask: NDArray[np.uint16]) -> float:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_edge_is_where_the_light_comes_to_half(seed: int) -> None:
-    """In the noisy, blurred picture the mean profile is at half of its height 1 px inside the mask, as its module says."""
+    """In the noisy, blurred picture the mean profile is at half of its height 1 px inside the mask."""
     mask = simulate_mask("patient", seed)
 
     assert -1.5 < half_maximum(simulate_projection("patient", seed)[0], mask) < 0
