@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 import pytest
 import tifffile
-import torch
 
 from colvi_edge.export.reading.checkpoint import load_checkpoint
 from tests.tools.masks import put_blobs
@@ -144,12 +143,3 @@ def test_models_and_truths_of_two_kinds_do_not_mix(
         code, _, err = run(*words)
         assert code == 2, words
         assert why in err
-
-
-def test_torch_keeps_its_chance(trained: tuple[Path, dict[str, Any], str], dataset: Path, run: Run) -> None:
-    """A test draws nothing."""
-    model, _, _ = trained
-    before = torch.get_rng_state()
-    run("evaluate", model, dataset)
-
-    assert torch.equal(torch.get_rng_state(), before)
