@@ -16,7 +16,7 @@ from enum import Enum
 
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import portable_name
-from colvi_edge.raw_files import RAW_SUFFIXES, is_container_name
+from colvi_edge.raw_files import CONTAINER_SUFFIXES, RAW_SUFFIXES, is_container_name
 from colvi_edge.system.atomic import is_temporary_name
 
 NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
@@ -51,6 +51,8 @@ USUAL_KINDS = (
 an OME-TIFF where it is asked for."""
 
 _EXPLANATION = re.compile(r"\.colvi\.(saliency|patch-\d{2,}-\d{2,})\.png\Z", re.ASCII)
+_IMAGE = re.compile(rf"({'|'.join(map(re.escape, CONTAINER_SUFFIXES))})\.\d{{4,}}-", re.ASCII | re.IGNORECASE)
+"""A container's name and the key of an image of it."""
 _SUFFIXES = tuple(kind.value for kind in OutputKind)
 _STEM_MAX_BYTES = NAME_MAX_BYTES - max(map(len, _SUFFIXES))
 
@@ -132,14 +134,14 @@ def is_output_name(name: str) -> bool:
 
 
 def is_index_name(name: str) -> bool:
-    """Return whether a file of this name is the index of a file that holds several images, in any slot.
+    """Return whether a file of this name can only be the index of a file of several images, in any slot.
 
-    A slot never begins with a digit, and the key of an image always does.
+    Where it may be an image's, such as of one that is called X.lif itself, only what it holds tells.
     """
     raw = name.removesuffix(OutputKind.SIDECAR.value)
     before, _, slot = raw.rpartition(".")
-    of_slot = not slot[:1].isdigit() and is_container_name(before)
-    return raw != name and (is_container_name(raw) or of_slot)
+    of_slot = is_container_name(before) and slot == slot_of(slot)
+    return raw != name and not _IMAGE.search(raw) and (is_container_name(raw) or of_slot)
 
 
 def image_label(raw_name: str, image_key: str, slot: str = "") -> str:

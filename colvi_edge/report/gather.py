@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from colvi_edge.outputs.names import OutputKind, is_index_name
 from colvi_edge.outputs.read_back import read_record
-from colvi_edge.outputs.sidecar import ErrorRecord, Sidecar
+from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar
 from colvi_edge.raw_files import MAX_DEPTH
 from colvi_edge.report.entries import Entry, entry
 from colvi_edge.report.samples import NamePattern
@@ -30,7 +30,7 @@ class Gatherer:
     def __init__(self, pattern: NamePattern) -> None:
         """Begin with none; the pattern finds sample and date."""
         self._pattern = pattern
-        self._known: dict[str, tuple[tuple[int, ...], Entry | None]] = {}
+        self._known: dict[str, tuple[tuple[int, ...], Entry | Index | None]] = {}
 
     def gather(self, folder_fd: int, places: Sequence[str] = (".",)) -> Gathered:
         """Return what lies in a folder and those below it; links are not followed.
@@ -43,7 +43,7 @@ class Gatherer:
             UsageError: the pattern did not come to an end on a name.
             OSError: the folder itself cannot be listed.
         """
-        found: dict[str, tuple[tuple[int, ...], Entry | None]] = {}
+        found: dict[str, tuple[tuple[int, ...], Entry | Index | None]] = {}
         unlisted: list[OSError] = []
         for folder, name, here in records_below(folder_fd, unlisted, places):
             path = f"{folder}/{name}" if folder else name
@@ -57,15 +57,18 @@ class Gatherer:
                 known = (state, self._read(folder, name, here))
             found[path] = known
         self._known = found
-        read = [kept for _, kept in found.values() if kept]
+        read_back = [kept for _, kept in found.values() if kept]
+        read = [kept for kept in read_back if isinstance(kept, Entry)]
         # A result and an error record of one image stand side by side only where something broke off.
         newest = {one.key: one for one in sorted(read, key=lambda one: one.created)}
-        return Gathered(list(newest.values()), len(found) - len(read) + len(unlisted))
+        return Gathered(list(newest.values()), len(found) - len(read_back) + len(unlisted))
 
-    def _read(self, folder: str, name: str, here: int) -> Entry | None:
+    def _read(self, folder: str, name: str, here: int) -> Entry | Index | None:
         failed = name.endswith(OutputKind.ERROR.value)
         record = read_record(ErrorRecord, name, here) if failed else read_record(Sidecar, name, here)
-        return entry(record, folder, name, self._pattern) if record else None
+        if record:
+            return entry(record, folder, name, self._pattern)
+        return None if failed else read_record(Index, name, here)
 
 
 def records_below(

@@ -7,6 +7,12 @@ from uuid import UUID
 
 import pytest
 
+from colvi_edge.acquisition import Provenance
+from colvi_edge.outputs.intact import index_entry
+from colvi_edge.outputs.names import OutputKind, output_name
+from colvi_edge.outputs.sidecar import to_json
+from colvi_edge.pipeline.records import index_record
+from colvi_edge.report.listing import list_results
 from colvi_edge.report.page_of_folder import Report
 from tests.tools.segmentations import PIXEL_UM, classes_of, leave, record_of, segmented
 
@@ -36,6 +42,32 @@ def test_an_entry_has_its_slot(page: Path, take_apart: Callable[[Path], Any]) ->
         **dict.fromkeys(NAMES),
         **{f"{name}.nuclei": "nuclei" for name in (*NAMES, ALONE)},
     }
+
+
+def test_what_only_looks_like_an_index_is_told(tmp_path: Path, take_apart: Callable[[Path], Any]) -> None:
+    """Images called as a file of several is; an index, in any slot, is no image and no damaged record."""
+    names = ("X.lif.tif", "X.lif.TIFF", "X.lif.nuclei.tif")
+    keys = ("0003-A.lif.Raw", "0004-B.lif")
+    result = segmented(classes_of(), PIXEL_UM)
+    for number, (name, key) in enumerate(
+        [*((name, "") for name in names), *(("Y.lif", key) for key in keys)]
+    ):
+        record = record_of(result, name, result_id=UUID(int=number + 1))
+        record = record.model_copy(update={"image": record.image.model_copy(update={"key": key})})
+        leave(tmp_path, record, result)
+    source = Provenance(1234, "5" * 64, "", ())
+    for raw in ("Y.lif", "Y.lif.0003-A.lif", f"{'long' * 60}.lif"):
+        for slot in ("", "nuclei"):
+            index = index_record(raw, source, [index_entry(raw, record, to_json(record))], slot)
+            (tmp_path / output_name(raw, OutputKind.SIDECAR, slot=slot)).write_bytes(to_json(index))
+    page = tmp_path / "report.html"
+    report = Report(tmp_path, page)
+    report.write()
+
+    assert set(take_apart(page).images) == {*names, *(f"Y.lif.{key}" for key in keys)}
+    assert report.contents.unread == 0
+    listing = list_results(tmp_path)
+    assert (listing.images, listing.unread) == (5, 0)
 
 
 @pytest.mark.chromium
