@@ -16,7 +16,7 @@ from enum import Enum
 
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import portable_name
-from colvi_edge.raw_files import RAW_SUFFIXES, is_container_name
+from colvi_edge.raw_files import CONTAINER_SUFFIXES, RAW_SUFFIXES, is_container_name
 from colvi_edge.system.atomic import is_temporary_name
 
 NAME_MAX_BYTES = 255  # of one name, on ext4, XFS, NFS and CIFS alike
@@ -51,6 +51,9 @@ USUAL_KINDS = (
 an OME-TIFF where it is asked for."""
 
 _EXPLANATION = re.compile(r"\.colvi\.(saliency|patch-\d{2,}-\d{2,})\.png\Z", re.ASCII)
+_OF_AN_IMAGE = re.compile(
+    rf"({'|'.join(map(re.escape, CONTAINER_SUFFIXES))})\.\d{{4,}}-", re.ASCII | re.IGNORECASE
+)
 _SUFFIXES = tuple(kind.value for kind in OutputKind)
 _STEM_MAX_BYTES = NAME_MAX_BYTES - max(map(len, _SUFFIXES))
 
@@ -134,12 +137,14 @@ def is_output_name(name: str) -> bool:
 def is_index_name(name: str) -> bool:
     """Return whether a file of this name is the index of a file that holds several images, in any slot.
 
-    A slot never begins with a digit, and the key of an image always does.
+    A slot is what `slot_of` leaves as it is: the sidecar of X.lif.tif is none. Nor is that of a series which
+    is called like a container: its key, which no slot is like, stands behind the container's name.
     """
-    raw = name.removesuffix(OutputKind.SIDECAR.value)
-    before, _, slot = raw.rpartition(".")
-    of_slot = not slot[:1].isdigit() and is_container_name(before)
-    return raw != name and (is_container_name(raw) or of_slot)
+    stem = name.removesuffix(OutputKind.SIDECAR.value)
+    if stem == name or _OF_AN_IMAGE.search(stem):
+        return False
+    before, _, slot = stem.rpartition(".")
+    return is_container_name(stem) or (is_container_name(before) and slot == slot_of(slot))
 
 
 def image_label(raw_name: str, image_key: str, slot: str = "") -> str:

@@ -31,6 +31,9 @@ from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.pipeline.records import error_record, index_record
 from colvi_edge.raw_files import is_raw_name
+from colvi_edge.report.gather import Gatherer
+from colvi_edge.report.listing import list_results
+from colvi_edge.report.samples import NamePattern
 from colvi_edge.system.writing import hold_folder
 
 MakeSidecar = Callable[..., Sidecar]
@@ -105,6 +108,29 @@ def test_an_index_is_told_from_an_image_by_its_name(series: list[str], bundle: s
             assert not is_index_name(output_name("X.tif", OutputKind.SIDECAR, "", slot))
 
 
+@pytest.mark.parametrize(
+    ("raw", "key", "slot"),
+    [
+        ("X.lif.tif", "", ""),
+        ("X.lif.TIFF", "", ""),
+        ("X.lif.tif", "", "nuclei"),
+        ("X.lif", "0003-A.lif", ""),
+        ("X.lif", "0003-A.lif.Raw", ""),
+        ("X.lif", "0003-A.lif", "nuclei"),
+    ],
+)
+def test_an_image_that_is_called_as_an_index_is_is_told(
+    tmp_path: Path, write: Callable[..., Sidecar], raw: str, key: str, slot: str
+) -> None:
+    """A raw file that was exported of a container, or a series called like one: table and page have it."""
+    write(raw, key, slot)
+
+    assert not is_index_name(output_name(raw, OutputKind.SIDECAR, key, slot))
+    assert list_results(tmp_path).images == 1
+    with hold_folder(tmp_path, "results") as folder_fd:
+        assert len(Gatherer(NamePattern()).gather(folder_fd).entries) == 1
+
+
 @given(BUNDLE_NAMES)
 @example("e\u0301\u0323")
 @example("\u00e4" * 60)
@@ -174,7 +200,13 @@ def test_a_slot_is_read_back_only_as_it_is_written(make_sidecar: MakeSidecar) ->
 def write(tmp_path: Path, make_sidecar: MakeSidecar) -> Callable[..., Sidecar]:
     """Return a function that writes the result of an image in a slot, or one that fails."""
 
-    def one(raw: str, key: str, slot: str, *, sha256: str = SOURCE.sha256) -> Sidecar:
+    def one(
+        raw: str,
+        key: str,
+        slot: str,
+        *,
+        sha256: str = SOURCE.sha256,
+    ) -> Sidecar:
         plain = make_sidecar(BANDS)
         image = plain.image.model_copy(update={"name": raw, "key": key, "sha256": sha256})
         sidecar = plain.model_copy(update={"image": image, "slot": slot or None})
