@@ -26,7 +26,7 @@ from colvi_edge.outputs.names import (
     slots_of,
 )
 from colvi_edge.outputs.read_back import read_sidecar
-from colvi_edge.outputs.result import write_error, write_index, write_result
+from colvi_edge.outputs.result import REPLACED, write_error, write_index, write_result
 from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.pipeline.records import error_record, index_record
@@ -206,12 +206,13 @@ def write(tmp_path: Path, make_sidecar: MakeSidecar) -> Callable[..., Sidecar]:
         slot: str,
         *,
         sha256: str = SOURCE.sha256,
+        note: Callable[[str], None] = lambda _: None,
     ) -> Sidecar:
         plain = make_sidecar(BANDS)
         image = plain.image.model_copy(update={"name": raw, "key": key, "sha256": sha256})
         sidecar = plain.model_copy(update={"image": image, "slot": slot or None})
         with hold_folder(tmp_path, "results") as folder_fd:
-            return write_result(folder_fd, raw, sidecar, BLANK, lambda: None).sidecar
+            return write_result(folder_fd, raw, sidecar, BLANK, lambda: None, note=note).sidecar
 
     return one
 
@@ -287,3 +288,28 @@ def test_a_series_called_as_a_slot_is_is_not_taken_for_it(
         gone = error_record("X.lif", ScanModeError("is an XZ scan"), "", SOURCE)
         write_error(folder_fd, "X.lif", gone.model_copy(update={"slot": "nuclei"}), lambda: None)
         assert intact_sidecar(folder_fd, "X.lif", "0003-a.nuclei") is not None
+
+
+def test_a_record_of_another_slot_is_neither_damaged_nor_a_result_that_is_gone(
+    tmp_path: Path, write: Callable[..., Sidecar]
+) -> None:
+    """It gives way to what now has its name, and nothing untrue is said of it; of what is no record it is."""
+    notes: list[str] = []
+    record = error_record("X.lif", ScanModeError("is an XZ scan"), "0003-a", SOURCE)
+    in_slot = record.model_copy(update={"slot": "nuclei"})
+    other = write("X.lif", "0003-a.nuclei", "")
+    with hold_folder(tmp_path, "results") as folder_fd:
+        assert write_error(folder_fd, "X.lif", in_slot, lambda: None) == 0
+        assert not (tmp_path / "X.lif.0003-a.nuclei.colvi.prev.json").exists()
+
+        write("X.lif", "0003-a.nuclei", "")
+        mine = write("X.lif", "0003-a", "nuclei", note=notes.append)
+        assert notes == []
+        assert intact_sidecar(folder_fd, "X.lif", "0003-a", "nuclei") == mine
+        assert mine.revision == other.revision == 1
+        assert write_error(folder_fd, "X.lif", in_slot, lambda: None) == 1
+        assert read_sidecar(tmp_path / "X.lif.0003-a.nuclei.colvi.prev.json") == mine
+
+    (tmp_path / "X.lif.0003-a.nuclei.colvi.json").write_text("{")
+    write("X.lif", "0003-a", "nuclei", note=notes.append)
+    assert notes == [REPLACED]
