@@ -125,7 +125,12 @@ class Told(Diagnoser):
 
 def nuclei_only(bundle: Path) -> Bundle:
     """Make a bundle one that asks for nuclei alone, in images of any kind."""
-    channels = [{"role": "empty"}, {"role": "nuclei"}]
+    return asking_for(bundle, "empty", "nuclei")
+
+
+def asking_for(bundle: Path, *roles: str) -> Bundle:
+    """Make a bundle one that asks for two channels, in images of any kind."""
+    channels = [{"role": role} for role in roles]
     config = parse((bundle / MANIFEST).read_bytes())[1]
     asked = config.input.model_dump(mode="json", exclude_none=True) | {"channels": channels}
     edit_task_config(bundle, input=asked, quality="general", familiarity=None)
@@ -292,3 +297,59 @@ def test_who_needs_less_reads_what_the_other_cannot(tmp_path: Path, demo_bundle:
         ("z.lif", "", "", "End"),
         ("z.lif", "counting", "", "End"),
     ]
+
+
+def seen(who: list[Diagnoser], file: InputFile) -> dict[str, object]:
+    """Return by slot where each finds the channels that it asks for, and what is assumed; or its refusal."""
+    found: dict[str, object] = {}
+    for one, image in images_of(who, file):
+        if isinstance(image, Acquisition):
+            roles = [role for role in one.bundle.config.channels if role != "empty"]
+            places = {role: image.channels.index(role) for role in roles}
+            found[one.slot] = places, image.channels_assumed, image.colours_disagree
+        else:
+            found[one.slot] = str(image)
+    return found
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["", "", ""],
+        ["DAPI", "x", "y"],
+        ["Collagen VI", "DAPI", "x"],
+        ["Collagen VI", "DAPI", "", ""],
+        ["Collagen IV", "DAPI", "x"],
+        ["", ""],
+        ["DAPI", "Collagen VI"],
+    ],
+)
+@pytest.mark.parametrize("roles", [("empty", "muscle"), ("muscle", "fat"), ("empty", "nuclei")])
+@pytest.mark.parametrize("turned", [False, True])
+def test_no_bundle_changes_which_channels_another_one_sees(
+    tmp_path: Path, demo_bundle: Bundle, labels: list[str], roles: tuple[str, str], turned: bool
+) -> None:
+    """Each finds its channels where it finds them alone, as sure as alone, or is refused as alone."""
+    other = asking_for(Path(shutil.copytree(demo_path(), tmp_path / "other.colvi")), *roles)
+    planes = simulate_projection("control", 3, size_px=256)[[0] * len(labels)]
+    raw = tmp_path / "x.tif"
+    tifffile.imwrite(raw, planes, imagej=True, metadata={"axes": "CYX", "Labels": labels})
+    file = InputFile(raw, tmp_path, raw.name)
+    several = [Diagnoser(demo_bundle, None), Diagnoser(other, None, slot="other")]
+
+    alone = seen(several[:1], file) | seen(several[1:], file)
+
+    assert seen(several[::-1] if turned else several, file) == alone
+
+
+def test_the_operator_names_the_channels_of_all(tmp_path: Path, demo_bundle: Bundle) -> None:
+    """With the words of every bundle that judges."""
+    muscle = asking_for(Path(shutil.copytree(demo_path(), tmp_path / "other.colvi")), "empty", "muscle")
+    planes = simulate_projection("control", 3, size_px=256)[[0, 1, 0]]
+    write_imagej(tmp_path / "x.tif", planes)
+    said = ["muscle", "nuclei", "collagen"]
+    several = [Diagnoser(demo_bundle, None, said), Diagnoser(muscle, None, said, slot="other")]
+
+    found = seen(several, InputFile(tmp_path / "x.tif", tmp_path, "x.tif"))
+
+    assert found == {"": ({"nuclei": 1, "collagen": 2}, False, False), "other": ({"muscle": 0}, False, False)}
