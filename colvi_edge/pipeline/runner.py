@@ -116,21 +116,26 @@ def _read(diagnosers: Sequence[Diagnoser], file: RawFile) -> Iterator[tuple[Diag
                 for diagnoser in diagnosers:
                     yield diagnoser, diagnoser.kept_of(file, image) or image
             del image  # or it would be held while the next one is read
-        for diagnoser in diagnosers if apart else ():
-            for image in diagnoser.read(file):
-                if image.image_key in apart:
-                    yield diagnoser, diagnoser.kept_of(file, image) or image
-                del image
     except AcquisitionError as error:
         for diagnoser in diagnosers:
             if differ and isinstance(error, ChannelError) and not begun:
                 yield from _read([diagnoser], file)
             else:
                 yield diagnoser, error
-    else:
-        if source is not None:
-            for diagnoser in diagnosers:
-                yield diagnoser, End(source)
+        return
+    ends: list[tuple[Diagnoser, Found]] = []
+    for diagnoser in diagnosers:
+        try:
+            for image in diagnoser.read(file) if apart else ():
+                if image.image_key in apart:
+                    yield diagnoser, diagnoser.kept_of(file, image) or image
+                del image
+        except AcquisitionError as error:
+            ends.append((diagnoser, error))
+        else:
+            if source is not None:
+                ends.append((diagnoser, End(source)))
+    yield from ends
 
 
 def _ahead(
