@@ -87,7 +87,9 @@ class Diagnoser:
         self._engine = engine
         self._task = task_of(bundle.config.task)
         self._channels = channels
-        self.asking = Asking(wanted_by(bundle.config))
+        self.asking = Asking(
+            wanted_by(bundle.config), wanted_by(lender.bundle.config) if lender is not None else ()
+        )
         self._limits = limits or Limits()
         self.overlay = overlay
         self._replace = replace
