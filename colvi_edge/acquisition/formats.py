@@ -6,7 +6,7 @@ from typing import Protocol
 
 from colvi_edge.acquisition.model import Acquisition, Limits, Refused
 from colvi_edge.acquisition.source import Source
-from colvi_edge.acquisition.wanted import Wanted
+from colvi_edge.acquisition.wanted import Asking
 from colvi_edge.errors import AcquisitionError
 
 
@@ -18,7 +18,7 @@ class Request:
         name: of the file, without folders; it may refer to itself by it.
         shown: the same, printable.
         channels: role of each channel as the operator names it; None to find out.
-        wanted: what is asked for.
+        asking: what each of those who judge asks for.
         limits: what the file may ask for.
         is_final: asked of an error whether no later look can help.
     """
@@ -26,7 +26,7 @@ class Request:
     name: str
     shown: str
     channels: Sequence[str] | None
-    wanted: Sequence[Wanted]
+    asking: Sequence[Asking]
     limits: Limits
     is_final: Callable[[AcquisitionError], bool]
 

@@ -15,7 +15,7 @@ from colvi_edge.acquisition.formats import Reader, Request
 from colvi_edge.acquisition.model import Acquisition, Limits, Refused
 from colvi_edge.acquisition.refusals import BEGINNING_BYTES, NO_TIFF, refuse_other_formats, told_of
 from colvi_edge.acquisition.source import OPEN_FLAGS, Source
-from colvi_edge.acquisition.wanted import ASSAY, Wanted
+from colvi_edge.acquisition.wanted import ASSAY, Asking, Wanted
 from colvi_edge.errors import AcquisitionError, NotAnImageError
 from colvi_edge.printable import printable_name
 from colvi_edge.raw_files import LIF, TIFF, Format
@@ -62,7 +62,11 @@ def acquire(
     path = Path(path)
     read, refused = 0, []
     for found in acquire_opened(
-        lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, wanted=wanted, limits=limits
+        lambda: os.open(path, OPEN_FLAGS),
+        path.name,
+        channels=channels,
+        asking=[Asking(tuple(wanted))],
+        limits=limits,
     ):
         if isinstance(found, Refused):
             refused.append(found.error)
@@ -78,7 +82,7 @@ def acquire_opened(
     name: str,
     *,
     channels: Sequence[str] | None = None,
-    wanted: Sequence[Wanted] = ASSAY,
+    asking: Sequence[Asking] = (Asking(),),
     limits: Limits = DEFAULT_LIMITS,
     is_final: Callable[[AcquisitionError], bool] = lambda _: True,
 ) -> Iterator[Acquisition | Refused]:
@@ -88,7 +92,7 @@ def acquire_opened(
         opened: opens the file with `OPEN_FLAGS`; its errors are those of the file.
         name: of the file, without folders; an OME-TIFF may refer to itself by it.
         channels: as for `acquire`.
-        wanted: as for `acquire`.
+        asking: what each of those who judge asks for; they get the same images.
         limits: as for `acquire`.
         is_final: asked of an error whether no later look can help. If not, an image that is not whole is
             refused with its whole container, which may still be written, and a black last plane is not
@@ -96,7 +100,7 @@ def acquire_opened(
     """
     shown = printable_name(name)
     with told_of(shown):
-        yield from _images(Source(opened), Request(name, shown, channels, wanted, limits, is_final))
+        yield from _images(Source(opened), Request(name, shown, channels, asking, limits, is_final))
 
 
 def _images(source: Source, request: Request) -> Iterator[Acquisition | Refused]:

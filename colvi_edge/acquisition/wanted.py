@@ -14,7 +14,7 @@ What all channels share is said of none of them: it is the title of the image.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from colvi_edge.acquisition.bounds import listed
@@ -49,12 +49,93 @@ ASSAY = (Wanted("collagen"), Wanted("nuclei"))
 """Of a bundle that tells control from patient."""
 
 
-def wanted_by(*configs: Config) -> tuple[Wanted, ...]:
-    """Return what bundles ask for together, each role once, as the first of them knows it."""
-    channels = [channel for config in configs for channel in config.input.channels if channel.role != "empty"]
-    roles = {channel.role: channel for channel in reversed(channels)}
-    in_order = dict.fromkeys(channel.role for channel in channels)
-    return tuple(Wanted(role, roles[role].names, roles[role].emission_nm) for role in in_order)
+class Asking(NamedTuple):
+    """What one of those who judge an image asks for.
+
+    Attributes:
+        wanted: by its bundle.
+        lender: by the bundle whose regions are all that it sees; nothing where it sees everything.
+    """
+
+    wanted: tuple[Wanted, ...] = ASSAY
+    lender: tuple[Wanted, ...] = ()
+
+
+def wanted_by(config: Config) -> tuple[Wanted, ...]:
+    """Return what a bundle asks for."""
+    return _each_once(
+        Wanted(channel.role, channel.names, channel.emission_nm)
+        for channel in config.input.channels
+        if channel.role != "empty"
+    )
+
+
+def assign_together(
+    count: int,
+    hints: Sequence[ChannelHint],
+    asking: Sequence[Asking],
+    *,
+    rgb: bool,
+    asked: Sequence[str] | None = None,
+) -> Assigned:
+    """Return the role of each channel for all who judge an image: for each as it is found for it alone.
+
+    What is left over for one bundle may not be taken because another one asks for something, too.
+
+    Args:
+        count: channels of the image.
+        hints: one for each channel, or none at all.
+        asking: who judges.
+        rgb: the channels are red, green and blue of a picture.
+        asked: what the operator said each channel shows.
+
+    Raises:
+        ChannelError: as from `assign_wanted`, for one of them; or they do not find the same, or are not
+            equally sure of it.
+    """
+    everything = _each_once(one for who in asking for one in (*who.wanted, *who.lender))
+    if asked is not None or (len(asking) == 1 and not asking[0].lender):
+        return assign_wanted(count, hints, everything, rgb=rgb, asked=asked)
+    places: dict[str, int] = {}
+    found: list[Assigned] = []
+    for who in asking:
+        each = [(wanted, assign_wanted(count, hints, wanted, rgb=rgb)) for wanted in filter(None, who)]
+        for wanted, assigned in each:
+            for role, _, _ in wanted:
+                here = assigned.roles.index(role)
+                if places.setdefault(role, here) != here:
+                    raise _disagree(count, everything)
+        found.append(
+            Assigned(
+                each[0][1].roles,
+                assumed=any(assigned.assumed for _, assigned in each),
+                colours_disagree=any(assigned.colours_disagree for _, assigned in each),
+            )
+        )
+    first, *others = found
+    if len({*places.values()}) < len(places) or any(other[1:] != first[1:] for other in others):
+        raise _disagree(count, everything)
+    roles = ["other" if role in places else role for role in first.roles]
+    for role, here in places.items():
+        roles[here] = role
+    return first._replace(roles=tuple(roles))
+
+
+def _each_once(wanted: Iterable[Wanted]) -> tuple[Wanted, ...]:
+    """Return each role once, as who asks for it first knows it."""
+    roles: dict[str, Wanted] = {}
+    for one in wanted:
+        roles.setdefault(one.role, one)
+    return tuple(roles.values())
+
+
+def _disagree(count: int, wanted: Sequence[Wanted]) -> ChannelError:
+    roles = [one.role for one in wanted]
+    example = ",".join([*roles, "other"][:count])
+    return ChannelError(
+        f"holds {count} channels, in which two bundles do not find {' and '.join(roles)} alike; name the "
+        f"channels in the file's order with --channels, e.g. --channels {example}"
+    )
 
 
 def assign_wanted(

@@ -166,6 +166,12 @@ def run(
     folders = {file.place: file.folder for file in files}
     clear_leftovers(folders.values())
     _write_tables(folders, result_csv, omero_csv)
+    if result_csv and opened[""].config.task.kind == "segment":
+        words = (
+            f"no row of {opened[''].label} in {result_csv}: it gives no diagnosis; the command table lists "
+            "its regions and objects"
+        )
+        typer.echo(printable_name(words), err=True)
     if page:
         page.write()
         typer.echo(printable_name(f"{page.contents.told} on one page: {report}"), err=json)

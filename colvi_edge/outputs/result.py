@@ -77,7 +77,7 @@ def write_result(
     previous = standing_record(Sidecar, folder_fd, raw_name, sidecar.image.key, slot)
     replaced = previous is not None and previous.result_id != sidecar.result_id
     refuse_blocked(folder_fd, (names[kind] for kind in _kinds_of(views, overlay_choice)))
-    spoilt = previous is None and _is_there(names[OutputKind.SIDECAR], folder_fd)
+    spoilt = previous is None and _is_spoilt(names[OutputKind.SIDECAR], folder_fd)
     stopwatch = Stopwatch()
     with Drafts(folder_fd) as drafts:
         outputs = _draft_views(drafts, names, sidecar, views, overlay_choice, stopwatch)
@@ -187,11 +187,11 @@ def write_error(
     if key:
         remove(folder_fd, output_name(raw_name, OutputKind.SIDECAR, slot=slot))
     names = _names(raw_name, key, slot)
-    gone = int(_retire(folder_fd, names))
+    gone = int(_retire(folder_fd, names, slot))
     _remove_all(folder_fd, names, but={OutputKind.ERROR, OutputKind.PREVIOUS})
     if not key and is_container_name(raw_name):
         for image in _images(folder_fd, raw_name, slot, stays):
-            gone += _retire(folder_fd, image)
+            gone += _retire(folder_fd, image, slot)
             _remove_all(folder_fd, image, but={OutputKind.PREVIOUS})
     write_atomically(folder_fd, names[OutputKind.ERROR], to_json(record), confirm)
     return gone
@@ -210,7 +210,7 @@ def write_index(folder_fd: int, raw_name: str, index: Index, confirm: Callable[[
     for image in _images(folder_fd, raw_name, slot, lambda record: record.image.key in keys):
         _remove_all(folder_fd, image)
     names = _names(raw_name, "", slot)
-    _retire(folder_fd, names)
+    _retire(folder_fd, names, slot)
     _remove_all(folder_fd, names, but={OutputKind.SIDECAR, OutputKind.PREVIOUS})
     write_atomically(folder_fd, names[OutputKind.SIDECAR], to_json(index), confirm)
 
@@ -227,15 +227,21 @@ def _remove_all(
             remove(folder_fd, names[kind])
 
 
-def _retire(folder_fd: int, names: Mapping[OutputKind, str]) -> bool:
-    """Keep the sidecar of a result as that of the previous one; return whether there was any."""
+def _retire(folder_fd: int, names: Mapping[OutputKind, str], slot: str) -> bool:
+    """Keep the sidecar of a slot's result as that of the previous one; return whether there was any."""
     sidecar, previous = names[OutputKind.SIDECAR], names[OutputKind.PREVIOUS]
-    if read_sidecar(sidecar, folder_fd) is not None:
+    record = read_sidecar(sidecar, folder_fd)
+    if record is not None and (record.slot or "") == slot:
         with suppress(IsADirectoryError):  # what is in the way there must not keep the truth from being told
             os.rename(sidecar, previous, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             os.fsync(folder_fd)
             return True
     return False
+
+
+def _is_spoilt(name: str, folder_fd: int) -> bool:
+    """Return whether what stands in the place of a sidecar is none, not even of another slot."""
+    return _is_there(name, folder_fd) and read_sidecar(name, folder_fd) is None
 
 
 def _is_spoilt_index(folder_fd: int, raw_name: str, slot: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
-from colvi_edge.acquisition.wanted import Wanted, wanted_by
+from colvi_edge.acquisition.wanted import Asking, wanted_by
 from colvi_edge.bundle import Bundle, Config
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine
@@ -41,7 +41,7 @@ class Diagnoser:
 
     Attributes:
         bundle: what judges.
-        wanted: what channels it asks for.
+        asking: for what channels it asks.
         overlay: how it is written.
         slot: of the bundle, which its results' names tell; "" is that of plain names.
     """
@@ -87,7 +87,9 @@ class Diagnoser:
         self._engine = engine
         self._task = task_of(bundle.config.task)
         self._channels = channels
-        self.wanted = wanted_by(bundle.config)
+        self.asking = Asking(
+            wanted_by(bundle.config), wanted_by(lender.bundle.config) if lender is not None else ()
+        )
         self._limits = limits or Limits()
         self.overlay = overlay
         self._replace = replace
@@ -100,12 +102,12 @@ class Diagnoser:
         if lender is not None:
             lender._lends = True
 
-    def read(self, file: RawFile, wanted: Sequence[Wanted] = ()) -> Iterator[Acquisition | Refused]:
+    def read(self, file: RawFile, asking: Sequence[Asking] = ()) -> Iterator[Acquisition | Refused]:
         """Yield the images of a raw file.
 
         Args:
             file: the raw file.
-            wanted: what its channels may show; nothing for what this bundle asks for.
+            asking: for what those ask who judge its images; nothing for this one alone.
 
         Raises:
             AcquisitionError: the file cannot be read as an image of the assay.
@@ -114,7 +116,7 @@ class Diagnoser:
             file.open,
             file.name,
             channels=self._channels,
-            wanted=wanted or self.wanted,
+            asking=asking or [self.asking],
             limits=self._limits,
             is_final=file.is_final,
         ):

@@ -9,7 +9,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from colvi_edge.acquisition import Acquisition, Provenance, Refused
-from colvi_edge.acquisition.wanted import wanted_by
 from colvi_edge.errors import AcquisitionError, ChannelError, ColviEdgeError, OutputError
 from colvi_edge.outputs.sidecar import Index
 from colvi_edge.pipeline.diagnoser import Diagnoser
@@ -100,16 +99,16 @@ def images_of(diagnosers: Sequence[Diagnoser], file: RawFile) -> Iterator[tuple[
 def _read(diagnosers: Sequence[Diagnoser], file: RawFile) -> Iterator[tuple[Diagnoser, Found]]:
     """Yield the images of a raw file, each once for every bundle.
 
-    Where the file does not tell which channel shows what for all that they ask for together, each reads what
-    it asks for itself: nuclei are counted where there is no collagen.
+    Where not all of them find their channels, or not the same ones, each reads for itself: nuclei are counted
+    where there is no collagen.
     """
-    together = wanted_by(*(diagnoser.bundle.config for diagnoser in diagnosers))
-    differ = len({diagnoser.wanted for diagnoser in diagnosers}) > 1
+    asking = list(dict.fromkeys(diagnoser.asking for diagnoser in diagnosers))
+    differ = len(asking) > 1
     source: Provenance | None = None
     apart: set[str] = set()
     begun = False
     try:
-        for image in diagnosers[0].read(file, together):
+        for image in diagnosers[0].read(file, asking):
             begun, source = True, image.provenance if image.image_key else None
             if differ and isinstance(image, Refused) and isinstance(image.error, ChannelError):
                 apart.add(image.image_key)
@@ -117,21 +116,26 @@ def _read(diagnosers: Sequence[Diagnoser], file: RawFile) -> Iterator[tuple[Diag
                 for diagnoser in diagnosers:
                     yield diagnoser, diagnoser.kept_of(file, image) or image
             del image  # or it would be held while the next one is read
-        for diagnoser in diagnosers if apart else ():
-            for image in diagnoser.read(file):
-                if image.image_key in apart:
-                    yield diagnoser, diagnoser.kept_of(file, image) or image
-                del image
     except AcquisitionError as error:
         for diagnoser in diagnosers:
             if differ and isinstance(error, ChannelError) and not begun:
                 yield from _read([diagnoser], file)
             else:
                 yield diagnoser, error
-    else:
-        if source is not None:
-            for diagnoser in diagnosers:
-                yield diagnoser, End(source)
+        return
+    ends: list[tuple[Diagnoser, Found]] = []
+    for diagnoser in diagnosers:
+        try:
+            for image in diagnoser.read(file) if apart else ():
+                if image.image_key in apart:
+                    yield diagnoser, diagnoser.kept_of(file, image) or image
+                del image
+        except AcquisitionError as error:
+            ends.append((diagnoser, error))
+        else:
+            if source is not None:
+                ends.append((diagnoser, End(source)))
+    yield from ends
 
 
 def _ahead(

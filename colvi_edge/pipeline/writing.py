@@ -165,7 +165,8 @@ class FileWriter(Generic[File]):
         """Write the index of a file all of whose images were seen, if it can be true."""
         trouble = self._trouble
         try:
-            entries = self._complete(list(self._entries), source.sha256 or "")
+            # Those that each bundle read for itself came after the others.
+            entries = self._complete(sorted(self._entries, key=_place), source.sha256 or "")
             if entries and (trouble is None or self._before is not None):
                 try:
                     index = self._write_index(source, entries)
@@ -244,6 +245,11 @@ class FileWriter(Generic[File]):
                 return before
             result.write_index(folder_fd, self._file.name, index, self._file.confirm)
         return index
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Return what keys are sorted by: their number, of at least four digits, and then the name."""
+    return len(key.partition("-")[0]), key
 
 
 def _image_of(done: Done) -> tuple[str, Provenance | Image | None]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Refused, acquire_opened
 from colvi_edge.acquisition.source import OPEN_FLAGS
-from colvi_edge.acquisition.wanted import ASSAY, Wanted
+from colvi_edge.acquisition.wanted import ASSAY, Asking, Wanted
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
@@ -195,7 +195,8 @@ def _why(entry: Entry, error: AcquisitionError) -> str:
 def _acquire(
     path: Path, channels: Sequence[str] | None, wanted: Sequence[Wanted]
 ) -> Iterator[Acquisition | Refused]:
-    return acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, wanted=wanted)
+    asking = [Asking(tuple(wanted))]
+    return acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, asking=asking)
 
 
 def _known(entry: Entry, acquisition: Acquisition, digest: str, classes: Sequence[str]) -> Image:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from colvi_edge.acquisition.channel_hints import ChannelHint
 from colvi_edge.acquisition.channels import assign_roles
-from colvi_edge.acquisition.wanted import ASSAY, Wanted, assign_wanted
+from colvi_edge.acquisition.wanted import ASSAY, Asking, Wanted, assign_together, assign_wanted
 from colvi_edge.errors import ChannelError
 
 NUCLEI = (Wanted("nuclei"),)
@@ -123,3 +123,49 @@ def test_every_role_that_is_asked_for_is_found_once_or_refused(names: list[str])
         return
     assert found.count("nuclei") == 1
     assert len(found) == len(names)
+
+
+MUSCLE = (Wanted("muscle", ("laminin",)),)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("laminin", "collagen VI", "DAPI"), ("muscle", "collagen", "nuclei")),
+        (("DAPI", "noise", "collagen VI", "laminin"), ("nuclei", "other", "collagen", "muscle")),
+        (("", "", ""), None),
+        (("DAPI", "", ""), None),
+        (("laminin", "collagen IV", "DAPI"), None),
+    ],
+)
+def test_what_is_seen_through_regions_needs_the_channels_of_both(
+    names: tuple[str, ...], expected: tuple[str, ...] | None
+) -> None:
+    """Each of the two finds its own as it does alone: another collagen than VI stays refused."""
+    hints = [ChannelHint(name) for name in names]
+    asking = [Asking(ASSAY, MUSCLE)]
+    if expected is None:
+        with pytest.raises(ChannelError, match="name the"):
+            assign_together(len(names), hints, asking, rgb=False)
+    else:
+        assert assign_together(len(names), hints, asking, rgb=False).roles == expected
+
+
+def test_who_sees_regions_is_as_sure_as_both() -> None:
+    """What is assumed for who lends them is assumed of what lies in them."""
+    hints = [ChannelHint(name) for name in ("collagen VI", "DAPI", "", "")]
+
+    assert not assign_together(4, hints, [Asking(ASSAY)], rgb=False).assumed
+    assert assign_together(4, hints, [Asking(ASSAY, WATER_FAT)], rgb=False).assumed
+    with pytest.raises(ChannelError, match=r"two bundles do not find .* alike"):
+        assign_together(4, hints, [Asking(ASSAY), Asking(WATER_FAT)], rgb=False)
+
+
+def test_one_channel_is_not_given_to_two() -> None:
+    """Each of them, alone, takes what is left over."""
+    hints = [ChannelHint("DAPI"), ChannelHint("")]
+    actin, fat = (Asking((Wanted(role),)) for role in ("actin", "fat"))
+
+    assert assign_together(2, hints, [actin], rgb=False).roles == ("nuclei", "actin")
+    with pytest.raises(ChannelError, match="two bundles do not find actin and fat alike"):
+        assign_together(2, hints, [actin, fat], rgb=False)

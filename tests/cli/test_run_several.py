@@ -109,6 +109,21 @@ def test_tables_and_page(folder: Path, other: Path, run: Run, tmp_path: Path) ->
     assert "models" not in told  # no result takes the place of the other bundle's
 
 
+def test_a_table_of_diagnoses_without_any_is_told(folder: Path, run: Run, tmp_path: Path) -> None:
+    """Where the first bundle outlines nuclei the published table has no row, and it is said why."""
+    (folder / "bad.tif").unlink()
+    table = tmp_path / "r.csv"
+    code, _, err = run("run", folder, "--bundle", "demo-nuclei", "--result-csv", table)
+
+    assert code == 0
+    assert table.read_text() == "image_name,prediction,probability\n"
+    assert f"no row of synthetic demo nuclei 1.0.0 in {table}: it gives no diagnosis; " in err
+
+    code, _, err = run("run", folder, "--bundle", "demo", "--again", "--result-csv", table)
+    assert (code, err) == (0, "")
+    assert len(table.read_text().splitlines()) == 3
+
+
 def test_a_variable_names_several_as_path_does(
     folder: Path, other: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

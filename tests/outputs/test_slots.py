@@ -26,11 +26,14 @@ from colvi_edge.outputs.names import (
     slots_of,
 )
 from colvi_edge.outputs.read_back import read_sidecar
-from colvi_edge.outputs.result import write_error, write_index, write_result
+from colvi_edge.outputs.result import REPLACED, write_error, write_index, write_result
 from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.pipeline.records import error_record, index_record
 from colvi_edge.raw_files import is_raw_name
+from colvi_edge.report.gather import Gatherer
+from colvi_edge.report.listing import list_results
+from colvi_edge.report.samples import NamePattern
 from colvi_edge.system.writing import hold_folder
 
 MakeSidecar = Callable[..., Sidecar]
@@ -105,6 +108,29 @@ def test_an_index_is_told_from_an_image_by_its_name(series: list[str], bundle: s
             assert not is_index_name(output_name("X.tif", OutputKind.SIDECAR, "", slot))
 
 
+@pytest.mark.parametrize(
+    ("raw", "key", "slot"),
+    [
+        ("X.lif.tif", "", ""),
+        ("X.lif.TIFF", "", ""),
+        ("X.lif.tif", "", "nuclei"),
+        ("X.lif", "0003-A.lif", ""),
+        ("X.lif", "0003-A.lif.Raw", ""),
+        ("X.lif", "0003-A.lif", "nuclei"),
+    ],
+)
+def test_an_image_that_is_called_as_an_index_is_is_told(
+    tmp_path: Path, write: Callable[..., Sidecar], raw: str, key: str, slot: str
+) -> None:
+    """A raw file that was exported of a container, or a series called like one: table and page have it."""
+    write(raw, key, slot)
+
+    assert not is_index_name(output_name(raw, OutputKind.SIDECAR, key, slot))
+    assert list_results(tmp_path).images == 1
+    with hold_folder(tmp_path, "results") as folder_fd:
+        assert len(Gatherer(NamePattern()).gather(folder_fd).entries) == 1
+
+
 @given(BUNDLE_NAMES)
 @example("e\u0301\u0323")
 @example("\u00e4" * 60)
@@ -174,12 +200,19 @@ def test_a_slot_is_read_back_only_as_it_is_written(make_sidecar: MakeSidecar) ->
 def write(tmp_path: Path, make_sidecar: MakeSidecar) -> Callable[..., Sidecar]:
     """Return a function that writes the result of an image in a slot, or one that fails."""
 
-    def one(raw: str, key: str, slot: str, *, sha256: str = SOURCE.sha256) -> Sidecar:
+    def one(
+        raw: str,
+        key: str,
+        slot: str,
+        *,
+        sha256: str = SOURCE.sha256,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> Sidecar:
         plain = make_sidecar(BANDS)
         image = plain.image.model_copy(update={"name": raw, "key": key, "sha256": sha256})
         sidecar = plain.model_copy(update={"image": image, "slot": slot or None})
         with hold_folder(tmp_path, "results") as folder_fd:
-            return write_result(folder_fd, raw, sidecar, BLANK, lambda: None).sidecar
+            return write_result(folder_fd, raw, sidecar, BLANK, lambda: None, note=note).sidecar
 
     return one
 
@@ -255,3 +288,28 @@ def test_a_series_called_as_a_slot_is_is_not_taken_for_it(
         gone = error_record("X.lif", ScanModeError("is an XZ scan"), "", SOURCE)
         write_error(folder_fd, "X.lif", gone.model_copy(update={"slot": "nuclei"}), lambda: None)
         assert intact_sidecar(folder_fd, "X.lif", "0003-a.nuclei") is not None
+
+
+def test_a_record_of_another_slot_is_neither_damaged_nor_a_result_that_is_gone(
+    tmp_path: Path, write: Callable[..., Sidecar]
+) -> None:
+    """It gives way to what now has its name, and nothing untrue is said of it; of what is no record it is."""
+    notes: list[str] = []
+    record = error_record("X.lif", ScanModeError("is an XZ scan"), "0003-a", SOURCE)
+    in_slot = record.model_copy(update={"slot": "nuclei"})
+    other = write("X.lif", "0003-a.nuclei", "")
+    with hold_folder(tmp_path, "results") as folder_fd:
+        assert write_error(folder_fd, "X.lif", in_slot, lambda: None) == 0
+        assert not (tmp_path / "X.lif.0003-a.nuclei.colvi.prev.json").exists()
+
+        write("X.lif", "0003-a.nuclei", "")
+        mine = write("X.lif", "0003-a", "nuclei", note=notes.append)
+        assert notes == []
+        assert intact_sidecar(folder_fd, "X.lif", "0003-a", "nuclei") == mine
+        assert mine.revision == other.revision == 1
+        assert write_error(folder_fd, "X.lif", in_slot, lambda: None) == 1
+        assert read_sidecar(tmp_path / "X.lif.0003-a.nuclei.colvi.prev.json") == mine
+
+    (tmp_path / "X.lif.0003-a.nuclei.colvi.json").write_text("{")
+    write("X.lif", "0003-a", "nuclei", note=notes.append)
+    assert notes == [REPLACED]

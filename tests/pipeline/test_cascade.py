@@ -265,6 +265,67 @@ def test_alone_it_is_refused(tmp_path: Path, run: Run) -> None:
     assert err.endswith("give that bundle, too\n")
 
 
+def run_and_watch(
+    tmp_path: Path, stack: NDArray[np.uint16], labels: list[str], both: list[Any], run: Run
+) -> list[dict[str, dict[str, Any]]]:
+    """Judge one image with `run` and with `watch`; return the records of each by their names."""
+    for name in ("run", "watch"):
+        (tmp_path / name).mkdir()
+        raw = tmp_path / name / "x.tif"
+        tifffile.imwrite(raw, stack, imagej=True, metadata={"axes": "ZCYX", "Labels": labels * len(stack)})
+        (tmp_path / name / "x.tif.done").touch()
+
+    run_code, _, err = run("run", tmp_path / "run", *both)
+    assert run_code == 0, err
+    command = [sys.executable, "-c", "from colvi_edge.cli import main; main()", "watch", tmp_path / "watch"]
+    environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")}
+    once = [*command, "--once", "--marker", ".done", *both]
+    watched = subprocess.run(
+        list(map(str, once)), env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert watched.returncode == 0, watched.stderr
+    return [
+        {path.name: json.loads(path.read_bytes()) for path in (tmp_path / name).glob("*.json")}
+        for name in ("run", "watch")
+    ]
+
+
+@pytest.mark.parametrize("planes_of", ["each"], indirect=True)
+def test_who_lends_may_ask_for_another_channel(
+    tmp_path: Path, bundles: dict[str, Bundle], stack: NDArray[np.uint16], run: Run
+) -> None:
+    """Muscles are outlined in a stain of their own; by `watch`, and where the outlines were kept, too."""
+    scale = {"kind": "scale", "divisor": 1000.0, "dtype": "uint16"}
+    outlining = windowed_bundle(
+        tmp_path / "muscles.colvi",
+        {"fp32": to_onnx(Outlining(), 1, 64)},
+        {"px": 64, "halo_px": 8, "step_px": 8},
+        scale,
+        channels=[{"role": "muscle", "names": ["laminin"]}],
+        classes=("background", "muscle"),
+    )
+    muscles = on_disk(with_input(outlining, planes="each"), "muscles")
+    place = Path(shutil.copytree(bundles["slices"].path, tmp_path / "slices.colvi"))
+    mask = Mask(bundle=muscles.name, sha256=muscles.sha256)
+    on_disk(replace(with_input(bundles["slices"], mask=mask), path=place), "slices")
+    both = ["--bundle", place, "--bundle", muscles.path]
+    planes = stack[:, [0, 0, 1]]
+
+    records = run_and_watch(tmp_path, planes, ["laminin", "Collagen VI", "DAPI"], both, run)
+    for record in records:
+        assert {name: one["status"] for name, one in record.items()} == {
+            "x.tif.colvi.json": "ok",
+            "x.tif.muscles.colvi.json": "ok",
+        }
+    votes = [record["x.tif.colvi.json"]["votes"] for record in records]
+    assert votes[0] == votes[1]
+
+    (tmp_path / "run" / "x.tif.colvi.json").unlink()
+    assert run("run", tmp_path / "run", "--stale", *both)[0] == 0
+    again = json.loads((tmp_path / "run" / "x.tif.colvi.json").read_bytes())
+    assert again["votes"] == votes[0]
+
+
 @pytest.mark.parametrize("planes_of", ["each"], indirect=True)
 def test_run_and_watch_lend_regions_alike(
     tmp_path: Path, bundles: dict[str, Bundle], stack: NDArray[np.uint16], run: Run
@@ -277,28 +338,7 @@ def test_run_and_watch_lend_regions_alike(
     mask = Mask(bundle=muscles.name, sha256=muscles.sha256)
     on_disk(replace(with_input(bundles["slices"], mask=mask), path=places["slices"]), "slices")
     both = [word for place in places.values() for word in ("--bundle", place)]
-    for name in ("run", "watch"):
-        (tmp_path / name).mkdir()
-        raw = tmp_path / name / "x.tif"
-        tifffile.imwrite(
-            raw, stack, imagej=True, metadata={"axes": "ZCYX", "Labels": ["Collagen VI", "DAPI"] * 3}
-        )
-        (tmp_path / name / "x.tif.done").touch()
-
-    run_code, _, err = run("run", tmp_path / "run", *both)
-    assert run_code == 0, err
-    command = [sys.executable, "-c", "from colvi_edge.cli import main; main()", "watch", tmp_path / "watch"]
-    environment = {**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")}
-    once = [*command, "--once", "--marker", ".done", *both]
-    watched = subprocess.run(
-        list(map(str, once)), env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert watched.returncode == 0, watched.stderr
-
-    records = [
-        {path.name: json.loads(path.read_bytes()) for path in (tmp_path / name).glob("*.json")}
-        for name in ("run", "watch")
-    ]
+    records = run_and_watch(tmp_path, stack, ["Collagen VI", "DAPI"], both, run)
     assert records[0].keys() == records[1].keys() == {"x.tif.colvi.json", "x.tif.slices.colvi.json"}
     for name, record in records[0].items():
         of_watch = records[1][name]

@@ -13,6 +13,9 @@ import pytest
 
 from colvi_edge import engines
 from colvi_edge.bundle import demo_path
+from colvi_edge.cli.show.rehearsal import show_rehearsal
+from colvi_edge.pipeline.inputs import InputFile
+from colvi_edge.pipeline.rehearsal import Planned
 from colvi_edge.simulate import simulate_projection, write_imagej
 from tests.tools.bundles import edit_config
 from tests.tools.leica import Series, container
@@ -210,3 +213,21 @@ def test_wrong_options_are_errors_all_the_same(folder: Path, run: Run, tmp_path:
     for code, words in cases:
         assert run("run", "--dry-run", "--bundle", "demo", *words)[0] == code
     assert state(folder) == before
+
+
+def test_images_are_counted_once_whatever_each_bundle_finds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a container one bundle keeps three results, and to another it is closed: a line, not three."""
+    files = [InputFile(tmp_path / name, tmp_path, "") for name in ("x.lif", "y.lif")]
+    planned = [
+        *(Planned(files[0], f"000{number}-a", "keep", "it stands") for number in range(3)),
+        Planned(files[0], "", "refuse", "cannot be read", slot="nuclei"),
+        Planned(files[1], "", "refuse", "cannot be read"),
+        *(Planned(files[1], f"000{number}-b", "keep", "it stands", slot="nuclei") for number in range(2)),
+    ]
+
+    show_rehearsal(planned, files, None, as_json=False)
+
+    out = capsys.readouterr().out
+    assert "\n5 images, each by 2 bundles, would be: 5 kept, 2 refused\n" in out

@@ -1,6 +1,8 @@
 """Several bundles on one folder: each judges as it does alone, and an image is read once for all of them."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -17,12 +19,13 @@ from colvi_edge.bundle.manifest import parse
 from colvi_edge.bundle.opening import MANIFEST
 from colvi_edge.choices import OverlayChoice, Replace
 from colvi_edge.engines import Engine, open_engine
+from colvi_edge.errors import AcquisitionError
 from colvi_edge.outputs.intact import is_intact, read_result
 from colvi_edge.outputs.names import slots_of
 from colvi_edge.outputs.sidecar import Index, Sidecar
 from colvi_edge.pipeline import Diagnoser, Outcome, process
 from colvi_edge.pipeline.inputs import InputFile, find_inputs
-from colvi_edge.pipeline.raw_file import JudgedImage
+from colvi_edge.pipeline.raw_file import End, JudgedImage
 from colvi_edge.pipeline.runner import images_of
 from colvi_edge.simulate import simulate_projection, write_imagej
 from colvi_edge.system.writing import hold_folder
@@ -125,7 +128,12 @@ class Told(Diagnoser):
 
 def nuclei_only(bundle: Path) -> Bundle:
     """Make a bundle one that asks for nuclei alone, in images of any kind."""
-    channels = [{"role": "empty"}, {"role": "nuclei"}]
+    return asking_for(bundle, "empty", "nuclei")
+
+
+def asking_for(bundle: Path, *roles: str) -> Bundle:
+    """Make a bundle one that asks for two channels, in images of any kind."""
+    channels = [{"role": role} for role in roles]
     config = parse((bundle / MANIFEST).read_bytes())[1]
     asked = config.input.model_dump(mode="json", exclude_none=True) | {"channels": channels}
     edit_task_config(bundle, input=asked, quality="general", familiarity=None)
@@ -292,3 +300,130 @@ def test_who_needs_less_reads_what_the_other_cannot(tmp_path: Path, demo_bundle:
         ("z.lif", "", "", "End"),
         ("z.lif", "counting", "", "End"),
     ]
+
+
+def seen(who: list[Diagnoser], file: InputFile) -> dict[str, object]:
+    """Return by slot where each finds the channels that it asks for, and what is assumed; or its refusal."""
+    found: dict[str, object] = {}
+    for one, image in images_of(who, file):
+        if isinstance(image, Acquisition):
+            roles = [role for role in one.bundle.config.channels if role != "empty"]
+            places = {role: image.channels.index(role) for role in roles}
+            found[one.slot] = places, image.channels_assumed, image.colours_disagree
+        else:
+            found[one.slot] = str(image)
+    return found
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["", "", ""],
+        ["DAPI", "x", "y"],
+        ["Collagen VI", "DAPI", "x"],
+        ["Collagen VI", "DAPI", "", ""],
+        ["Collagen IV", "DAPI", "x"],
+        ["", ""],
+        ["DAPI", "Collagen VI"],
+    ],
+)
+@pytest.mark.parametrize("roles", [("empty", "muscle"), ("muscle", "fat"), ("empty", "nuclei")])
+@pytest.mark.parametrize("turned", [False, True])
+def test_no_bundle_changes_which_channels_another_one_sees(
+    tmp_path: Path, demo_bundle: Bundle, labels: list[str], roles: tuple[str, str], turned: bool
+) -> None:
+    """Each finds its channels where it finds them alone, as sure as alone, or is refused as alone."""
+    other = asking_for(Path(shutil.copytree(demo_path(), tmp_path / "other.colvi")), *roles)
+    planes = simulate_projection("control", 3, size_px=256)[[0] * len(labels)]
+    raw = tmp_path / "x.tif"
+    tifffile.imwrite(raw, planes, imagej=True, metadata={"axes": "CYX", "Labels": labels})
+    file = InputFile(raw, tmp_path, raw.name)
+    several = [Diagnoser(demo_bundle, None), Diagnoser(other, None, slot="other")]
+
+    alone = seen(several[:1], file) | seen(several[1:], file)
+
+    assert seen(several[::-1] if turned else several, file) == alone
+
+
+def test_the_operator_names_the_channels_of_all(tmp_path: Path, demo_bundle: Bundle) -> None:
+    """With the words of every bundle that judges."""
+    muscle = asking_for(Path(shutil.copytree(demo_path(), tmp_path / "other.colvi")), "empty", "muscle")
+    planes = simulate_projection("control", 3, size_px=256)[[0, 1, 0]]
+    write_imagej(tmp_path / "x.tif", planes)
+    said = ["muscle", "nuclei", "collagen"]
+    several = [Diagnoser(demo_bundle, None, said), Diagnoser(muscle, None, said, slot="other")]
+
+    found = seen(several, InputFile(tmp_path / "x.tif", tmp_path, "x.tif"))
+
+    assert found == {"": ({"nuclei": 1, "collagen": 2}, False, False), "other": ({"muscle": 0}, False, False)}
+
+
+@dataclass(frozen=True)
+class Failing(Counted):
+    """A raw file that cannot be opened once, as on a share that went away for a moment."""
+
+    fails_at: int = 0
+
+    def open(self) -> int:
+        """Open it, or fail where its turn has come."""
+        handle = super().open()
+        if len(self.opened) == self.fails_at:
+            os.close(handle)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return handle
+
+
+@pytest.fixture
+def partly_of_nuclei(tmp_path: Path) -> Path:
+    """Return a container of an image of nuclei alone, and one of both channels."""
+    both = simulate_projection("control", 3, size_px=256)
+    series = (
+        Series(both[:1], axes="CYX", name="one", luts=("Blue",)),
+        Series(both, axes="CYX", name="both", luts=("Blue", "Green")),
+    )
+    (tmp_path / "z.lif").write_bytes(container(*series).data)
+    return tmp_path / "z.lif"
+
+
+def test_what_fails_for_one_bundle_fails_for_it_alone(
+    tmp_path: Path, demo_bundle: Bundle, partly_of_nuclei: Path
+) -> None:
+    """Where each reads for itself; whatever opening of the file fails, each comes to one end."""
+    of_nuclei = nuclei_only(Path(shutil.copytree(demo_path(), tmp_path / "counting.colvi")))
+    several = [Diagnoser(demo_bundle, None), Diagnoser(of_nuclei, None, slot="counting")]
+    raw = partly_of_nuclei
+    whole = Counted(raw, raw.parent, raw.name)
+    assert list(images_of(several, whole))
+    ends = []
+    for number in range(1, len(whole.opened) + 1):
+        file = Failing(raw, raw.parent, raw.name, fails_at=number)
+        told = [(who.slot, image) for who, image in images_of(several, file)]
+        assert file.opened
+        ends.append(
+            {
+                slot: [type(image).__name__ for own, image in told if own == slot and is_end(image)]
+                for slot in ("", "counting")
+            }
+        )
+    assert all(len(found) == 1 for end in ends for found in end.values())
+    assert {"": ["End"], "counting": ["AcquisitionError"]} in ends
+    assert {"": ["AcquisitionError"], "counting": ["End"]} in ends
+
+
+def is_end(image: object) -> bool:
+    """Return whether this is of a whole file."""
+    return isinstance(image, End | AcquisitionError)
+
+
+def test_an_index_is_in_the_order_of_the_container(
+    tmp_path: Path, engines: dict[str, tuple[Bundle, Engine]], partly_of_nuclei: Path
+) -> None:
+    """Also where some of its images were read by each bundle for itself, after the others."""
+    of_nuclei = nuclei_only(Path(shutil.copytree(demo_path(), tmp_path / "counting.colvi")))
+    with closing(open_engine(of_nuclei)) as engine:
+        judging = [Diagnoser(*engines[""]), Diagnoser(of_nuclei, engine, slot="counting")]
+        list(process(judging, files_in(tmp_path)))
+
+    for slot in ("", ".counting"):
+        index = json.loads((tmp_path / f"z.lif{slot}.colvi.json").read_bytes())
+        assert [entry["key"] for entry in index["images"]] == ["0000-one", "0001-both"]

@@ -19,7 +19,7 @@ def windowed_bundle(
     networks: Mapping[Precision, bytes],
     windows: Mapping[str, Any],
     normalisation: Mapping[str, Any] = {"kind": "image"},
-    channels: Sequence[str] = ("collagen", "nuclei"),
+    channels: Sequence[str | Mapping[str, Any]] = ("collagen", "nuclei"),
     classes: Sequence[str] = CLASSES,
     resize_px: tuple[int, int] | None = None,
     known: tuple[NDArray[Any], NDArray[np.float32]] | None = None,
@@ -31,7 +31,7 @@ def windowed_bundle(
         networks: of each precision.
         windows: as in the manifest.
         normalisation: as in the manifest.
-        channels: roles.
+        channels: roles, or as in the manifest.
         classes: of the outputs.
         resize_px: rows and columns that a whole image is brought to.
         known: planes (Z, C, H, W) and their field (rows, cols, K), to try engines with.

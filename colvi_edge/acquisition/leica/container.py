@@ -26,7 +26,7 @@ from colvi_edge.acquisition.model import Limits
 from colvi_edge.acquisition.refusals import DAMAGED, refuse_too_large, spared_memory
 from colvi_edge.acquisition.source import Source
 from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
-from colvi_edge.acquisition.wanted import ASSAY, Wanted, assign_wanted
+from colvi_edge.acquisition.wanted import Asking, assign_together
 from colvi_edge.errors import (
     AcquisitionError,
     ImageTooLargeError,
@@ -82,7 +82,11 @@ class LifContainer:
     """
 
     def __init__(
-        self, source: Source, channels: Sequence[str] | None, limits: Limits, wanted: Sequence[Wanted] = ASSAY
+        self,
+        source: Source,
+        channels: Sequence[str] | None,
+        limits: Limits,
+        asking: Sequence[Asking] = (Asking(),),
     ) -> None:
         """Walk over the container, and hash it.
 
@@ -90,12 +94,12 @@ class LifContainer:
             source: the file, open.
             channels: role of each channel of every image as the operator names it; None to find out.
             limits: what the file may ask for.
-            wanted: what each image must hold a channel of.
+            asking: what each of those who judge asks for.
 
         Raises:
             AcquisitionError: nothing in it can be used; the sentence lacks the file's name.
         """
-        self._source, self._channels, self._limits, self._wanted = source, channels, limits, wanted
+        self._source, self._channels, self._limits, self._asking = source, channels, limits, asking
         self.bytes = source.end
         if self.bytes > limits.container_bytes:
             raise ImageTooLargeError(
@@ -125,8 +129,8 @@ class LifContainer:
     def _listed(self, key: str, element: Element, used: Counter[str]) -> ListedImage:
         try:
             layout = layout_of(element, self._blocks, used)
-            assigned = assign_wanted(
-                len(layout.hints), layout.hints, self._wanted, rgb=False, asked=self._channels
+            assigned = assign_together(
+                len(layout.hints), layout.hints, self._asking, rgb=False, asked=self._channels
             )
             height, width = layout.length("Y"), layout.length("X")
             if min(height, width) < SMALLEST_PATCH_PX:

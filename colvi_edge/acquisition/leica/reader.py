@@ -20,7 +20,7 @@ def read(source: Source, request: Request) -> Iterator[Acquisition | Refused]:
     Raises:
         AcquisitionError: nothing in it can be used; or, of an image, it may still be written.
     """
-    return _images(LifContainer(source, request.channels, request.limits, request.wanted), source, request)
+    return _images(LifContainer(source, request.channels, request.limits, request.asking), source, request)
 
 
 def _images(container: LifContainer, source: Source, request: Request) -> Iterator[Acquisition | Refused]:

@@ -25,7 +25,7 @@ from colvi_edge.acquisition.tiff.descriptions import TiffDescription, describe
 from colvi_edge.acquisition.tiff.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page, inspect
 from colvi_edge.acquisition.tiff.strict import GatedTiff, let_other_metadata_pass, strictly
 from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
-from colvi_edge.acquisition.wanted import ASSAY, Wanted, assign_wanted
+from colvi_edge.acquisition.wanted import Asking, assign_together
 from colvi_edge.errors import AxesError, IncompleteFileError, PixelTypeError
 
 DECODERS = 2
@@ -62,7 +62,7 @@ def read(source: Source, request: Request) -> Iterator[Acquisition | Refused]:
 
 
 def _images(data: bytes, at_rest: bool, mtime_ns: int, request: Request) -> Iterator[Acquisition]:
-    image = read_tiff(data, request.name, request.channels, request.limits, request.wanted)
+    image = read_tiff(data, request.name, request.channels, request.limits, request.asking)
     if image.last_plane_black:
         refuse_unfinished(at_rest, request.is_final)
     description, assigned = image.description, image.assigned
@@ -84,7 +84,11 @@ def _images(data: bytes, at_rest: bool, mtime_ns: int, request: Request) -> Iter
 
 
 def read_tiff(
-    data: bytes, name: str, channels: Sequence[str] | None, limits: Limits, wanted: Sequence[Wanted] = ASSAY
+    data: bytes,
+    name: str,
+    channels: Sequence[str] | None,
+    limits: Limits,
+    asking: Sequence[Asking] = (Asking(),),
 ) -> TiffImage:
     """Return the one image that the file holds.
 
@@ -93,7 +97,7 @@ def read_tiff(
         name: its name; an OME-TIFF may refer to itself by it.
         channels: role of each channel as the operator names it; None to find out.
         limits: what the file may ask for.
-        wanted: what the image must hold a channel of.
+        asking: what each of those who judge asks for.
 
     Returns:
         planes: (Z, C, H, W) uint8, uint16 or float32 (finite), native byte order, contiguous; other
@@ -115,7 +119,7 @@ def read_tiff(
         order = axis_order(axes, shape)
         rgb = pages[0].photometric == PHOTOMETRIC_RGB and order.channels in (3, 4)
         count = order.channels - (rgb and order.channels == 4)  # the fourth of RGB is opacity
-        assigned = assign_wanted(count, description.channels, wanted, rgb=rgb, asked=channels)
+        assigned = assign_together(count, description.channels, asking, rgb=rgb, asked=channels)
         stored = _decode(data, tif, series, places, pages)
         black = ends_black(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
     planes = stored.transpose(order.axes).reshape(order.planes, order.channels, *order.frame)

@@ -24,15 +24,14 @@ def show_rehearsal(
     """Print what would become of each image, in counts, and where its results would go."""
     counts = Counter[str]()
     rows: list[tuple[str, str, str]] = []
-    begun: set[Path] = set()
-    slots: set[str] = set()
+    rows_of: dict[Path, Counter[str]] = {}  # by slot
     with progress("Looking", len(files)) as advance:
         for file, key, does, why, subject, slot in planned:
-            if file.raw not in begun:
-                begun.add(file.raw)
+            if file.raw not in rows_of:
+                rows_of[file.raw] = Counter()
                 advance()
             counts[does] += 1
-            slots.add(slot)
+            rows_of[file.raw][slot] += 1
             label = image_label(file.path, key, slot)
             if as_json:
                 of = {"slot": slot} if slot else {}
@@ -42,8 +41,11 @@ def show_rehearsal(
         console = wide_console()
         _print_rows(console, rows)
         total = ", ".join(f"{counts[does]:,} {_WOULD[does]}" for does in _WOULD if counts[does])
+        slots = set().union(*rows_of.values())
         bundles = f", each by {len(slots)} bundles," if len(slots) > 1 else ""
-        console.print(f"\n{counted(counts.total() // len(slots or [0]), 'image')}{bundles} would be: {total}")
+        # A container that one bundle cannot read at all is one row of it, and a row an image of the others.
+        images = sum(max(rows.values()) for rows in rows_of.values())
+        console.print(f"\n{counted(images, 'image')}{bundles} would be: {total}")
         place = f"below {output_dir}" if output_dir else "beside the raw files"
         console.print(shown(f"Results would go {place}. Nothing was judged or written: --dry-run."))
     if closed := closed_folders(files):
