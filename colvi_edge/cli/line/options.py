@@ -1,12 +1,12 @@
 """Options that several commands share, and how their words are read."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace, bundles_in
+from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
+from colvi_edge.cli.line.variables import whole_bundles
 from colvi_edge.errors import EngineUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -101,20 +101,6 @@ def normalisation_option(command: str) -> Any:
     )
 
 
-def _whole(context: typer.Context, given: list[str]) -> list[str]:
-    """Return the bundles of a variable by what is there: a name may have a colon in it, and none is empty."""
-    source = context.get_parameter_source("bundle")
-    if source is None or source.name != "ENVIRONMENT":
-        return given
-    setting = os.pathsep.join(given)
-    if not (bundles := bundles_in(setting)):
-        raise UsageError(
-            f"--bundle: found '{setting}', which names no bundle; expected paths of bundles with "
-            f"'{os.pathsep}' between them, or 'demo'"
-        )
-    return bundles
-
-
 FolderArgument = Annotated[
     Path, typer.Argument(help="The folder that the microscope saves into.", file_okay=False)
 ]
@@ -132,7 +118,7 @@ BundlesOption = Annotated[
     option(
         "--bundle",
         path_type=str,  # ./demo is no word
-        callback=_whole,
+        callback=whole_bundles,
         metavar="PATH|demo",
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
         "synthetic demo model. 'demo-nuclei' outlines nuclei. May be given several times: each judges every "
