@@ -1,6 +1,8 @@
 """What can be chosen by name. Apart from the engines, so that `--help` loads none of them."""
 
+import os
 from enum import Enum
+from pathlib import Path
 
 DEMO = "demo"
 """The word that stands for the shipped bundle wherever a bundle is asked for."""
@@ -10,6 +12,17 @@ DEMO_NUCLEI = "demo-nuclei"
 
 DEMOS = (DEMO, DEMO_NUCLEI)
 """All shipped bundles: each is the folder of its name in the package."""
+
+
+def bundles_in(setting: str, root: Path = Path("/")) -> list[str]:
+    """Return the bundles that a variable names: one, if a path of that name is there, else as PATH is read.
+
+    Args:
+        setting: what the variable says.
+        root: below which paths in full lie.
+    """
+    whole = root / setting.lstrip("/") if setting.startswith("/") else setting
+    return [setting] if os.path.lexists(whole) else list(filter(None, setting.split(os.pathsep)))
 
 
 class EngineName(str, Enum):

@@ -17,6 +17,7 @@ deflate would save a quarter. Of the raw file no text is copied but its name.
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import uuid5
 from xml.etree import ElementTree
@@ -44,7 +45,7 @@ _PIXEL_TYPES = {"float32": "float", "float64": "double"}
 _STROKE_PX = 2
 _FRAME_INSET_PX = 2  # at 0 neighbours are drawn on the same pixels, and the later one covers the earlier
 
-_MOST_PAIRS = 2**22  # of corners, looked at for the shortest way over to a hole
+_MOST_PAIRS = 2**22  # of a hole and a corner, looked at for a short way over
 _BIG_BYTES = 2**31  # a TIFF's own offsets end at 2**32
 
 
@@ -223,21 +224,26 @@ def _polygons(shape: Shape) -> _Roi:
 
 
 def _line(rings: Rings) -> list[list[int]]:
-    """Return a polygon with holes as one line: over to each hole where it is nearest, round it, and back.
+    """Return a polygon with holes as one line: over to each hole from near it, round it, and back.
 
-    The way over runs along edges of pixels, too: straight on, it could meet their centres.
+    The way over runs along edges of pixels, too: straight on, it could meet their centres. Where it crosses
+    another hole it encloses nothing of it, as it comes back the same way.
     """
-    line = rings[0]
-    for hole in rings[1:]:
-        at = begin = 0
-        if len(line) * len(hole) <= _MOST_PAIRS:
-            apart = np.abs(line[:, np.newaxis] - hole).sum(axis=2)
-            at, begin = divmod(int(np.argmin(apart)), len(hole))
-        turn = np.array([[hole[begin, 0], line[at, 1]]])
-        line = np.concatenate(
-            [line[: at + 1], turn, hole[begin:], hole[: begin + 1], turn, line[at:]], dtype=np.int32
-        )
-    return line.tolist()
+    outer, *holes = rings
+    step = 1 + len(outer) * len(holes) // _MOST_PAIRS
+    looked_at = outer[::step]
+    ways = []
+    for hole in holes:
+        at = step * int(np.argmin(np.abs(looked_at - hole[0]).sum(axis=1)))
+        begin = int(np.argmin(np.abs(hole - outer[at]).sum(axis=1)))
+        ways.append((at, begin, hole))
+    ways.sort(key=itemgetter(0))
+    parts, done = [], 0
+    for at, begin, hole in ways:
+        turn = np.array([[hole[begin, 0], outer[at, 1]]], np.int32)
+        parts += [outer[done : at + 1], turn, hole[begin:], hole[: begin + 1], turn]
+        done = at
+    return np.concatenate([*parts, outer[done:]]).tolist()
 
 
 def _add_roi(ome: ElementTree.Element, number: int, roi: _Roi) -> None:

@@ -9,6 +9,7 @@ data    folder, made, refresh_s (null: never), example (of a name that tells sam
         ""), cell (patch, image, slice)}]
 image   name, folder (no two images have both alike), created, result, flags [[severity, name, words]]; where
         known: slot (of a further bundle), sample, date, score, votes [control, patient, tie], model [name, version, sha256], demo,
+        kind (segment: it has regions in place of a score, or none if rejected),
         overlay (URL), preview (data:), size [width, height], missing (why there is no picture), patches
         [rows, cols, px] and, row-major, p (thousandths), bands (numbers), voted (first letters). Of other
         classes: task (place in tasks), votes of these and a tie, and classed (numbers, row-major, in place of

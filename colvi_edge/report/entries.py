@@ -95,6 +95,7 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
         ],
         "model": [_text(record.model.name), _text(record.model.version), record.model.sha256],
         "demo": record.model.name in DEMO_MODELS or None,
+        "kind": "segment" if record.task is not None and record.task.kind == "segment" else None,
         "size": overlay.size_px if overlay else None,
     }
     if record.votes and record.score is not None:

@@ -9,6 +9,10 @@ const MARKS = [  // of a model: its dashes, and the shape of its points, 1 from 
   ["7 3 2 3", "M0-1.25 1.25 0 0 1.25-1.25 0Z"],
 ];
 
+const slotOf = (one) => one.slot ?? "";
+const scoring = new Set(images.filter((one) => one.model && one.kind !== "segment").map(slotOf));
+const segmenting = new Set(images.filter((one) => one.kind === "segment").map(slotOf));
+
 const scoreHeight = (value) => PLOT.bottom - (PLOT.bottom - PLOT.top) * value / 100;
 const middle = (scores) => (scores[(scores.length - 1) >> 1] + scores[scores.length >> 1]) / 2;
 
@@ -23,7 +27,7 @@ function showTrend() {
   const names = [...samples.keys()].sort(collator.compare);
   at("trend").replaceChildren(...start("trend", names, "sample").map((name) => chart(name, samples.get(name), place)));
   const untold = images.filter((one) => !one.sample).length;
-  const agreeing = images.filter((one) => !one.regions && !hasCourse(one)).length;
+  const agreeing = judged.filter((one) => !hasCourse(one)).length;
   at("trends").hidden = measured.length > 0 && images.every((one) => !hasCourse(one) || !one.votes);
   at("trend-words").replaceChildren(...[
     dated.length ? `${isPaper && !data.tasks.length ? "100 is all patches control; at the dashed line, 50, the vote turns. " : ""}A dot is an image, a bar the range of one day\u2019s images, the line goes through their medians, a cross is an image without a score.` : "",
@@ -34,7 +38,8 @@ function showTrend() {
 }
 
 function hasCourse(one) {  // a score of whichever class won goes up and down without a meaning
-  return !one.regions && (!one.votes || taskOf(one).of !== "");
+  if (one.votes) return taskOf(one).of !== "";
+  return one.model ? one.kind !== "segment" : scoring.has(slotOf(one)) || !segmenting.has(slotOf(one));  // an error is its slot's
 }
 
 function untoldWords(untold) {

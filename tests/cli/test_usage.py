@@ -82,6 +82,29 @@ def test_an_error_names_the_variable_that_the_value_came_from(
     assert f"({flag} is from {variable})" in err
 
 
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("a:b.colvi", "a:b.colvi holds no SHA256SUMS"),  # such a folder is there
+        ("c:d.colvi", "c is not a folder"),
+        (":nowhere.colvi::", "nowhere.colvi is not a folder"),
+        ("::", "--bundle: found '::', which names no bundle"),
+    ],
+)
+def test_a_colon_in_a_variable_is_of_a_name_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, value: str, words: str
+) -> None:
+    """Else it stands between two; what is empty is no working folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a:b.colvi").mkdir()
+    (tmp_path / "x.tif").touch()
+    monkeypatch.setenv("COLVI_EDGE_BUNDLE", value)
+    code, _, err = run("run", "x.tif")
+
+    assert code in (2, 4)
+    assert words in err
+
+
 def test_what_is_no_bundle_and_what_is_missing_is_said_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:

@@ -1,5 +1,6 @@
 """The page of a folder that several bundles judged: what they found in one image stands together."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,4 +96,31 @@ def test_one_card_an_image(page: Path, chromium: Any) -> None:
     chromium.ask("document.querySelector('#facts button').click()")
     assert chromium.ask("document.getElementById('viewer-name').textContent") == f"{NAMES[0]}.nuclei"
     assert chromium.ask("document.querySelector('#facts button').textContent").startswith("first: control, ")
+    assert chromium.complaints() == []
+
+
+@pytest.mark.chromium
+def test_what_measures_has_no_place_among_scores(
+    tmp_path: Path, chromium: Any, copy_result: Callable[..., Any]
+) -> None:
+    """Neither where its images were rejected nor where they could not be read; others keep their cross."""
+    result = segmented(classes_of(), PIXEL_UM)
+    nothing = {"status": "rejected", "regions": None, "objects": None, "slot": "nuclei"}
+    copy_result("control", tmp_path / NAMES[0])
+    copy_result("rejected", tmp_path / NAMES[1])
+    leave(tmp_path, record_of(result, NAMES[0], result_id=UUID(int=1), **nothing), None)
+    leave(tmp_path, record_of(result, ALONE, result_id=UUID(int=2), **nothing), None)
+    error = copy_result("error", tmp_path / NAMES[1])
+    (tmp_path / f"{NAMES[1]}.colvi.error.json").unlink()
+    (tmp_path / f"{NAMES[1]}.nuclei.colvi.error.json").write_text(json.dumps(error | {"slot": "nuclei"}))
+    page = tmp_path / "report.html"
+    Report(tmp_path, page).write()
+    chromium.open(page.as_uri())
+
+    assert chromium.ask("document.getElementById('shown').textContent") == "5 results"
+    samples = "[...document.querySelectorAll('.chart')].map((chart) => chart.dataset.sample)"
+    assert chromium.ask(samples) == ["P01"]
+    crosses = "[...document.querySelectorAll('.unjudged')].map((cross) => cross.textContent)"
+    assert chromium.ask(crosses) == ["2026-11-11: 1 without a score"]
+    assert "no course" not in chromium.ask("document.getElementById('trend-words').textContent")
     assert chromium.complaints() == []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
+from colvi_edge.cli.line.variables import whole_bundles
 from colvi_edge.errors import EngineUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ BundlesOption = Annotated[
     option(
         "--bundle",
         path_type=str,  # ./demo is no word
+        callback=whole_bundles,
         metavar="PATH|demo",
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
         "synthetic demo model. 'demo-nuclei' outlines nuclei. May be given several times: each judges every "

@@ -11,7 +11,9 @@ from typing import Any
 
 import typer
 
+from colvi_edge.choices import bundles_in
 from colvi_edge.cli.line.sources import FromVariable
+from colvi_edge.errors import UsageError
 from colvi_edge.printable import printable_name
 
 PREFIX = "COLVI_EDGE_"
@@ -70,6 +72,20 @@ def given(context: Any, *names: str) -> list[str]:
             for one in _each(context.params[option.name]):
                 words += [_flag(option), str(getattr(one, "value", one))]
     return words
+
+
+def whole_bundles(context: typer.Context, given: list[str]) -> list[str]:
+    """Return the bundles of a variable by what is there: a name may have a colon in it, and none is empty."""
+    source = context.get_parameter_source("bundle")
+    if source is None or source.name != "ENVIRONMENT":
+        return given
+    setting = os.pathsep.join(given)
+    if not (bundles := bundles_in(setting)):
+        raise UsageError(
+            f"--bundle: found '{setting}', which names no bundle; expected paths of bundles with "
+            f"'{os.pathsep}' between them, or 'demo'"
+        )
+    return bundles
 
 
 def _each(value: Any) -> list[Any]:

@@ -38,7 +38,11 @@ def render(sidecar: Sidecar, result: Segmentation, pixel_height_um: float | None
     written["compressionargs"] = {"level": _LEVEL}
     if width_um is not None:
         written["resolution"] = (1 / width_um, 1 / (pixel_height_um or width_um))
-    if pixels.dtype != np.uint32:
+    if pixels.dtype == np.uint32:
+        if width_um is not None:  # without ImageJ's metadata the unit is the tag's
+            written["resolution"] = (1e4 / width_um, 1e4 / (pixel_height_um or width_um))
+            written["resolutionunit"] = "CENTIMETER"
+    else:
         # What has the last colour: 255, so that each number has its own, or else the largest number.
         shown: dict[str, Any] = {"min": 0, "max": max(int(pixels.max()), len(lut) - 1)}
         shown["axes"] = "YX" if pixels.ndim == 2 else "ZYX"

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
-from colvi_edge.choices import DEMOS, EngineName, OverlayChoice, PrecisionChoice
+from colvi_edge.choices import DEMOS, EngineName, OverlayChoice, PrecisionChoice, bundles_in
 from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.pipeline.bundles import open_bundles
 from colvi_edge.printable import printable_name
@@ -191,9 +191,9 @@ def joined(bundles: Iterable[Path]) -> str:
     return os.pathsep.join(paths)
 
 
-def bundles_of(settings: Mapping[str, str]) -> list[str]:
+def bundles_of(root: Path, settings: Mapping[str, str]) -> list[str]:
     """Return the bundles that settings name, the first one first."""
-    return list(filter(None, settings.get("COLVI_EDGE_BUNDLE", "").split(os.pathsep)))
+    return bundles_in(settings.get("COLVI_EDGE_BUNDLE", ""), root)
 
 
 def full_paths(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
@@ -205,7 +205,7 @@ def full_paths(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
     full = {}
     for name, value in settings.items():
         paths = []
-        for path in value.split(os.pathsep) if name == "COLVI_EDGE_BUNDLE" else [value]:
+        for path in bundles_in(value, root) if name == "COLVI_EDGE_BUNDLE" else [value]:
             is_word = name == "COLVI_EDGE_BUNDLE" and path in DEMOS
             if not (is_word or root == HERE or Path(path).is_absolute()):
                 raise UsageError(f"{name} {path}: expected its full path in the system below --prefix {root}")

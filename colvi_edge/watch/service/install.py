@@ -180,17 +180,17 @@ def plan_installation(
         named = True
     with faults:
         given = checks.full_paths(root, given)
-        checks.check_bundles(root, checks.bundles_of(given))
-        tried = checks.bundles_of(given)
+        checks.check_bundles(root, checks.bundles_of(root, given))
+        tried = checks.bundles_of(root, given)
     if root == HERE:
         with faults:
-            checks.check_visible([folder, command, *_paths(given)])
+            checks.check_visible([folder, command, *_paths(root, given)])
         if named and os.geteuid() == 0:
             with faults:
                 checks.check_readable(user, command, *tried)
     faults.raise_any()
 
-    places = [service.folder, *_paths(given)]
+    places = [service.folder, *_paths(root, given)]
     files = [service.template, service.drop_ins, service.environment]
     checks.check_inside(root, [*files, *map(service.below, places)])
     return _planned(service, command, user, given)
@@ -230,7 +230,7 @@ def _command(root: Path) -> Path:
 
 def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
     service, command = planned.service, planned.command
-    bundles = checks.bundles_of(planned.settings)
+    bundles = checks.bundles_of(service.root, planned.settings)
     said = []
     for word in [word for word in DEMOS if word in bundles]:
         said.append(
@@ -240,7 +240,7 @@ def _warnings(planned: Installation, given: Mapping[str, str]) -> list[str]:
         )
     if not bundles:
         said.append(f"{service.environment} names no COLVI_EDGE_BUNDLE: without, the service does not start")
-    elif bundles != checks.bundles_of(given):
+    elif bundles != checks.bundles_of(service.root, given):
         try:
             checks.check_bundles(service.root, bundles)
         except ColviEdgeError as error:
@@ -280,10 +280,10 @@ def _missing_program(service: Service, command: Path) -> list[str]:
     ]
 
 
-def _paths(given: Mapping[str, str]) -> list[Path]:
+def _paths(root: Path, given: Mapping[str, str]) -> list[Path]:
     """Return the paths of the settings of a call."""
     others = (value for name, value in given.items() if name != "COLVI_EDGE_BUNDLE")
-    return [Path(path) for path in (*checks.bundles_of(given), *others) if path not in DEMOS]
+    return [Path(path) for path in (*checks.bundles_of(root, given), *others) if path not in DEMOS]
 
 
 def _outputs(settings: Mapping[str, str]) -> list[Path]:

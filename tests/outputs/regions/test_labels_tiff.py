@@ -78,9 +78,12 @@ def test_more_objects_than_16_bits_number(
     many = Segmentation(
         made.classes, made.labels, made.probability, made.regions, Objects(labels, made.objects.rows * 5000)
     )
-    with tifffile.TiffFile(io.BytesIO(render(make_record(made), many))) as file:
+    with tifffile.TiffFile(io.BytesIO(render(make_record(made), many, 0.5))) as file:
         assert file.asarray().dtype == np.uint32
         np.testing.assert_array_equal(file.asarray(), labels[0])
+        x, y = (np.divide(*file.pages.first.tags[f"{side}Resolution"].value) for side in "XY")
+        assert file.pages.first.tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
+        assert (1e4 / x, 1e4 / y) == pytest.approx((0.25, 0.5))  # um
 
 
 def test_equal_results_give_equal_bytes_that_say_whose_they_are(

@@ -16,7 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.errors import BundleError, OutputError, UsageError
-from colvi_edge.watch.service.checks import SeveralFaultsError, full_paths
+from colvi_edge.watch.service.checks import SeveralFaultsError, bundles_of, full_paths
 from colvi_edge.watch.service.install import plan_installation
 from colvi_edge.watch.service.paths import HERE, Service
 from colvi_edge.watch.service.systemd import escaped as our_escaped
@@ -310,6 +310,24 @@ def test_several_bundles_are_one_setting(
     (tmp_path / "a.colvi").mkdir()
     full = full_paths(HERE, {"COLVI_EDGE_BUNDLE": f"demo:{tmp_path}/a.colvi"})
     assert full == {"COLVI_EDGE_BUNDLE": f"demo:{tmp_path}/a.colvi"}
+
+
+def test_a_bundle_with_a_colon_is_one_where_it_is_there(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this system and below another root; what is empty between two colons is no working folder."""
+    monkeypatch.chdir(tmp_path)
+    for place in (tmp_path, root / "srv"):
+        (place / "b:1.colvi").mkdir()
+    for where, given_one, full in (
+        (HERE, "b:1.colvi", f"{tmp_path}/b:1.colvi"),
+        (root, "/srv/b:1.colvi", "/srv/b:1.colvi"),
+        (HERE, ":demo::/srv/c.colvi:", "demo:/srv/c.colvi"),
+    ):
+        settings = full_paths(where, {"COLVI_EDGE_BUNDLE": given_one})
+        assert settings == {"COLVI_EDGE_BUNDLE": full}
+        expected = ["demo", "/srv/c.colvi"] if "demo" in full else [full]
+        assert bundles_of(where, settings) == expected
 
 
 def test_a_link_that_leads_out_of_the_other_system_is_refused(root: Path, tmp_path: Path) -> None:
