@@ -22,6 +22,7 @@ from colvi_edge.acquisition.channel_hints import SHOWN, ChannelHint, judge_all
 from colvi_edge.acquisition.channel_names import MAX_CHARACTERS
 from colvi_edge.acquisition.channels import Assigned, assign_roles, refuse_too_many
 from colvi_edge.bundle import Config
+from colvi_edge.bundle.input import Input
 from colvi_edge.errors import ChannelError
 
 _OF_THE_ASSAY = ("nuclei", "collagen")
@@ -49,6 +50,7 @@ ASSAY = (Wanted("collagen"), Wanted("nuclei"))
 """Of a bundle that tells control from patient."""
 
 
+<<<<<<< HEAD
 class Asking(NamedTuple):
     """What one of those who judge an image asks for.
 
@@ -136,6 +138,19 @@ def _disagree(count: int, wanted: Sequence[Wanted]) -> ChannelError:
         f"holds {count} channels, in which two bundles do not find {' and '.join(roles)} alike; name the "
         f"channels in the file's order with --channels, e.g. --channels {example}"
     )
+=======
+def wanted_by(*configs: Config) -> tuple[Wanted, ...]:
+    """Return what bundles ask for together, each role once, as the first of them knows it."""
+    return wanted_of(*(config.input for config in configs))
+
+
+def wanted_of(*inputs: Input) -> tuple[Wanted, ...]:
+    """Return what networks of these inputs ask for; see `wanted_by`."""
+    channels = [channel for one in inputs for channel in one.channels if channel.role != "empty"]
+    roles = {channel.role: channel for channel in reversed(channels)}
+    in_order = dict.fromkeys(channel.role for channel in channels)
+    return tuple(Wanted(role, roles[role].names, roles[role].emission_nm) for role in in_order)
+>>>>>>> fixe
 
 
 def assign_wanted(

@@ -44,7 +44,7 @@ def evaluate_on_masks(
     with open_outliner(model, engine, precision) as outliner, notes.left_out_at_the_end():
         entries = read_masked(dataset)
         with progress("Judging", len(entries)) as advance:
-            masked = read_masks(entries, outliner.layout, channels, notes.left_out, advance)
+            masked = read_masks(entries, outliner.layout, channels, notes.left_out, advance, outliner.wanted)
             found = held_against(outliner, masked, outliner.seen, notes)
     images = [image for image, _ in found]
     record = masks_record(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from colvi_edge.acquisition.wanted import Wanted
 from colvi_edge.errors import UsageError
 from colvi_edge.export.data.division import Division
 from colvi_edge.export.data.masks import (
@@ -90,13 +91,14 @@ def train_on_masks(
     """
     settings = Settings(learning_rate, BATCH, epochs, PATIENCE, seed, computes_bfloat16())
     layout = tuple(roles or LAYOUT)
+    wanted = tuple(Wanted(role) for role in layout if role != "empty")
     notes = Notes(observer.note)
     entries = read_masked(dataset)
     check_targets(output, folds)
     # What is too few by the list of files is so before they are read, which can only take some away.
     divisions_of(entries, folds, seed, UNLABELLED)
     with notes.left_out_at_the_end(), observer.reading(len(entries)) as advance:
-        masked = list(read_masks(entries, layout, channels, notes.left_out, advance))
+        masked = list(read_masks(entries, layout, channels, notes.left_out, advance, wanted))
     if not masked:
         raise UsageError("no image can be read with its mask; give images of the assay")
     names = _class_names(masked, classes)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition.model import Limits
 from colvi_edge.acquisition.tiff.gate import inspect
+from colvi_edge.acquisition.wanted import ASSAY, Wanted
 from colvi_edge.bundle.task import MOST_CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.patches import SMALLEST_PATCH_PX, project
@@ -107,6 +108,7 @@ def read_masks(
     channels: Sequence[str] | None = None,
     left_out: Callable[[str, str], None] = lambda name, why: None,
     read: Callable[[], None] = lambda: None,
+    wanted: Sequence[Wanted] = ASSAY,
 ) -> Iterator[Masked]:
     """Yield every image of a dataset with its mask; the arguments are those of `dataset.read_images`.
 
@@ -116,7 +118,7 @@ def read_masks(
     by_name = {entry.name: entry for entry in entries}
     kinds: dict[bool, str] = {}
     for image, planes in read_images(
-        entries, layout, SMALLEST_PATCH_PX, channels, left_out, read, UNLABELLED
+        entries, layout, SMALLEST_PATCH_PX, channels, left_out, read, UNLABELLED, wanted
     ):
         entry = by_name.get(image.name)
         if entry is None:

@@ -1,7 +1,7 @@
 """Whatever can outline an image, for its evaluation: a checkpoint in torch, or a bundle on an engine."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.acquisition.wanted import Wanted, wanted_by, wanted_of
 from colvi_edge.bundle import DEMOS, open_bundle
 from colvi_edge.bundle.task import Segment
 from colvi_edge.choices import EngineName, PrecisionChoice
@@ -35,6 +36,7 @@ class Outliner:
         task: what it is asked.
         outline: (Z, C, H, W) planes -> what they show; a PixelTypeError for those of another dtype than it
             was made for.
+        wanted: what it asks an image's channels to show.
     """
 
     model: Model
@@ -42,6 +44,7 @@ class Outliner:
     seen: Collection[str]
     task: Segment
     outline: Callable[[NDArray[Any]], Segmentation]
+    wanted: Sequence[Wanted]
 
 
 @contextmanager
@@ -77,6 +80,7 @@ def open_outliner(model: str, engine: EngineName, precision: PrecisionChoice) ->
                 bundle.config.seen,
                 task,
                 lambda planes: segmentation(task, running.field(planes, keep)[np.newaxis], None),
+                wanted_by(bundle.config),
             )
         return
     if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
@@ -126,6 +130,7 @@ def outliner_of(checkpoint: "Checkpoint", path: Path) -> Outliner:
         checkpoint.training.get("seen", ()),
         task,
         outline,
+        wanted_of(checkpoint.input),
     )
 
 

@@ -17,14 +17,14 @@ from colvi_edge.acquisition import Acquisition, acquire
 from colvi_edge.bundle import DEMOS
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.export.networks.patch_cnn import PATCH_PX
-from colvi_edge.export.reading.checkpoint import Checkpoint
+from colvi_edge.export.reading.checkpoint import CONTROL_OR_PATIENT, Checkpoint
 from colvi_edge.export.reading.model_file import read_model
 from colvi_edge.export.reading.questions import asked_without_channels, parse_normalisation
 from colvi_edge.outputs.names import explanation_name, image_label
 from colvi_edge.patches import Normalisation, grid_shape, network_input, project
 from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.system.atomic import write_atomically
-from colvi_edge.tasks.classify import Diagnosis, diagnose
+from colvi_edge.tasks.classify import CLASSES, Diagnosis, diagnose
 
 from .pictures import Explained, draw_patch, draw_saliency, encode
 from .saliency import MARGIN, find_saliency, find_stages
@@ -61,7 +61,8 @@ def explain(
         progress: called with the path of each picture when it is there.
 
     Raises:
-        UsageError: the model is a bundle or lacks an option; the patch is not in the image.
+        UsageError: the model is a bundle, lacks an option or is asked something else than control or patient
+            in patches; the patch is not in the image.
         ModelError: the model cannot be read, or has no gradient.
         AcquisitionError: the image cannot be read, or the network was not made for its kind.
         OutputError: a picture cannot be written.
@@ -99,9 +100,15 @@ def _read(
             "that it was exported from, such as model.pt"
         )
     with asked_without_channels(model):
-        return read_model(
+        checkpoint = read_model(
             model, network=network, classes=classes, activation=activation, normalisation=normalisation
         )
+    if checkpoint.task != CONTROL_OR_PATIENT:
+        raise UsageError(
+            f"{model} tells {', '.join(checkpoint.task.classes)} apart, and only votes of patches for "
+            f"{' or '.join(CLASSES)} are explained; name a model that was trained for these"
+        )
+    return checkpoint
 
 
 def _explained(

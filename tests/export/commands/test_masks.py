@@ -1,5 +1,6 @@
 """`train` and `evaluate` on images with masks, as a user calls them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,11 @@ import orjson
 import pytest
 import tifffile
 
+from colvi_edge.bundle import open_bundle
 from colvi_edge.export.reading.checkpoint import load_checkpoint
+from tests.tools.bundles import edit_task_config
 from tests.tools.masks import put_blobs
+from tests.tools.outlining_bundles import outlining_bundle
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -102,6 +106,37 @@ def test_all_folds_together_test_each_image_once(dataset: Path, run: Run, tmp_pa
     assert sorted(image["name"] for image in record["images"]) == [f"images/{k:02}.tif" for k in range(10)]
     assert len(record["divisions"]) == 3
     assert sorted(path.name for path in tmp_path.glob("*.pt")) == ["m.fold-2.pt", "m.fold-3.pt", "m.pt"]
+
+
+def test_channels_of_any_role_are_learnt_from_and_judged(dataset: Path, run: Run, tmp_path: Path) -> None:
+    """Images of one channel, which is what the network asks for; a checkpoint, and a bundle by its names."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, planes, labels in ((one, slice(1), {}), (two, slice(2), {"Labels": ["WGA", "Cy5"]})):
+        shutil.copytree(dataset / "masks", folder / "masks")
+        (folder / "images").mkdir()
+        for path in (dataset / "images").iterdir():
+            pixels = tifffile.imread(path)[planes]
+            tifffile.imwrite(
+                folder / "images" / path.name, pixels, imagej=True, metadata={"axes": "CYX", **labels}
+            )
+    words = ("--input", "membrane", "--learning-rate", "0.02", "--epochs", 1)
+
+    code, out, err = run("train", one, "-o", tmp_path / "m.pt", *words, "--json")
+
+    assert code == 0, err
+    assert len(orjson.loads(out)["images"]) == 2
+    assert load_checkpoint(tmp_path / "m.pt").channels == ("membrane",)
+    code, out, err = run("evaluate", tmp_path / "m.pt", one, "--json")
+    assert code == 0, err
+    assert len(orjson.loads(out)["images"]) == 2
+
+    bundle = outlining_bundle(tmp_path / "bright.colvi")
+    asked = open_bundle(bundle).config.input.model_dump(mode="json", exclude_none=True)
+    channels = [{"role": "actin", "names": ["Cy5"]}, {"role": "membrane", "names": ["WGA"]}]
+    edit_task_config(bundle, input=asked | {"channels": channels})
+    code, out, err = run("evaluate", bundle, two, "--json")
+    assert code == 0, err
+    assert len(orjson.loads(out)["images"]) == 10
 
 
 @pytest.mark.parametrize(

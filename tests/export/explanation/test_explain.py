@@ -20,7 +20,12 @@ from colvi_edge.errors import ChannelError, NotAnImageError, OutputError, PixelT
 from colvi_edge.export.explanation.explain import explain
 from colvi_edge.export.explanation.saliency import find_stages, strongest_maps
 from colvi_edge.export.networks.patch_cnn import build_network
-from colvi_edge.export.reading.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from colvi_edge.export.reading.checkpoint import (
+    NUCLEI_CHECKPOINT,
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
 from colvi_edge.patches import Normalisation, network_input
 from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.raw_files import is_raw_name
@@ -334,6 +339,16 @@ def test_a_bundle_is_refused(tmp_path: Path) -> None:
     for bundle in (demo_path(), Path("demo")):
         with pytest.raises(UsageError, match=r"demo.* is a bundle, .* no gradients .*; name the model file"):
             explain(raw, bundle)
+
+
+def test_a_network_that_outlines_is_refused(tmp_path: Path) -> None:
+    """It has no patches whose votes could be explained; nothing is written."""
+    raw = save_image(tmp_path / "X.tif", planes(64, 64))
+    expected = r"demo-nuclei\.pt tells background, nucleus apart, and only votes of patches for control"
+    with pytest.raises(UsageError, match=expected):
+        explain(raw, NUCLEI_CHECKPOINT)
+
+    assert list(tmp_path.iterdir()) == [raw]
 
 
 def test_weights_alone_want_their_network_named(tmp_path: Path, model: Path) -> None:
