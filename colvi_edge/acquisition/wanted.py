@@ -50,7 +50,6 @@ ASSAY = (Wanted("collagen"), Wanted("nuclei"))
 """Of a bundle that tells control from patient."""
 
 
-<<<<<<< HEAD
 class Asking(NamedTuple):
     """What one of those who judge an image asks for.
 
@@ -65,9 +64,14 @@ class Asking(NamedTuple):
 
 def wanted_by(config: Config) -> tuple[Wanted, ...]:
     """Return what a bundle asks for."""
+    return wanted_of(config.input)
+
+
+def wanted_of(asked: Input) -> tuple[Wanted, ...]:
+    """Return what a network of an input asks for."""
     return _each_once(
         Wanted(channel.role, channel.names, channel.emission_nm)
-        for channel in config.input.channels
+        for channel in asked.channels
         if channel.role != "empty"
     )
 
@@ -138,19 +142,6 @@ def _disagree(count: int, wanted: Sequence[Wanted]) -> ChannelError:
         f"holds {count} channels, in which two bundles do not find {' and '.join(roles)} alike; name the "
         f"channels in the file's order with --channels, e.g. --channels {example}"
     )
-=======
-def wanted_by(*configs: Config) -> tuple[Wanted, ...]:
-    """Return what bundles ask for together, each role once, as the first of them knows it."""
-    return wanted_of(*(config.input for config in configs))
-
-
-def wanted_of(*inputs: Input) -> tuple[Wanted, ...]:
-    """Return what networks of these inputs ask for; see `wanted_by`."""
-    channels = [channel for one in inputs for channel in one.channels if channel.role != "empty"]
-    roles = {channel.role: channel for channel in reversed(channels)}
-    in_order = dict.fromkeys(channel.role for channel in channels)
-    return tuple(Wanted(role, roles[role].names, roles[role].emission_nm) for role in in_order)
->>>>>>> fixe
 
 
 def assign_wanted(
