@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition.model import Limits
 from colvi_edge.acquisition.tiff.gate import inspect
+from colvi_edge.acquisition.tiff.strict import GatedTiff, strictly
 from colvi_edge.acquisition.wanted import ASSAY, Wanted
 from colvi_edge.bundle.task import MOST_CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
@@ -187,8 +187,11 @@ def _read_mask(path: Path, shape: tuple[int, int]) -> NDArray[Any]:
             f"has {counted(1 + len(more), 'page')} of {size[1]} x {size[0]} pixels, {first.samples} x "
             f"{first.dtype}; expected one of {shape[1]} x {shape[0]}, uint8 for classes or uint16 for objects"
         )
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        mask = np.asarray(file.pages.first.asarray())
+    try:
+        with strictly(), GatedTiff(io.BytesIO(data)) as file:
+            mask = np.asarray(file.pages.first.asarray())
+    except AcquisitionError as error:
+        raise AcquisitionError(f"cannot be read: {error}") from error
     if mask.dtype == np.uint8 and set(np.unique(mask)) == {0, NOT_ANNOTATED}:
         raise AcquisitionError(
             f"holds 0 and {NOT_ANNOTATED} alone, and {NOT_ANNOTATED} is what nobody annotated; save the "

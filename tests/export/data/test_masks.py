@@ -126,6 +126,25 @@ def test_a_damaged_mask_leaves_its_image_out(tmp_path: Path) -> None:
         assert "its mask is no TIFF that is read here" in left["images/a.tif"]
 
 
+def test_a_mask_whose_pixels_cannot_be_decoded_leaves_its_image_out(tmp_path: Path) -> None:
+    """Its directories are sound, and the compressed pixels are not; the others are read."""
+    put(tmp_path, "bad.tif", None)
+    put(tmp_path, "good.tif", halves(), 1)
+    mask = tmp_path / "masks/bad.tif"
+    tifffile.imwrite(mask, halves("uint16"), photometric="minisblack", compression="zlib")
+    with tifffile.TiffFile(mask) as file:
+        at, length = file.pages.first.dataoffsets[0], file.pages.first.databytecounts[0]
+    content = bytearray(mask.read_bytes())
+    content[at : at + length] = bytes(length)
+    mask.write_bytes(content)
+
+    masked, left = read(tmp_path)
+
+    assert [one.image.name for one in masked] == ["images/good.tif"]
+    assert list(left) == ["images/bad.tif"]
+    assert "its mask cannot be read: its pixels cannot be decoded" in left["images/bad.tif"]
+
+
 def test_lone_images_and_masks_are_told(tmp_path: Path) -> None:
     """A forgotten mask, a mask of nothing, two images of one name."""
     put(tmp_path / "a", "x.tif", halves())
