@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,32 @@ def test_what_finds_regions_is_nothing_special(folder: Folder, named: list[str])
     report = promises.check(scope, slots=list(bundles))
     assert report.kept, report
     assert report.counts["results"] == 3 * len(named)
+
+
+def test_what_one_lost_is_made_while_the_other_is_held_up(folder: Folder) -> None:
+    """Whose worker computes, or hangs: its file has no answer yet."""
+    scope = folder.scope
+    process = folder.watch("--bundle", "demo", "--bundle", str(folder.second))
+    wait_until(lambda: [len(folder.models(slot)) for slot in ("", SECOND)] == [2, 2])
+    workers = [pid for pid in descendants(process.pid) if "watch.worker" in cmdline(pid)]
+    (further,) = (pid for pid in workers if os.getpriority(os.PRIO_PROCESS, pid))
+    os.kill(further, signal.SIGSTOP)
+    add(scope / "2.tif", 2)
+    lost = scope / "2.tif.colvi.png"
+    wait_until(lambda: len(folder.models("")) == 3)
+    (ledger,) = scope.parent.glob("state/watch/*/ledger.sqlite")
+    asked = "SELECT recheck_s FROM entries WHERE path = x'322e746966' AND slot = '' AND state = 'done'"
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as rows:
+        wait_until(lambda: rows.execute(asked).fetchall() == [(None,)])  # its second look is over
+    lost.unlink()
+    wait_until(lost.exists, 10)
+    assert not (scope / f"2.tif.{SECOND}.colvi.json").exists()
+    os.kill(further, signal.SIGCONT)
+    wait_until(lambda: len(folder.models(SECOND)) == 3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    report = promises.check(scope, slots=["", SECOND])
+    assert report.kept, report
 
 
 def cmdline(pid: int) -> str:

@@ -164,6 +164,20 @@ def test_what_a_lost_file_was_of_each_worker_looks_at(two: Callable[..., Daemon]
     )
 
 
+def test_what_was_lost_of_one_is_made_while_another_has_no_answer(two: Callable[..., Daemon]) -> None:
+    """And is not asked of who lost nothing."""
+    daemon = two("waits")
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon).get(("a.tif", "")) == "done" and ("a.tif", "nuclei") in given(daemon))
+    daemon.ready("a.tif", lost=[""])
+    wait_until(lambda: given(daemon) == [("a.tif", ""), ("a.tif", ""), ("a.tif", "nuclei")], 10)
+    (daemon.here / "go").touch()
+    wait_until(lambda: list(states(daemon).values()) == ["done", "done"])
+    daemon.ready("a.tif", lost=["nuclei"])
+    wait_until(lambda: given(daemon).count(("a.tif", "nuclei")) == 2)
+    assert given(daemon).count(("a.tif", "")) == 2
+
+
 def test_a_stop_hands_back_the_work_of_both(two: Callable[..., Daemon]) -> None:
     """Without blame on the files, and with no process left."""
     daemon = two("second", timings={"stop_limit_s": 0.5})

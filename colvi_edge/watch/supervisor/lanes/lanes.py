@@ -77,13 +77,14 @@ class Lanes:
         return min((time for time in times if time is not None), default=None)
 
     def offer(self, ready: FileReady, now: float) -> None:
-        """Take a file that the scanner found ready: it is for the bundles that have not answered it.
+        """Take a file that the scanner found ready: for the bundles that have not answered it, or lost files.
 
-        If all have, a file of a result is gone; whose it is the workers see, and the others leave theirs.
+        If all have, and none did, it was closed once more: each worker sees whether its result is of that.
         """
         lacking = self._lanes[:1]
         if len(self._lanes) > 1:
-            lacking = [lane for lane in self if not lane.ledger.has_answer(ready.path, ready.signature)]
+            state = (ready.path, ready.signature)
+            lacking = [lane for lane in self if lane.slot in ready.lost or not lane.ledger.has_answer(*state)]
         for lane in lacking or self:
             lane.dispatcher.offer(ready, now)
 
