@@ -266,3 +266,27 @@ def test_slots_come_from_the_manifests(second: Path, tmp_path: Path) -> None:
     with pytest.raises(RefusedBundleError, match="is not a folder") as refused:
         slots_of_bundles(["demo", str(tmp_path / "not there")])
     assert refused.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("begins", "ended"),
+    [("import os; os.kill(os.getpid(), 11)", "ended with -11"), ("import os; os._exit(3)", "ended with 3")],
+)
+def test_bundles_whose_opening_ends_without_an_answer_are_refused(
+    second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: str, ended: str
+) -> None:
+    """As by a library that crashes: in a sentence."""
+    (tmp_path / "sitecustomize.py").write_text(begins)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(RefusedBundleError, match=ended) as refused:
+        slots_of_bundles(["demo", str(second)])
+    assert refused.value.exit_code == 4
+
+
+def test_what_a_library_prints_is_no_answer(
+    second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names stand after it."""
+    (tmp_path / "sitecustomize.py").write_text("print('Some library, version 1', flush=True)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert slots_of_bundles(["demo", str(second)]) == [("", ""), (SECOND, "")]
