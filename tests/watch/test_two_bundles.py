@@ -5,9 +5,11 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +196,32 @@ def test_what_finds_regions_is_nothing_special(folder: Folder, named: list[str])
     assert report.counts["results"] == 3 * len(named)
 
 
+def test_what_one_lost_is_made_while_the_other_is_held_up(folder: Folder) -> None:
+    """Whose worker computes, or hangs: its file has no answer yet."""
+    scope = folder.scope
+    process = folder.watch("--bundle", "demo", "--bundle", str(folder.second))
+    wait_until(lambda: [len(folder.models(slot)) for slot in ("", SECOND)] == [2, 2])
+    workers = [pid for pid in descendants(process.pid) if "watch.worker" in cmdline(pid)]
+    (further,) = (pid for pid in workers if os.getpriority(os.PRIO_PROCESS, pid))
+    os.kill(further, signal.SIGSTOP)
+    add(scope / "2.tif", 2)
+    lost = scope / "2.tif.colvi.png"
+    wait_until(lambda: len(folder.models("")) == 3)
+    (ledger,) = scope.parent.glob("state/watch/*/ledger.sqlite")
+    asked = "SELECT recheck_s FROM entries WHERE path = x'322e746966' AND slot = '' AND state = 'done'"
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as rows:
+        wait_until(lambda: rows.execute(asked).fetchall() == [(None,)])  # its second look is over
+    lost.unlink()
+    wait_until(lost.exists, 10)
+    assert not (scope / f"2.tif.{SECOND}.colvi.json").exists()
+    os.kill(further, signal.SIGCONT)
+    wait_until(lambda: len(folder.models(SECOND)) == 3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    report = promises.check(scope, slots=["", SECOND])
+    assert report.kept, report
+
+
 def cmdline(pid: int) -> str:
     """Return the words that a process was started with; "" of one that is gone."""
     try:
@@ -238,3 +266,27 @@ def test_slots_come_from_the_manifests(second: Path, tmp_path: Path) -> None:
     with pytest.raises(RefusedBundleError, match="is not a folder") as refused:
         slots_of_bundles(["demo", str(tmp_path / "not there")])
     assert refused.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("begins", "ended"),
+    [("import os; os.kill(os.getpid(), 11)", "ended with -11"), ("import os; os._exit(3)", "ended with 3")],
+)
+def test_bundles_whose_opening_ends_without_an_answer_are_refused(
+    second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: str, ended: str
+) -> None:
+    """As by a library that crashes: in a sentence."""
+    (tmp_path / "sitecustomize.py").write_text(begins)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(RefusedBundleError, match=ended) as refused:
+        slots_of_bundles(["demo", str(second)])
+    assert refused.value.exit_code == 4
+
+
+def test_what_a_library_prints_is_no_answer(
+    second: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names stand after it."""
+    (tmp_path / "sitecustomize.py").write_text("print('Some library, version 1', flush=True)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert slots_of_bundles(["demo", str(second)]) == [("", ""), (SECOND, "")]

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from colvi_edge.choices import Replace
 from colvi_edge.watch.folder.mounts import Mount
 from colvi_edge.watch.folder.signature import Signature
-from colvi_edge.watch.ipc.model import Model, Name, Sha256
+from colvi_edge.watch.ipc.model import Model, Name, Sha256, Slot
 from colvi_edge.watch.ipc.settings import PublisherSettings, ScannerSettings, WorkerSettings
 from colvi_edge.watch.words import WorkOutcome
 
@@ -41,6 +41,7 @@ class FileReady:
         closed_at: when it came to rest: of the event, else of the look that first saw this state.
         early: taken by the fast path, before the quiet time, so its content is checked again after it.
         quiet_s: the quiet time of this place.
+        lost: the ledger has this state of it, but of the results of these bundles files are gone.
     """
 
     path: str
@@ -48,6 +49,7 @@ class FileReady:
     closed_at: float
     early: bool
     quiet_s: float
+    lost: list[Slot] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ class Ledger(LedgerReader):
         self._named: set[str] = set()  # models whose name was written
         self.dropped = self._drop_unsound()
 
+    @property
+    def changes(self) -> int:
+        """How many rows were written since it was opened, of whichever bundle."""
+        return self._connection.total_changes
+
     def begin(self, path: str, signature: Signature) -> int:
         """Count an attempt on a state of a file, before it is made; return how many there were."""
         (attempts,) = self._connection.execute(

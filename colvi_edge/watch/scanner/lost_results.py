@@ -1,7 +1,7 @@
 """Raw files whose result is no longer whole: to be judged again, but not again and again."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from colvi_edge.raw_files import is_container_name
 from colvi_edge.watch.folder.pinned import PinnedFolder
@@ -25,7 +25,10 @@ class LostResults:
         self._results = results
         self._slots = slots
         self._ledgers = [ledger.of(slot) for slot in slots]
-        self._offered: set[str] = set()  # by an earlier scan, and its result has not come yet
+        # Of which bundles' results files are gone, of files that were offered and are not whole since.
+        self._offered: dict[str, frozenset[str]] = {}
+        self._lacking: frozenset[str] = frozenset()  # the same of the file that was yielded last
+        self._asked: dict[str, frozenset[str]] = {}  # the same of those that settle
         self._whole: dict[str, tuple[int, ...]] = {}  # files that are all of the results, if not the usual
 
     def among(self, partial: Iterable[FoundFile]) -> Iterator[FoundFile | None]:
@@ -34,43 +37,57 @@ class LostResults:
         Args:
             partial: raw files of a scan in their known state that have not all the usual files of a result.
         """
-        offered, self._offered = self._offered, set()
         whole, self._whole = self._whole, {}
+        seen = set()
         for found in partial:
-            entries: list[Entry] = []
-            is_whole = whole.get(found.path) == found.counts
-            if not is_whole and (entries := self._finished_entries(found)):
-                is_whole = not self._lacks_files(found, entries)
-            if is_whole:
-                self._whole[found.path] = found.counts
-            elif found.path in offered:
-                self._offered.add(found.path)
-            elif entries:
-                yield found
+            path = found.path
+            seen.add(path)
+            if whole.get(path) == found.counts:
+                self._whole[path] = found.counts
+                self._offered.pop(path, None)
+                yield None
                 continue
-            yield None
+            entries = self._finished_entries(found)
+            lacking = self._lacking_files(found, entries)
+            if not lacking and all(entries):
+                self._whole[path] = found.counts
+            waits = self._offered.pop(path, frozenset())
+            # What is worked on, or was asked for, is waited for.
+            waits &= lacking | {slot for slot, entry in zip(self._slots, entries, strict=True) if not entry}
+            if waits:
+                self._offered[path] = waits
+            self._lacking = lacking - waits
+            yield found if self._lacking else None
+        self._offered = {path: slots for path, slots in self._offered.items() if path in seen}
 
     def offered(self, path: str) -> None:
-        """Note that a file is going to be judged again; it is not offered until its result came and went."""
-        self._offered.add(path)
+        """Note that the file that was yielded last is going to be judged again.
 
-    def _finished_entries(self, found: FoundFile) -> list[Entry]:
-        """Return what the ledger knows of a file in this very state; nothing if it is still worked on."""
-        entries = []
-        for ledger in self._ledgers:
-            entry = ledger.entry(found.path)
-            if entry is None or entry.state == "pending" or entry.signature != found.signature:
-                return []
-            entries.append(entry)
-        return entries
+        It is not offered again for the same bundle until its result came and went.
+        """
+        self._offered[path] = self._offered.get(path, frozenset()) | self._lacking
+        self._asked[path] = self._lacking
 
-    def _lacks_files(self, found: FoundFile, entries: Sequence[Entry]) -> bool:
-        """Return whether files are gone of a result that the ledger takes for done."""
+    def settled(self, path: str) -> list[str]:
+        """Return, once, of which bundles' results files are gone; of none if the file was not offered."""
+        return sorted(self._asked.pop(path, ()))
+
+    def _finished_entries(self, found: FoundFile) -> list[Entry | None]:
+        """Return what the ledger has of a file in this very state; None of what is still worked on."""
+        known = (ledger.entry(found.path) for ledger in self._ledgers)
+        return [
+            entry if entry and entry.state != "pending" and entry.signature == found.signature else None
+            for entry in known
+        ]
+
+    def _lacking_files(self, found: FoundFile, entries: Sequence[Entry | None]) -> frozenset[str]:
+        """Return of which bundles' results, which the ledger takes for done, files are gone."""
         folder, _, name = found.path.rpartition("/")
         if not _lack(found.counts, entries, name):
-            return False
+            return frozenset()
         # Counted once more: it may have been written since the folder was listed.
-        return _lack(self._files_there(folder, name), entries, name)
+        lack = _lack(self._files_there(folder, name), entries, name)
+        return frozenset(self._slots[number] for number in lack)
 
     def _files_there(self, folder: str, name: str) -> tuple[int, ...]:
         if not is_container_name(name):
@@ -88,9 +105,16 @@ class LostResults:
             os.close(listed)
 
 
-def _lack(counts: Sequence[int], entries: Sequence[Entry], name: str) -> bool:
-    """Return whether one of a file's results lacks files."""
-    return any(
-        lacks_files(count, entry.files, name, failed=entry.state != "done")
-        for count, entry in zip(counts, entries, strict=True)
-    )
+def _lack(counts: Sequence[int], entries: Sequence[Entry | None], name: str) -> Set[int]:
+    """Return which of a file's results lack files.
+
+    Of a container all, if one does: names alone do not always tell whose a file is, but the workers see it.
+    """
+    lack = {
+        number
+        for number, (count, entry) in enumerate(zip(counts, entries, strict=True))
+        if entry and lacks_files(count, entry.files, name, failed=entry.state != "done")
+    }
+    if lack and is_container_name(name):
+        return {number for number, entry in enumerate(entries) if entry}
+    return lack

@@ -4,6 +4,7 @@ import errno
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from colvi_edge.system.file_systems import promises
 from colvi_edge.watch.folder.away import away, is_unanswered
@@ -168,7 +169,7 @@ class FolderSession:
             ready = self._settling.looked(candidate, signature, time.monotonic())
             if ready:
                 self._known[ready.path] = ready.signature
-                self._send(ready)
+                self._send(replace(ready, lost=self._lost_results.settled(ready.path)))
                 if not candidate.announced:
                     self._note_missed(now)
 

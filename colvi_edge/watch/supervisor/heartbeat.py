@@ -100,7 +100,7 @@ class Heartbeat:
     def _write(
         self, now: float, processes: ProcessSnapshot, work: WorkSnapshot, end: End, *, even_if_old: bool
     ) -> None:
-        counts = self._ledger.counts()
+        counts = self._ledger.counts(anew=bool(end))
         status = self._of(processes, work, counts, end)
         news = replace(status, said="", said_s=0.0, waiting=[])
         if news == self._written and not even_if_old:
@@ -127,7 +127,7 @@ class Heartbeat:
     ) -> Status:
         scanned = processes.scanned
         answered = None
-        if counts is not None:
+        if counts is not None and self._ledger.is_counted:  # beside what is pending now
             answered = sum(count for state, count in counts.items() if state != "pending")
         return Status(
             folder=self._root,

@@ -200,6 +200,7 @@ class Supervisor:
             scanned_at=scanner.scanned_at,
             scanner_failures=scanner.failures,
             bundles=lanes.bundles,
+            have_started=lanes.have_started,
             worker_failures=lanes.failures,
             is_stuck=any(child.is_stuck for child in (*lanes.workers, *scanner)),
         )
@@ -294,7 +295,7 @@ class Supervisor:
             self._late_root |= self._scanner.scanned is None
 
     def _worker_said(self, child: Child, message: Message, now: float) -> None:
-        self._lanes.lane_of(child).said(child, message, now)
+        self._lanes.said(child, message, now)
         is_read_only = isinstance(message, WorkDone) and message.kind == "read-only"
         if is_read_only and self._late_root and "NOTIFY_SOCKET" in os.environ:
             # The service's sandbox was made when there was no folder that could be writable in it.

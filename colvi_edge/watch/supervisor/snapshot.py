@@ -17,7 +17,7 @@ class WorkSnapshot:
         fewest_failures: tries in vain of the file that has the fewest, of those that wait for no other file;
             None if no file waits.
         waiting: of the pending files, some that were tried in vain.
-        awaits_model: no worker has started yet.
+        awaits_model: no worker has started yet, of a bundle whose workers have not failed too often.
         other_models: what was said of results that are of other models.
         changes: counts whatever is new: a file that was found, or a final answer.
         last: the last final answer, maybe of an earlier daemon; None before the first.
@@ -50,7 +50,8 @@ class ProcessSnapshot:
         scanned_at: when that came, on the monotonic clock.
         scanner_failures: scanners that ended since the last whole scan.
         bundles: what the current or the last worker of each said of itself, the first bundle first.
-        worker_failures: workers of one bundle in a row that gave no answer.
+        have_started: a worker of one bundle has, and each other bundle's has too, or failed.
+        worker_failures: workers in a row that gave no answer, of the bundle that has the fewest.
         is_stuck: one of them was killed and goes on nevertheless.
     """
 
@@ -59,13 +60,9 @@ class ProcessSnapshot:
     scanned_at: float
     scanner_failures: int
     bundles: list[Bundled]
+    have_started: bool
     worker_failures: int
     is_stuck: bool
-
-    @property
-    def have_started(self) -> bool:
-        """Whether a worker of each bundle has."""
-        return all(bundle.model for bundle in self.bundles)
 
     @property
     def is_here(self) -> bool:

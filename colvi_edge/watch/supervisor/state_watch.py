@@ -50,6 +50,8 @@ class StateWatch:
         self._timings = timings
         self._look_at = 0.0
         self._loss_told_until = now + timings.loss_told_s
+        self._request: tuple[int, int] | None = None  # for a retry: inode and time of the file
+        self._taken_up: set[str] = set()  # by which bundles
 
     def tick(self, now: float) -> None:
         """Look whether the folder still is what is held, and whether somebody asked for a retry."""
@@ -86,11 +88,18 @@ class StateWatch:
         try:
             if not self._folder.retry.is_file():
                 return
+            status = self._folder.retry.stat()
+            if (request := (status.st_ino, status.st_mtime_ns)) != self._request:
+                self._request, self._taken_up = request, set()
             wanted = self._folder.wanted_again()
-            if wanted is Replace.STALE and self._lanes.awaits_model:
-                return
-            self._lanes.retry(now, wanted)
-            self._folder.retry.unlink()
+            waits = [lane for lane in self._lanes if wanted is Replace.STALE and lane.dispatcher.awaits_model]
+            for lane in self._lanes:
+                if lane not in waits and lane.slot not in self._taken_up:
+                    lane.dispatcher.retry(now, wanted)
+                    self._taken_up.add(lane.slot)
+            if not waits:
+                self._folder.retry.unlink()
+                self._request = None
         except (sqlite3.Error, OSError) as error:
             self._conditions.raise_("retry", "ledger", f"the state folder cannot be written: {error}")
         else:

@@ -52,6 +52,7 @@ class TolerantLedger:
         self._health = _Health()
         self._counted: dict[str, int] | None = None
         self._count_again_at = 0.0
+        self._counted_at = -1  # changes of the ledger
 
     def of(self, slot: str) -> "TolerantLedger":
         """Return the same ledger as one bundle's."""
@@ -89,17 +90,27 @@ class TolerantLedger:
             with self.writing() as ledger:
                 ledger.touch()
 
-    def counts(self) -> dict[str, int] | None:
+    @property
+    def is_counted(self) -> bool:
+        """Whether the ledger is as it was when the files were counted last."""
+        return self._counted is not None and self._counted_at == self.ledger.changes
+
+    def counts(self, *, anew: bool = False) -> dict[str, int] | None:
         """Return how many files are in each state; None if it cannot be read.
 
         Of several bundles that takes longer, 0.5 s of 10^5 files: so it is asked for a small part of the
-        time, and what is returned may be some seconds old.
+        time, and what is returned may be some seconds old, see `is_counted`.
+
+        Args:
+            anew: however long it takes.
         """
         began = time.monotonic()
-        if len(self._slots) > 1 and self._counted is not None and began < self._count_again_at:
+        may_be_old = len(self._slots) > 1 and not anew
+        if may_be_old and self._counted is not None and began < self._count_again_at:
             return self._counted
         counts = None
         with self.reading() as ledger:
+            self._counted_at = ledger.changes
             counts = ledger.counts_of_all(self._slots)
         self._counted, ended = counts, time.monotonic()
         self._count_again_at = ended + _REST * (ended - began)
@@ -114,7 +125,7 @@ class TolerantLedger:
 
     def standing(self) -> str:
         """Return how many files have a final answer, in words; "" if none has, or it cannot be read."""
-        counts = self.counts() or {}
+        counts = self.counts(anew=True) or {}
         done, errors = counts.get("done", 0), counts.get("failed", 0) + counts.get("quarantined", 0)
         return ", ".join(
             [*([f"{done:,} done"] if done else []), *([counted(errors, "error")] if errors else [])]

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from colvi_edge.errors import ColviEdgeError
+from colvi_edge.errors import BundleError, ColviEdgeError
 
 
 class RefusedBundleError(ColviEdgeError):
@@ -36,7 +36,16 @@ def slots_of_bundles(bundles: Sequence[str]) -> list[tuple[str, str]]:
     if len(bundles) == 1:
         return [("", "")]
     command = [sys.executable, "-m", __name__, *bundles]
-    said = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603 - ourselves
+    ended = subprocess.run(command, check=False, stdout=subprocess.PIPE)  # noqa: S603 - ourselves
+    try:
+        said = json.loads(ended.stdout.rpartition(b"\n")[2])  # a library may have printed before it
+    except ValueError:
+        raise RefusedBundleError(
+            BundleError.exit_code,
+            BundleError.kind,
+            f"--bundle: what opens the bundles ended with {ended.returncode} and without a word, expected their "
+            "names; try each of them by itself",
+        ) from None
     if "refused" in said:
         raise RefusedBundleError(*said["refused"])
     return [(slot, lender) for slot, lender in said["slots"]]
@@ -54,7 +63,7 @@ def main() -> None:
         said = {"slots": [(slot, paths[lent[slot]] if slot in lent else "") for slot in bundles]}
     except ColviEdgeError as error:
         said = {"refused": [error.exit_code, error.kind, str(error)]}
-    os.write(1, json.dumps(said).encode())
+    os.write(1, b"\n" + json.dumps(said).encode())
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,18 @@ class Daemon:
             for message in messages:
                 file.write((message if isinstance(message, str) else json.dumps(message)) + "\n")
 
-    def ready(self, *paths: str, early: bool = False, then: str = "") -> None:
-        """Let the scanner find files, and be told one thing more in the same breath."""
+    def ready(self, *paths: str, early: bool = False, then: str = "", lost: Sequence[str] = ()) -> None:
+        """Let the scanner find files, and be told one thing more in the same breath.
+
+        Args:
+            paths: of the files.
+            early: by the fast path.
+            then: what is told more.
+            lost: of which bundles' results files are gone.
+        """
         signature = {"inode": 1, "bytes": 1, "mtime_ns": 1, "ctime_ns": 1}
         found = {"say": "FileReady", "signature": signature, "closed_at": time.monotonic(), "early": early}
-        files = ({**found, "path": path, "quiet_s": 0.6} for path in paths)
+        files = ({**found, "path": path, "quiet_s": 0.6, "lost": list(lost)} for path in paths)
         self.scanner(*files, *filter(None, [then]))
 
     def log(self, role: str) -> list[dict[str, Any]]:

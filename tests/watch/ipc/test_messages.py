@@ -165,6 +165,7 @@ def test_no_field_may_be_missing(message: Message) -> None:
         less = {key: value for key, value in plain.items() if key != name}
         line = json.dumps(less).encode()
         optional = {
+            "lost",
             "not_read",
             "barred",
             "not_kept",

@@ -345,6 +345,43 @@ def test_files_of_each_bundle_are_missed(
     scanner.wait_ready("a.tif", "x.lif")
 
 
+def test_a_loss_is_seen_while_another_bundle_has_no_answer(
+    root: Path, state: Path, start: Callable[..., Supervisor]
+) -> None:
+    """It is told whose it is, once; and that of the other, when that has one."""
+    ends = ("json", "png", "csv", "geojson", "rois.zip")
+    raw = root / "a.tif"
+    raw.write_text("pixels")
+    scanner = start(slots=["", "nuclei"])
+    scanner.wait_ready("a.tif")
+
+    def told() -> list[list[str]]:
+        for _ in range(3):
+            scanner.settle()
+        ready = [message.lost for message in scanner.said if isinstance(message, FileReady)]
+        scanner.said.clear()
+        return ready
+
+    with closing(Ledger(state)) as ledger:
+        judged(ledger, raw, *ends)
+        assert told() == [[]]
+        (root / "a.tif.colvi.png").unlink()
+        assert told() == [[""]]
+        nuclei = ledger.of("nuclei")
+        for end in ends:
+            (root / f"a.tif.nuclei.colvi.{end}").touch()
+        nuclei.begin("a.tif", lstat(raw))
+        nuclei.finish("a.tif", "done", files=5)
+        assert told() == []
+        (root / "a.tif.nuclei.colvi.csv").unlink()
+        assert told() == [["nuclei"]]
+        (root / "a.tif.nuclei.colvi.csv").touch()
+        (root / "a.tif.colvi.png").touch()
+        assert told() == []
+        (root / "a.tif.nuclei.colvi.json").unlink()
+        assert told() == [["nuclei"]]
+
+
 def test_a_file_that_never_comes_is_asked_for_once(
     root: Path, state: Path, start: Callable[..., Supervisor]
 ) -> None:

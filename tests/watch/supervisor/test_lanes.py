@@ -107,7 +107,7 @@ def test_a_death_between_two_results_leaves_the_second_to_be_made(
         daemon = two("waits")
         daemon.ready("a.tif")
     (daemon.here / "go").touch()
-    wait_until(lambda: states(daemon)["a.tif", "nuclei"] == "done")
+    wait_until(lambda: states(daemon).get(("a.tif", "nuclei")) == "done")
 
     assert given(daemon) == [("a.tif", ""), ("a.tif", "nuclei"), ("a.tif", "nuclei")]
 
@@ -164,6 +164,20 @@ def test_what_a_lost_file_was_of_each_worker_looks_at(two: Callable[..., Daemon]
     )
 
 
+def test_what_was_lost_of_one_is_made_while_another_has_no_answer(two: Callable[..., Daemon]) -> None:
+    """And is not asked of who lost nothing."""
+    daemon = two("waits")
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon).get(("a.tif", "")) == "done" and ("a.tif", "nuclei") in given(daemon))
+    daemon.ready("a.tif", lost=[""])
+    wait_until(lambda: given(daemon) == [("a.tif", ""), ("a.tif", ""), ("a.tif", "nuclei")], 10)
+    (daemon.here / "go").touch()
+    wait_until(lambda: list(states(daemon).values()) == ["done", "done"])
+    daemon.ready("a.tif", lost=["nuclei"])
+    wait_until(lambda: given(daemon).count(("a.tif", "nuclei")) == 2)
+    assert given(daemon).count(("a.tif", "")) == 2
+
+
 def test_a_stop_hands_back_the_work_of_both(two: Callable[..., Daemon]) -> None:
     """Without blame on the files, and with no process left."""
     daemon = two("second", timings={"stop_limit_s": 0.5})
@@ -184,3 +198,103 @@ def test_a_bundle_that_is_refused_at_the_start_ends_the_daemon(start: Start, tmp
 
     assert daemon.process.wait(20) == 4
     assert "SHA256SUMS is missing" in daemon.stderr()
+
+
+@pytest.fixture
+def beside(start: Start, tmp_path: Path) -> Callable[..., Daemon]:
+    """Return a function that starts a daemon whose second bundle's workers die before they judge."""
+
+    def start_beside(**settings: object) -> Daemon:
+        (tmp_path / "nuclei").write_text("crash")
+        daemon = start(further=[{"slot": "nuclei", "bundle": str(tmp_path / "nuclei")}], **settings)
+        daemon.scanner(HERE)
+        wait_until(lambda: tries(daemon))  # by then there is a ledger
+        return daemon
+
+    return start_beside
+
+
+def tries(daemon: Daemon) -> int:
+    """Return how many workers of the second bundle were started."""
+    return [Path(note["bundle"]).name for note in daemon.log("worker") if note["say"] == "start"].count(
+        "nuclei"
+    )
+
+
+def test_a_daemon_is_ready_without_a_bundle_that_does_not_start(beside: Callable[..., Daemon]) -> None:
+    """What is wrong with it is said, and who waits for READY waits for one that judges."""
+    daemon = beside()
+    daemon.scanner(SCANNED)
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon).get(("a.tif", "")) == "done" and daemon.is_ready(), 20)
+    wait_until(lambda: daemon.ails() == ["degraded"])
+    assert "nuclei: no worker can be started: it died of SIGSEGV" in daemon.status()["states"][0]["why"]
+    assert daemon.end() == 0
+
+
+def test_a_bundle_that_is_refused_later_ends_no_other(beside: Callable[..., Daemon], tmp_path: Path) -> None:
+    """It is tried again, and judges when it is good."""
+    daemon = beside()
+    daemon.scanner(SCANNED)
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon).get(("a.tif", "")) == "done" and tries(daemon) > 1)
+    (tmp_path / "nuclei").write_text("bad")
+    refused = "degraded: nuclei: no worker can be started: SHA256SUMS is missing"
+    wait_until(lambda: any(refused in said for said in daemon.heard()) or daemon.process.poll() is not None)
+    assert daemon.process.poll() is None
+    daemon.ready("b.tif")
+    wait_until(lambda: states(daemon).get(("b.tif", "")) == "done")
+
+    (tmp_path / "nuclei").write_text("second")
+    wait_until(lambda: list(states(daemon).values()) == ["done"] * 4 and not daemon.ails())
+    assert daemon.end() == 0
+
+
+def test_once_ends_when_the_others_are_done(beside: Callable[..., Daemon]) -> None:
+    """The files of a bundle whose workers all die are left; no other bundle's are."""
+    daemon = beside(once=True, timings={"stop_limit_s": 0.3})
+    daemon.ready("later1.tif", "later2.tif", "later3.tif")
+    daemon.scanner(SCANNED)
+    wait_until(lambda: tries(daemon) > 4 or daemon.process.poll() is not None)
+    (daemon.here / "go").touch()
+    wait_until(lambda: list(states(daemon).values()).count("done") == 3 or daemon.process.poll() is not None)
+    daemon.scanner(SCANNED)
+
+    assert daemon.process.wait(20) == 1
+    assert {key for key, state in states(daemon).items() if state == "done"} == {
+        ("later1.tif", ""),
+        ("later2.tif", ""),
+        ("later3.tif", ""),
+    }
+    assert "3 answers, 0 errors; 3 left; degraded: nuclei: no worker can be started" in daemon.stderr()
+
+
+def test_once_ends_where_no_bundle_starts(beside: Callable[..., Daemon], tmp_path: Path) -> None:
+    """There is nothing to wait for."""
+    (tmp_path / "bundle").write_text("crash")
+    daemon = beside(once=True)
+    daemon.ready("a.tif")
+    daemon.scanner(SCANNED)
+
+    assert daemon.process.wait(30) == 1
+    assert "0 answers, 0 errors; 1 left" in daemon.stderr()
+
+
+def test_a_retry_waits_for_the_bundle_that_has_not_started_alone(
+    beside: Callable[..., Daemon], tmp_path: Path
+) -> None:
+    """Each takes it up once."""
+    daemon = beside()
+    daemon.scanner(SCANNED)
+    daemon.ready("a.tif")
+    wait_until(lambda: states(daemon).get(("a.tif", "")) == "done")
+    request = daemon.state / "retry"
+    request.write_text("stale\n")
+    wait_until(lambda: given(daemon) == [("a.tif", ""), ("a.tif", "")], 10)
+    daemon.rounds()
+    assert request.exists()
+
+    (tmp_path / "nuclei").write_text("second")
+    wait_until(lambda: not request.exists() and states(daemon).get(("a.tif", "nuclei")) == "done")
+    assert "retry of nuclei: " in daemon.stderr()
+    assert [key for key in given(daemon) if not key[1]] == [("a.tif", "")] * 2

@@ -149,17 +149,30 @@ class WorkerKeeper:
         self._answers += 1
         self._successor.failures = 0
 
-    def said(self, child: Child, message: WorkerReady | StartRefused, now: float) -> None:
+    def said(
+        self,
+        child: Child,
+        message: WorkerReady | StartRefused,
+        now: float,
+        *,
+        others_judge: bool = False,
+    ) -> None:
         """Take what a successor says of its start.
 
+        Args:
+            child: the successor.
+            message: what it says.
+            now: of the monotonic clock.
+            others_judge: a worker of another bundle has started, whose work is not to end with this one's.
+
         Raises:
-            WorkerRefusedError: it was the first.
+            WorkerRefusedError: none has started yet, and this one is the very first or nobody else judges.
         """
         if child is not self._successor.child:
             return
         if isinstance(message, WorkerReady):
             self._successor_ready = message
-        elif self.started is None:
+        elif self.started is None and not (self.failures and others_judge):
             raise WorkerRefusedError(message)
         else:
             self._retiring[child] = now

@@ -92,10 +92,10 @@ class Lane:
                 self.workers.last_progress_at = now
             worker.send(message)
 
-    def said(self, worker: Child, message: Message, now: float) -> None:
-        """Take what one of its workers said."""
+    def said(self, worker: Child, message: Message, now: float, *, others_judge: bool = False) -> None:
+        """Take what one of its workers said; `others_judge` is as for `WorkerKeeper.said`."""
         if isinstance(message, WorkerReady | StartRefused):
-            self.workers.said(worker, message, now)
+            self.workers.said(worker, message, now, others_judge=others_judge)
         elif isinstance(message, Labels):
             with self.ledger.writing() as ledger:
                 ledger.note_labels()

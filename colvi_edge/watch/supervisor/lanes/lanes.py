@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from colvi_edge.choices import Replace
-from colvi_edge.watch.ipc.messages import FileReady
+from colvi_edge.watch.ipc.messages import FileReady, Message
 from colvi_edge.watch.status_file import WAITING_SHOWN, Bundled, Last
 from colvi_edge.watch.supervisor.children.process import Child
 from colvi_edge.watch.supervisor.lanes.lane import Lane
+from colvi_edge.watch.supervisor.once import TRIES
 from colvi_edge.watch.supervisor.snapshot import WorkSnapshot
 
 
@@ -33,9 +33,15 @@ class Lanes:
         return [Bundled(lane.slot, lane.workers.started) for lane in self]
 
     @property
+    def have_started(self) -> bool:
+        """Whether a worker of one bundle has, and the others' have too, or failed: they go on trying."""
+        workers = [lane.workers for lane in self]
+        return any(one.started for one in workers) and all(one.started or one.failures for one in workers)
+
+    @property
     def failures(self) -> int:
-        """Workers of one bundle in a row that gave no answer."""
-        return max(lane.workers.failures for lane in self)
+        """Workers in a row that gave no answer, of the bundle that has the fewest."""
+        return min(lane.workers.failures for lane in self)
 
     @property
     def is_reloading(self) -> bool:
@@ -52,10 +58,14 @@ class Lanes:
         """How many final answers there were since the start."""
         return sum(lane.dispatcher.answers for lane in self)
 
-    @property
-    def awaits_model(self) -> bool:
-        """Whether it is not known yet of one bundle which model judges."""
-        return any(lane.dispatcher.awaits_model for lane in self)
+    def said(self, worker: Child, message: Message, now: float) -> None:
+        """Take what a worker said.
+
+        Raises:
+            WorkerRefusedError: see `WorkerKeeper.said`.
+        """
+        others_judge = any(lane.workers.started for lane in self)
+        self.lane_of(worker).said(worker, message, now, others_judge=others_judge)
 
     def lane_of(self, worker: Child) -> Lane:
         """Return the lane whose worker a child is."""
@@ -67,20 +77,16 @@ class Lanes:
         return min((time for time in times if time is not None), default=None)
 
     def offer(self, ready: FileReady, now: float) -> None:
-        """Take a file that the scanner found ready: it is for the bundles that have not answered it.
+        """Take a file that the scanner found ready: for the bundles that have not answered it, or lost files.
 
-        If all have, a file of a result is gone; whose it is the workers see, and the others leave theirs.
+        If all have, and none did, it was closed once more: each worker sees whether its result is of that.
         """
         lacking = self._lanes[:1]
         if len(self._lanes) > 1:
-            lacking = [lane for lane in self if not lane.ledger.has_answer(ready.path, ready.signature)]
+            state = (ready.path, ready.signature)
+            lacking = [lane for lane in self if lane.slot in ready.lost or not lane.ledger.has_answer(*state)]
         for lane in lacking or self:
             lane.dispatcher.offer(ready, now)
-
-    def retry(self, now: float, force: Replace = Replace.OWN) -> None:
-        """Take up all failed and quarantined files again; see `Dispatcher.retry`."""
-        for lane in self:
-            lane.dispatcher.retry(now, force)
 
     def retry_now(self, now: float) -> None:
         """Let all files that back off be tried at once: what they wait for may have ended."""
@@ -93,7 +99,10 @@ class Lanes:
         first.raise_troubles(outage_is_told=outage_is_told, beside=others)
 
     def snapshot(self) -> WorkSnapshot:
-        """Return how work stands now: each file counts once, each answer by itself."""
+        """Return how work stands now: each file counts once, each answer by itself.
+
+        What waits for a bundle whose workers all fail is pending, and nothing that is waited for.
+        """
         snapshots = [lane.dispatcher.snapshot() for lane in self]
         if len(snapshots) == 1:
             return snapshots[0]
@@ -102,7 +111,8 @@ class Lanes:
             for file in lane.dispatcher.files():
                 if not file.recheck:
                     repeated[file.path] = repeated.get(file.path, True) and file.answered
-        failures = [work.fewest_failures for work in snapshots if work.fewest_failures is not None]
+        awaited = [work for lane, work in zip(self, snapshots, strict=True) if lane.workers.failures < TRIES]
+        failures = [work.fewest_failures for work in awaited if work.fewest_failures is not None]
         last: Last | None = None
         waiting = []
         for lane, work in zip(self, snapshots, strict=True):
@@ -116,7 +126,7 @@ class Lanes:
             assigned=sum(work.assigned for work in snapshots),
             fewest_failures=min(failures, default=None),
             waiting=waiting[:WAITING_SHOWN],
-            awaits_model=any(work.awaits_model for work in snapshots),
+            awaits_model=any(work.awaits_model for work in awaited),
             other_models="; ".join(filter(None, (work.other_models for work in snapshots))),
             changes=sum(work.changes for work in snapshots),
             last=last,
