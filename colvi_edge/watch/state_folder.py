@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -48,6 +48,11 @@ class StateFolder:
     def bundles_of(self, slot: str) -> Path:
         """Return where copies of a bundle are kept: each by itself, or one would drop those of another."""
         return self.bundles.with_name(f"{self.bundles.name}.{slot}") if slot else self.bundles
+
+    def other_bundles(self, slots: Iterable[str]) -> list[Path]:
+        """Return where copies of bundles are kept that are none of these: of an earlier daemon."""
+        ours = {self.bundles_of(slot) for slot in slots}
+        return [path for path in self.path.glob(f"{self.bundles.name}.*") if path not in ours]
 
     @classmethod
     def within(cls, state: Path, root: Path) -> "StateFolder":

@@ -81,9 +81,17 @@ class ResultFiles:
         return count
 
     def _slot_of(self, name: str) -> str:
-        """Return whose output a name of a container's is; no slot has a dot in it."""
-        slot = name.partition(".colvi.")[0].rpartition(".")[2]
-        return slot if slot in self._slots else ""
+        """Return whose output a name is; no slot has a dot in it.
+
+        An image of a container may be called as a slot is: "A.nuclei" of slot "" is told from "A" of slot
+        "nuclei" by the record of slot "nuclei" beside it, "A.nuclei.nuclei".
+        """
+        stem = name.partition(".colvi.")[0]
+        slot = stem.rpartition(".")[2]
+        if not slot or slot not in self._slots:
+            return ""
+        records = (f"{stem}.{slot}{kind.value}" for kind in (OutputKind.SIDECAR, OutputKind.ERROR))
+        return "" if any(record in self._names for record in records) else slot
 
 
 def result_names(raw: str, slot: str = "") -> list[str]:

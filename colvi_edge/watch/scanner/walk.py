@@ -205,7 +205,7 @@ class TreeWalk:
             name = entry.name
             known = self._known.get(prefix + name)
             unchanged = known is not None and _is_state(known, status)
-            if unchanged and (listed is None or (listed.is_whole(name))):
+            if unchanged and (listed is None or listed.is_whole(name)):
                 continue
             marked = self._marker is not None and name + self._marker in names
             if unchanged and known and listed:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from colvi_edge.errors import ColviEdgeError, OutputError
 from colvi_edge.system.atomic import is_temporary_name
+from colvi_edge.system.whole_folder import remove_all
 from colvi_edge.watch.ipc.child import leave_no_core
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.settings import WatchSettings
@@ -53,7 +54,7 @@ def watch(
         while state.begin(lost):
             before = _said_before(state)
             refused = before.refused if before else None
-            _remove_leftovers(state)
+            _remove_leftovers(state, [judging.slot for judging in settings.judgings])
             conditions, metrics = _conditions(state), _metrics(settings, state)
             supervisor = Supervisor(settings, state, signals, commands, timings, conditions, metrics, refused)
             with closing(supervisor):
@@ -108,8 +109,10 @@ def _last_done_s(ledger: Ledger) -> float:
     return datetime.fromisoformat(at).timestamp() if at else 0.0
 
 
-def _remove_leftovers(state: HeldState) -> None:
-    """Remove what a daemon that was killed had begun to write into the state folder."""
+def _remove_leftovers(state: HeldState, slots: Sequence[str]) -> None:
+    """Remove what a killed daemon had begun to write, and copies of bundles that are given no more."""
     with suppress(OSError):  # who deletes the whole folder now need not hurry
+        for copies in state.folder.other_bundles(slots):
+            remove_all(copies)
         for leftover in filter(lambda path: is_temporary_name(path.name), state.folder.path.iterdir()):
             leftover.unlink()

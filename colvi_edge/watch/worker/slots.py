@@ -43,8 +43,8 @@ def slots_of_bundles(bundles: Sequence[str]) -> list[tuple[str, str]]:
         raise RefusedBundleError(
             BundleError.exit_code,
             BundleError.kind,
-            f"--bundle: what opens the bundles ended with {ended.returncode} and without a word, expected their "
-            "names; try each of them by itself",
+            f"--bundle: what opens the bundles ended with {ended.returncode} and without a word, expected "
+            "their names; try each of them by itself",
         ) from None
     if "refused" in said:
         raise RefusedBundleError(*said["refused"])

@@ -15,6 +15,7 @@ from colvi_edge.raw_files import MAX_DEPTH
 from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
+from colvi_edge.watch.scanner.result_files import ResultFiles
 from colvi_edge.watch.scanner.walk import FoundFile, Leftover, TreeWalk
 
 
@@ -198,6 +199,16 @@ def test_files_of_several_images(root: Path) -> None:
         "Y.LIF": 1,
         "X.lif.1.lif": 0,
     }
+
+
+def test_an_image_that_is_called_as_a_slot() -> None:
+    """Its files count as the first bundle's, as soon as the other has judged it, too."""
+    ends = (".colvi.json", ".colvi.png")
+    names = {f"x.lif.0003-A.nuclei{end}" for end in ends}
+    names |= {f"x.lif.0004-B{slot}{end}" for end in ends for slot in ("", ".nuclei")}
+    both = names | {f"x.lif.0003-A.nuclei.nuclei{end}" for end in ends}
+    assert ResultFiles(both, ["x.lif"], slots=["", "nuclei"]).counts("x.lif") == (4, 4)
+    assert ResultFiles(names, ["x.lif"], slots=["", "nuclei"]).counts("x.lif") == (2, 4)
 
 
 def test_results_in_a_folder_of_their_own(root: Path, tmp_path: Path) -> None:

@@ -298,3 +298,20 @@ def test_a_retry_waits_for_the_bundle_that_has_not_started_alone(
     wait_until(lambda: not request.exists() and states(daemon).get(("a.tif", "nuclei")) == "done")
     assert "retry of nuclei: " in daemon.stderr()
     assert [key for key in given(daemon) if not key[1]] == [("a.tif", "")] * 2
+
+
+def test_copies_of_a_bundle_that_is_given_no_more_are_dropped(
+    two: Callable[..., Daemon], start: Start
+) -> None:
+    """When a daemon starts without it; those of the others stay."""
+    both = two("second")
+    folders = [both.state / name for name in ("bundle", "bundle.nuclei", "bundle.other")]
+    for folder in folders:
+        (folder / "copy").mkdir(parents=True)
+    assert both.end() == 0
+    assert two("second").end() == 0
+    assert [folder.exists() for folder in folders] == [True, True, False]
+    alone = start()
+    wait_until(lambda: not folders[1].exists(), 10)
+    assert alone.end() == 0
+    assert (folders[0] / "copy").exists()
