@@ -58,7 +58,10 @@ class ObjectsCompared(Part):
 
 
 class JoinsCompared(Part):
-    """Windows joined, against the image as a whole on the same runtime; or blended ones by their steps."""
+    """Windows joined, against the image as a whole on the same runtime; or blended ones by their steps.
+
+    All None: there are joins, and no image to measure them on.
+    """
 
     largest_dp: float | None = Field(
         default=None, ge=0, le=1000, description="Of FP32, whose joins nothing but the order of sums moves."

@@ -96,6 +96,11 @@ class SegmentTolerance:
 
     def _join_faults(self, joins: JoinsCompared) -> list[str]:
         faults = []
+        if joins.largest_dp is joins.flips is joins.step is None:
+            faults.append(
+                "nothing was measured where windows join; add images that are larger than a window, and in "
+                "which there is something"
+            )
         if joins.largest_dp is not None and joins.largest_dp > self.joins_dp:
             faults.append(
                 f"windows differ from the whole image by {joins.largest_dp:.2g}, at most "

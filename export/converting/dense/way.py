@@ -32,9 +32,8 @@ from colvi_edge.tasks.classify.comparison import Tolerance
 from colvi_edge.tasks.segment.comparison import COVERED, SegmentTolerance, dice
 from colvi_edge.tasks.segment.comparison import compare as compare_segmentations
 from colvi_edge.tasks.task import Classification, Compared, Segmenting
-from colvi_edge.windows import MOST_WHOLE_PX
 
-from .joins import largest_difference, step_across
+from .joins import largest_difference, step_across, two_each_way, whole_at_most
 
 CALIBRATION_PX = 2**21
 """Pixels of all calibration windows: 32 of 256 x 256."""
@@ -128,17 +127,23 @@ class Seen:
         windows = self._config.windows
         if not isinstance(compared, SegmentComparison) or windows.px == "whole" or compared.broken:
             return compared
-        fitting = [planes for planes in images.planes if planes.shape[2] * planes.shape[3] <= MOST_WHOLE_PX]
+        fitting: list[tuple[int, Windows, NDArray[Any]]] = []
+        for planes in images.planes:
+            rows, cols = planes.shape[2:]
+            height, width = whole_at_most(rows, cols, windows.step_px)
+            smaller = two_each_way(windows, height, width)
+            if smaller and smaller.px != "whole":
+                fitting.append((smaller.px, smaller, planes[:, :, :height, :width]))
         if not fitting:
-            return compared
-        with closing(open_with(windows)) as engine:
-            joined = engine.field(fitting[0])
+            return compared.model_copy(update={"joins": JoinsCompared()})
+        _, seen, crop = max(fitting, key=lambda one: one[0])
+        with closing(open_with(seen)) as engine:
+            joined = engine.field(crop)
         if windows.stride_px:
-            found = JoinsCompared(step=step_across(joined, plan_of(self._config, *fitting[0].shape[2:])))
+            found = JoinsCompared(step=step_across(joined, plan_of(self._config, *crop.shape[2:])))
         else:
-            whole = Windows(px="whole", step_px=windows.step_px, reach_px=windows.reach_px)
-            with closing(open_with(whole)) as engine:
-                at_once = engine.field(fitting[0])
+            with closing(open_with(_as_a_whole(windows))) as engine:
+                at_once = engine.field(crop)
             found = JoinsCompared(
                 largest_dp=largest_difference(joined, at_once) if precision == "fp32" else None,
                 flips=int(np.count_nonzero(self._class_of(joined) != self._class_of(at_once))),
@@ -178,9 +183,16 @@ class Seen:
         return not self._config.is_dense or apart[0] <= (1 - SegmentTolerance().median_dice) / 2
 
     def known(self, images: Images, expected: list[Any]) -> Known:
-        """See `Way.known`: the region with most of each class, two windows high and wide: they join in it."""
-        region = self._region(images, expected)
-        field = self._field(region, everything).astype(np.float16)
+        """See `Way.known`: the region with most of each class, two windows high and wide: they join in it.
+
+        What is known of it is the whole region's answer, where windows can give that: engines, which see
+        windows, are then tried for their joins, too.
+        """
+        region, windows = self._region(images, expected), self._config.windows
+        height, width = region.shape[2:]
+        fits = whole_at_most(height, width, windows.step_px) == (height, width)
+        whole = _as_a_whole(windows) if fits and windows.reach_px is not None else None
+        field = self._field(region, everything, whole).astype(np.float16)
         files = dict(zip(_REGION, (npy(region), npy(field)), strict=True))
         return Known(VerificationRegion(region=_REGION[0], field=_REGION[1]), files)
 
@@ -209,11 +221,12 @@ class Seen:
             answers: NDArray[np.float32] = self._network(torch.from_numpy(windows)).numpy()
         return answers
 
-    def _field(self, planes: NDArray[Any], keep: Keep) -> NDArray[Any]:
-        """Return what torch gives for an image, in the bundle's own windows."""
+    def _field(self, planes: NDArray[Any], keep: Keep, windows: Windows | None = None) -> NDArray[Any]:
+        """Return what torch gives for an image, in the bundle's own windows or in others."""
+        config = self._config.model_copy(update={"windows": windows or self._config.windows})
         with ThreadPoolExecutor(1, "torch") as thread:
             return windowed_field(
-                planes, self._config, lambda shape, _: ThreadLanes(self._answers, shape, thread), keep
+                planes, config, lambda shape, _: ThreadLanes(self._answers, shape, thread), keep
             )
 
     def _class_of(self, field: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -275,6 +288,11 @@ class Seen:
         least = windows.px + windows.step_px
         edge = max(least, min(windows.px + core // 2 + 1, most))
         return edge, edge
+
+
+def _as_a_whole(windows: Windows) -> Windows:
+    """Return the one window of a whole image, for the same network."""
+    return Windows(px="whole", step_px=windows.step_px, reach_px=windows.reach_px)
 
 
 def _places(length: int, size: int) -> range:

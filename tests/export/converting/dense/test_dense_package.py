@@ -12,13 +12,14 @@ import pytest
 import torch
 import yaml
 from numpy.typing import NDArray
+from torch import nn
 
 from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.bundle.compared import SegmentComparison
 from colvi_edge.bundle.opening import MANIFEST
 from colvi_edge.bundle.window import Windows
 from colvi_edge.errors import BundleError, UsageError
-from colvi_edge.export.converting.calibration import Calibration
+from colvi_edge.export.converting.calibration import Calibration, Images
 from colvi_edge.export.converting.dense.halo import Asked
 from colvi_edge.export.converting.dense.prepared import prepared
 from colvi_edge.export.converting.manifest import Description
@@ -152,6 +153,40 @@ def test_a_halo_too_small_is_caught_by_the_gate(
 
     assert all("windows differ from the whole image by" in " ".join(row.faults) for row in report.failed)
     assert len(report.failed) == 2
+
+
+@pytest.mark.parametrize("size_px", [96, 2052])
+def test_a_halo_too_small_is_caught_in_images_of_any_size(size_px: int, tmp_path: Path) -> None:
+    """In such as are one window of the bundle, and in such as are too large to be one."""
+    torch.manual_seed(0)
+    blurring = nn.Conv2d(1, 2, 9, padding=4)
+    network = replace(_instance(), network=blurring.eval(), name="blurring", parameters={})
+    ready = prepared(network, Asked(halo_px=0), None, freeze_norm=False)
+    noise = np.random.default_rng(0).integers(0, 4096, (1, 1, size_px, size_px), np.uint16)
+    held_out = Images(["noise"], [noise], [""])
+    report = package(ready, tmp_path / "small.colvi", ABOUT, FLOATS, Calibration(held_out, held_out))
+
+    assert ready.windows == Windows(px=96, reach_px=4)
+    assert len(report.failed) == 2
+    assert all("windows differ from the whole image by" in " ".join(row.faults) for row in report.failed)
+
+
+def test_what_is_known_of_a_region_is_the_whole_regions_answer(
+    trained: Checkpoint, images: Calibration, tmp_path: Path
+) -> None:
+    """Not what windows of too small a halo make of it."""
+    sharp = replace(trained, network=_without_sameness(trained))
+    ready = prepared(sharp, Asked(halo_px=4), None, freeze_norm=False)
+    package(ready, tmp_path / "small.colvi", ABOUT, FLOATS, images)
+    known = open_bundle(tmp_path / "small.colvi").known_region()
+    assert known is not None
+    height, width = known.planes.shape[2:]
+    image = normalise_image(project(known.planes), ready.normalisation)
+    padded = np.pad(image, ((0, 0), (0, -height % 4), (0, -width % 4)))
+    with torch.inference_mode():
+        whole = sharp.probabilities()(torch.from_numpy(padded[np.newaxis]))[0, :, :height, :width]
+
+    np.testing.assert_allclose(known.field, whole.permute(1, 2, 0).numpy(), atol=5e-4)  # half precision
 
 
 def test_windows_that_overlap_are_measured_by_their_steps(images: Calibration, tmp_path: Path) -> None:
