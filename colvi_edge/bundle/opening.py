@@ -110,7 +110,13 @@ class Bundle:
         if not isinstance(names, VerificationRegion):
             return None
         planes = arrays.region(self.read(names.region), self.config)
-        return KnownRegion(planes, arrays.field(self.read(names.field), self.config))
+        field = arrays.field(self.read(names.field), self.config)
+        size = self.config.input.resize_px or planes.shape[2:]
+        cells = size if self.config.is_dense else (1, 1)
+        if planes.shape[2:] != size or field.shape[:2] != cells:
+            why = f"holds the answers {field.shape}, and {names.region} the planes {planes.shape}"
+            raise _damaged(self.path, names.field, why)
+        return KnownRegion(planes, field)
 
     def references(self) -> NDArray[np.float32] | None:
         """Return what `config.familiarity` refers to, (M, STRUCTURE); None without it.

@@ -14,6 +14,7 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.engines.base import Engine, blank_planes
 from colvi_edge.errors import ParityError
 from colvi_edge.patches import paste
+from colvi_edge.tasks.segment import NoProbabilitiesError
 from colvi_edge.tasks.task import Compared, Task
 
 Judge = Callable[[NDArray[Any]], NDArray[np.float32]]
@@ -41,9 +42,11 @@ def compare_with_training(bundle: Bundle, engine: Engine, task: Task) -> Compare
     known = bundle.known_region()
     if known is None:
         return compare_patches(bundle, as_one_image(engine), task)
-    return task.compare(
-        [kept_by(task, known.field)[np.newaxis]], [field_of(engine, known.planes, task)[np.newaxis]]
-    )
+    try:
+        found = field_of(engine, known.planes, task)[np.newaxis]
+    except NoProbabilitiesError:
+        found = None
+    return task.compare([kept_by(task, known.field)[np.newaxis]], [found])
 
 
 def field_of(engine: Engine, planes: NDArray[Any], task: Task) -> NDArray[Any]:

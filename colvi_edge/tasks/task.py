@@ -41,8 +41,13 @@ class Task(Protocol):
         """
         ...
 
-    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Compared:
-        """Compare what was kept of images, as `decide` takes it, with what it was in FP32."""
+    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any] | None]) -> Compared:
+        """Compare what was kept of images, as `decide` takes it, with what it was in FP32.
+
+        Args:
+            reference: of FP32.
+            found: of the same images; None where `keep` was given no probabilities.
+        """
         ...
 
     def faults(self, compared: Compared) -> list[str]:
@@ -69,9 +74,13 @@ class Classification:
         """See `Task.decide`; the cells of all planes vote together, a plane below the other."""
         return diagnose(_cells(kept), self._classes, self._rule)
 
-    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Compared:
+    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any] | None]) -> Compared:
         """See `Task.compare`."""
-        wanted, given = ([_cells(kept) for kept in images] for images in (reference, found))
+        wanted = [_cells(kept) for kept in reference]
+        given = [
+            np.full_like(one, np.nan) if kept is None else _cells(kept)
+            for one, kept in zip(wanted, found, strict=True)
+        ]
         return compare(wanted, given, self.tolerance, self._classes, self._rule)
 
     def faults(self, compared: Compared) -> list[str]:
@@ -99,9 +108,10 @@ class Segmenting:
         """See `Task.decide`; the planes are taken one by one."""
         return segmentation(self._task, kept, pixel_size_um)
 
-    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Compared:
+    def compare(self, reference: Sequence[NDArray[Any]], found: Sequence[NDArray[Any] | None]) -> Compared:
         """See `Task.compare`; areas and diameters are compared in pixels."""
-        wanted, given = ([self.decide(kept, None) for kept in images] for images in (reference, found))
+        wanted = [self.decide(kept, None) for kept in reference]
+        given = [None if kept is None else self.decide(kept, None) for kept in found]
         return compare_segmentations(wanted, given)
 
     def faults(self, compared: Compared) -> list[str]:

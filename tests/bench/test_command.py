@@ -19,7 +19,7 @@ from colvi_edge.bench.measuring import measure, rounds, starts
 from colvi_edge.bench.measuring.check import check_engines
 from colvi_edge.bench.measuring.measure import BenchRequest
 from colvi_edge.bench.record import Check, Record, SegmentCheck, read, to_json
-from colvi_edge.bundle import Bundle
+from colvi_edge.bundle import DEMO_NUCLEI, Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.cli import bench as command
 from colvi_edge.cli.bench import bench
@@ -239,6 +239,31 @@ def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> 
     assert [(check.faults, check.agreement) for check in right] == [((), 1.0)] * 2
     assert all("votes agree" in " ".join(check.faults) for check in wrong)
     assert max(check.agreement for check in wrong) < 0.1
+
+
+def test_a_check_tells_of_an_engine_that_gives_no_probabilities() -> None:
+    """A row with the fault, for the bundle's region and for the image, and no traceback."""
+    bundle = open_bundle(DEMO_NUCLEI)
+    engine = open_engine(bundle, "openvino", "fp32")
+
+    class Lost:
+        info = engine.info
+
+        def field(self, planes: NDArray[Any], keep: Keep = everything) -> NDArray[Any]:
+            return keep(np.full((*planes.shape[2:], len(bundle.config.task.classes)), np.nan, np.float32))
+
+        def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+            return engine.network(windows)
+
+        def close(self) -> None:
+            engine.close()
+
+    planes = simulate_projection("control", 11, size_px=256)[np.newaxis, :1]
+    with closing(Lost()) as lost:
+        found = check_engines(bundle, {"e": lost}, [planes], "images")
+
+    assert [check.images for check in found] == ["verification region", "images"]
+    assert [check.faults for check in found] == [("1 images get no probabilities, none may",)] * 2
 
 
 def test_a_record_of_another_schema_is_refused_before_anything_is_measured(

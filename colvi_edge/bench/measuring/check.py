@@ -18,6 +18,7 @@ from colvi_edge.errors import EngineUnavailableError
 from colvi_edge.simulate import image_seed, simulate_projection
 from colvi_edge.simulate.images import CHANNELS
 from colvi_edge.tasks.classify import CLASSES
+from colvi_edge.tasks.segment import NoProbabilitiesError
 from colvi_edge.tasks.task import Compared, Task, task_of
 
 SIMULATED_IMAGES = 6
@@ -45,7 +46,7 @@ def check_engines(
     for name, engine in engines.items():
         if trained := compare_with_training(bundle, engine, task):
             checks.append(_row(name, known, "torch fp32", trained, task))
-        found = [field_of(engine, planes, task)[np.newaxis] for planes in images]
+        found = [_kept(engine, planes, task) for planes in images]
         checks.append(_row(name, what, against, task.compare(expected, found), task))
     return checks
 
@@ -57,6 +58,14 @@ def simulated_images(channels: Sequence[str]) -> list[NDArray[np.uint16]]:
         for number in range(SIMULATED_IMAGES)
     )
     return [in_layout(projection[np.newaxis], CHANNELS, channels) for projection in drawn]
+
+
+def _kept(engine: Engine, planes: NDArray[Any], task: Task) -> NDArray[Any] | None:
+    """Return what a task keeps of an image; None where the engine gives no probabilities."""
+    try:
+        return field_of(engine, planes, task)[np.newaxis]
+    except NoProbabilitiesError:
+        return None
 
 
 def _fp32(bundle: Bundle) -> Engine:

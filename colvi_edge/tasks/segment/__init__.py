@@ -1,6 +1,20 @@
 """What each pixel is: regions of one class, and the objects among them."""
 
 from colvi_edge.tasks.segment.comparison import SegmentTolerance, compare
-from colvi_edge.tasks.segment.segmentation import Region, Segmentation, keeping, segmentation
+from colvi_edge.tasks.segment.segmentation import (
+    NoProbabilitiesError,
+    Region,
+    Segmentation,
+    keeping,
+    segmentation,
+)
 
-__all__ = ["Region", "SegmentTolerance", "Segmentation", "compare", "keeping", "segmentation"]
+__all__ = [
+    "NoProbabilitiesError",
+    "Region",
+    "SegmentTolerance",
+    "Segmentation",
+    "compare",
+    "keeping",
+    "segmentation",
+]

@@ -15,6 +15,10 @@ SLACK = 1e-3
 """By which a number may lie outside of 0..1 and still be a probability: blended windows are weighted sums."""
 
 
+class NoProbabilitiesError(ValueError):
+    """The network's numbers are none from 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Region:
     """All that is of one class.
@@ -60,7 +64,7 @@ def keeping(task: Segment) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
     Returns:
         Of (h, w, K) float32, 0..1, in the order of the classes: (h, w, 2) uint8. First the class: that of the
         largest, the first of equals; or, with a threshold, the one that is asked of where reached, else 0.
-        Then round(255 p) of that class. It raises ValueError where a number is no probability.
+        Then round(255 p) of that class. It raises NoProbabilitiesError where a number is none.
     """
     decision = task.decision
     asked = task.classes.index(decision.of) if isinstance(decision, Threshold) else None
@@ -69,7 +73,9 @@ def keeping(task: Segment) -> Callable[[NDArray[np.float32]], NDArray[Any]]:
         if field.ndim != 3 or field.shape[2] != len(task.classes):
             raise ValueError(f"expected (h, w, {len(task.classes)}) probabilities, got {field.shape}")
         if field.size and not (field.min() >= -SLACK and field.max() <= 1 + SLACK):  # NaN: neither
-            raise ValueError("expected probabilities from 0 to 1, got a value outside or not finite")
+            raise NoProbabilitiesError(
+                "expected probabilities from 0 to 1, got a value outside or not finite"
+            )
         kept = np.zeros((*field.shape[:2], 2), np.uint8)
         if isinstance(decision, Threshold):
             p = field[..., asked]

@@ -30,7 +30,6 @@ from colvi_edge.onnx import NetworkError, check_dense_network, check_network
 from colvi_edge.patches import project
 from colvi_edge.tasks.classify.comparison import Tolerance
 from colvi_edge.tasks.segment.comparison import COVERED, SegmentTolerance, dice
-from colvi_edge.tasks.segment.comparison import compare as compare_segmentations
 from colvi_edge.tasks.task import Classification, Compared, Segmenting
 
 from .joins import largest_difference, step_across, two_each_way, whole_at_most
@@ -110,15 +109,10 @@ class Seen:
 
     def compare(self, expected: list[NDArray[Any]], found: list[NDArray[Any] | None]) -> Compared:
         """See `Way.compare`."""
-        if isinstance(self.task, Classification):
-            nothing = [np.full_like(one, np.nan) for one in expected]
-            fields = [lost if one is None else one for one, lost in zip(found, nothing, strict=True)]
-            return self.task.compare(
-                [one[np.newaxis] for one in expected], [one[np.newaxis] for one in fields]
-            )
-        wanted = [self.task.decide(one[np.newaxis], None) for one in expected]
-        drawn = [None if one is None else self.task.decide(one[np.newaxis], None) for one in found]
-        return compare_segmentations(wanted, drawn)
+        return self.task.compare(
+            [one[np.newaxis] for one in expected],
+            [None if one is None else one[np.newaxis] for one in found],
+        )
 
     def joins(
         self, compared: Compared, precision: Precision, open_with: Callable[[Windows], Engine], images: Images
