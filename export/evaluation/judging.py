@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from colvi_edge.acquisition import Acquisition
 from colvi_edge.acquisition.wanted import ASSAY, Wanted, wanted_by
 from colvi_edge.bundle import DEMOS, Config, open_bundle
+from colvi_edge.bundle.input import Input
 from colvi_edge.bundle.task import Classify, TaskPart
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
@@ -97,6 +98,7 @@ def open_judge(
             )
         bundle = open_bundle(model)
         task = _classifies(model, bundle.config.task)
+        refuse_mask(model, bundle.config.input)
         with closing(open_engine(bundle, engine, precision)) as running:
             info = running.info
             runtime = f"{info.label} on {info.device}"
@@ -154,6 +156,19 @@ def _classifies(model: str, task: TaskPart) -> Classify:
     if not isinstance(task, Classify):
         raise UsageError(f"{model} outlines regions, and images with one label each are no truth for it")
     return task
+
+
+def refuse_mask(model: str, asked: Input) -> None:
+    """Refuse to evaluate a network on what it never sees.
+
+    Raises:
+        UsageError: it sees only the regions of another bundle.
+    """
+    if (mask := asked.mask) is not None:
+        raise UsageError(
+            f"{model} sees only the regions of {mask.bundle} (SHA-256 {mask.sha256[:12]}...), and is "
+            "evaluated alone; evaluate a bundle without a mask"
+        )
 
 
 def cells_of(config: Config) -> CellWord:

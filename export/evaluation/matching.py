@@ -90,60 +90,54 @@ def match(truth: Labels, found: Labels) -> Matching:
         truth: (H, W), number of each pixel's object, 0 for none.
         found: (H, W), likewise.
     """
-    true_numbers, true_of = np.unique(truth, return_inverse=True)
-    found_numbers, found_of = np.unique(found, return_inverse=True)
-    pairs = np.bincount(
-        true_of.ravel() * len(found_numbers) + found_of.ravel(),
-        minlength=len(true_numbers) * len(found_numbers),
-    ).reshape(len(true_numbers), len(found_numbers))
+    true_numbers, true_of, true_px = np.unique(truth, return_inverse=True, return_counts=True)
+    found_numbers, found_of, found_px = np.unique(found, return_inverse=True, return_counts=True)
     is_true, is_found = true_numbers > 0, found_numbers > 0
-    true_px, found_px = pairs.sum(axis=1)[is_true], pairs.sum(axis=0)[is_found]
-    common = pairs[is_true][:, is_found]
-    union = true_px[:, np.newaxis] + found_px - common
+    # Only pairs that share a pixel: a table of all would grow with the square of the objects.
+    keys, common = np.unique(true_of.ravel() * len(found_numbers) + found_of.ravel(), return_counts=True)
+    one, two = np.divmod(keys, len(found_numbers))
+    shared = is_true[one] & is_found[two]
+    one, two, common = one[shared], two[shared], common[shared]
+    union = true_px[one] + found_px[two] - common
     iou = common / union
-    partners = _partners(iou)
+    partners = _partners(one, two, iou)
     kept = [
-        (2 * (area / np.pi) ** 0.5, 2 * (other / np.pi) ** 0.5)
-        for (area, at_border), (other, other_at_border) in (
-            (
-                (true_px[one], _touches(truth, true_numbers[is_true][one])),
-                (found_px[two], _touches(found, found_numbers[is_found][two])),
-            )
-            for one, two in partners
-        )
-        if not (at_border or other_at_border)
+        (2 * (true_px[a] / np.pi) ** 0.5, 2 * (found_px[b] / np.pi) ** 0.5)
+        for a, b in partners
+        if not (_touches(truth, true_numbers[a]) or _touches(found, found_numbers[b]))
     ]
-    aji = _aggregated(common, union, true_px, found_px)
-    return Matching(len(true_px), len(found_px), len(partners), *aji, tuple(kept))
+    best = _best(one, iou)
+    alone_px = true_px[is_true].sum() - true_px[one[best]].sum()
+    spare_px = found_px[is_found].sum() - found_px[np.unique(two[best])].sum()
+    return Matching(
+        there=int(is_true.sum()),
+        found=int(is_found.sum()),
+        matched=len(partners),
+        common_px=int(common[best].sum()),
+        union_px=int(union[best].sum() + alone_px + spare_px),
+        diameters_px=tuple(kept),
+    )
 
 
-def _partners(iou: NDArray[np.float64]) -> list[tuple[int, int]]:
-    one, two = np.nonzero(iou >= LEAST_IOU)
+def _partners(one: Pixels, two: Pixels, iou: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Return unique pairs of those that share pixels, the best first."""
     pairs: list[tuple[int, int]] = []
-    for k in np.argsort(-iou[one, two], kind="stable"):
-        if not any(one[k] == taken or two[k] == other for taken, other in pairs):
-            pairs.append((int(one[k]), int(two[k])))
+    taken: set[int] = set()
+    others: set[int] = set()
+    for k in np.argsort(-iou, kind="stable"):
+        a, b = int(one[k]), int(two[k])
+        if iou[k] >= LEAST_IOU and a not in taken and b not in others:
+            pairs.append((a, b))
+            taken.add(a)
+            others.add(b)
     return pairs
 
 
-def _aggregated(
-    common: NDArray[np.int64],
-    union: NDArray[np.int64],
-    true_px: NDArray[np.int64],
-    found_px: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Return numerator and denominator of the AJI."""
-    taken = np.zeros(len(found_px), bool)
-    shared = joined = 0
-    for row, area in enumerate(true_px):
-        if not common[row].any():
-            joined += int(area)
-            continue
-        best = int(np.argmax(common[row] / union[row]))
-        shared += int(common[row, best])
-        joined += int(union[row, best])
-        taken[best] = True
-    return shared, joined + int(found_px[~taken].sum())
+def _best(one: Pixels, iou: NDArray[np.float64]) -> Pixels:
+    """Return for each object that is there which of its pairs fits best, the first of equals."""
+    best_first = np.lexsort((-iou, one))
+    best: Pixels = best_first[np.unique(one[best_first], return_index=True)[1]]
+    return best
 
 
 def _touches(labels: Labels, number: int) -> bool:

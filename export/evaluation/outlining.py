@@ -19,6 +19,7 @@ from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.patches import normalise_image, project
 from colvi_edge.tasks.segment import Segmentation, keeping, segmentation
 
+from .judging import refuse_mask
 from .record import Model
 
 if TYPE_CHECKING:  # torch, which a bundle does not need
@@ -63,6 +64,7 @@ def open_outliner(model: str, engine: EngineName, precision: PrecisionChoice) ->
     if model in DEMOS or path.is_dir():
         bundle = open_bundle(model)
         task = _segments(model, bundle.config.task)
+        refuse_mask(model, bundle.config.input)
         if bundle.config.input.planes == "each":
             raise UsageError(f"{model} outlines planes one by one, and a mask has one; give it no stacks")
         with closing(open_engine(bundle, engine, precision)) as running:
@@ -101,7 +103,7 @@ def outliner_of(checkpoint: "Checkpoint", path: Path) -> Outliner:
         path: that it was read from, or written to.
 
     Raises:
-        UsageError: it does not segment.
+        UsageError: it does not segment, or sees only the regions of another bundle.
     """
     import torch
 
@@ -109,6 +111,7 @@ def outliner_of(checkpoint: "Checkpoint", path: Path) -> Outliner:
     from colvi_edge.export.networks.whole import whole
 
     task = _segments(str(path), checkpoint.task)
+    refuse_mask(str(path), checkpoint.input)
     network, keep = checkpoint.probabilities(), keeping(task)
     step_px = step_of(int(checkpoint.parameters["depth"]))
 

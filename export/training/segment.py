@@ -97,18 +97,19 @@ def train_segmentation(
         normalisation=NORMALISATION,
         training=run.told(len(training)),
         parameters=complete,
-        task=_task(training, classes),
+        task=task_for(training, classes),
         windows=Windows(px=JUDGED_PX),
     )
 
 
-def _task(training: Sequence[Masked], classes: Sequence[str]) -> Segment:
+def task_for(training: Sequence[Masked], classes: Sequence[str]) -> Segment:
     """Return what the network is asked: regions, and where the masks number objects these, too."""
-    areas = [np.bincount(one.objects.ravel())[1:] for one in training if one.objects is not None]
-    if not areas:
+    numbered = [one.objects for one in training if one.objects is not None]
+    if not numbered:
         return Segment(kind="segment", classes=tuple(classes), decision=Largest(rule="largest"))
+    areas = [np.unique(objects[objects > 0], return_counts=True)[1] for objects in numbered]
     known = np.concatenate(areas)
-    smallest = int(SMALLEST * np.median(known[known > 0])) if known.any() else 0
+    smallest = int(SMALLEST * np.median(known)) if known.size else 0
     return Segment(
         kind="segment",
         classes=tuple(classes),

@@ -9,7 +9,7 @@ import orjson
 import pytest
 import tifffile
 
-from colvi_edge.bundle import open_bundle
+from colvi_edge.bundle import demo_path, open_bundle
 from colvi_edge.export.reading.checkpoint import load_checkpoint
 from tests.tools.bundles import edit_task_config
 from tests.tools.masks import put_blobs
@@ -156,6 +156,25 @@ def test_what_does_not_fit_masks_is_said(
     assert code == 2
     assert why in err
     assert not list(tmp_path.glob("m.pt*"))
+
+
+@pytest.mark.parametrize("has_masks", [False, True])
+def test_a_bundle_that_sees_only_the_regions_of_another_is_refused(
+    dataset: Path, run: Run, tmp_path: Path, has_masks: bool
+) -> None:
+    """Alone it would judge what lies outside, too; with labels and with masks alike."""
+    bundle = tmp_path / "inner.colvi"
+    if has_masks:
+        outlining_bundle(bundle)
+    else:
+        shutil.copytree(demo_path(), bundle)
+    asked = open_bundle(bundle).config.input.model_dump(mode="json", exclude_none=True)
+    edit_task_config(bundle, input=asked | {"mask": {"bundle": "muscles", "sha256": "5" * 64}})
+
+    code, out, err = run("evaluate", bundle, dataset if has_masks else tmp_path)
+
+    assert (code, out) == (2, "")
+    assert "sees only the regions of muscles (SHA-256 555555555555...), and is evaluated alone" in err
 
 
 def test_models_and_truths_of_two_kinds_do_not_mix(

@@ -1,5 +1,6 @@
 """Training on images with masks: the loss, what is learnt, and how it goes on."""
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from colvi_edge.export.evaluation.overlap import overlaps
 from colvi_edge.export.networks.whole import whole
 from colvi_edge.export.reading.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from colvi_edge.export.training.run import Epoch, Resumed, Settings, Step
-from colvi_edge.export.training.segment import loss_of, train_segmentation
+from colvi_edge.export.training.segment import SMALLEST, loss_of, task_for, train_segmentation
 from colvi_edge.patches import normalise_image
 
 CLASSES = ("background", "blob")
@@ -127,6 +128,21 @@ def test_blobs_of_other_images_are_found(trained: Checkpoint, tmp_path: Path) ->
     assert (trained.task.classes, trained.task.objects is not None) == (CLASSES, True)
     assert trained.training["images"] == 6
     assert trained.channels == ("nuclei",)
+
+
+def test_large_numbers_of_objects_cost_no_memory() -> None:
+    """A mask may name its only object 16,777,216: a place for each smaller number would have 134 MB."""
+    named = blobs(0, objects=np.zeros((64, 96), np.int32))
+    assert named.objects is not None
+    named.objects[8:28, 8:48] = 2**24
+
+    tracemalloc.start()
+    task = task_for([named, blobs(1, objects=None)], CLASSES)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert task.decision.smallest_px == int(SMALLEST * 20 * 40)
+    assert peak < 2e6
 
 
 def test_masks_of_classes_ask_for_no_objects() -> None:
