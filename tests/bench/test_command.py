@@ -28,6 +28,8 @@ from colvi_edge.engines import open_engine
 from colvi_edge.engines.base import Keep, everything
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection, write_imagej
+from tests.tools.unets import to_onnx, unet
+from tests.tools.windowed_bundles import scene, windowed_bundle
 
 
 @pytest.fixture
@@ -264,6 +266,34 @@ def test_a_check_tells_of_an_engine_that_gives_no_probabilities() -> None:
 
     assert [check.images for check in found] == ["verification region", "images"]
     assert [check.faults for check in found] == [("1 images get no probabilities, none may",)] * 2
+
+
+def test_a_check_judges_planes_one_by_one_where_the_bundle_does(tmp_path: Path) -> None:
+    """An engine that is wrong about the second plane alone is found out; of the sum it knows nothing."""
+    network = to_onnx(unet(7, depth=2), 2, 64)
+    bundle = windowed_bundle(tmp_path, {"fp32": network}, {"px": 96, "halo_px": 24, "step_px": 4})
+    each = bundle.config.input.model_copy(update={"planes": "each"})
+    bundle = replace(bundle, config=bundle.config.model_copy(update={"input": each}))
+    planes = scene((2, 2, 128, 128), seed=3)
+    engine = open_engine(bundle, "openvino", "fp32")
+
+    class WrongOnce:
+        info = engine.info
+
+        def field(self, given: NDArray[Any], keep: Keep = everything) -> NDArray[Any]:
+            found = engine.field(given)
+            return keep(found[..., ::-1] if np.array_equal(given, planes[1:]) else found)
+
+        def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+            return engine.network(windows)
+
+        def close(self) -> None:
+            engine.close()
+
+    with closing(WrongOnce()) as wrong:
+        found = check_engines(bundle, {"right": engine, "wrong": wrong}, [planes], "images")
+
+    assert [(check.engine, bool(check.faults)) for check in found] == [("right", False), ("wrong", True)]
 
 
 def test_a_record_of_another_schema_is_refused_before_anything_is_measured(
