@@ -37,7 +37,8 @@ class Scene:
         rows, cols = part.shape[2:]
         for number, (offset, divisor) in enumerate(self._numbers):
             inside = window[number, :rows, :cols]
-            # In float64 and rounded once, in pieces that stay in the cache: no array of that type is made.
+            # The difference in float64, in pieces that stay in the cache: no array of that type is made. It,
+            # the divisor and the quotient are rounded to float32.
             np.subtract(projection(part[:, number]), offset, inside, dtype=np.float64, casting="same_kind")
             np.divide(inside, np.float32(divisor), inside)
         window[:, rows:] = 0

@@ -28,6 +28,8 @@ from colvi_edge.engines import open_engine
 from colvi_edge.engines.base import Keep, everything
 from colvi_edge.errors import UsageError
 from colvi_edge.simulate import simulate_projection, write_imagej
+from tests.tools.unets import to_onnx, unet
+from tests.tools.windowed_bundles import scene, windowed_bundle
 
 
 @pytest.fixture
@@ -213,6 +215,31 @@ def test_a_bench_fits_80_columns(
     assert [len(row) for row in rows] == [6]
 
 
+def test_regions_fit_80_columns(
+    make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine stands above what it was compared on, each in a line; in a pipe it is in each row."""
+    numbers = {"median_dice": 0.9987, "worst_dice": 0.9987, "boundary_px": 0.0, "faults": ()}
+    checks = tuple(
+        SegmentCheck(engine="openvino int8-cpu", images=images, reference="openvino fp32", **numbers)
+        for images in ("verification region", "6 simulated images")
+    )
+    record = make_record(checks=checks)
+    show_bench(record)
+    piped = capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    show_bench(record)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+    head = next(place for place, line in enumerate(lines) if line.startswith("decisions "))
+    assert lines[head + 1] == "openvino int8-cpu"
+    assert re.fullmatch(r"  verification region +openvino fp32 +0\.9987.+", lines[head + 2])
+    assert re.fullmatch(r"  6 simulated images +openvino fp32 +0\.9987.+", lines[head + 3])
+    assert max(map(len, lines)) <= 80
+    rows = [line.split("\t") for line in piped if line.startswith("openvino int8-cpu, 6 simulated images\t")]
+    assert [len(row) for row in rows] == [7]
+
+
 def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> None:
     """An engine that swaps the classes agrees with nobody, on the bundle's patches and on images."""
     engine = open_engine(demo_bundle, "openvino", "fp32")
@@ -264,6 +291,34 @@ def test_a_check_tells_of_an_engine_that_gives_no_probabilities() -> None:
 
     assert [check.images for check in found] == ["verification region", "images"]
     assert [check.faults for check in found] == [("1 images get no probabilities, none may",)] * 2
+
+
+def test_a_check_judges_planes_one_by_one_where_the_bundle_does(tmp_path: Path) -> None:
+    """An engine that is wrong about the second plane alone is found out; of the sum it knows nothing."""
+    network = to_onnx(unet(7, depth=2), 2, 64)
+    bundle = windowed_bundle(tmp_path, {"fp32": network}, {"px": 96, "halo_px": 24, "step_px": 4})
+    each = bundle.config.input.model_copy(update={"planes": "each"})
+    bundle = replace(bundle, config=bundle.config.model_copy(update={"input": each}))
+    planes = scene((2, 2, 128, 128), seed=3)
+    engine = open_engine(bundle, "openvino", "fp32")
+
+    class WrongOnce:
+        info = engine.info
+
+        def field(self, given: NDArray[Any], keep: Keep = everything) -> NDArray[Any]:
+            found = engine.field(given)
+            return keep(found[..., ::-1] if np.array_equal(given, planes[1:]) else found)
+
+        def network(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+            return engine.network(windows)
+
+        def close(self) -> None:
+            engine.close()
+
+    with closing(WrongOnce()) as wrong:
+        found = check_engines(bundle, {"right": engine, "wrong": wrong}, [planes], "images")
+
+    assert [(check.engine, bool(check.faults)) for check in found] == [("right", False), ("wrong", True)]
 
 
 def test_a_record_of_another_schema_is_refused_before_anything_is_measured(

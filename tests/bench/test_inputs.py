@@ -9,6 +9,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import acquire
+from colvi_edge.acquisition.wanted import Wanted
 from colvi_edge.bench.measuring.inputs import AS_IT_IS, prepare
 from tests.tools.leica import Series, container
 
@@ -98,3 +99,32 @@ def test_without_an_image_the_same_one_is_simulated_each_time(tmp_path: Path) ->
     assert one.acquisition.planes.shape == (1, 2, 1024, 1024)
     assert one.acquisition.planes.dtype == np.uint16
     assert one.acquisition.provenance.sha256 == two.acquisition.provenance.sha256
+
+
+@pytest.mark.parametrize("asked", [None, ["vesicle", "other", "actin"]])
+def test_channels_of_any_role_stay_in_their_place(tmp_path: Path, asked: list[str] | None) -> None:
+    """Roles that a bundle knows by names of its own, or by none: no file that is saved swaps or loses one."""
+    wanted = (Wanted("actin"), Wanted("vesicle", ("CD63", "CD81")))
+    image = np.random.default_rng(3).poisson(300, (1, 3, 64, 80)).astype(np.uint16)
+    names = ["CD81", "DAPI", "unknown"]
+    given = written(tmp_path / "given.ome.tif", image, "ZCYX", Channel={"Name": names})
+    (tmp_path / "work").mkdir()
+
+    inputs = prepare(given, tmp_path / "work", asked, wanted)
+
+    assert list(inputs.files) == [AS_IT_IS, *SAVED]
+    for file in inputs.files.values():
+        [found] = acquire(file, channels=inputs.channels, wanted=wanted)
+        np.testing.assert_array_equal(found.planes, image)
+        assert found.channels == tuple(asked or ("vesicle", "nuclei", "actin"))
+    with tifffile.TiffFile(inputs.files["LZW"]) as file:
+        assert str(file.ome_metadata).count('Name="CD63"') == 1
+
+
+@pytest.mark.parametrize("asked", [None, ["nuclei", "collagen"]])
+def test_files_of_the_assay_are_read_as_the_labs_are(tmp_path: Path, asked: list[str] | None) -> None:
+    """By what they say, unless the operator says it."""
+    given = tmp_path / "given.tif"
+    tifffile.imwrite(given, np.ones((2, 64, 64), np.uint16), imagej=True, metadata={"axes": "CYX"})
+
+    assert prepare(given, tmp_path, asked).channels == asked

@@ -13,8 +13,9 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.bundle.parity import Comparison
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, open_engine
-from colvi_edge.engines.verification import compare_with_training, field_of
+from colvi_edge.engines.verification import compare_with_training
 from colvi_edge.errors import EngineUnavailableError
+from colvi_edge.pipeline.fields import kept_of_field
 from colvi_edge.simulate import image_seed, simulate_projection
 from colvi_edge.simulate.images import CHANNELS
 from colvi_edge.tasks.classify import CLASSES
@@ -39,14 +40,14 @@ def check_engines(
     """
     task = task_of(bundle.config.task)
     with closing(_fp32(bundle)) as reference:
-        expected = [field_of(reference, planes, task)[np.newaxis] for planes in images]
+        expected = [kept_of_field(reference, bundle.config, task, planes, None) for planes in images]
         against = f"{reference.info.runtime} fp32"
     checks: list[Check | SegmentCheck] = []
     known = "verification patches" if bundle.config.has_patches else "verification region"
     for name, engine in engines.items():
         if trained := compare_with_training(bundle, engine, task):
             checks.append(_row(name, known, "torch fp32", trained, task))
-        found = [_kept(engine, planes, task) for planes in images]
+        found = [_kept(engine, bundle, task, planes) for planes in images]
         checks.append(_row(name, what, against, task.compare(expected, found), task))
     return checks
 
@@ -60,10 +61,10 @@ def simulated_images(channels: Sequence[str]) -> list[NDArray[np.uint16]]:
     return [in_layout(projection[np.newaxis], CHANNELS, channels) for projection in drawn]
 
 
-def _kept(engine: Engine, planes: NDArray[Any], task: Task) -> NDArray[Any] | None:
+def _kept(engine: Engine, bundle: Bundle, task: Task, planes: NDArray[Any]) -> NDArray[Any] | None:
     """Return what a task keeps of an image; None where the engine gives no probabilities."""
     try:
-        return field_of(engine, planes, task)[np.newaxis]
+        return kept_of_field(engine, bundle.config, task, planes, None)
     except NoProbabilitiesError:
         return None
 

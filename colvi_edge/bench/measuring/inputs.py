@@ -21,6 +21,9 @@ from colvi_edge.simulate.images import CHANNELS
 AS_IT_IS = "as it is"
 COMPRESSIONS = {"uncompressed": None, "LZW": "lzw", "deflate": "zlib", "zstd": "zstd"}
 
+_STAINS = {"collagen": "Collagen VI", "nuclei": "DAPI"}
+"""What the roles of the assay are called in a file."""
+
 _SEED = 6
 
 
@@ -31,11 +34,13 @@ class Inputs:
     Attributes:
         acquisition: the image.
         files: by what they are called; the first stands for all where one is enough.
+        channels: role of each channel of every file; None where each file says it.
         is_simulated: nobody gave one.
     """
 
     acquisition: Acquisition
     files: dict[str, Path]
+    channels: Sequence[str] | None
     is_simulated: bool
 
 
@@ -62,14 +67,18 @@ def prepare(
         refuse_unsimulated([one.role for one in wanted])
         write_imagej(raw, simulate_projection("control", image_seed(_SEED, 0)))
     acquisition = next(acquire(raw, channels=channels, wanted=wanted))
+    roles = {one.role: one.names[0] if one.names else one.role for one in wanted} | _STAINS
+    names = [roles.get(role, f"other {number}") for number, role in enumerate(acquisition.channels)]
     files = {
-        name: _saved(acquisition, folder / f"{name}.ome.tif", compression)
+        name: _saved(acquisition, names, folder / f"{name}.ome.tif", compression)
         for name, compression in COMPRESSIONS.items()
     }
     # A file of several images stands for none: what is done with whole files would do them all.
     if given and not acquisition.image_key:
         files = {AS_IT_IS: given, **files}
-    return Inputs(acquisition, files, given is None)
+    # A name may be a stain's that shows something else in the assay: other roles are said, not guessed.
+    is_assay = {one.role for one in wanted} <= {*_STAINS}
+    return Inputs(acquisition, files, channels if is_assay else acquisition.channels, given is None)
 
 
 def refuse_unsimulated(roles: Sequence[str]) -> None:
@@ -99,12 +108,8 @@ def given_to_network(config: Config, planes: NDArray[Any]) -> NDArray[np.float32
     return network_windows(judged, config)
 
 
-def _saved(acquisition: Acquisition, path: Path, compression: str | None) -> Path:
-    """Write the image as an OME-TIFF."""
-    names = [
-        {"collagen": "Collagen VI", "nuclei": "DAPI"}.get(role, f"other {number}")
-        for number, role in enumerate(acquisition.channels)
-    ]
+def _saved(acquisition: Acquisition, names: Sequence[str], path: Path, compression: str | None) -> Path:
+    """Write the image as an OME-TIFF, its channels by these names."""
     metadata: dict[str, object] = {"axes": "ZCYX", "Channel": {"Name": names}}
     if acquisition.pixel_size_um:
         metadata["PhysicalSizeX"] = acquisition.pixel_size_um

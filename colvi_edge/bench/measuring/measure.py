@@ -98,13 +98,13 @@ def measure(
         bench = Bench(
             folder,
             inputs.files,
-            {name: (Diagnoser(bundle, engine, request.channels), engine) for name, engine in engines.items()},
+            {name: (Diagnoser(bundle, engine, inputs.channels), engine) for name, engine in engines.items()},
             given,
             {name: peer.run for name, peer in peers.items()},
         )
         when_loaded()
         settings, during = _time(bench, request, tell)
-        options = {name: one.options(bundle, request) for name, one in opened.items()}
+        options = {name: one.options(bundle, inputs.channels) for name, one in opened.items()}
         starts = cold_starts(options, next(iter(inputs.files.values())), folder, tell)
         return Record(
             created=datetime.now(timezone.utc),
@@ -135,15 +135,15 @@ class _Opened:
     asked: EngineName
     precision: PrecisionChoice
 
-    def options(self, bundle: Bundle, request: BenchRequest) -> list[str]:
+    def options(self, bundle: Bundle, channels: Sequence[str] | None) -> list[str]:
         """Return the options of `run` that choose it."""
         options = {
             "--bundle": str(bundle.path),
             "--engine": self.asked.value,
             "--precision": self.precision.value,
         }
-        if request.channels:
-            options["--channels"] = ",".join(request.channels)
+        if channels:
+            options["--channels"] = ",".join(channels)
         return [word for option in options.items() for word in option]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from colvi_edge.tasks.objects.radon import parted_by_necks
 from colvi_edge.tasks.objects.runs import Runs
 from colvi_edge.tasks.objects.shape import boxes_of, fullness_of
-from colvi_edge.tasks.objects.watershed import parted_by_saddles
+from colvi_edge.tasks.objects.watershed import LEAST_PX, parted_by_saddles
 
 Split = Literal["none", "radon", "watershed"]
 
@@ -65,14 +65,17 @@ def parts_in(
 
 
 def _hollow(runs: Runs, member: NDArray[np.int64]) -> Iterator[tuple[int, Box]]:
-    """Yield what does not fill its hull, and the box around it."""
+    """Yield what does not fill its hull and is as large as two parts, and the box around it.
+
+    A map may hold thousands of specks: of 80 us each, to learn that they are one.
+    """
     count = int(member.max(initial=-1)) + 1
     if not count:
         return
     boxes = boxes_of(runs, member, count)
     pixels = (boxes.bottom - boxes.top + 1) * (boxes.right - boxes.left + 1)
-    for number in np.flatnonzero(
-        (fullness_of(runs, member, count) < FULL) & (pixels <= MOST_PIXELS)
-    ).tolist():
+    can_be_two = np.bincount(member, runs.lengths, count) >= 2 * LEAST_PX
+    asked = can_be_two & (fullness_of(runs, member, count) < FULL) & (pixels <= MOST_PIXELS)
+    for number in np.flatnonzero(asked).tolist():
         top, bottom, left, right = (int(side[number]) for side in boxes)
         yield number, (slice(top, bottom + 1), slice(left, right + 1))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from colvi_edge.tasks.objects import find_objects
+from colvi_edge.tasks.objects import parting as parting_module
 from colvi_edge.tasks.objects.parting import Split
 from colvi_edge.tasks.objects.radon import MOST_POINTS, deepest_neck, parted_by_necks
 from colvi_edge.tasks.objects.watershed import FARTHEST_PX, distances, parted_by_saddles
@@ -162,6 +163,46 @@ def test_what_is_tiny_is_no_part(parting: Parting) -> None:
 
     assert parting(bud, DEPTH).max() == 1
     assert parting(hairy, DEPTH).max() == 2
+
+
+@EITHER
+def test_specks_are_not_asked(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of fewer pixels than two parts have; a map may hold thousands, and each would be asked by itself."""
+    asked: list[int] = []
+    for way in (parted_by_necks, parted_by_saddles):
+
+        def counting(mask: NDArray[np.bool_], depth: float, way: Parting = way) -> NDArray[np.int32]:
+            asked.append(int(mask.sum()))
+            return way(mask, depth)
+
+        monkeypatch.setattr(parting_module, way.__name__, counting)
+    classes = np.zeros((1, 60, 60), np.uint8)
+    for top, rest in ((0, 29), (20, 30)):  # an L of 59 pixels, and one of 60
+        classes[0, top, 0:30] = 1
+        classes[0, top + 1 : top + 1 + 12, 0] = 1
+        classes[0, top + 13, 0 : rest - 12] = 1
+    areas = [row.area_px for row in find_objects(classes, classes).rows]
+
+    found = find_objects(classes, classes, split, DEPTH)
+
+    assert areas == [59, 60]
+    assert set(asked) == {60}
+    assert len(found.rows) == 2
+
+
+@BOTH
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_speck_is_never_parted(parting: Parting, seed: int) -> None:
+    """Whatever hangs together and has fewer than 60 pixels stays in one piece, at any depth."""
+    random = np.random.default_rng(seed)
+    mask = np.zeros((40, 40), np.bool_)
+    y = x = 20
+    while np.count_nonzero(mask) < 59:
+        mask[y, x] = True
+        y, x = np.clip(np.array((y, x)) + random.integers(-1, 2, 2), 0, 39)
+
+    assert parting(mask, random.choice([0, 0.01, DEPTH])).max() == 1
 
 
 @BOTH
