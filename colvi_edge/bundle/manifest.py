@@ -251,6 +251,8 @@ class Config(_Common):
                 f"normalisation {self.normalisation.kind!r} is that of an image; patches take patch, "
                 "patch-channel, fixed or scale"
             )
+        elif self.has_patches and self.input.resize_px:
+            raise ValueError("patches are cut from the image as it is; resize_px is the size of a whole one")
         elif self.has_patches and self.input.planes == "each":
             raise ValueError("planes are classified one by one as whole images; patches are of their sum")
         elif not self.has_patches and not whole:

@@ -216,7 +216,9 @@ def _network(data: bytes, config: Config, precision: Precision) -> None:
         px = None if windows.px == "whole" else windows.px
         check_dense_network(data, channels, classes, px, windows.step_px, dtype)
     else:
-        check_network(data, channels, config.input.resize_px or config.patch_px, dtype, classes)
+        size = config.patch_px if config.has_patches else config.input.resize_px
+        assert size is not None  # noqa: S101 - a whole image that is classified has one
+        check_network(data, channels, size, dtype, classes)
 
 
 def _shown(path: Path) -> str:

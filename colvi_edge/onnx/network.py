@@ -4,7 +4,8 @@ A file of some bytes can ask for terabytes: a pixel convolved into a million cha
 behind itself, pads and scales without end. So the shape of every tensor is worked out as a runtime would,
 for one patch and for a large batch, and so are the numbers that shapes are made of (by Shape, Gather,
 Concat, ...). What then remains is in proportion to the patch. A network that answers for each pixel takes
-windows of more than one size, and is followed through the largest of them, narrow ones and small ones.
+windows of more than one size, and is followed through the largest of them, narrow ones and small ones; one
+that takes whole images, through the longest and the largest that there may be.
 """
 
 import math
@@ -18,6 +19,7 @@ from colvi_edge.onnx import layers, shapes
 from colvi_edge.onnx.arrays import Array, Given, UnfitError
 from colvi_edge.onnx.protobuf import DamagedError
 from colvi_edge.onnx.reading import MOST_DIMENSIONS, Declared, Graph, NetworkError, Node, read_graph, shown
+from colvi_edge.windows import MOST_WHOLE_PX
 
 MOST_IMAGES = 256
 """Largest batch of any engine."""
@@ -39,6 +41,10 @@ of 1024 x 1024 pixels with the most of them takes 4 x 10^12."""
 MOST_OF_A_WINDOW = 2**28
 """Numbers of one tensor for one window, 1 GiB in float32: a U-Net of 64 filters has half of it for one of
 1024 x 1024 pixels."""
+
+MOST_OF_AN_IMAGE = 2**30
+"""Numbers of one tensor for a whole image of 2048 x 2048 pixels, the largest: a U-Net of 64 filters has half
+of it, and attention along the rows of a long one four times as much."""
 
 MOST_WINDOWS = 16
 """Largest batch of windows of any engine."""
@@ -164,17 +170,28 @@ def check_dense_network(
     shapes = [(1, channels, *size) for size in sizes] + [(MOST_WINDOWS, channels, small, small)]
     for shape in shapes:
         _follow(graph, [shape], np.dtype(dtype), (classes, *shape[2:]))
+    if window_px is None:
+        side, long = (
+            edge // step_px * step_px for edge in (math.isqrt(MOST_WHOLE_PX), MOST_WHOLE_PX // small)
+        )
+        for size in ((small, long), (long, small), (side, side)):
+            shape = (1, channels, *size)
+            _follow(graph, [shape], np.dtype(dtype), (classes, *size), MOST_OF_AN_IMAGE)
 
 
 def _follow(
-    graph: Graph, shapes: Sequence[tuple[int, ...]], dtype: "np.dtype[Any]", answer: tuple[int, ...]
+    graph: Graph,
+    shapes: Sequence[tuple[int, ...]],
+    dtype: "np.dtype[Any]",
+    answer: tuple[int, ...],
+    most: int = MOST_OF_A_WINDOW,
 ) -> None:
     """Follow inputs of some shapes, each of which gives so much for one of a batch."""
     try:
         tensors = {name: Array.of(tensor) for name, tensor in graph.initializers.items()}
         for shape in shapes:
             arrays = {**tensors, graph.inputs[0].name: Array(shape, dtype)}
-            follow(graph, arrays, shape[0], answer)
+            follow(graph, arrays, shape[0], answer, most)
     except DamagedError as error:
         raise NetworkError(str(error)) from error
 
@@ -201,7 +218,13 @@ def _agrees(declared: Declared, sides: tuple[int | None, ...]) -> bool:
     return all(found in (None, side) for found, side in zip(declared.dims, sides, strict=True))
 
 
-def follow(graph: Graph, arrays: dict[str, Array], images: int, answer: tuple[int, ...] = (2,)) -> None:
+def follow(
+    graph: Graph,
+    arrays: dict[str, Array],
+    images: int,
+    answer: tuple[int, ...] = (2,),
+    most: int = MOST_OF_A_WINDOW,
+) -> None:
     """Work out every tensor of a batch.
 
     Args:
@@ -209,6 +232,7 @@ def follow(graph: Graph, arrays: dict[str, Array], images: int, answer: tuple[in
         arrays: its initializers and its input, by name; every other tensor is added.
         images: of the batch.
         answer: what it gives for each: (K,) classes, or (K, h, w).
+        most: numbers of a tensor, for each.
     """
     pixels = images * max(SMALLEST_PATCH, math.prod(arrays[graph.inputs[0].name].shape[2:]))
     numbers = work = 0
@@ -223,7 +247,7 @@ def follow(graph: Graph, arrays: dict[str, Array], images: int, answer: tuple[in
             count = math.prod(array.shape)
             numbers += count
             work += count * array.work
-            if count > min(pixels * MOST_OF_A_TENSOR, images * MOST_OF_A_WINDOW):
+            if count > min(pixels * MOST_OF_A_TENSOR, images * most):
                 raise NetworkError(f"has a node {node.operator} whose output is {_sides(array.shape)}")
             if name in arrays:
                 raise NetworkError(f"has {shown(name)} twice")

@@ -110,6 +110,7 @@ def test_every_kind_of_task_can_be_said(config: dict[str, Any]) -> None:
         (PATCHES, {"windows__halo_px": 8}, "without halo, step and join"),
         (PATCHES, {"windows__cell_px": 32}, "cells as large as their windows"),
         (PATCHES, {"windows__px": 4, "windows__cell_px": 4}, "expected 8 to 4096"),
+        (PATCHES, {"input__resize_px": [8, 8]}, "patches are cut from the image as it is"),
         (PATCHES, {"windows__cell_px": None}, "of patches"),
         (
             PATCHES,

@@ -71,6 +71,37 @@ class _Squared(nn.Module):
         return flat.matmul(weights).reshape(windows.shape).softmax(1)
 
 
+class _Along(nn.Module):
+    """Multiplies every column with every other: attention along one axis, of sums along the other."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self._axis = axis
+
+    def forward(self, windows: Tensor) -> Tensor:
+        sums = windows.mean(dim=5 - self._axis)
+        weights = sums.transpose(1, 2).matmul(sums).softmax(-1)
+        return (windows + sums.matmul(weights).unsqueeze(5 - self._axis)).softmax(1)
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_a_whole_image_may_be_a_long_one(axis: int) -> None:
+    """64 x 65536 pixels are legal, and 2^32 products of columns no network's; windows are never so long."""
+    data = to_onnx(_Along(axis).eval(), 2, 64, dense=True)
+
+    check_dense_network(data, 2, 2, 2048, 1)
+    with pytest.raises(NetworkError, match=r"has a node \w+ whose output is 1 x 65536 x 65536"):
+        check_dense_network(data, 2, 2, None, 1)
+
+
+@pytest.mark.parametrize("step_px", [1, 16])
+def test_a_unet_of_64_filters_takes_whole_images(step_px: int) -> None:
+    """The largest that is common: its 128 maps of 2048 x 2048 pixels are half of what is allowed."""
+    data = to_onnx(Probabilities(UNet(1, 2, 1, 64), "softmax").eval(), 1, 64, dense=True)
+
+    check_dense_network(data, 1, 2, None, 2 * step_px)
+
+
 class _Shifted(nn.Module):
     """Answers one column short."""
 

@@ -50,6 +50,12 @@ class SegmentTolerance:
         faults = []
         if compared.broken:
             faults.append(f"{compared.broken} images get no probabilities, none may")
+        judged = compared.images > compared.broken
+        if judged and compared.regions and not any(region.images for region in compared.regions):
+            faults.append(
+                f"no class but the background covers {100 * COVERED:g} % of any image, so that nothing was "
+                "compared; take images in which there is something"
+            )
         for region in compared.regions:
             faults += [f"{region.name}: {fault}" for fault in self._region_faults(region)]
         if compared.objects is not None:

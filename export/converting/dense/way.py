@@ -289,9 +289,10 @@ def _as_a_whole(windows: Windows) -> Windows:
     return Windows(px="whole", step_px=windows.step_px, reach_px=windows.reach_px)
 
 
-def _places(length: int, size: int) -> range:
-    """Return where a region may begin, along one axis: side by side."""
-    return range(0, max(length - size, 0) + 1, max(size, 1))
+def _places(length: int, size: int) -> tuple[int, ...]:
+    """Return where a region may begin, along one axis: side by side, the last at the end."""
+    last = max(length - size, 0)
+    return *range(0, last, size), last
 
 
 def _mixed(kept: NDArray[Any], rows: slice, cols: slice) -> float:

@@ -91,6 +91,20 @@ def test_the_same_is_the_same() -> None:
     assert compared.objects.f1 == 1.0
 
 
+def test_a_gate_that_asked_nothing_is_no_pass() -> None:
+    """Images in which the reference sees nothing at all, or specks; one image with a region is enough."""
+    nothing, speck = np.zeros((120, 120), np.uint8), np.zeros((120, 120), np.uint8)
+    speck[60, 60:64] = 1
+    asked = [[nothing], [speck], [nothing, discs((60, 60, 20))]]
+    faults = []
+    for planes in asked:
+        results = [segmented(plane) for plane in planes]
+        faults.append(SegmentTolerance().faults(compare(results, list(results))))
+
+    assert [len(found) for found in faults] == [1, 1, 0]
+    assert "no class but the background covers 0.1 % of any image" in faults[0][0]
+
+
 def test_a_region_is_measured_where_it_is_large_enough() -> None:
     """Dice and IoU of the images that it covers; the share that moves of all."""
     first, second = discs((40, 40, 20)), discs((40, 42, 20))
