@@ -104,8 +104,7 @@ def test_a_death_between_two_results_leaves_the_second_to_be_made(
     else:
         daemon.process.kill()
         daemon.process.wait()
-        daemon = two("waits")
-        daemon.ready("a.tif")
+        daemon = two("waits")  # whose scanner says once more that the file is there
     (daemon.here / "go").touch()
     wait_until(lambda: states(daemon).get(("a.tif", "nuclei")) == "done")
 
@@ -121,8 +120,7 @@ def test_a_bundle_that_is_added_judges_what_it_has_not(two: Callable[..., Daemon
     wait_until(lambda: states(alone) == {("a.tif", ""): "done"})
     assert alone.end() == 0
 
-    both = two("second")
-    both.ready("a.tif")  # as a scanner says of what not all have answered
+    both = two("second")  # whose scanner says again that the file is there, as not all have answered
     wait_until(lambda: states(both).get(("a.tif", "nuclei")) == "done")
     assert given(both) == [("a.tif", ""), ("a.tif", "nuclei")]
     assert both.end() == 0
