@@ -146,14 +146,16 @@ def division_told(images: Sequence[Image], division: Division) -> Iterator[str]:
         if len(chosen) <= FEW:
             names.append(f"{words}: {', '.join(image.name for image in chosen)}")
     yield f"{', '.join(parts)}; no {'subject' if known else 'file'} is in two parts"
+    has_classes = len({image.label for image in images}) > 1  # images with masks have no label
     if nobodys:
+        truth = "label" if has_classes else "mask"
         yield (
             f"The subject of {counted(nobodys, 'image')} is not known, so one subject may be in two parts: "
-            "where a subject gave several images, name it in a table with the columns path,label,subject"
+            f"where a subject gave several images, name it in a table with the columns path,{truth},subject"
         )
     if not any(image.split for image in images) and _few(images, division):
         one = "subject" if known else "file"
-        each = " of each class" if len({image.label for image in images}) > 1 else ""
+        each = " of each class" if has_classes else ""
         yield f"Each part gets at least one {one}{each}: of so few the parts are not 72 : 8 : 20"
     yield from names
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 from colvi_edge.cli.show.training import Teller, division_told
 from colvi_edge.export.data.dataset import Image
 from colvi_edge.export.data.division import divide
+from colvi_edge.export.data.masks import UNLABELLED
 from colvi_edge.export.training.run import Epoch, Resumed, kept
 
 
@@ -51,6 +53,16 @@ def test_parts_of_few_files_are_explained() -> None:
         "several images, name it in a table with the columns path,label,subject"
     )
     assert least == "Each part gets at least one file of each class: of so few the parts are not 72 : 8 : 20"
+
+
+def test_a_table_of_masks_has_other_columns() -> None:
+    """Images without a label have a mask."""
+    data = [replace(image, label=0) for image in images(12, "file")]
+    division = divide([0] * 12, [image.group for image in data], 0, classes=UNLABELLED)[0]
+
+    told = list(division_told(data, division))
+
+    assert told[1].endswith("several images, name it in a table with the columns path,mask,subject")
 
 
 def test_parts_of_many_need_no_explanation() -> None:
