@@ -11,6 +11,7 @@ from rich.console import Console
 from colvi_edge.cli.show.training import Teller, division_told
 from colvi_edge.export.data.dataset import Image
 from colvi_edge.export.data.division import divide
+from colvi_edge.export.data.masks import UNLABELLED
 from colvi_edge.export.training.run import Epoch, Resumed, kept
 
 
@@ -57,7 +58,7 @@ def test_parts_of_few_files_are_explained() -> None:
 def test_a_table_of_masks_has_other_columns() -> None:
     """Images without a label have a mask."""
     data = [replace(image, label=0) for image in images(12, "file")]
-    division = divide([0] * 12, [image.group for image in data], 0)[0]
+    division = divide([0] * 12, [image.group for image in data], 0, classes=UNLABELLED)[0]
 
     told = list(division_told(data, division))
 
