@@ -215,6 +215,38 @@ def test_a_bench_fits_80_columns(
     assert [len(row) for row in rows] == [6]
 
 
+def test_regions_fit_80_columns(
+    make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An engine stands above what it was compared on, each in a line; in a pipe it is in each row."""
+    checks = tuple(
+        SegmentCheck(
+            engine="openvino int8-cpu",
+            images=images,
+            reference="openvino fp32",
+            median_dice=0.9987,
+            worst_dice=0.9987,
+            boundary_px=0.0,
+            faults=(),
+        )
+        for images in ("verification region", "6 simulated images")
+    )
+    record = make_record(checks=checks)
+    show_bench(record)
+    piped = capsys.readouterr().out.splitlines()
+    monkeypatch.setenv("COLUMNS", "80")
+    show_bench(record)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+    head = next(place for place, line in enumerate(lines) if line.startswith("decisions "))
+    assert lines[head + 1] == "openvino int8-cpu"
+    assert re.fullmatch(r"  verification region +openvino fp32 +0\.9987.+", lines[head + 2])
+    assert re.fullmatch(r"  6 simulated images +openvino fp32 +0\.9987.+", lines[head + 3])
+    assert max(map(len, lines)) <= 80
+    rows = [line.split("\t") for line in piped if line.startswith("openvino int8-cpu, 6 simulated images\t")]
+    assert [len(row) for row in rows] == [7]
+
+
 def test_a_check_finds_an_engine_that_decides_otherwise(demo_bundle: Bundle) -> None:
     """An engine that swaps the classes agrees with nobody, on the bundle's patches and on images."""
     engine = open_engine(demo_bundle, "openvino", "fp32")

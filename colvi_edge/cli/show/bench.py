@@ -93,14 +93,19 @@ def _show_peers(console: PrintableConsole, record: Record) -> None:
 
 
 _OF_VOTES = ("votes as", "agree", "bands differ", "flips", "dp", "dscore")
-_OF_REGIONS = ("regions as", "Dice", "worst", "boundary px", "F1", "unmatched")
+_OF_REGIONS = ("regions as", "Dice", "worst", "edge px", "F1", "unmatched")
 
 
 def _show_checks(console: PrintableConsole, record: Record) -> None:
     segments = isinstance(record.checks[0], SegmentCheck)
     table = _table("decisions", *(_OF_REGIONS if segments else _OF_VOTES))
-    for row in figures.decisions(record):
-        table.add_row(*map(shown, row))
+    above = segments and not console.is_piped  # in a pipe each row says its engine
+    rows = zip(record.checks, figures.decisions(record), strict=True)
+    for engine, of_engine in groupby(rows, lambda row: row[0].engine):
+        if above:
+            table.add_row(f"[bold]{shown(engine)}[/]")
+        for check, (title, *cells) in of_engine:
+            table.add_row(shown(f"  {check.images}" if above else title), *map(shown, cells))
     console.print()
     console.print(table)
     faults = [(check.engine, fault) for check in record.checks for fault in check.faults]
