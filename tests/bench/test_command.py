@@ -219,9 +219,16 @@ def test_regions_fit_80_columns(
     make_record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An engine stands above what it was compared on, each in a line; in a pipe it is in each row."""
-    numbers = {"median_dice": 0.9987, "worst_dice": 0.9987, "boundary_px": 0.0, "faults": ()}
     checks = tuple(
-        SegmentCheck(engine="openvino int8-cpu", images=images, reference="openvino fp32", **numbers)
+        SegmentCheck(
+            engine="openvino int8-cpu",
+            images=images,
+            reference="openvino fp32",
+            median_dice=0.9987,
+            worst_dice=0.9987,
+            boundary_px=0.0,
+            faults=(),
+        )
         for images in ("verification region", "6 simulated images")
     )
     record = make_record(checks=checks)
