@@ -66,7 +66,7 @@ def measured(bundle: str, words: Sequence[str], seed: int, images: int) -> dict[
             for word, outliner in outliners.items():
                 planes = projection[np.newaxis, [CHANNELS.index(role) for role in outliner.layout]]
                 began = time.perf_counter()
-                found = outliner.outline(planes)
+                found = outliner.outline(planes, None)
                 took[word].append(time.perf_counter() - began)
                 said = None if found.objects is None else found.objects.labels[0]
                 truth = (objects > 0).astype(np.uint8)

@@ -45,7 +45,7 @@ def outlined(model: str, precision: str, images: list[Image]) -> list[Segmentati
     chosen = PrecisionChoice.AUTO if Path(model).is_file() else PrecisionChoice(precision)
     with open_outliner(model, EngineName.AUTO, chosen) as outliner:
         wanted = [CHANNELS.index(role) for role in outliner.layout]
-        return [outliner.outline(image[wanted][np.newaxis]) for image in images]
+        return [outliner.outline(image[wanted][np.newaxis], None) for image in images]
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from colvi_edge.export.evaluation.judging import Judge, open_judge
 from colvi_edge.export.evaluation.mask_record import MasksRecord
 from colvi_edge.export.evaluation.record import Dataset, EvaluationRecord
 from colvi_edge.export.reading.questions import parse_normalisation
+from colvi_edge.pipeline.sizing import brought_to
 from colvi_edge.printable import counted
 from colvi_edge.simulate.images import is_simulated
 from colvi_edge.tasks.classify import diagnose
@@ -132,7 +133,11 @@ def _judge(
             judge.wanted,
             judge.size_of,
         )
-        return unseen(images, judge.seen, judge.probabilities, notes)
+        sized = (
+            (image, planes if image.size is None else brought_to(planes, image.size))
+            for image, planes in images
+        )
+        return unseen(sized, judge.seen, judge.probabilities, notes)
 
 
 def unseen(

@@ -44,7 +44,9 @@ def evaluate_on_masks(
     with open_outliner(model, engine, precision) as outliner, notes.left_out_at_the_end():
         entries = read_masked(dataset)
         with progress("Judging", len(entries)) as advance:
-            masked = read_masks(entries, outliner.layout, channels, notes.left_out, advance, outliner.wanted)
+            masked = read_masks(
+                entries, outliner.layout, channels, notes.left_out, advance, outliner.wanted, outliner.size_of
+            )
             found = held_against(outliner, masked, outliner.seen, notes)
     images = [image for image, _ in found]
     record = masks_record(
@@ -79,7 +81,7 @@ def held_against(
                 f"the mask of {one.image.name} tells {told} classes and the network {len(classes)} "
                 f"({', '.join(classes)}); give masks of these"
             )
-        found = outliner.outline(one.planes)
+        found = outliner.outline(one.planes, one.image.size)
         labels, target = found.labels[0], one.target
         if one.objects is not None:  # which class they are of, masks of objects do not tell
             labels = (labels > 0).astype(np.uint8)

@@ -29,7 +29,7 @@ from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.outputs.names import image_label
 from colvi_edge.patches import project
 from colvi_edge.pipeline.inputs import find_inputs
-from colvi_edge.pipeline.sizing import Size, brought_to
+from colvi_edge.pipeline.sizing import Size
 from colvi_edge.printable import printable_name, unambiguous_name
 from colvi_edge.tasks.classify import CLASSES
 
@@ -75,6 +75,7 @@ class Image:
         split: as of its entry.
         digest: of the projection, see `digest_of`: the same picture in any file has the same.
         pixel_size_um: edge of a pixel; None when the file does not say.
+        size: that the network wants its planes brought to; None for their own.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Image:
     split: str
     digest: str
     pixel_size_um: float | None
+    size: Size | None = None
 
 
 def read_dataset(where: Path, classes: Sequence[str] = CLASSES) -> list[Entry]:
@@ -147,7 +149,7 @@ def read_images(
         read: called after each entry.
         classes: as for `read_dataset`.
         wanted: what each image must hold a channel of.
-        size_of: to which the network wants an image brought; None for its own.
+        size_of: to which the network wants an image brought, which is left to who judges; None for its own.
 
     Raises:
         UsageError: the same picture comes twice.
@@ -160,9 +162,8 @@ def read_images(
                     left_out(entry.name, _why(entry, found.error))
                     continue
                 found.check_holds_patch(patch_px)
-                size = size_of(found)
                 planes = found.laid_out(layout)
-                image = _known(entry, found, digest_of(planes), classes)
+                image = _known(entry, found, digest_of(planes), classes, size_of(found))
                 if found.last_plane_black:
                     left_out(
                         image.name,
@@ -175,7 +176,7 @@ def read_images(
                         f"{earlier} and {image.name} are the same picture, and one might be tested on what "
                         "was learnt from the other; take one of them away"
                     )
-                yield image, planes if size is None else brought_to(planes, size)
+                yield image, planes
         except AcquisitionError as error:
             left_out(entry.name, _why(entry, error))
         read()
@@ -199,7 +200,9 @@ def _acquire(
     return acquire_opened(lambda: os.open(path, OPEN_FLAGS), path.name, channels=channels, asking=asking)
 
 
-def _known(entry: Entry, acquisition: Acquisition, digest: str, classes: Sequence[str]) -> Image:
+def _known(
+    entry: Entry, acquisition: Acquisition, digest: str, classes: Sequence[str], size: Size | None
+) -> Image:
     return Image(
         name=image_label(entry.name, acquisition.image_key),
         label=classes.index(entry.label),
@@ -207,6 +210,7 @@ def _known(entry: Entry, acquisition: Acquisition, digest: str, classes: Sequenc
         split=entry.split,
         digest=digest,
         pixel_size_um=acquisition.pixel_size_um,
+        size=size,
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition.model import Limits
+from colvi_edge.acquisition.model import Acquisition, Limits
 from colvi_edge.acquisition.tiff.gate import inspect
 from colvi_edge.acquisition.tiff.strict import GatedTiff, strictly
 from colvi_edge.acquisition.wanted import ASSAY, Wanted
@@ -28,6 +28,7 @@ from colvi_edge.bundle.task import MOST_CLASSES
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.patches import SMALLEST_PATCH_PX, project
 from colvi_edge.pipeline.inputs import find_inputs
+from colvi_edge.pipeline.sizing import Size
 from colvi_edge.printable import counted, unambiguous_name
 
 from .dataset import SPLITS, Entry, Image, is_file, read_images, refuse_leaks, rows_of
@@ -109,6 +110,7 @@ def read_masks(
     left_out: Callable[[str, str], None] = lambda name, why: None,
     read: Callable[[], None] = lambda: None,
     wanted: Sequence[Wanted] = ASSAY,
+    size_of: Callable[[Acquisition], Size | None] = lambda _: None,
 ) -> Iterator[Masked]:
     """Yield every image of a dataset with its mask; the arguments are those of `dataset.read_images`.
 
@@ -118,7 +120,7 @@ def read_masks(
     by_name = {entry.name: entry for entry in entries}
     kinds: dict[bool, str] = {}
     for image, planes in read_images(
-        entries, layout, SMALLEST_PATCH_PX, channels, left_out, read, UNLABELLED, wanted
+        entries, layout, SMALLEST_PATCH_PX, channels, left_out, read, UNLABELLED, wanted, size_of
     ):
         entry = by_name.get(image.name)
         if entry is None:

@@ -4,12 +4,14 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.acquisition import Acquisition
 from colvi_edge.acquisition.wanted import Wanted, wanted_by, wanted_of
 from colvi_edge.bundle import DEMOS, open_bundle
 from colvi_edge.bundle.task import Segment
@@ -17,7 +19,10 @@ from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import PixelTypeError, UsageError
 from colvi_edge.patches import normalise_image, project
+from colvi_edge.pipeline.fields import kept_of_field
+from colvi_edge.pipeline.sizing import Size, brought_back, brought_to, size_asked
 from colvi_edge.tasks.segment import Segmentation, keeping, segmentation
+from colvi_edge.tasks.task import task_of
 
 from .judging import refuse_mask
 from .record import Model
@@ -35,17 +40,19 @@ class Outliner:
         layout: channels that it takes.
         seen: digests of the pictures that it learnt from, as far as it says.
         task: what it is asked.
-        outline: (Z, C, H, W) planes -> what they show; a PixelTypeError for those of another dtype than it
-            was made for.
+        outline: (Z, C, H, W) planes, and the size that they are brought to or None -> what they show, at
+            their own pixels; a PixelTypeError for those of another dtype than it was made for.
         wanted: what it asks an image's channels to show.
+        size_of: to which it wants an image's planes brought.
     """
 
     model: Model
     layout: tuple[str, ...]
     seen: Collection[str]
     task: Segment
-    outline: Callable[[NDArray[Any]], Segmentation]
+    outline: Callable[[NDArray[Any], Size | None], Segmentation]
     wanted: Sequence[Wanted]
+    size_of: Callable[[Acquisition], Size | None]
 
 
 @contextmanager
@@ -75,14 +82,17 @@ def open_outliner(model: str, engine: EngineName, precision: PrecisionChoice) ->
                 runtime=f"{info.label} on {info.device}",
                 precision=info.precision,
             )
-            keep = keeping(task)
+            answer = task_of(task)
             yield Outliner(
                 known_as,
                 bundle.config.channels,
                 bundle.config.seen,
                 task,
-                lambda planes: segmentation(task, running.field(planes, keep)[np.newaxis], None),
+                lambda planes, size: segmentation(
+                    task, kept_of_field(running, bundle.config, answer, planes, size), None
+                ),
                 wanted_by(bundle.config),
+                partial(size_asked, bundle.config.input),
             )
         return
     if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
@@ -115,12 +125,13 @@ def outliner_of(checkpoint: "Checkpoint", path: Path) -> Outliner:
     network, keep = checkpoint.probabilities(), keeping(task)
     step_px = step_of(int(checkpoint.parameters["depth"]))
 
-    def outline(planes: NDArray[Any]) -> Segmentation:
+    def outline(planes: NDArray[Any], size: Size | None) -> Segmentation:
         if why := checkpoint.unfit(planes.dtype):
             raise PixelTypeError(why)
-        inputs = normalise_image(project(planes), checkpoint.normalisation)
-        field = whole(network, inputs, step_px).movedim(0, -1).numpy()
-        return segmentation(task, keep(field)[np.newaxis], None)
+        given = planes if size is None else brought_to(planes, size)
+        inputs = normalise_image(project(given), checkpoint.normalisation)
+        kept = keep(whole(network, inputs, step_px).movedim(0, -1).numpy())[np.newaxis]
+        return segmentation(task, kept if size is None else brought_back(kept, Size(*planes.shape[2:])), None)
 
     return Outliner(
         Model(
@@ -134,6 +145,7 @@ def outliner_of(checkpoint: "Checkpoint", path: Path) -> Outliner:
         task,
         outline,
         wanted_of(checkpoint.input),
+        partial(size_asked, checkpoint.input),
     )
 
 

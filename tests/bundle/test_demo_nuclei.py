@@ -61,7 +61,7 @@ def test_unseen_nuclei_are_outlined_and_counted(precision: PrecisionChoice) -> N
             drawn = image_seed(UNSEEN, k)
             planes = simulate_projection(label, drawn)[np.newaxis, :1]  # type: ignore[arg-type]
             objects = simulate_mask(label, drawn).astype(np.int32)  # type: ignore[arg-type]
-            outlined = outliner.outline(planes)
+            outlined = outliner.outline(planes, None)
             assert digest_of(planes) not in outliner.seen
             assert outlined.objects is not None
             covered += overlaps((objects > 0).astype(np.uint8), outlined.labels[0], 2)[1]

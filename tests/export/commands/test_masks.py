@@ -5,12 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 import tifffile
+from scipy import ndimage
 
 from colvi_edge.bundle import demo_path, open_bundle
-from colvi_edge.export.reading.checkpoint import load_checkpoint
+from colvi_edge.choices import DEMO_NUCLEI, EngineName, PrecisionChoice
+from colvi_edge.export.evaluation.outlining import open_outliner
+from colvi_edge.export.reading.checkpoint import NUCLEI_CHECKPOINT, load_checkpoint
+from colvi_edge.pipeline.sizing import Size
+from colvi_edge.simulate import simulate_projection, write_imagej
+from colvi_edge.simulate.images import PIXEL_SIZE_UM
 from tests.tools.bundles import edit_task_config
 from tests.tools.masks import put_blobs
 from tests.tools.outlining_bundles import outlining_bundle
@@ -156,6 +163,49 @@ def test_what_does_not_fit_masks_is_said(
     assert code == 2
     assert why in err
     assert not list(tmp_path.glob("m.pt*"))
+
+
+def test_images_are_brought_to_the_size_that_a_bundle_asks_for(run: Run, tmp_path: Path) -> None:
+    """What is held against the mask is what `run` outlines, at the pixels of the image."""
+    rng = np.random.default_rng(5)
+    pixels = ndimage.gaussian_filter(rng.uniform(0, 600, (2, 96, 128)), (0, 1, 1)).astype(np.uint16)
+    truth = ndimage.label(pixels[1] > 310)[0].astype(np.uint16)
+    write_imagej(tmp_path / "set/images/a.tif", pixels[::-1])
+    (tmp_path / "set/masks").mkdir()
+    tifffile.imwrite(tmp_path / "set/masks/a.tif", truth, photometric="minisblack")
+    dices = []
+    for name, size_um in (("own", None), ("large", 2 * PIXEL_SIZE_UM)):
+        bundle = outlining_bundle(tmp_path / f"{name}.colvi")
+        if size_um:
+            asked = open_bundle(bundle).config.input.model_dump(mode="json", exclude_none=True)
+            edit_task_config(bundle, input=asked | {"pixel_size_um": size_um})
+        code, _, err = run(
+            "run", tmp_path / "set/images", "--bundle", bundle, "--output-dir", tmp_path / name
+        )
+        assert code == 0, err
+        found = tifffile.imread(tmp_path / name / "a.tif.colvi.labels.tif") > 0
+
+        code, out, err = run("evaluate", bundle, tmp_path / "set", "--json")
+
+        assert code == 0, err
+        dices.append(orjson.loads(out)["regions"][0]["pooled"]["dice"])
+        both = np.count_nonzero(found) + np.count_nonzero(truth)
+        assert dices[-1] == pytest.approx(2 * np.count_nonzero(found & (truth > 0)) / both)
+    assert dices[1] < dices[0] - 0.01
+
+
+def test_a_checkpoint_brings_images_to_its_size_as_its_bundle_does(tmp_path: Path) -> None:
+    """The network of nuclei on one whose pixels are as large as two: alike but for rounding."""
+    planes = simulate_projection("control", 7, size_px=256)[np.newaxis, :1]
+    size = Size(512, 512)
+    with open_outliner(DEMO_NUCLEI, EngineName.AUTO, PrecisionChoice.FP32) as outliner:
+        of_bundle = outliner.outline(planes, size).labels
+    with open_outliner(str(NUCLEI_CHECKPOINT), EngineName.AUTO, PrecisionChoice.AUTO) as outliner:
+        found, as_it_is = (outliner.outline(planes, asked).labels for asked in (size, None))
+
+    assert found.shape == (1, 256, 256)
+    assert (found == of_bundle).mean() > 0.9999
+    assert (as_it_is == of_bundle).mean() < 0.999
 
 
 @pytest.mark.parametrize("has_masks", [False, True])
