@@ -43,8 +43,11 @@ class Windows(Part):
                 f"px: found {self.px}, expected {SMALLEST_PATCH_PX} to {LARGEST_WINDOW_PX}, or 'whole'"
             )
         elif self.cell_px is not None:
-            if (self.cell_px, self.halo_px, self.step_px, self.join) != (self.px, 0, 1, "crop"):
-                raise ValueError("patches are cells as large as their windows, without halo, step and join")
+            seen = self.cell_px, self.halo_px, self.step_px, self.join, self.reach_px
+            if seen != (self.px, 0, 1, "crop", None):
+                raise ValueError(
+                    "patches are cells as large as their windows, without halo, step, join and reach"
+                )
         elif self.px <= 2 * self.halo_px or self.px % self.step_px or self.halo_px % self.step_px:
             raise ValueError(
                 f"expected windows and halo to be multiples of the step, and something between the halos; "

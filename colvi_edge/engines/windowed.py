@@ -58,6 +58,8 @@ def how(config: Config) -> str:
     words = f"windows of {seen.px} pixels"
     if seen.halo_px:
         words += f", {seen.halo_px} of them thrown away at inner edges"
+    if seen.stride_px is None and (seen.reach_px or 0) > seen.halo_px:
+        words += f", although answers depend on what lies up to {seen.reach_px} pixels away"
     return words if seen.stride_px is None else f"{words}, blended every {seen.stride_px} pixels"
 
 
