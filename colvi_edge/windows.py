@@ -85,6 +85,11 @@ class Plan:
         """Return how many windows there are."""
         return len(self.rows.spans) * len(self.cols.spans)
 
+    def __getitem__(self, number: int) -> tuple[Span, Span]:
+        """Return a window, (along the rows, along the columns), counted row by row."""
+        row, col = divmod(number, len(self.cols.spans))
+        return self.rows.spans[row], self.cols.spans[col]
+
     def __iter__(self) -> Iterator[tuple[Span, Span]]:
         """Yield the windows, (along the rows, along the columns), row by row."""
         return ((row, col) for row in self.rows.spans for col in self.cols.spans)

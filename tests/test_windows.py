@@ -91,6 +91,14 @@ def test_blended_cores_cover_every_pixel_and_fade_at_inner_edges(drawn: tuple[Pl
         assert min(total) > 0
 
 
+@given(plans(False) | plans(True))
+def test_a_window_is_found_by_its_number(drawn: tuple[Plan, int, int, int]) -> None:
+    """Without a list of all."""
+    found = drawn[0]
+
+    assert [found[number] for number in range(len(found))] == list(found)
+
+
 def test_blending_after_de_bel() -> None:
     """The middle half of each window, on by a quarter of it: four values a pixel, far from the border."""
     found = plan(4096, 4096, 2048, 512, 4, 512)

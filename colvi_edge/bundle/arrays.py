@@ -9,11 +9,15 @@ from colvi_edge.bundle.expected import Familiarity
 from colvi_edge.bundle.manifest import Config
 from colvi_edge.bundle.npy import ArrayError, read_npy
 from colvi_edge.patches import PIXEL_TYPES
+from colvi_edge.windows import MOST_WHOLE_PX
 
 STRUCTURE = 10
 """Numbers that describe the collagen of a training image; see `quality.familiarity`."""
 
 _MOST_PATCHES = 4096
+_MOST_REGION_PX = 2 * MOST_WHOLE_PX
+"""A region is a raster step wider than the largest window, so that windows join in it."""
+
 _LARGEST_PIXEL = 1e12
 
 
@@ -59,7 +63,13 @@ def region(data: bytes, config: Config) -> NDArray[Any]:
     Raises:
         ArrayError: the file is none of these.
     """
-    return _raw(data, config, (None, None))
+    found = _raw(data, config, (None, None))
+    planes, _, height, width = found.shape
+    if planes * height * width > _MOST_REGION_PX:
+        raise ArrayError(
+            f"holds {planes} planes of {width} x {height} pixels, {_MOST_REGION_PX} at most may be"
+        )
+    return found
 
 
 def _raw(data: bytes, config: Config, edges: tuple[int | None, int | None]) -> NDArray[Any]:

@@ -265,6 +265,8 @@ class Config(_Common):
             raise ValueError("the rule threshold decides on whole images; patches take majority or share")
         if self.verification is not None and isinstance(self.verification, Verification) != self.has_patches:
             raise ValueError("verification is by patches where the network sees patches, else by a region")
+        if self.evaluation and self.is_dense:
+            raise ValueError("evaluation counts votes, and a segmentation has none")
         if self.evaluation and len(self.evaluation.confusion) != len(self.task.classes):
             raise ValueError("evaluation.confusion needs a row for each class of the task")
         if self.familiarity and self.quality != "fibroblast":

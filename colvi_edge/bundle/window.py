@@ -1,13 +1,19 @@
 """What a network sees at once, and what of its answer is kept."""
 
+from math import isqrt
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from colvi_edge.bundle.parts import Part
 from colvi_edge.patches import SMALLEST_PATCH_PX
+from colvi_edge.windows import MOST_WHOLE_PX
 
-LARGEST_WINDOW_PX = 4096
+LARGEST_WINDOW_PX = isqrt(MOST_WHOLE_PX)
+"""Edge of a window that has as many pixels as an image may have that is one."""
+
+MOST_TIMES = 64
+"""So often is a pixel of a large image computed at most; by windows that the export blends, 16 times."""
 
 
 class Windows(Part):
@@ -43,8 +49,11 @@ class Windows(Part):
                 f"px: found {self.px}, expected {SMALLEST_PATCH_PX} to {LARGEST_WINDOW_PX}, or 'whole'"
             )
         elif self.cell_px is not None:
-            if (self.cell_px, self.halo_px, self.step_px, self.join) != (self.px, 0, 1, "crop"):
-                raise ValueError("patches are cells as large as their windows, without halo, step and join")
+            seen = self.cell_px, self.halo_px, self.step_px, self.join, self.reach_px
+            if seen != (self.px, 0, 1, "crop", None):
+                raise ValueError(
+                    "patches are cells as large as their windows, without halo, step, join and reach"
+                )
         elif self.px <= 2 * self.halo_px or self.px % self.step_px or self.halo_px % self.step_px:
             raise ValueError(
                 f"expected windows and halo to be multiples of the step, and something between the halos; "
@@ -58,4 +67,16 @@ class Windows(Part):
                 raise ValueError(
                     f"stride_px: found {self.stride_px}, expected a multiple of the step to {kept}"
                 )
+        if self.times_computed > MOST_TIMES:
+            raise ValueError(
+                f"each pixel would be computed {self.times_computed:.0f} times, at most {MOST_TIMES} times "
+                "it may be"
+            )
         return self
+
+    @property
+    def times_computed(self) -> float:
+        """How often each pixel of a large image is computed."""
+        if self.px == "whole":
+            return 1.0
+        return (self.px / (self.stride_px or self.px - 2 * self.halo_px)) ** 2

@@ -58,6 +58,8 @@ def how(config: Config) -> str:
     words = f"windows of {seen.px} pixels"
     if seen.halo_px:
         words += f", {seen.halo_px} of them thrown away at inner edges"
+    if seen.stride_px is None and (seen.reach_px or 0) > seen.halo_px:
+        words += f", although answers depend on what lies up to {seen.reach_px} pixels away"
     return words if seen.stride_px is None else f"{words}, blended every {seen.stride_px} pixels"
 
 
@@ -77,17 +79,16 @@ def windowed_field(
     scene = Scene(planes, config.normalisation)
     shape = batch_shape(config, windows)
     lanes = open_lanes(shape, -(-len(windows) // shape[0]))
-    places = list(windows)
 
     def fill(window: NDArray[np.float32], number: int) -> None:
-        row, col = places[number]
+        row, col = windows[number]
         scene.put(window, row.start, col.start)
 
     kept = Kept(height, width, keep) if config.is_dense else Kept(1, 1, keep)
     blended = config.windows.stride_px is not None
     joint: Joint = Blended(windows, kept) if blended else Cropped(kept)
     with closing(answered(lanes, len(windows), fill)) as answers:  # now, not when the error is forgotten
-        for (row, col), answer in zip(places, answers, strict=True):
+        for (row, col), answer in zip(windows, answers, strict=True):
             if config.is_dense:
                 joint.put(row, col, answer)
             else:

@@ -82,6 +82,16 @@ MUSCLES: dict[str, Any] = {
 }
 
 
+EVALUATION = {
+    "dataset": "cells",
+    "images": 4,
+    "image_accuracy": 1,
+    "patch_accuracy": 1,
+    "confusion": [[2, 0], [0, 2]],
+    "expected_calibration_error": 0,
+}
+
+
 def changed(config: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Return a configuration with values changed; a name of two parts, such as windows__px, is one inside."""
     new = deepcopy(config)
@@ -107,10 +117,11 @@ def test_every_kind_of_task_can_be_said(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("config", "changes", "complaint"),
     [
-        (PATCHES, {"windows__halo_px": 8}, "without halo, step and join"),
+        (PATCHES, {"windows__halo_px": 8}, "without halo, step, join"),
         (PATCHES, {"windows__cell_px": 32}, "cells as large as their windows"),
-        (PATCHES, {"windows__px": 4, "windows__cell_px": 4}, "expected 8 to 4096"),
+        (PATCHES, {"windows__px": 4, "windows__cell_px": 4}, "expected 8 to 2048"),
         (PATCHES, {"input__resize_px": [8, 8]}, "patches are cut from the image as it is"),
+        (PATCHES, {"windows__reach_px": 3}, "without halo, step, join and reach"),
         (PATCHES, {"windows__cell_px": None}, "of patches"),
         (
             PATCHES,
@@ -145,9 +156,21 @@ def test_every_kind_of_task_can_be_said(config: dict[str, Any]) -> None:
         (STACK, {"input__mask__sha256": "0"}, "pattern"),
         (VESICLES, {"windows__halo_px": 90}, "multiples of the step"),
         (VESICLES, {"windows__halo_px": 272}, "something between the halos"),
+        (VESICLES, {"windows__px": 2064}, "expected 8 to 2048"),
+        (VESICLES, {"windows__halo_px": 256}, "each pixel would be computed 289 times, at most 64"),
+        (
+            VESICLES,
+            {"windows__join": "blend", "windows__stride_px": 16},
+            "each pixel would be computed 1156 times, at most 64",
+        ),
+        (VESICLES, {"evaluation": EVALUATION}, "evaluation counts votes"),
         (VESICLES, {"windows__join": "blend"}, "stride_px"),
         (VESICLES, {"windows__join": "blend", "windows__stride_px": 400}, "multiple of the step to 352"),
-        (VESICLES, {"windows__cell_px": 544, "windows__halo_px": 0, "windows__step_px": 1}, "neither cells"),
+        (
+            VESICLES,
+            {"windows": {"px": 544, "cell_px": 544}},
+            "neither cells",
+        ),
         (VESICLES, {"input__normalisation": {"kind": "patch"}}, "that of a patch"),
         (PATCHES, {"input__normalisation": {"kind": "image"}}, "that of an image"),
         (VESICLES, {"input__resize_px": [64, 64], "input__pixel_size_um": None}, "neither cells nor a size"),

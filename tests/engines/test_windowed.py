@@ -468,6 +468,16 @@ def test_planes_that_do_not_fit(name: str, tmp_path: Path, noise: Noise) -> None
             {"px": 112, "halo_px": 24, "step_px": 4},
             "; windows of 112 pixels, 24 of them thrown away at inner edges",
         ),
+        (
+            {"px": 112, "halo_px": 8, "step_px": 4, "reach_px": 22},
+            "; windows of 112 pixels, 8 of them thrown away at inner edges, although answers depend on what "
+            "lies up to 22 pixels away",
+        ),
+        (
+            {"px": 112, "halo_px": 24, "step_px": 4, "reach_px": 22},
+            "; windows of 112 pixels, 24 of them thrown away at inner edges",
+        ),
+        ({"px": "whole", "step_px": 4, "reach_px": 22}, "; the image as a whole"),
         ({"px": "whole", "step_px": 4}, "; the image as a whole"),
         (
             {"px": 64, "halo_px": 16, "step_px": 4, "join": "blend", "stride_px": 16},

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from colvi_edge.bundle.window import LARGEST_WINDOW_PX, Windows
+from colvi_edge.bundle.window import LARGEST_WINDOW_PX, MOST_TIMES, Windows
 from colvi_edge.errors import UsageError
 
 from .reach import Reach
@@ -70,14 +70,6 @@ def windows_for(reach: Reach, trained: Windows, asked: Asked) -> Windows:
     return _cropped(reach, px, halo, chosen=asked.px is not None)
 
 
-def times_computed(windows: Windows) -> float:
-    """Return how often each pixel of a large image is computed."""
-    if windows.px == "whole":
-        return 1.0
-    apart = windows.stride_px or windows.px - 2 * windows.halo_px
-    return (windows.px / apart) ** 2
-
-
 def told_of(windows: Windows) -> str:
     """Return a sentence on the windows, for whoever exports."""
     reach = "the whole image" if windows.reach_px is None else f"{windows.reach_px} px"
@@ -86,7 +78,7 @@ def told_of(windows: Windows) -> str:
     how = f"halo {windows.halo_px} px, reach {reach}, raster {windows.step_px} px"
     if windows.stride_px:
         how += f", blended every {windows.stride_px} px"
-    return f"Windows of {windows.px} px, {how}: each pixel is computed {times_computed(windows):.1f} times."
+    return f"Windows of {windows.px} px, {how}: each pixel is computed {windows.times_computed:.1f} times."
 
 
 def _cropped(reach: Reach, px: int | str, halo: int, *, chosen: bool) -> Windows:
@@ -102,7 +94,8 @@ def _cropped(reach: Reach, px: int | str, halo: int, *, chosen: bool) -> Windows
     elif isinstance(px, int) and px >= max(FEWEST_HALOS * halo, 2 * halo + step):
         found = _up(px, step)
     else:
-        found = _up(max(HALOS * halo, LEAST_PX), step)
+        most = LARGEST_WINDOW_PX // step * step
+        found = max(_up(max(FEWEST_HALOS * halo, LEAST_PX), step), min(_up(HALOS * halo, step), most))
     return _checked(
         {"px": found, "halo_px": halo, "step_px": step, "reach_px": reach.px},
         f"a halo of {halo} px on each side of {found} px",
@@ -125,8 +118,9 @@ def _checked(numbers: dict[str, int | str | None], words: str) -> Windows:
         return Windows.model_validate(numbers)
     except ValueError as error:
         raise UsageError(
-            f"{words} leaves too little of a window, or makes it larger than {LARGEST_WINDOW_PX} px; name a "
-            "larger --window or a smaller --halo, or give whole images with --window whole"
+            f"{words} leaves too little of a window (so that each pixel would be computed more than "
+            f"{MOST_TIMES} times), or makes it larger than {LARGEST_WINDOW_PX} px; name a larger --window or "
+            "a smaller --halo, or give whole images with --window whole"
         ) from error
 
 

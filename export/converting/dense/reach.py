@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from colvi_edge.errors import ModelError
+from colvi_edge.errors import ModelError, UsageError
 from colvi_edge.export.reading.foreign.words import last_line
+
+from .freezing import freeze_norms
 
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 """Rasters that are tried: products of strides of 2."""
@@ -76,8 +78,23 @@ def measure_reach(network: nn.Module, channels: int) -> Reach:
         (left, right), (top, bottom) = (_side(network, channels, turned=turned) for turned in (False, True))
         found = Reach(left, right, top, bottom, steps[0])
         if found.px is None:
-            return found
+            return replace(found, step_px=_step_without_end(network, channels, steps))
         return replace(found, step_px=_step(network, channels, steps, found.px))
+
+
+def _step_without_end(network: nn.Module, channels: int, steps: Sequence[int]) -> int:
+    """Return the raster of a network whose answers depend on the whole image.
+
+    With constants for what its norms measure it has an end, and the same raster. Where something else reaches
+    everywhere, the coarsest is one for all poolings.
+    """
+    try:
+        constant = freeze_norms(network, [_noise(channels, LINE, LINE).numpy()])
+    except UsageError:
+        return steps[-1]
+    ends = [end for turned in (False, True) for end in _side(constant, channels, turned=turned)]
+    found = [end for end in ends if end is not None]
+    return _step(constant, channels, steps, max(found)) if len(found) == len(ends) else steps[-1]
 
 
 def _side(network: nn.Module, channels: int, *, turned: bool) -> tuple[int | None, int | None]:
@@ -112,7 +129,13 @@ def _clean_after(network: nn.Module, channels: int, line: int, *, behind: bool, 
 def _steps(network: nn.Module, channels: int) -> list[int]:
     """Return the rasters whose multiples the network takes as height and width, and gives back as such."""
     _refuse_other_size(network, channels)
-    return [step for step in STEPS if _takes(network, channels, step)]
+    steps = [step for step in STEPS if _takes(network, channels, step)]
+    if not steps:
+        raise ModelError(
+            f"the network takes images of no raster of {STEPS[-1]} px or less; save it with free height and "
+            "width"
+        )
+    return steps
 
 
 def _step(network: nn.Module, channels: int, steps: Sequence[int], reach: int) -> int:

@@ -161,7 +161,7 @@ def test_the_rules() -> None:
         ({"task": "classify", "window": "whole"}, "needs the size of its input"),
         ({"task": "classify", "threshold": 0.3}, "--threshold belongs to --rule"),
         ({"task": "classify", "resize": "64x64"}, "--resize 64x64: expected rows and columns"),
-        ({"task": "segment", "window": "5000"}, "--window 5000: expected 8 to 4096 pixels, or whole"),
+        ({"task": "segment", "window": "5000"}, "--window 5000: expected 8 to 2048 pixels, or whole"),
     ],
 )
 def test_options_that_do_not_go_together(given: dict[str, object], words: str) -> None:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,6 +142,15 @@ def test_a_bundle_whose_field_is_another_is_refused(
             open_bundle(path)
 
 
+def test_a_region_has_a_size(made: tuple[Bundle, Report], copied: Callable[..., Path]) -> None:
+    """In pixels of all planes: three of 4 million are more than an engine is tried with."""
+    planes = np.zeros((3, 1, 2048, 2048), np.uint8)
+
+    with pytest.raises(BundleError, match="holds 3 planes of 2048 x 2048 pixels, 8388608 at most may be"):
+        open_bundle(copied(made[0], {"verification_region.npy": planes}))
+    open_bundle(copied(made[0], {"verification_region.npy": planes[:2]}))
+
+
 def test_a_halo_too_small_is_caught_by_the_gate(
     trained: Checkpoint, images: Calibration, tmp_path: Path
 ) -> None:
@@ -245,7 +255,7 @@ def _instance() -> Checkpoint:
 def copied(tmp_path: Path) -> Callable[..., Path]:
     """Return what copies a bundle with other arrays in it, and sums that fit."""
 
-    def copy(bundle: Bundle, arrays: dict[str, NDArray[np.float32]]) -> Path:
+    def copy(bundle: Bundle, arrays: dict[str, NDArray[Any]]) -> Path:
         path = tmp_path / f"copy{len(list(tmp_path.iterdir()))}.colvi"
         shutil.copytree(bundle.path, path)
         for name, array in arrays.items():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from colvi_edge.bundle.window import Windows
 from colvi_edge.errors import UsageError
-from colvi_edge.export.converting.dense.halo import Asked, times_computed, told_of, windows_for
+from colvi_edge.export.converting.dense.halo import Asked, told_of, windows_for
 from colvi_edge.export.converting.dense.reach import Reach
 
 DEPTH_3 = Reach(46, 46, 46, 46, step_px=8)
@@ -32,7 +32,17 @@ def test_nobody_needs_to_know(reach: int, depth: int, px: int) -> None:
     assert found.halo_px >= reach
     assert found.px != "whole"
     assert found.px % found.step_px == 0
-    assert times_computed(found) <= 4.01
+    assert found.times_computed <= 4.01
+
+
+@pytest.mark.parametrize(("reach", "px"), [(320, 1920), (400, 2048), (512, 2048)])
+def test_a_large_halo_has_as_large_a_window_as_may_be(reach: int, px: int) -> None:
+    """Six halos while they are one that may be, four at least."""
+    far = Reach(reach, reach, reach, reach, step_px=16)
+
+    assert windows_for(far, TRAINED, Asked()).px == px
+    with pytest.raises(UsageError, match="larger than 2048 px"):
+        windows_for(Reach(528, 0, 0, 0, step_px=16), TRAINED, Asked())
 
 
 def test_a_halo_below_the_reach_is_refused() -> None:
@@ -50,7 +60,7 @@ def test_a_reach_without_end_is_refused_with_its_three_remedies() -> None:
 
     blended = windows_for(ENDLESS, TRAINED, Asked(join="blend"))
     assert (blended.px, blended.halo_px, blended.stride_px, blended.reach_px) == (256, 64, 64, None)
-    assert times_computed(blended) == 16
+    assert blended.times_computed == 16
     assert windows_for(ENDLESS, TRAINED, Asked(px="whole")).px == "whole"
     assert windows_for(ENDLESS, Windows(px="whole"), Asked()).px == "whole"
 
@@ -62,7 +72,7 @@ def test_a_reach_without_end_is_refused_with_its_three_remedies() -> None:
         (Asked(px=250), "--window 250: expected a multiple"),
         (Asked(px="whole", halo_px=48), "has no halo and nothing to blend"),
         (Asked(px="whole", join="blend"), "has no halo and nothing to blend"),
-        (Asked(halo_px=1024), "larger than 4096 px"),
+        (Asked(halo_px=1024), "larger than 2048 px"),
         (Asked(halo_px=128, join="blend"), "leaves too little of a window"),
     ],
 )

@@ -44,6 +44,50 @@ def test_statistics_of_the_image_reach_everywhere(norm: Norm) -> None:
     assert (found.px, found.halo_px, found.step_px) == (None, None, 4)
 
 
+class _Padding(nn.Module):
+    """Takes an image of any size, as many of others do: padded to the raster within, and cut again."""
+
+    def __init__(self, inner: nn.Module, raster: int) -> None:
+        super().__init__()
+        self.inner, self.raster = inner, raster
+
+    def forward(self, windows: Tensor) -> Tensor:
+        height, width = windows.shape[2:]
+        padded = nn.functional.pad(windows, (0, -width % self.raster, 0, -height % self.raster))
+        return self.inner(padded)[..., :height, :width]
+
+
+class _Gated(nn.Module):
+    """Weighs its maps by their means over the image (squeeze and excitation), behind a pooling."""
+
+    def forward(self, windows: Tensor) -> Tensor:
+        found = nn.functional.interpolate(nn.functional.max_pool2d(windows, 4), scale_factor=4)
+        return found * found.mean(dim=(2, 3), keepdim=True).sigmoid()
+
+
+@pytest.mark.parametrize(("norm", "depth"), [("instance", 2), ("group", 3)])
+def test_the_raster_is_that_of_the_poolings_whatever_sizes_are_taken(norm: Norm, depth: int) -> None:
+    """A network that pads by itself takes every size, and still answers otherwise one pixel on."""
+    torch.manual_seed(0)
+    inner = UNet(2, 2, depth, 8, norm, "nearest").eval()
+
+    assert measure_reach(_Padding(inner, 2**depth).eval(), 2).step_px == 2**depth
+
+
+def test_what_reaches_everywhere_without_a_norm_is_given_the_coarsest_raster() -> None:
+    """Whatever its poolings are, they lie on it."""
+    found = measure_reach(_Padding(_Gated(), 4).eval(), 2)
+
+    assert (found.px, found.step_px) == (None, 64)
+
+
+class _OneSize(nn.Module):
+    """Takes the one size that is tried first."""
+
+    def forward(self, windows: Tensor) -> Tensor:
+        return windows.reshape(1, -1, 192, 320)
+
+
 def test_each_side_is_measured_for_itself() -> None:
     """A lopsided convolution looks 4 px to the left and 1 up, and nowhere else."""
     lopsided = nn.Sequential(nn.ZeroPad2d((4, 0, 1, 0)), nn.Conv2d(1, 2, (2, 5)))
@@ -98,6 +142,7 @@ class _Drifting(nn.Module):
         (_Swallowing(), "makes numbers of NaN"),
         (_Pooled(), "answers with 1 x 1 for one image"),
         (nn.MaxPool2d(2), "answers with 1 x 1 x 96 x 160 for one image of 192 x 320"),
+        (_OneSize(), "takes images of no raster of 64 px or less"),
         (nn.Linear(64, 64), r"takes no image of 320 x 192 pixels"),
         (_Drifting(), "moves along with the image on no raster"),
     ],
