@@ -9,6 +9,7 @@ results/second-exposure.json.
 """
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.bench.measuring.machine import describe
+from colvi_edge.bundle import open_bundle
 from colvi_edge.bundle.compared import SegmentComparison
 from colvi_edge.choices import DEMO_NUCLEI, EngineName, PrecisionChoice
 from colvi_edge.export.evaluation.outlining import open_outliner
@@ -69,11 +72,20 @@ def main() -> None:
             f"{name}: {told(change)}; {'; '.join(SegmentTolerance().faults(change)) or 'within the limits'}"
         )
     record = {
+        "machine": describe(options.json.parent).model_dump(),
+        "model": options.model,
+        "model_sha256": _sha256(options.model),
         "images": options.images,
         "seed": options.seed,
         "changes": {name: change.model_dump(mode="json") for name, change in changes.items()},
     }
     options.json.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _sha256(model: str) -> str:
+    """Return what a record says of a bundle, or of a checkpoint's file."""
+    path = Path(model)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else open_bundle(model).sha256
 
 
 def told(change: SegmentComparison) -> str:
