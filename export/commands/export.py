@@ -217,6 +217,6 @@ def _zoo_name(stem: str) -> str:
 
 
 def _evaluation(checkpoint: Checkpoint) -> Evaluation | None:
-    """Return what a checkpoint of ours says of its test; None for any other network."""
-    test = checkpoint.training.get("test")
+    """Return what a checkpoint of ours says of its test; None for any other network, and without votes."""
+    test = None if checkpoint.is_dense else checkpoint.training.get("test")
     return test and Evaluation.model_validate(test)
