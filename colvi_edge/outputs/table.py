@@ -7,7 +7,7 @@ two by which an image is found; numbers are left alone.
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
@@ -27,7 +27,11 @@ OMERO_COLUMNS = {
     "quality": "s", "model": "s", "model_sha256": "s", "result_id": "s", "intended_use": "s", "path": "s",
 }  # fmt: skip
 """Columns for OMERO and their types: s text, d number, l whole number."""
-_COUNTED = ("votes_", "objects_")
+LEFT_OUT = "left_out"
+"""Column that says how many cells of a row have no column; only in a table where some have none."""
+MOST_FURTHER = 512
+"""Columns of other classes: with one for each class of any row a table would grow with the square of rows."""
+_COUNTED = ("votes_", "objects_", LEFT_OUT)
 """Columns of whole numbers begin so."""
 FOLDER_COLUMNS = (
     "path", "status", "diagnosis", "score", "votes_control", "votes_patient", "votes_tie", "p_control_mean",
@@ -107,24 +111,44 @@ def omero_csv(results: Iterable[ListedResult]) -> bytes:
     spreadsheet would take for a formula. Images of one name are told apart by the last column, `path`, the
     key of a row; OMERO itself can tell them apart only in datasets of their own. Empty numbers stop the
     import unless it is told otherwise: a rejected image has the score NaN and no votes. Votes for other
-    classes than control and patient, regions and objects have columns of their own, before that.
+    classes than control and patient, regions and objects have columns of their own, before that, as in
+    `folder_csv`.
     """
-    rows = [_omero_row(*result) for result in results]
-    names = dict.fromkeys(name for row in rows for name in row if name not in OMERO_COLUMNS)
+    names, rows = _bounded((_omero_row(*result) for result in results), OMERO_COLUMNS)
     more = {name: "l" if name.startswith(_COUNTED) else "d" for name in names}
     *others, path = OMERO_COLUMNS
     columns = [*others, *more, path]
     kinds = [{**OMERO_COLUMNS, **more}[name] for name in columns]
     unknown = {"l": 0, "d": "NaN"}
-    cells = [[row.get(name, unknown.get(more.get(name, "l"))) for name in columns] for row in rows]
-    return as_csv(["# header " + kinds[0], *kinds[1:]], [columns, *cells])
+    cells = ([row.get(name, unknown.get(more.get(name, "l"))) for name in columns] for row in rows)
+    return as_csv(["# header " + kinds[0], *kinds[1:]], chain([columns], cells))
 
 
 def folder_csv(rows: Iterable[Mapping[str, object]]) -> bytes:
-    """Return the table of all results of a folder: a row for each image, in order, see `folder_row`."""
-    listed = list(rows)
-    columns = list(dict.fromkeys([*FOLDER_COLUMNS, *chain.from_iterable(listed)]))
+    """Return the table of all results of a folder: a row for each image, in order, see `folder_row`.
+
+    Of further columns it has the first 512; where that is not all, one more, `left_out`, says of each row how
+    many of its cells have none.
+    """
+    further, listed = _bounded(rows, FOLDER_COLUMNS)
+    columns = [*FOLDER_COLUMNS, *further]
     return as_csv(columns, ([row.get(name) for name in columns] for row in listed))
+
+
+def _bounded(
+    rows: Iterable[Mapping[str, object]], known: Collection[str]
+) -> tuple[list[str], list[Mapping[str, object]]]:
+    """Return the further columns of a table, and its rows, which tell where they have more."""
+    listed = list(rows)
+    names = dict.fromkeys(name for row in listed for name in row if name not in known)
+    if len(names) <= MOST_FURTHER:
+        return list(names), listed
+    further = list(names)[:MOST_FURTHER]
+    has_column = {*known, *further}
+    told: list[Mapping[str, object]] = [
+        {**row, LEFT_OUT: sum(name not in has_column for name in row)} for row in listed
+    ]
+    return [*further, LEFT_OUT], told
 
 
 def folder_row(path: str, record: Sidecar | ErrorRecord) -> dict[str, object]:

@@ -195,3 +195,41 @@ def test_tables_hold_both_kinds(
     assert (first["share_nucleus"], first["objects_nucleus"]) == ("NaN", "0")
     assert (second["score"], second["objects_nucleus"], second["path"]) == ("NaN", "13", "b.tif")
     assert result_csv(listed).decode().splitlines()[1:] == ["a.tif,patient,0.333"]
+
+
+def test_columns_of_a_table_are_bounded(make_segmentation: MakeSegmentation, make_record: MakeRecord) -> None:
+    """Of ever other classes the first have columns; of each image the table tells how many have none."""
+    result = make_segmentation(with_objects=False)
+    record = make_record(result)
+    assert record.regions
+
+    def listed(count: int) -> list[ListedResult]:
+        found = []
+        for number in range(count):
+            names = (f"a{number}", f"b{number}")
+            regions = [
+                region.model_copy(update={"name": name})
+                for region, name in zip(record.regions or (), names, strict=True)
+            ]
+            found.append(ListedResult(f"{number}.tif", record.model_copy(update={"regions": regions})))
+        return found
+
+    for count in (100, 400):
+        many = listed(count)
+        folder = folder_csv(folder_row(*one) for one in many).decode()
+        kinds, *omero = csv.reader(io.StringIO(omero_csv(many).decode()))
+        for rows in ([*csv.reader(io.StringIO(folder))], omero):
+            head, *cells = rows
+            first, last = (dict(zip(head, row, strict=True)) for row in (cells[0], cells[-1]))
+            assert len(cells) == count
+            assert first["share_a0"] == str(record.regions[0].share)
+            if count == 100:
+                assert last["share_b99"] == str(record.regions[1].share)
+                assert "left_out" not in head
+            else:
+                assert len(head) < 550
+                assert first["left_out"] == "0"
+                assert last["left_out"] == "4"  # share and area of both
+                assert "share_b399" not in head
+        assert len(kinds) == len(omero[0])
+        assert omero[0][-1] == "path"
