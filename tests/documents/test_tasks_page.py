@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from colvi_edge.bundle import Config
-from colvi_edge.bundle.task import MOST_CLASSES, Classify
+from colvi_edge.bundle.task import MOST_CLASSES, Classify, Segment
 from colvi_edge.outputs.sidecar import json_schema
 from colvi_edge.outputs.sidecar.cells import most_cells
 
@@ -27,6 +27,14 @@ def test_its_examples_are_bundles(example: dict[str, Any]) -> None:
     config = Config.model_validate(json.loads(json.dumps({**example, **rest})))
 
     assert isinstance(config.task, Classify)
+
+
+def test_its_segmentation_is_a_bundle() -> None:
+    """Windows, decision and objects fit together."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.partition("## Segment\n")[2], re.S)
+    rest = {"quality": "general", "precisions": {"fp32": {"file": "fp32.onnx", "purpose": "reference"}}}
+
+    assert isinstance(Config.model_validate({**yaml.safe_load(block), **rest}).task, Segment)
 
 
 def test_every_rule_has_an_example() -> None:
