@@ -140,6 +140,7 @@ def test_a_second_bundle_comes_changes_and_goes(folder: Folder) -> None:
     rename(second, "second opinion", "2.1")  # its next version is rolled out
     process.send_signal(signal.SIGHUP)
     wait_until(lambda: "3 results are of second opinion 2.0 and stay" in folder.log.read_text())
+    wait_until(lambda: "2.1" in json.dumps(folder.status()["bundles"]))  # by which retry goes
     told = folder.call("retry", str(scope), "--stale").stdout
     assert told == "3 results of second opinion 2.0: diagnosed again now\n"
     wait_until(lambda: folder.models(SECOND) == ["second opinion 2.1"] * 3)
