@@ -174,7 +174,8 @@ class FlatConfig(_Common):
 
     def with_task(self) -> "Config":
         """Return the same as it is written today."""
-        common = {name: getattr(self, name) for name in (*_Common.model_fields, "verification")}
+        same = {*_Common.model_fields, "verification"} - {"schema_version"}
+        common = {name: getattr(self, name) for name in same}
         return Config(
             **common,
             input=Input(

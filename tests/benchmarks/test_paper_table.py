@@ -23,7 +23,7 @@ def test_the_table_can_be_counted_again(
     monkeypatch.syspath_prepend(BENCHMARKS)
     monkeypatch.setattr(sys, "argv", ["paper_table.py", *options])
     small = partial(simulate_projection, size_px=256)  # 16 patches, where a whole field has 256
-    monkeypatch.setattr("colvi_edge.simulate.images.simulate_projection", small)
+    monkeypatch.setattr("colvi_edge.simulate.folder.simulate_projection", small)
 
     importlib.import_module("paper_table").main()
 

@@ -204,6 +204,7 @@ def test_what_was_written_before_there_were_tasks_is_read_as_if_it_had_been(demo
     said = changed(PATCHES, precisions=flat.precisions, task__bands=bands)
 
     assert flat.with_task() == Config.model_validate(said)
+    assert flat.model_copy(update={"schema_version": 1}).with_task() == flat.with_task()
     assert demo_bundle.config.task == flat.with_task().task
     assert demo_bundle.config.windows == flat.with_task().windows
     assert demo_bundle.config.patch_px == 64
