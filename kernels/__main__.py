@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from colvi_edge.kernels.compile import Binary, compile_kernels
-from colvi_edge.kernels.variant import NAME, OutputType, Variant
-from colvi_edge.patches import NormalisationKind
+from colvi_edge.kernels.variant import KINDS, NAME, OutputType, Variant
 
 
 def as_table(binaries: Iterable[Binary]) -> Table:
@@ -23,6 +22,6 @@ def as_table(binaries: Iterable[Binary]) -> Table:
 
 
 if __name__ == "__main__":
-    for kind in get_args(NormalisationKind):
+    for kind in KINDS:
         variant = Variant(patch_px=64, channels=2, kind=kind, outputs=get_args(OutputType))
         Console().print(f"\n{kind}, 2 channels of 64 x 64:", as_table(compile_kernels(variant)))

@@ -25,7 +25,8 @@ THREADS = 256
 """Of one block."""
 
 _INPUTS = {"uint8": "u8", "uint16": "u16", "float32": "f32"}
-_KINDS: dict[NormalisationKind, int] = {"patch": 0, "patch-channel": 1, "fixed": 2, "scale": 3}
+KINDS: dict[NormalisationKind, int] = {"patch": 0, "patch-channel": 1, "fixed": 2, "scale": 3}
+"""Normalisations of patches, and their numbers in the source; a whole image is normalised on the host."""
 
 ARGUMENTS = np.dtype(
     [
@@ -76,6 +77,8 @@ class Variant:
             raise ValueError(f"found patches of {self.patch_px} pixels, the kernel takes 8 to 1024")
         if not 1 <= self.channels <= MAX_CHANNELS:
             raise ValueError(f"found {self.channels} channels, the kernel takes 1 to {MAX_CHANNELS}")
+        if self.kind not in KINDS:
+            raise ValueError(f"found normalisation {self.kind!r}, the kernel takes {', '.join(KINDS)}")
         if not self.outputs:
             raise ValueError("found no output, expected at least one of f32, f16, i8")
 
@@ -84,7 +87,7 @@ class Variant:
         return (
             f"COLVI_PATCH_PX={self.patch_px}",
             f"COLVI_CHANNELS={self.channels}",
-            f"COLVI_KIND={_KINDS[self.kind]}",
+            f"COLVI_KIND={KINDS[self.kind]}",
             f"COLVI_CHANNELS_LAST={int(self.channels_last)}",
             *(f"COLVI_TO_{output.upper()}=1" for output in self.outputs),
         )

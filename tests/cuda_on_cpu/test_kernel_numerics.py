@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from colvi_edge.kernels.variant import MAX_PLANES, OutputType, Variant
+from colvi_edge.kernels.variant import KINDS, MAX_PLANES, OutputType, Variant
 from colvi_edge.patches import Normalisation, NormalisationKind
 
 pytestmark = pytest.mark.gxx
 
-KINDS: tuple[NormalisationKind, ...] = get_args(NormalisationKind)
 OUTPUTS: tuple[OutputType, ...] = get_args(OutputType)
 PRODUCT = Variant(64, 2, "patch", ("f32", "f16"))
 PORTABLE = "-DCUDA_ON_CPU_UCONTEXT"

@@ -14,6 +14,7 @@ import sys
 import sysconfig
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +118,10 @@ def run(place: Path, root: Path, traces: Path) -> list[str]:
 def listening_sockets(process: int | None) -> list[str]:
     """Return the sockets of a process that wait for somebody to connect, as /proc tells."""
     place = Path(f"/proc/{process}")
-    links = [str(descriptor.readlink()) for descriptor in (place / "fd").iterdir()]
+    links = []
+    for descriptor in (place / "fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            links.append(str(descriptor.readlink()))
     own = {link.removeprefix("socket:[").removesuffix("]") for link in links}
     found = []
     inet, unix = (3, 9, "0A"), (3, 6, "00010000")
