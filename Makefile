@@ -51,7 +51,7 @@ floors:
 	python -m venv build/floors
 	python -m tests.tools.floors > build/floors/constraints.txt
 	build/floors/bin/pip install --quiet --constraint build/floors/constraints.txt --editable '.[onnxruntime]' \
-		hypothesis jsonschema ome-types pytest pytest-xdist roifile xmlschema
+		hypothesis jsonschema matplotlib ome-types pytest pytest-xdist roifile scikit-image xmlschema
 	build/floors/bin/pytest -n auto --dist loadfile $(FLOORS_TESTS)
 
 # Draws, trains and exports the shipped model again, to the same weights on the same kind of machine: some
