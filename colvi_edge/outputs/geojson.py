@@ -14,6 +14,7 @@ own plane. What QuPath's reader is strict about, and this writer keeps to:
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid5
 
@@ -26,8 +27,12 @@ from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, class_colour
 from colvi_edge.outputs.sidecar import Image, Sidecar, size_px
 
 
-def render(sidecar: Sidecar) -> bytes:
+def render(sidecar: Sidecar, listed: Iterable[Cell] | None = None) -> bytes:
     """Return the GeoJSON of a judged image; coordinates are pixels of the raw image, y down.
+
+    Args:
+        sidecar: of the image.
+        listed: its cells, where they are at hand.
 
     Raises:
         ValueError: the image was rejected, or the sidecar does not say how large it is.
@@ -35,7 +40,7 @@ def render(sidecar: Sidecar) -> bytes:
     # json spells foreign letters in ASCII; orjson does not, but the tiles have none, and it takes a tenth.
     field = orjson.Fragment(json.dumps(_field(sidecar), allow_nan=False, separators=(",", ":")))
     colours = class_colours(classes_of(sidecar))
-    tiles = (_tile(sidecar, cell, colours) for cell in cells(sidecar))
+    tiles = (_tile(sidecar, cell, colours) for cell in listed or cells(sidecar))
     return orjson.dumps({"type": "FeatureCollection", "features": [field, *tiles]})
 
 

@@ -6,6 +6,8 @@ results, which look for minx, miny, width, height and prob_*. Of a stack, `row` 
 and the first of three axes.
 """
 
+from collections.abc import Iterable
+
 from colvi_edge.outputs.cells import Cell, cells
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Cells, Sidecar
@@ -16,14 +18,19 @@ PATCH_COLUMNS = (*_PLACE, "prob_control", "prob_patient", "prediction", "band", 
 """Of an image whose patches tell control from patient."""
 
 
-def render(sidecar: Sidecar) -> bytes:
+def render(sidecar: Sidecar, listed: Iterable[Cell] | None = None) -> bytes:
     """Return the patch table of a judged image.
+
+    Args:
+        sidecar: of the image.
+        listed: its cells, where they are at hand.
 
     Raises:
         ValueError: the image was rejected.
     """
     image = plain_text(image_label(sidecar.image.name, sidecar.image.key))
-    return as_csv(_columns(sidecar), (_row(index, image, cell) for index, cell in enumerate(cells(sidecar))))
+    rows = (_row(index, image, cell) for index, cell in enumerate(listed or cells(sidecar)))
+    return as_csv(_columns(sidecar), rows)
 
 
 def _columns(sidecar: Sidecar) -> tuple[str, ...]:

@@ -45,13 +45,17 @@ _MOST_FILES = 0xFFFF
 _GROUPS = {band.name: group for group, band in enumerate(BANDS, 1)}
 
 
-def render(sidecar: Sidecar) -> bytes:
+def render(sidecar: Sidecar, listed: Iterable[Cell] | None = None) -> bytes:
     """Return the zip of a judged image's patches; equal input gives equal bytes.
+
+    Args:
+        sidecar: of the image.
+        listed: its cells, where they are at hand.
 
     Raises:
         ValueError: the image was rejected.
     """
-    return stored_zip((f"{name}.roi".encode(), roi) for name, roi in imagej_rois(sidecar))
+    return stored_zip((f"{name}.roi".encode(), roi) for name, roi in imagej_rois(sidecar, listed=listed))
 
 
 def opaque(rgb: Colour) -> int:
@@ -81,7 +85,9 @@ def stored_zip(files: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([*contents, *directory, end])
 
 
-def imagej_rois(sidecar: Sidecar, inset_px: int = 0) -> Iterator[tuple[str, bytes]]:
+def imagej_rois(
+    sidecar: Sidecar, inset_px: int = 0, listed: Iterable[Cell] | None = None
+) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each ROI of a judged image, row-major, in ImageJ's format.
 
     A patch that ends beyond pixel 60535 has no place in the format and is left out.
@@ -89,6 +95,7 @@ def imagej_rois(sidecar: Sidecar, inset_px: int = 0) -> Iterator[tuple[str, byte
     Args:
         sidecar: of a judged image.
         inset_px: how far inside its patch each outline lies; 0 for the patch itself.
+        listed: its cells, where they are at hand.
 
     Raises:
         ValueError: the image was rejected.
@@ -96,7 +103,7 @@ def imagej_rois(sidecar: Sidecar, inset_px: int = 0) -> Iterator[tuple[str, byte
     classes = classes_of(sidecar)
     colours = class_colours(classes)
     class_groups = {name: group for group, name in enumerate(classes, 1)}
-    for cell in cells(sidecar):
+    for cell in listed or cells(sidecar):
         if max(cell.x + cell.width, cell.y + cell.height) <= LAST_EDGE_PX:
             if cell.band:
                 yield cell.name, _roi(cell, inset_px, BAND_COLOURS[cell.band], _GROUPS[cell.band])
