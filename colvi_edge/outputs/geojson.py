@@ -14,7 +14,7 @@ own plane. What QuPath's reader is strict about, and this writer keeps to:
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import uuid5
 
@@ -24,7 +24,7 @@ from colvi_edge.bands import BANDS
 from colvi_edge.outputs.cells import Cell, cells, classes_of, counts_of, headline
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, class_colours
-from colvi_edge.outputs.sidecar import Image, Sidecar, size_px
+from colvi_edge.outputs.sidecar import Sidecar, size_px
 
 
 def render(sidecar: Sidecar, listed: Iterable[Cell] | None = None) -> bytes:
@@ -47,23 +47,12 @@ def render(sidecar: Sidecar, listed: Iterable[Cell] | None = None) -> bytes:
 def _field(sidecar: Sidecar) -> dict[str, Any]:
     if sidecar.score is None:
         raise ValueError(f"{sidecar.image.name} was rejected: it has no patches")
-    return {
-        "type": "Feature",
-        "id": str(uuid5(sidecar.result_id, "field")),
-        "geometry": field_rectangle(sidecar.image),
-        "properties": {
-            "objectType": "annotation",
-            "name": headline(sidecar),
-            "color": FIELD,
-            "isLocked": True,
-            "measurements": {
-                "score": sidecar.score,
-                **{f"votes_{vote}": count for vote, count in counts_of(sidecar).items()},
-                "coverage": sidecar.coverage,
-            },
-            "metadata": origin(sidecar, diagnosis=str(sidecar.diagnosis)),
-        },
+    measurements = {
+        "score": sidecar.score,
+        **{f"votes_{vote}": count for vote, count in counts_of(sidecar).items()},
+        "coverage": sidecar.coverage,
     }
+    return whole_field(sidecar, measurements, diagnosis=str(sidecar.diagnosis))
 
 
 def _tile(sidecar: Sidecar, cell: Cell, colours: dict[str, Colour]) -> dict[str, Any]:
@@ -95,27 +84,39 @@ def _tile(sidecar: Sidecar, cell: Cell, colours: dict[str, Colour]) -> dict[str,
     }
 
 
-def origin(sidecar: Sidecar, **answer: str) -> dict[str, str]:
-    """Return where a result comes from, as the metadata of its field; the answer stands among it."""
-    return {
-        "intended_use": sidecar.intended_use,
-        "image": image_label(sidecar.image.name, sidecar.image.key),
-        **answer,
-        "model": sidecar.model.label,
-        "model_sha256": sidecar.model.sha256,
-        "result_id": str(sidecar.result_id),
-        "software": sidecar.software.label,
-    }
+def whole_field(sidecar: Sidecar, measurements: Mapping[str, float], **answer: str) -> dict[str, Any]:
+    """Return the annotation of a whole image, which carries its result.
 
-
-def field_rectangle(image: Image) -> dict[str, Any]:
-    """Return the geometry of a whole image.
+    Args:
+        sidecar: of the image.
+        measurements: by name.
+        answer: what stands among the metadata.
 
     Raises:
-        ValueError: its record does not say how large it is.
+        ValueError: the sidecar does not say how large the image is.
     """
-    height, width = size_px(image)
-    return _rectangle(0, 0, width, height)
+    height, width = size_px(sidecar.image)
+    return {
+        "type": "Feature",
+        "id": str(uuid5(sidecar.result_id, "field")),
+        "geometry": _rectangle(0, 0, width, height),
+        "properties": {
+            "objectType": "annotation",
+            "name": headline(sidecar),
+            "color": FIELD,
+            "isLocked": True,
+            "measurements": measurements,
+            "metadata": {
+                "intended_use": sidecar.intended_use,
+                "image": image_label(sidecar.image.name, sidecar.image.key),
+                **answer,
+                "model": sidecar.model.label,
+                "model_sha256": sidecar.model.sha256,
+                "result_id": str(sidecar.result_id),
+                "software": sidecar.software.label,
+            },
+        },
+    }
 
 
 def _rectangle(x: int, y: int, width: int, height: int, plane: int | None = None) -> dict[str, Any]:

@@ -115,11 +115,7 @@ def open_judge(
                 partial(size_asked, bundle.config.input),
             )
         return
-    if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
-        raise UsageError(
-            f"{model} is no bundle, and torch judges it in fp32; leave --engine and --precision out, or "
-            "evaluate the bundle that was exported from it"
-        )
+    refuse_choices(model, engine, precision)
     import torch
 
     from colvi_edge.export.converting.parity import reference
@@ -156,6 +152,19 @@ def _classifies(model: str, task: TaskPart) -> Classify:
     if not isinstance(task, Classify):
         raise UsageError(f"{model} outlines regions, and images with one label each are no truth for it")
     return task
+
+
+def refuse_choices(model: str, engine: EngineName, precision: PrecisionChoice) -> None:
+    """Refuse to choose an engine or a precision for what is no bundle.
+
+    Raises:
+        UsageError: one of them is named.
+    """
+    if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
+        raise UsageError(
+            f"{model} is no bundle, and torch judges it in fp32; leave --engine and --precision out, or "
+            "evaluate the bundle that was exported from it"
+        )
 
 
 def refuse_mask(model: str, asked: Input) -> None:

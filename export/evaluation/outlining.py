@@ -24,7 +24,7 @@ from colvi_edge.pipeline.sizing import Size, brought_back, brought_to, size_aske
 from colvi_edge.tasks.segment import Segmentation, keeping, segmentation
 from colvi_edge.tasks.task import task_of
 
-from .judging import refuse_mask
+from .judging import refuse_choices, refuse_mask
 from .record import Model
 
 if TYPE_CHECKING:  # torch, which a bundle does not need
@@ -95,11 +95,7 @@ def open_outliner(model: str, engine: EngineName, precision: PrecisionChoice) ->
                 partial(size_asked, bundle.config.input),
             )
         return
-    if engine is not EngineName.AUTO or precision is not PrecisionChoice.AUTO:
-        raise UsageError(
-            f"{model} is no bundle, and torch judges it in fp32; leave --engine and --precision out, or "
-            "evaluate the bundle that was exported from it"
-        )
+    refuse_choices(model, engine, precision)
     from colvi_edge.export.reading.checkpoint import load_checkpoint
 
     yield outliner_of(load_checkpoint(path), path)

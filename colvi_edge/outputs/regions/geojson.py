@@ -12,9 +12,7 @@ from uuid import uuid5
 
 import orjson
 
-from colvi_edge.outputs.cells import headline
-from colvi_edge.outputs.geojson import field_rectangle, origin
-from colvi_edge.outputs.palette import FIELD
+from colvi_edge.outputs.geojson import whole_field
 from colvi_edge.outputs.regions.outlined import Outlined, Rings, Shape
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.tasks.objects import ObjectMeasures
@@ -46,19 +44,7 @@ def _field(sidecar: Sidecar, outlined: Outlined) -> dict[str, Any]:
     if sidecar.objects is not None:
         measurements |= {f"{name} objects": count for name, count in sidecar.objects.by_class.items()}
     told = {"left_out": outlined.left_out} if outlined.left_out else {}
-    return {
-        "type": "Feature",
-        "id": str(uuid5(sidecar.result_id, "field")),
-        "geometry": field_rectangle(sidecar.image),
-        "properties": {
-            "objectType": "annotation",
-            "name": headline(sidecar),
-            "color": FIELD,
-            "isLocked": True,
-            "measurements": measurements,
-            "metadata": origin(sidecar, task="segment", **told),
-        },
-    }
+    return whole_field(sidecar, measurements, task="segment", **told)
 
 
 def _region(sidecar: Sidecar, shape: Shape, region: Region) -> dict[str, Any]:
