@@ -1,6 +1,6 @@
 # What .ci/run and a developer call; needs the environment of README's test command.
 
-# With it, each start of the command compiles its modules again, in a quarter of a second.
+# Where it is set, each start of the command compiles its modules again: a quarter of a second each.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: test lab cuda soak machine lint types floors demo-bundle nuclei-bundle
@@ -54,7 +54,7 @@ floors:
 		hypothesis jsonschema matplotlib ome-types pytest pytest-xdist roifile scikit-image xmlschema
 	build/floors/bin/pytest -n auto --dist loadfile $(FLOORS_TESTS)
 
-# Draws, trains and exports the shipped model again, to the same weights on the same kind of machine: some
+# Draws, trains and exports the shipped model of the assay again, to the same weights on the same kind of machine: some
 # twenty minutes on two cores.
 demo-bundle:
 	colvi-edge simulate build/demo/training --images 144 --seed 4294967296
@@ -66,13 +66,13 @@ demo-bundle:
 	colvi-edge export export/demo.pt -o colvi_edge/demo.colvi --calibration build/calibration \
 		--name 'colvi-edge synthetic demo model'
 
-# The same for the shipped model that outlines nuclei.
+# Draws, trains and exports the shipped model that outlines nuclei; whether to the same weights was not tried.
 nuclei-bundle:
 	colvi-edge simulate build/nuclei/training --masks --images 16 --seed 17179869184
 	colvi-edge simulate build/nuclei/validation --masks --images 6 --seed 21474836480
 	colvi-edge simulate build/nuclei/test --masks --images 40 --seed 25769803776
 	colvi-edge train build/nuclei -o build/nuclei.pt --input nuclei --classes background,nucleus --epochs 8
 	cp build/nuclei.pt export/demo-nuclei.pt
-	colvi-edge simulate build/calibration --images 20 --seed 1
-	colvi-edge export export/demo-nuclei.pt -o colvi_edge/demo-nuclei.colvi --calibration build/calibration \
+	colvi-edge simulate build/nuclei-calibration --images 20 --seed 1
+	colvi-edge export export/demo-nuclei.pt -o colvi_edge/demo-nuclei.colvi --calibration build/nuclei-calibration \
 		--name 'synthetic demo nuclei'

@@ -4,7 +4,7 @@ usage: nice python benchmarks/nuclei.py [--bundle demo-nuclei] [--images 40] [--
 
 Images are drawn in memory, of both classes in turn, and held against the masks of what was drawn: overlap of
 the pixels, objects at an IoU of 0.5, counts, diameters. Prints a row for each precision and writes
-results/nuclei.json, whose times are of this machine.
+results/nuclei.json, whose times are of the machine that ran it, which the record does not name.
 """
 
 import argparse

@@ -116,9 +116,9 @@ def plan(
         ImageTooLargeError: one window, and more pixels than it may have.
         ValueError: numbers that make no plan.
     """
-    halo = _up(halo_px, step_px)
+    halo = rounded_up(halo_px, step_px)
     if px == "whole":
-        padded = _up(height_px, step_px), _up(width_px, step_px)
+        padded = rounded_up(height_px, step_px), rounded_up(width_px, step_px)
         if padded[0] * padded[1] > MOST_WHOLE_PX:
             raise ImageTooLargeError(
                 f"found {width_px} x {height_px} pixels, expected at most {MOST_WHOLE_PX / 1e6:.1f} million, "
@@ -142,11 +142,11 @@ def plan(
 
 def _side_by_side(length: int, core: int, halo: int, step: int) -> Axis:
     """Return as few windows as there can be with cores of a length at most, and the smallest of so many."""
-    padded = _up(length, step)
+    padded = rounded_up(length, step)
     inner = padded - 2 * halo  # the two rims at the image's border are kept
     if inner <= core:
         return Axis(length, padded, padded, (Span(0, 0, padded),))
-    core = _up(-(-inner // -(-inner // core)), step)
+    core = rounded_up(-(-inner // -(-inner // core)), step)
     spans: list[Span] = []
     for start in (*range(0, inner - core, core), inner - core):
         # The last window is moved back into the image; its core is not.
@@ -157,7 +157,7 @@ def _side_by_side(length: int, core: int, halo: int, step: int) -> Axis:
 
 def _overlapping(length: int, px: int, stride: int, halo: int, step: int) -> Axis:
     """Return windows a stride apart, the last of them moved back into the image."""
-    padded = _up(length, step)
+    padded = rounded_up(length, step)
     window = min(px, padded)
     last = padded - window
     spans = [
@@ -167,5 +167,6 @@ def _overlapping(length: int, px: int, stride: int, halo: int, step: int) -> Axi
     return Axis(length, padded, window, tuple(spans))
 
 
-def _up(length: int, step: int) -> int:
+def rounded_up(length: int, step: int) -> int:
+    """Return a length as a whole number of steps, no shorter."""
     return -(-length // step) * step

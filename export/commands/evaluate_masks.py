@@ -82,12 +82,12 @@ def held_against(
                 f"({', '.join(classes)}); give masks of these"
             )
         found = outliner.outline(one.planes, one.image.size)
-        labels, target = found.labels[0], one.target
+        labels = found.labels[0]
         if one.objects is not None:  # which class they are of, masks of objects do not tell
             labels = (labels > 0).astype(np.uint8)
         return outlined(
             one.image.name,
-            target,
+            one.target,
             labels,
             classes,
             one.objects,

@@ -1,12 +1,12 @@
 """Train a network that segments on images with masks, and test it on unseen ones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from colvi_edge.acquisition.wanted import Wanted
 from colvi_edge.errors import UsageError
-from colvi_edge.export.data.division import Division
 from colvi_edge.export.data.masks import (
     UNLABELLED,
     Masked,
@@ -19,9 +19,8 @@ from colvi_edge.export.evaluation.mask_figures import Outlined, masks_record
 from colvi_edge.export.evaluation.mask_record import MasksRecord
 from colvi_edge.export.evaluation.outlining import outliner_of
 from colvi_edge.export.evaluation.record import Model
-from colvi_edge.export.reading.checkpoint import Checkpoint
 from colvi_edge.export.training.folds import checkpoint_of, once
-from colvi_edge.export.training.run import Epoch, Resumed, Settings, Step, computes_bfloat16
+from colvi_edge.export.training.run import Settings, computes_bfloat16
 from colvi_edge.export.training.segment import identity, train_segmentation
 from colvi_edge.printable import counted
 
@@ -112,12 +111,15 @@ def train_on_masks(
     for fold, division in enumerate(divisions, 1):
         path = checkpoint_of(output, fold)
         observer.divided(images, division, fold)
-        learn = _Learning(masked, division, names, layout, settings)
+        training, validation = (
+            [masked[k] for k in part] for part in (division.training, division.validation)
+        )
+        how = training, validation, names, layout, PARAMETERS, settings
         with observer.training(fold, path) as watch:
             checkpoint = once(
                 path,
-                learn.identity,
-                learn,
+                identity(*how),
+                partial(train_segmentation, *how),
                 settings,
                 learnt_from(images, division, kind_of(described)),
                 watch,
@@ -136,42 +138,6 @@ def train_on_masks(
         divisions=named(divisions, [image.name for image in images]),
     )
     return TrainedOnMasks(record, notes.all_read)
-
-
-class _Learning:
-    """The training of one fold, as `once` wants it."""
-
-    def __init__(
-        self,
-        masked: Sequence[Masked],
-        division: Division,
-        classes: Sequence[str],
-        layout: Sequence[str],
-        settings: Settings,
-    ) -> None:
-        self._training, self._validation = (
-            [masked[k] for k in part] for part in (division.training, division.validation)
-        )
-        self._classes, self._layout, self._settings = classes, layout, settings
-
-    @property
-    def identity(self) -> str:
-        """Hash of all that it depends on."""
-        return identity(
-            self._training, self._validation, self._classes, self._layout, PARAMETERS, self._settings
-        )
-
-    def __call__(self, progress: Callable[[Resumed | Step | Epoch], None], unfinished: Path) -> Checkpoint:
-        return train_segmentation(
-            self._training,
-            self._validation,
-            self._classes,
-            self._layout,
-            PARAMETERS,
-            self._settings,
-            progress,
-            unfinished,
-        )
 
 
 def _class_names(masked: Sequence[Masked], given: Sequence[str] | None) -> tuple[str, ...]:

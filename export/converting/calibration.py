@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, acquire
 from colvi_edge.acquisition.model import in_layout
-from colvi_edge.acquisition.wanted import ASSAY, Wanted
+from colvi_edge.acquisition.wanted import ASSAY, wanted_of
 from colvi_edge.bundle.input import Input
 from colvi_edge.errors import AcquisitionError, UsageError
 from colvi_edge.export.data.division import evenly_spread
@@ -89,9 +89,10 @@ def read_calibration(
     raws = [file.raw for file in find_inputs([folder])]
     chosen = [raws[k] for k in evenly_spread(len(raws), AT_MOST)]
     images = Images([], [], [])
+    wanted = ASSAY if asked is None else wanted_of(asked)
     for raw in chosen:
         try:
-            for acquisition in acquire(raw, wanted=_wanted(asked)):
+            for acquisition in acquire(raw, wanted=wanted):
                 if patch_px is not None:
                     acquisition.check_holds_patch(patch_px)
                 planes = _sized(acquisition.laid_out(layout), acquisition, asked)
@@ -135,16 +136,6 @@ def read_samples(folder: Path, progress: Callable[[int, int], None] = lambda don
                     samples.append(measured)
         progress(done, len(chosen))
     return samples
-
-
-def _wanted(asked: Input | None) -> Sequence[Wanted]:
-    if asked is None:
-        return ASSAY
-    return [
-        Wanted(channel.role, channel.names, channel.emission_nm)
-        for channel in asked.channels
-        if channel.role != "empty"
-    ]
 
 
 def _sized(planes: NDArray[Any], acquisition: Acquisition, asked: Input | None) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from colvi_edge.printable import counted
 from colvi_edge.tasks.classify import CLASSES, diagnose
 
 from .calibration import Calibration
-from .parity import reference
+from .patches import reference
 
 AT_LEAST = 3
 """Labelled images of each class; fewer may all be odd ones, and say nothing of the classes."""

@@ -16,10 +16,7 @@ from colvi_edge.engines.opening import open_exactly
 from colvi_edge.tasks.task import Compared
 
 from .calibration import Images
-from .patches import reference
 from .way import Outcome, Way
-
-__all__ = ["NEVER_ON_TENSORRT", "WINDOWS_NEVER_ON_TENSORRT", "Row", "measure", "reference"]
 
 RUNTIMES = (EngineName.OPENVINO, EngineName.ONNXRUNTIME)
 

@@ -96,17 +96,18 @@ def quantise(
         source, prepared, result = (Path(folder) / f"{name}.onnx" for name in ("fp32", "prepared", "int8"))
         source.write_bytes(fp32)
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        plain = onnx.load(prepared)
         with contextlib.redirect_stdout(io.StringIO()):  # it reports every stride
             quantize_static(
                 prepared,
                 result,
-                _Windows(windows, batch, stride, onnx.load(prepared).graph.input[0].name),
+                _Windows(windows, batch, stride, plain.graph.input[0].name),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
                 weight_type=QuantType.QInt8,
                 calibrate_method=_METHODS[ranges],
                 extra_options=options,
-                nodes_to_exclude=_heads(onnx.load(prepared)) if held else [],
+                nodes_to_exclude=_heads(plain) if held else [],
                 **what,
             )
         model = onnx.load(result)

@@ -242,9 +242,7 @@ def _entry(table: Path, line: int, row: dict[str, str]) -> MaskedEntry:
             raise UsageError(
                 f"{here}: {unambiguous_name(row[column])} is no file; paths start from the table's folder"
             )
-    return MaskedEntry(
-        path, unambiguous_name(row["path"]), "", row.get("subject", ""), row.get("split", ""), mask=mask
-    )
+    return MaskedEntry(path, unambiguous_name(row["path"]), "", row["subject"], row["split"], mask=mask)
 
 
 def _head(table: Path) -> list[str]:

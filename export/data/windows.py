@@ -6,7 +6,7 @@ that it touches is background here, so that a network learns to keep them apart.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ def _neighbours() -> Iterable[tuple[tuple[slice, slice], tuple[slice, slice]]]:
     yield (but_last, but_first), (but_first, but_last)
 
 
-def _padded(array: NDArray, px: int, value: float) -> NDArray:  # type: ignore[type-arg]
+def _padded(array: NDArray[Any], px: int, value: float) -> NDArray[Any]:
     """Return an array whose last two axes have the length of a window at least, padded at their ends."""
     missing = [max(0, px - length) for length in array.shape[-2:]]
     return np.pad(array, [(0, 0)] * (array.ndim - 2) + [(0, more) for more in missing], constant_values=value)

@@ -118,7 +118,7 @@ def open_judge(
     refuse_choices(model, engine, precision)
     import torch
 
-    from colvi_edge.export.converting.parity import reference
+    from colvi_edge.export.converting.patches import reference
     from colvi_edge.export.networks.patch_cnn import PATCH_PX
     from colvi_edge.export.reading.model_file import read_model
     from colvi_edge.export.reading.questions import asked_without_channels

@@ -83,7 +83,7 @@ def masks_record(
     with_objects = [image.objects for image in images if image.objects is not None]
     return MasksRecord(
         created=datetime.now(timezone.utc),
-        software=Software(name="colvi-edge", version=__version__),
+        software=Software(version=__version__),
         dataset=dataset,
         notes=tuple(notes),
         model=model,

@@ -150,13 +150,13 @@ def what_was_evaluated(record: Header, images: Counts, **more: str) -> str:
 
 
 def dataset_facts(record: Header, images: int, classes: str, more: Mapping[str, str]) -> str:
-    """Return facts of a dataset: so many images, of these classes; `more` come before them."""
+    """Return facts of a dataset: so many images, of these classes, if any are named; `more` come before."""
     dataset = record.dataset
     subjects = f" of {counted(dataset.subjects, 'subject')}" if dataset.subjects is not None else ""
     named = {
         **more,
         "Dataset": dataset.name,
-        "Images": f"{images}{subjects}: {classes}",
+        "Images": f"{images}{subjects}" + (f": {classes}" if classes else ""),
         "Evaluated": f"{record.created:%Y-%m-%d %H:%M} UTC",
         "Software": record.software.label,
     }

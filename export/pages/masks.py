@@ -8,7 +8,7 @@ from colvi_edge.export.evaluation.record import figure
 from colvi_edge.pages.elements import facts, folded, section, table, tiles
 from colvi_edge.printable import counted
 
-from .elements import page
+from .elements import dataset_facts, page
 
 HEADINGS = dict(zip(FIGURES, ("Dice", "IoU", "precision", "recall"), strict=True))
 
@@ -86,9 +86,7 @@ def _objects(record: MasksRecord) -> list[str]:
 
 
 def _images(record: MasksRecord) -> str:
-    ordered = sorted(
-        record.images, key=lambda one: (min((d for d in one.dice if d is not None), default=2), one.name)
-    )
+    ordered = sorted(record.images, key=_least_dice)
     body = _listed(record, ordered[:WORST])
     if more := ordered[WORST:]:
         body += folded(f"{len(more)} more", _listed(record, more))
@@ -113,22 +111,11 @@ def _listed(record: MasksRecord, images: list[ImageOutlined]) -> str:
 
 
 def _evaluated(record: MasksRecord) -> str:
-    dataset = record.dataset
-    subjects = f" of {counted(dataset.subjects, 'subject')}" if dataset.subjects is not None else ""
-    return section(
-        "What was evaluated",
-        "",
-        facts(
-            {
-                "Model": f"{record.model.name} {record.model.sha256[:12]}",
-                "Runtime": f"{record.model.runtime}, {record.model.precision}",
-                "Dataset": dataset.name,
-                "Images": f"{len(record.images)}{subjects}",
-                "Evaluated": f"{record.created:%Y-%m-%d %H:%M} UTC",
-                "Software": record.software.label,
-            }
-        ),
-    )
+    more = {
+        "Model": f"{record.model.name} {record.model.sha256[:12]}",
+        "Runtime": f"{record.model.runtime}, {record.model.precision}",
+    }
+    return section("What was evaluated", "", dataset_facts(record, len(record.images), "", more))
 
 
 def _divisions(record: MasksRecord) -> list[str]:

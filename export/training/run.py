@@ -31,8 +31,8 @@ class Settings:
     Attributes:
         learning_rate: of Adam, in the first epoch; it falls to 0 along a cosine. The paper's 0.01
             learns more slowly than 0.001.
-        batch: patches a step.
-        epochs: most passes over the patches; the paper stayed below ten.
+        batch: patches or windows a step.
+        epochs: most passes over the data; the paper stayed below ten.
         patience: epochs without a better validation loss before training ends.
         seed: of weights, order, turns and dropout.
         bfloat16: compute in bfloat16; on a CPU that has it 18 steps a second in place of 4.
@@ -68,7 +68,7 @@ class Resumed(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """What a training reports after each pass over the patches; losses count both classes alike."""
+    """What a training reports after each pass over the data; each kind says what its accuracy is."""
 
     number: int
     training_loss: float
@@ -114,7 +114,7 @@ class Run:
         Args:
             one_epoch: passes over the data once and validates.
             progress: told what was done in earlier runs, and each epoch.
-            unfinished: as of `train`.
+            unfinished: written after each epoch; if it is there, training goes on.
 
         Raises:
             UsageError: the unfinished training is another one's.

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from colvi_edge.bundle import demo_path
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.worker.slots import RefusedBundleError, slots_of_bundles
 from tests.soak import promises
-from tests.soak.daemon import bundles_in, descendants, recorded
+from tests.soak.daemon import bundles_in, copied, descendants, recorded
 from tests.tools.bundles import rename
 from tests.tools.watching import wait_until
 
@@ -38,10 +36,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def second(tmp_path: Path) -> Path:
     """Return another bundle than the demo's: it decides alike, and is called otherwise."""
-    bundle = tmp_path / "second.colvi"
-    shutil.copytree(demo_path(), bundle)
-    rename(bundle, "second opinion", "2.0")
-    return bundle
+    return copied(tmp_path)
 
 
 @pytest.fixture
@@ -186,7 +181,7 @@ def test_what_finds_regions_is_nothing_special(folder: Folder, named: list[str])
         os.kill(worker, signal.SIGKILL)
     add(scope / "2.tif", 2)
     wait_until(lambda: recorded(scope / "2.tif", list(bundles)))
-    wait_until(lambda: folder.status()["files"] | {"done": 3} == folder.status()["files"])
+    wait_until(lambda: folder.status()["files"]["done"] == 3)
     lines = folder.log.read_text().splitlines()
     last = [line for line in lines if re.search(r" nucle(us|i)\b.*\(ok\)", line)]
     assert len(last) >= 3

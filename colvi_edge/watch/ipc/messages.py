@@ -41,7 +41,7 @@ class FileReady:
         closed_at: when it came to rest: of the event, else of the look that first saw this state.
         early: taken by the fast path, before the quiet time, so its content is checked again after it.
         quiet_s: the quiet time of this place.
-        lost: the ledger has this state of it, but of the results of these bundles files are gone.
+        lost: bundles that have answered this state of it, but whose results lack files now.
     """
 
     path: str

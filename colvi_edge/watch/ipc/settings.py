@@ -36,7 +36,7 @@ class Judging:
 
     @property
     def is_demo(self) -> bool:
-        """Whether the bundle is the one of the package, which is no path."""
+        """Whether the bundle is a shipped one, which is named by a word and no path."""
         return self.bundle in DEMOS
 
     def absolute(self) -> "Judging":

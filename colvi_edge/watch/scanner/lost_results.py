@@ -25,7 +25,7 @@ class LostResults:
         self._results = results
         self._slots = slots
         self._ledgers = [ledger.of(slot) for slot in slots]
-        # Of which bundles' results files are gone, of files that were offered and are not whole since.
+        # The bundles whose results lacked files when a raw file was offered, until those are whole again.
         self._offered: dict[str, frozenset[str]] = {}
         self._lacking: frozenset[str] = frozenset()  # the same of the file that was yielded last
         self._asked: dict[str, frozenset[str]] = {}  # the same of those that settle
@@ -69,7 +69,7 @@ class LostResults:
         self._asked[path] = self._lacking
 
     def settled(self, path: str) -> list[str]:
-        """Return, once, of which bundles' results files are gone; of none if the file was not offered."""
+        """Return, once, the bundles whose results lack files; none if the file was not offered."""
         return sorted(self._asked.pop(path, ()))
 
     def _finished_entries(self, found: FoundFile) -> list[Entry | None]:
@@ -81,7 +81,7 @@ class LostResults:
         ]
 
     def _lacking_files(self, found: FoundFile, entries: Sequence[Entry | None]) -> frozenset[str]:
-        """Return of which bundles' results, which the ledger takes for done, files are gone."""
+        """Return the bundles whose results lack files, though the ledger takes them for done."""
         folder, _, name = found.path.rpartition("/")
         if not _lack(found.counts, entries, name):
             return frozenset()

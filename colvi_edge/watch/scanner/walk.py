@@ -100,7 +100,7 @@ class TreeWalk:
         self._folders = folders
         self._known = known
         self._marker = marker
-        self._ome_tiff, self._slots, self._labelled = ome_tiff, slots, labelled
+        self._usual = (ome_tiff, slots, labelled)  # which files belong to a raw file, as for `ResultFiles`
         self._asked_at = 0.0  # when the file system was first asked for what comes next
 
     def __iter__(self) -> Iterator[FoundFile | Leftover | None]:
@@ -186,10 +186,7 @@ class TreeWalk:
         self, path: str, raws: "list[os.DirEntry[str]]", names: set[str], results: set[str] | None
     ) -> Iterator[FoundFile | None]:
         prefix = f"{path}/" if path else ""
-        listed = None
-        if results is not None:
-            of = (self._ome_tiff, self._slots, self._labelled)
-            listed = ResultFiles(results, [raw.name for raw in raws], *of)
+        listed = None if results is None else ResultFiles(results, [raw.name for raw in raws], *self._usual)
         for entry in _pausing(raws):
             if entry is None:
                 yield None

@@ -204,9 +204,9 @@ def full_paths(root: Path, settings: Mapping[str, str]) -> dict[str, str]:
     """
     full = {}
     for name, value in settings.items():
-        paths = []
-        for path in bundles_in(value, root) if name == "COLVI_EDGE_BUNDLE" else [value]:
-            is_word = name == "COLVI_EDGE_BUNDLE" and path in DEMOS
+        paths, is_bundle = [], name == "COLVI_EDGE_BUNDLE"
+        for path in bundles_in(value, root) if is_bundle else [value]:
+            is_word = is_bundle and path in DEMOS
             if not (is_word or root == HERE or Path(path).is_absolute()):
                 raise UsageError(f"{name} {path}: expected its full path in the system below --prefix {root}")
             paths.append(path if is_word else str(Path(path).absolute()))

@@ -180,8 +180,9 @@ def plan_installation(
         named = True
     with faults:
         given = checks.full_paths(root, given)
-        checks.check_bundles(root, checks.bundles_of(root, given))
-        tried = checks.bundles_of(root, given)
+        bundles = checks.bundles_of(root, given)
+        checks.check_bundles(root, bundles)
+        tried = bundles
     if root == HERE:
         with faults:
             checks.check_visible([folder, command, *_paths(root, given)])

@@ -64,7 +64,7 @@ def _statistics(part: nn.Module, maps: Tensor) -> tuple[Tensor, Tensor]:
     flat = maps.reshape(groups, -1).double()
     of_each = channels // groups
     mean, variance = flat.mean(1), flat.var(1, unbiased=False)
-    return mean.repeat_interleave(of_each).clone(), variance.repeat_interleave(of_each).clone()
+    return mean.repeat_interleave(of_each), variance.repeat_interleave(of_each)
 
 
 def _constant(part: nn.Module, mean: Tensor, variance: Tensor) -> nn.BatchNorm2d:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from colvi_edge.bundle.window import LARGEST_WINDOW_PX, MOST_TIMES, Windows
 from colvi_edge.errors import UsageError
+from colvi_edge.windows import rounded_up
 
 from .reach import Reach
 
@@ -83,7 +84,7 @@ def told_of(windows: Windows) -> str:
 
 def _cropped(reach: Reach, px: int | str, halo: int, *, chosen: bool) -> Windows:
     step = reach.step_px
-    halo = _up(halo, step)
+    halo = rounded_up(halo, step)
     if chosen and isinstance(px, int):
         if px <= 2 * halo or px % step:
             raise UsageError(
@@ -92,10 +93,12 @@ def _cropped(reach: Reach, px: int | str, halo: int, *, chosen: bool) -> Windows
             )
         found = px
     elif isinstance(px, int) and px >= max(FEWEST_HALOS * halo, 2 * halo + step):
-        found = _up(px, step)
+        found = rounded_up(px, step)
     else:
         most = LARGEST_WINDOW_PX // step * step
-        found = max(_up(max(FEWEST_HALOS * halo, LEAST_PX), step), min(_up(HALOS * halo, step), most))
+        found = max(
+            rounded_up(max(FEWEST_HALOS * halo, LEAST_PX), step), min(rounded_up(HALOS * halo, step), most)
+        )
     return _checked(
         {"px": found, "halo_px": halo, "step_px": step, "reach_px": reach.px},
         f"a halo of {halo} px on each side of {found} px",
@@ -104,8 +107,8 @@ def _cropped(reach: Reach, px: int | str, halo: int, *, chosen: bool) -> Windows
 
 def _blended(reach: Reach, px: int | str, asked: Asked) -> Windows:
     """Return windows as de Bel et al. 2019 overlap them: half of each is kept, the next is a quarter on."""
-    quarter = _up(px if isinstance(px, int) else LEAST_PX, 4 * reach.step_px) // 4
-    halo = quarter if asked.halo_px is None else _up(asked.halo_px, reach.step_px)
+    quarter = rounded_up(px if isinstance(px, int) else LEAST_PX, 4 * reach.step_px) // 4
+    halo = quarter if asked.halo_px is None else rounded_up(asked.halo_px, reach.step_px)
     numbers: dict[str, int | str | None] = {
         **{"px": 4 * quarter, "halo_px": halo, "step_px": reach.step_px, "reach_px": reach.px},
         **{"join": "blend", "stride_px": quarter},
@@ -122,7 +125,3 @@ def _checked(numbers: dict[str, int | str | None], words: str) -> Windows:
             f"{MOST_TIMES} times), or makes it larger than {LARGEST_WINDOW_PX} px; name a larger --window or "
             "a smaller --halo, or give whole images with --window whole"
         ) from error
-
-
-def _up(length: int, step: int) -> int:
-    return -(-length // step) * step

@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle.window import Windows
 from colvi_edge.patches import SMALLEST_PATCH_PX
-from colvi_edge.windows import MOST_WHOLE_PX, Axis, Plan
+from colvi_edge.windows import MOST_WHOLE_PX, Axis, Plan, rounded_up
 
 
 def whole_at_most(height_px: int, width_px: int, step_px: int) -> tuple[int, int]:
     """Return height and width of as much of an image as may be one window, px."""
     short, long = sorted((height_px, width_px))
-    if _up(short, step_px) * _up(long, step_px) > MOST_WHOLE_PX:
+    if rounded_up(short, step_px) * rounded_up(long, step_px) > MOST_WHOLE_PX:
         short = min(short, isqrt(MOST_WHOLE_PX) // step_px * step_px)
-        long = min(long, MOST_WHOLE_PX // _up(short, step_px) // step_px * step_px)
+        long = min(long, MOST_WHOLE_PX // rounded_up(short, step_px) // step_px * step_px)
     return (short, long) if height_px <= width_px else (long, short)
 
 
@@ -34,7 +34,7 @@ def two_each_way(windows: Windows, height_px: int, width_px: int) -> Windows | N
         None where the image is too small.
     """
     assert windows.px != "whole"  # noqa: S101 - has no joins
-    px = min(windows.px, _up(min(height_px, width_px), windows.step_px) - windows.step_px)
+    px = min(windows.px, rounded_up(min(height_px, width_px), windows.step_px) - windows.step_px)
     if px <= 2 * windows.halo_px or px < SMALLEST_PATCH_PX or (windows.stride_px and px < windows.px):
         return None
     return windows.model_copy(update={"px": px})
@@ -73,7 +73,3 @@ def step_across(field: NDArray[np.float32], plan: Plan) -> float | None:
 def _joins(axis: Axis) -> set[int]:
     """Return where cores begin and end within the image."""
     return {place for span in axis.spans for place in (span.first, span.stop)} - {0, axis.padded}
-
-
-def _up(length: int, step: int) -> int:
-    return -(-length // step) * step

@@ -34,7 +34,7 @@ from colvi_edge.export.converting.labels import read_labels
 from colvi_edge.export.converting.manifest import Description, write_bundle
 from colvi_edge.export.converting.onnx import to_onnx
 from colvi_edge.export.converting.package import Report, Settings, package
-from colvi_edge.export.converting.parity import reference
+from colvi_edge.export.converting.patches import reference
 from colvi_edge.export.networks.patch_cnn import Probabilities, build_network
 from colvi_edge.export.reading.checkpoint import DEMO_CHECKPOINT, Checkpoint
 from colvi_edge.export.reading.model_file import read_model

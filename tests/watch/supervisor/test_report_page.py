@@ -314,7 +314,7 @@ def test_a_late_publisher_that_has_just_ended_ends_nobody_else(bench: Callable[.
     one.part.tick(1, MOUNT, 100.0)
     (child,) = one.part
     wait_until(lambda: child.receive() is None)  # its end of the line is gone, and it is not waited for yet
-    time.sleep(0.2)  # from the end of the line to that of the process
+    wait_until(lambda: ") Z " in Path(f"/proc/{child.pid}/stat").read_text())  # it has ended, too
     one.part.tick(1, MOUNT, time.monotonic() + 200.0)
     assert child.is_killed
 
