@@ -44,7 +44,7 @@ class PrecisionChoice(str, Enum):
 
 
 class Outputs(str, Enum):
-    """What the two outputs of a network are, and so what makes probabilities of them."""
+    """What the outputs of a network are, and so what makes probabilities of them."""
 
     PROBABILITIES = "probabilities"
     SOFTMAX_LOGITS = "softmax-logits"
@@ -55,7 +55,7 @@ class Outputs(str, Enum):
         """What that means, in a sentence's part."""
         return {
             Outputs.PROBABILITIES: "the network itself ends in softmax or sigmoid",
-            Outputs.SOFTMAX_LOGITS: "a softmax makes probabilities of both (trained with cross-entropy)",
+            Outputs.SOFTMAX_LOGITS: "a softmax makes probabilities of them (trained with cross-entropy)",
             Outputs.SIGMOID_LOGITS: "a sigmoid makes one of each (trained with binary cross-entropy)",
         }[self]
 

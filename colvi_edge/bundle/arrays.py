@@ -26,7 +26,7 @@ class VerificationSet(NamedTuple):
 
     Attributes:
         patches: (N, C, P, P) raw counts.
-        probabilities: (N, 2) float32 that the FP32 network in torch gave for them.
+        probabilities: (N, K) float32 that the FP32 network in torch gave for them.
     """
 
     patches: NDArray[Any]

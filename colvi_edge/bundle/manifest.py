@@ -77,7 +77,7 @@ class Verification(Part):
     """Raw patches and what the FP32 network in torch said of them, to try engines with."""
 
     patches: FileName = Field(description="(N, C, P, P) raw counts, .npy.")
-    probabilities: FileName = Field(description="(N, 2) float32, .npy.")
+    probabilities: FileName = Field(description="(N, K) float32, .npy.")
 
 
 class VerificationRegion(Part):

@@ -16,7 +16,7 @@ class Comparison(Part):
     diagnosis_flips: int = Field(
         ge=0, le=MOST, description="Images with another diagnosis, the undecided ones aside."
     )
-    largest_dp: float = Field(ge=0, le=1000, description="Over both classes.")
+    largest_dp: float = Field(ge=0, le=1000, description="Over all classes.")
     p99_dp: float = Field(ge=0, le=1000)
     largest_dscore: float = Field(ge=0, le=1000, description="Over the images, points.")
 

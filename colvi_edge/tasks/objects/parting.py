@@ -67,7 +67,7 @@ def parts_in(
 def _hollow(runs: Runs, member: NDArray[np.int64]) -> Iterator[tuple[int, Box]]:
     """Yield what does not fill its hull and is as large as two parts, and the box around it.
 
-    A map may hold thousands of specks: of 80 us each, to learn that they are one.
+    A map may hold thousands of specks, each of which would have a hull, only to learn that it is one.
     """
     count = int(member.max(initial=-1)) + 1
     if not count:
@@ -75,7 +75,9 @@ def _hollow(runs: Runs, member: NDArray[np.int64]) -> Iterator[tuple[int, Box]]:
     boxes = boxes_of(runs, member, count)
     pixels = (boxes.bottom - boxes.top + 1) * (boxes.right - boxes.left + 1)
     can_be_two = np.bincount(member, runs.lengths, count) >= 2 * LEAST_PX
-    asked = can_be_two & (fullness_of(runs, member, count) < FULL) & (pixels <= MOST_PIXELS)
-    for number in np.flatnonzero(asked).tolist():
+    asked = can_be_two & (pixels <= MOST_PIXELS)
+    wanted, numbers = asked[member], np.flatnonzero(asked)
+    fullness = fullness_of(runs.some(wanted), np.searchsorted(numbers, member[wanted]), len(numbers))
+    for number in numbers[fullness < FULL].tolist():
         top, bottom, left, right = (int(side[number]) for side in boxes)
         yield number, (slice(top, bottom + 1), slice(left, right + 1))
