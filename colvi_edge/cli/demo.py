@@ -17,8 +17,9 @@ from colvi_edge.engines import EngineInfo, open_engine
 from colvi_edge.outputs.named import Named, refuse_other
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import Sidecar
-from colvi_edge.pipeline import Diagnoser, process
+from colvi_edge.pipeline import process
 from colvi_edge.pipeline.bundles import open_bundles
+from colvi_edge.pipeline.cascade import diagnosers_of
 from colvi_edge.pipeline.inputs import find_inputs
 from colvi_edge.report.page_of_folder import Report
 from colvi_edge.simulate import (
@@ -59,10 +60,7 @@ def run_demo(folder: Path, seed: int, when_loaded: Callable[[], None] = lambda: 
         engines = {
             slot: running.enter_context(closing(open_engine(bundle))) for slot, bundle in bundles.items()
         }
-        diagnosers = [
-            Diagnoser(bundle, engines[slot], replace=Replace.ALL, slot=slot)
-            for slot, bundle in bundles.items()
-        ]
+        diagnosers = diagnosers_of(bundles, engines, replace=Replace.ALL)
         when_loaded()
         done = process(diagnosers, files, is_stopped)
         outcomes = show_outcomes(done, len(files), [folder], as_json=False, with_report=False, judges=labels)

@@ -16,6 +16,7 @@ from colvi_edge.cli.line.options import (
     roles_of,
     several_of,
 )
+from colvi_edge.cli.line.variables import whole_bundles
 
 
 def bench(
@@ -124,6 +125,7 @@ def doctor(
         option(
             "--bundle",
             path_type=str,
+            callback=whole_bundles,
             metavar="PATH|demo",
             help="Whose training images and rules --image is compared with; without it 'demo'. May be given "
             "several times.",

@@ -118,9 +118,10 @@ def omero_csv(results: Iterable[ListedResult]) -> bytes:
     more = {name: "l" if name.startswith(_COUNTED) else "d" for name in names}
     *others, path = OMERO_COLUMNS
     columns = [*others, *more, path]
-    kinds = [{**OMERO_COLUMNS, **more}[name] for name in columns]
+    types = {**OMERO_COLUMNS, **more}
+    kinds = [types[name] for name in columns]
     unknown = {"l": 0, "d": "NaN"}
-    cells = ([row.get(name, unknown.get(more.get(name, "l"))) for name in columns] for row in rows)
+    cells = ([row.get(name, unknown.get(types[name])) for name in columns] for row in rows)
     return as_csv(["# header " + kinds[0], *kinds[1:]], chain([columns], cells))
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tifffile import imwrite
 
 from colvi_edge.outputs.regions.colours import class_lut, object_lut
 from colvi_edge.outputs.sidecar import Sidecar
@@ -31,6 +30,8 @@ def render(sidecar: Sidecar, result: Segmentation, pixel_height_um: float | None
         result: whose map it is, as pages if it has several planes.
         pixel_height_um: where it is not the width, which the sidecar has.
     """
+    from tifffile import imwrite  # takes 15 ms, which nothing but labels needs
+
     labels, lut = _labels(result)
     pixels = labels[0] if len(labels) == 1 else labels
     width_um = sidecar.image.pixel_size_um
