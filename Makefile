@@ -45,7 +45,7 @@ FLOORS_TESTS = tests/acquisition tests/outputs tests/report/test_report.py tests
 	tests/engines/test_verification.py tests/watch/test_daemon.py tests/watch/scanner/test_events.py \
 	tests/watch/worker/test_worker.py
 
-# The runtime's tests with the oldest versions that pyproject.toml allows, without torch: docs/dependencies.md.
+# The runtime's tests with the oldest versions that pyproject.toml allows, without torch: docs/evidence/dependencies.md.
 floors:
 	rm -rf build/floors
 	python -m venv build/floors

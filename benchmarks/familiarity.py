@@ -5,7 +5,7 @@ usage: nice python benchmarks/familiarity.py [--images 1000] [--each 10] [--bund
 Good images are drawn of every class and severity at every difficulty, in turn in every form that an ordinary
 day brings. Counted is what the rules say that ask whether this is the assay at all; the others have their own
 tables (quality.py). Other fluorescence is that of fluorescence.py. Writes results/familiarity.json and
-docs/familiarity.png, and prints the tables.
+docs/images/familiarity.png, and prints the tables.
 """
 
 import argparse
@@ -36,7 +36,7 @@ NEW_RULES = {"unfamiliar", "one_recording", "collagen_constant", "nuclei_constan
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "familiarity.json"
-PICTURE = HERE.parent / "docs" / "familiarity.png"
+PICTURE = HERE.parent / "docs" / "images" / "familiarity.png"
 
 Image = NDArray[Any]
 Random = np.random.Generator

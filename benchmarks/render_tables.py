@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, from records of `colvi-edge bench --json`.
+"""The tables of docs/evidence/performance.md, from records of `colvi-edge bench --json`.
 
     python benchmarks/render_tables.py RECORD.json...
 

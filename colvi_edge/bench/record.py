@@ -1,6 +1,6 @@
 """What a bench leaves in `--json FILE`: every sample, and what is needed to read them.
 
-`docs/performance.md` explains the fields to people.
+`docs/evidence/performance.md` explains the fields to people.
 """
 
 from collections.abc import Sequence

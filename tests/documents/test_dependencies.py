@@ -1,4 +1,4 @@
-"""Every dependency has a lower bound, and docs/dependencies.md says why."""
+"""Every dependency has a lower bound, and docs/evidence/dependencies.md says why."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def declared() -> list[Requirement]:
 @pytest.fixture(scope="module")
 def rows() -> list[tuple[str, bool, str, str]]:
     """Name, whether for Python 3.10 alone, version and reason of each row of the table."""
-    page = (ROOT / "docs" / "dependencies.md").read_text()
+    page = (ROOT / "docs" / "evidence" / "dependencies.md").read_text()
     return [(name, bool(old), version, why) for name, old, version, why in ROW.findall(page)]
 
 

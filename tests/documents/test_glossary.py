@@ -1,4 +1,4 @@
-"""docs/glossary.md says what is: keys, columns, outcomes, files and exit codes are those of the code."""
+"""The glossary says what is: keys, columns, outcomes, files and exit codes are those of the code."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from colvi_edge.outputs.regions.table import OBJECT_COLUMNS
 from colvi_edge.outputs.sidecar import json_schema
 from colvi_edge.outputs.table import FOLDER_COLUMNS, OMERO_COLUMNS, RESULT_COLUMNS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "glossary.md").read_text()
 
 
 def rows(head: str) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""docs/models.md: every command on it does what the page says, from the first to the last."""
+"""docs/how-to/update-a-model.md: every command on it does what the page says, from the first to the last."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.tasks.classify import CLASSES
 from tests.tools.bundles import rename
 
-PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "update-a-model.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 
 

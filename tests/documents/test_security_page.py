@@ -1,4 +1,4 @@
-"""docs/security.md names doors that exist: each with a test."""
+"""docs/explanation/security.md names doors that exist: each with a test."""
 
 import re
 from pathlib import Path
@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`", (ROOT / "docs" / "security.md").read_text())
+NAMED = re.findall(
+    r"`(tests/[\w/]+\.py)(?:::(test_\w+))?`", (ROOT / "docs" / "explanation" / "security.md").read_text()
+)
 
 
 def test_every_row_names_a_test() -> None:
     """A door without one is a hope."""
-    page = (ROOT / "docs" / "security.md").read_text()
+    page = (ROOT / "docs" / "explanation" / "security.md").read_text()
     tables = re.findall(r"\| attack \| door \| test \|\n\|---\|---\|---\|\n((?:\|.*\n)+)", page)
     rows = [row for table in tables for row in table.splitlines()]
 

@@ -13,7 +13,7 @@ from colvi_edge.bundle.task import MOST_CLASSES, Classify, Segment
 from colvi_edge.outputs.sidecar import json_schema
 from colvi_edge.outputs.sidecar.cells import most_cells
 
-PAGE = (Path(__file__).parents[2] / "docs/tasks.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/reference/tasks.md").read_text(encoding="utf-8")
 CLASSIFY = PAGE.partition("## Classify\n")[2].partition("\n## ")[0]
 EXAMPLES: list[dict[str, Any]] = [
     yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", CLASSIFY, re.S)

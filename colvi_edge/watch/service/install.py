@@ -125,7 +125,8 @@ class Installation:
             "Look at it:",
             f"    sudo {command} status {folder}",
             f"    sudo journalctl --follow --unit {name}",
-            f"Let somebody else than {self.user} read the results (more ways: docs/service.md):",
+            f"Let somebody else than {self.user} read the results "
+            "(more ways: docs/how-to/install-update-remove.md):",
             f"    sudo setfacl --recursive --modify u:NAME:rX,d:u:NAME:rX {results}",
             "Remove it:",
             f"    sudo {command} uninstall-service {folder}",
