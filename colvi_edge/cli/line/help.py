@@ -30,21 +30,21 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return what stands behind the command's name: IMAGES..., [FOLDER]."""
-        arguments = _of_kind(self, "argument")
-        return ["[OPTIONS]", *(_named(one) if one.required else f"[{_named(one)}]" for one in arguments)]
+        arguments = parameters_of(self, "argument")
+        return ["[OPTIONS]", *(named(one) if one.required else f"[{named(one)}]" for one in arguments)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options, a name and a sentence each."""
-        options = [*_of_kind(self, "option"), self.get_help_option(ctx)]
-        for heading, parameters in (("Arguments", _of_kind(self, "argument")), ("Options", options)):
-            rows = [(_named(parameter), _told(parameter)) for parameter in parameters]
+        options = [*parameters_of(self, "option"), self.get_help_option(ctx)]
+        for heading, parameters in (("Arguments", parameters_of(self, "argument")), ("Options", options)):
+            rows = [(named(parameter), _told(parameter)) for parameter in parameters]
             if rows:
                 with formatter.section(heading):
                     formatter.write_dl(rows)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write which variables the options are read from."""
-        if words := variables(_of_kind(self, "option")):
+        if words := variables(parameters_of(self, "option")):
             formatter.write_paragraph()
             formatter.write_text(words)
 
@@ -102,11 +102,13 @@ def _flag(option: Any) -> str:
     return next(name for name in option.opts if name.startswith("--"))
 
 
-def _of_kind(command: Any, kind: str) -> list[Any]:
+def parameters_of(command: Any, kind: str) -> list[Any]:
+    """Return the arguments, or the options, of a command that are shown."""
     return [one for one in command.params if one.param_type_name == kind and not one.hidden]
 
 
-def _named(parameter: Any) -> str:
+def named(parameter: Any) -> str:
+    """Return what a parameter is called: IMAGES..., or --bundle PATH."""
     if parameter.param_type_name == "argument":
         name = parameter.metavar or parameter.name.upper()
         return name if parameter.nargs == 1 else f"{name.removesuffix('...')}..."
@@ -116,11 +118,12 @@ def _named(parameter: Any) -> str:
 
 def _told(parameter: Any) -> str:
     """Return what a parameter is for and, in brackets, whether it is needed, or what it is without."""
-    known = "required" if parameter.required else _default(parameter.default)
+    known = "required" if parameter.required else default_of(parameter.default)
     return f"{parameter.help}  [{known}]" if known else str(parameter.help)
 
 
-def _default(default: Any) -> str:
+def default_of(default: Any) -> str:
+    """Return what holds without an option, in words; "" for nothing."""
     if default is None or default is False or callable(default):
         return ""
     words: Iterable[Any] = default if isinstance(default, (list, tuple)) else [default]
