@@ -44,6 +44,13 @@ def test_the_published_schema_is_that_of_the_models() -> None:
     assert json_schema() == SCHEMA, REGENERATE
 
 
+def test_the_published_schema_has_a_name() -> None:
+    """Others refer to it by its `$id`, wherever their copy lies; the number is that of the newest record."""
+    newest = SCHEMA["$defs"]["Sidecar"]["properties"]["schema"]["default"]
+
+    assert SCHEMA["$id"] == "urn:colvi-edge:" + newest.removeprefix("colvi-edge.").replace("/", ":")
+
+
 def test_a_judged_image_fits_the_schema(make_sidecar: MakeSidecar, validator: Draft202012Validator) -> None:
     """What is written for a judged image is valid, grids and all."""
     written = json.loads(to_json(make_sidecar([[0.9, 0.5], [0.1, 0.35]])))

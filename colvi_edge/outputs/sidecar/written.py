@@ -8,6 +8,10 @@ from pydantic import TypeAdapter
 from colvi_edge.outputs.sidecar.records import ErrorRecord, Index, Sidecar
 
 
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ID = "urn:colvi-edge:sidecar:2"
+
+
 def as_plain(record: Sidecar | ErrorRecord | Index) -> dict[str, Any]:
     """Return the record as plain dicts, lists, numbers and strings; absent keys left out."""
     return record.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -20,4 +24,5 @@ def to_json(record: Sidecar | ErrorRecord | Index) -> bytes:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of everything that `to_json` can write."""
-    return TypeAdapter(Sidecar | ErrorRecord | Index).json_schema(by_alias=True, mode="serialization")
+    adapter: TypeAdapter[Any] = TypeAdapter(Sidecar | ErrorRecord | Index)
+    return {"$schema": _DIALECT, "$id": _ID, **adapter.json_schema(by_alias=True, mode="serialization")}
