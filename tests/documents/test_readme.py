@@ -1,4 +1,4 @@
-"""README: short, three ways in on its first screen, and the two commands that are taken from it as they stand."""
+"""README: short, three ways in on its first screen, and two commands that are taken from it as they are."""
 
 import re
 from pathlib import Path
