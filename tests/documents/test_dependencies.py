@@ -10,6 +10,9 @@ from packaging.version import Version
 from tests.tools.floors import build_requirements, constraints, floor, requirements
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "evidence" / "dependencies.md"
+TOOLS = ("dev", "docs")
+"""Extras that work on the package and are no part of it: their bounds are the versions that ran."""
 ROW = re.compile(r"^\| ([\w-]+)(, Python 3\.10)? \| ([\d.]+) \| (.+) \|$", re.MULTILINE)
 MENDED = re.compile(r"(CVE-\d{4}-\d+) \(([\d.]+)\)")
 
@@ -28,8 +31,8 @@ def declared() -> list[Requirement]:
 @pytest.fixture(scope="module")
 def rows() -> list[tuple[str, bool, str, str]]:
     """Name, whether for Python 3.10 alone, version and reason of each row of the table."""
-    page = (ROOT / "docs" / "evidence" / "dependencies.md").read_text()
-    return [(name, bool(old), version, why) for name, old, version, why in ROW.findall(page)]
+    found = ROW.findall(PAGE.read_text(encoding="utf-8"))
+    return [(name, bool(old), version, why) for name, old, version, why in found]
 
 
 def test_every_dependency_has_a_lower_bound(declared: list[Requirement]) -> None:
@@ -45,7 +48,7 @@ def test_the_page_has_the_bounds_of_pyproject(
     wanted = {
         (one.name, 'python_version < "3.11"' in str(one.marker), (floor(one) or "").removesuffix(".*"))
         for one in declared
-        if not is_of(one, "dev")
+        if not any(is_of(one, extra) for extra in TOOLS)
     }
 
     assert {(name, old, version) for name, old, version, _ in rows} == wanted
@@ -59,11 +62,11 @@ def test_no_bound_is_below_a_mended_release(rows: list[tuple[str, bool, str, str
     assert [one for one in mended if Version(one[1]) < Version(one[3])] == []
 
 
-def test_readme_says_what_each_is_for(declared: list[Requirement]) -> None:
+def test_the_page_says_what_each_is_for(declared: list[Requirement]) -> None:
     """A dependency that nobody can say a word for is not needed."""
-    sections = re.split(r"^## ", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-    (table,) = [one for one in sections if one.startswith("What each dependency is for")]
-    others = ("dev", "kernels")  # tools, and NVRTC, which has a name in words there
+    sections = re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (table,) = [one for one in sections if one.startswith("What each is for")]
+    others = (*TOOLS, "kernels")  # tools, and NVRTC, which has a name in words there
     names = {one.name for one in declared if not any(is_of(one, extra) for extra in others)} - {"setuptools"}
 
     assert {"numpy", "torch", "pycuda"} < names
