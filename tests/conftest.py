@@ -35,15 +35,18 @@ def _installed(package: str) -> bool:
 
 PRESENT = {
     "chromium": shutil.which("chromium") is not None,
+    "fish": shutil.which("fish") is not None,
     "gpu": find_gpu() is not None,
     "gxx": shutil.which("g++") is not None,
     "imagej": Path("/usr/share/java/ij.jar").exists() and shutil.which("xvfb-run") is not None,
     "libtiff": shutil.which("tiffcp") is not None,
+    "mkdocs": all(map(find_spec, ("mkdocs", "material", "mkdocstrings", "nbclient", "ipykernel"))),
     "nspawn": shutil.which("systemd-nspawn") is not None and os.geteuid() == 0,
     "nvrtc": _installed("nvidia-cuda-nvrtc-cu12") and _installed("nvidia-cuda-nvrtc"),
     "pycuda": find_spec("pycuda") is not None and shutil.which("g++") is not None,
     "systemd": shutil.which("systemd-analyze") is not None,
     "tensorrt_rtx": find_spec("tensorrt_rtx") is not None and find_spec("tensorrt") is None,
+    "zsh": shutil.which("zsh") is not None,
 }
 REQUIRED = set(os.environ.get("COLVI_EDGE_REQUIRE", "").split(","))
 

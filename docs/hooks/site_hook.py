@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from generated import commands, errors, links, notebook, schemas, variables
-from generated.anchors import slug
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
+
+from generated import commands, errors, links, lists, notebook, schemas, variables
+from generated.anchors import slug
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,17 +49,18 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add what is made of the code, of notebooks and of files outside docs/."""
     made: dict[str, str | bytes] = {**dict(commands.pages()), **dict(schemas.pages())}
-    for path in sorted(Path(config.docs_dir).rglob("*.ipynb")):
-        name = path.relative_to(config.docs_dir).with_suffix("").as_posix()
-        ran = notebook.page(_run(path), name)
+    for book in sorted(Path(config.docs_dir).rglob("*.ipynb")):
+        name = book.relative_to(config.docs_dir).with_suffix("").as_posix()
+        ran = notebook.page(_run(book), name)
         made |= {f"{name}.md": ran.markdown, **ran.pictures}
     for source, page in links.ROOT_PAGES.items():
         if page != "index.md" and (ROOT / source).is_file():
             made[page] = (ROOT / source).read_text(encoding="utf-8")
     for path, content in made.items():
         files.append(File.generated(config, path, content=content))
-    for path in sorted(_needed(files)):
-        files.append(File.generated(config, f"{links.FILES}/{path}", content=(ROOT / path).read_bytes()))
+    for needed in sorted(_needed(files)):
+        content = (ROOT / needed).read_bytes()
+        files.append(File.generated(config, f"{links.FILES}/{needed}", content=content))
     return files
 
 
@@ -68,7 +70,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         mark = f"<!-- generated: {name} -->"
         if mark in markdown:
             markdown = markdown.replace(mark, make())
-    return _led(markdown, page.file).markdown
+    return lists.indented(_led(markdown, page.file).markdown)
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:

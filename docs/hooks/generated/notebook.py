@@ -94,7 +94,9 @@ def _shown(output: Any, name: str, pictures: dict[str, bytes]) -> str:
         return fenced(_COLOURS.sub("", output.text), "text")
     data: Mapping[str, Any] = output.get("data", {})
     if "text/html" in data:
-        html = re.sub(r"\n\s*\n", "\n", _whole(data["text/html"])).strip()  # an empty line ends HTML in Markdown
+        html = re.sub(
+            r"\n\s*\n", "\n", _whole(data["text/html"])
+        ).strip()  # an empty line ends HTML in Markdown
         return f'<div class="output">\n{html}\n</div>'
     for kind, suffix in _PICTURES.items():
         if kind in data:
