@@ -26,7 +26,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "program-options": commands.options_of_the_program,
     "schema-files": schemas.list_of_files,
     "schema-of-bundles": schemas.bundle,
-    "schema-of-bundles-1": schemas.flat_bundle,
+    "schema-of-bundles-without-task": schemas.flat_bundle,
     "schema-of-sidecars": schemas.sidecar,
     "variables": variables.by_name,
     "variables-none": variables.without,

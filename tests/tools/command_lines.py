@@ -21,7 +21,7 @@ def complaint(call: Call) -> str:
         with (
             patch.dict(os.environ, call.variables),
             redirect_stdout(io.StringIO()),
-            program.make_context("colvi-edge", list(words)) as context,
+            program.make_context("colvi-edge", list(call.words)) as context,
         ):
             rest = [*context._protected_args, *context.args]
             if not rest:

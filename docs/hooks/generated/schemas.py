@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from colvi_edge.bundle.manifest import Config, FlatConfig
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, json_schema
@@ -21,6 +21,13 @@ LATER_PARTS = {
 LATER_KEYS = {("Sidecar", "slot")}
 """Keys that did, and whose description does not say so."""
 
+_WORDS = {
+    "Normalisation": "How the raw pixels become the network's input; `mean` and `std` belong to the kind "
+    "`fixed`, `divisor` and `dtype` to `scale`."
+}
+"""Of parts whose model says none for people."""
+
+_URN = "urn:colvi-edge"
 _LATER = re.compile(r"\b(?:since|in)(?: sidecar| schema)? 2\b", re.IGNORECASE)
 
 Schema = Mapping[str, Any]
@@ -31,10 +38,9 @@ def files() -> dict[str, Schema]:
     named = json_schema()
     return {
         "sidecar.schema.json": named,
-        "index.schema.json": _named("index:1", Index, named),
-        "error.schema.json": _named("error:1", ErrorRecord, named),
-        "bundle.schema.json": _named("bundle:2", Config, named),
-        "bundle-1.schema.json": _named("bundle:1", FlatConfig, named),
+        "index.schema.json": {"$schema": named["$schema"], "$id": f"{_URN}:index:1", **_written(Index)},
+        "error.schema.json": {"$schema": named["$schema"], "$id": f"{_URN}:error:1", **_written(ErrorRecord)},
+        "bundle.schema.json": {"$schema": named["$schema"], "$id": f"{_URN}:bundle:2", **_manifest()},
     }
 
 
@@ -60,32 +66,43 @@ def sidecar() -> str:
 
 def bundle() -> str:
     """Return the tables of `config.colvi_edge` in a bundle's manifest."""
-    new, old = _schema_of(Config), _schema_of(FlatConfig)
-    parts = {"Config": new, **new["$defs"]}
-    known = {"Config": old, **old["$defs"]}
+    parts = _manifest()["$defs"]
+    names = ["Config", *(name for name in parts if name not in ("Config", "FlatConfig"))]
+    known = _reached("FlatConfig", parts)
 
     def is_later(part: str, key: str, meaning: str) -> bool:
-        return key not in known.get(part, {}).get("properties", {}) or _is_later(part, key, meaning)
+        if part == "Config":
+            return key not in parts["FlatConfig"]["properties"] or _is_later(part, key, meaning)
+        return part not in known or _is_later(part, key, meaning)
 
-    return _sections(parts, is_later, "needed", _is_needed)
+    return _sections({name: parts[name] for name in names}, is_later, "needed", _is_needed)
 
 
 def flat_bundle() -> str:
-    """Return the table of the keys that a manifest of schema 1 has in place of later ones."""
-    new, old = _schema_of(Config), _schema_of(FlatConfig)
-    keys = {key: value for key, value in old["properties"].items() if key not in new["properties"]}
-    part = {"properties": keys, "required": old["required"], "description": old["description"]}
-    return _sections({"FlatConfig": part}, lambda *_: False, "needed", _is_needed)
+    """Return the table of the keys that a manifest without a task has in place of others."""
+    parts = _manifest()["$defs"]
+    flat, others = parts["FlatConfig"], parts["Config"]["properties"]
+    own = {key: value for key, value in flat["properties"].items() if key not in others}
+    return _sections({"FlatConfig": {**flat, "properties": own}}, _is_later, "needed", _is_needed)
 
 
-def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema(by_alias=True, mode="validation")
+def _manifest() -> dict[str, Any]:
+    return TypeAdapter[Any](Config | FlatConfig).json_schema(by_alias=True, mode="validation")
 
 
-def _named(name: str, model: type[BaseModel], like: Schema) -> Schema:
-    mode: Any = "validation" if name.startswith("bundle") else "serialization"
-    schema = model.model_json_schema(by_alias=True, mode=mode)
-    return {"$schema": like["$schema"], "$id": f"urn:colvi-edge:{name}", **schema}
+def _written(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema(by_alias=True, mode="serialization")
+
+
+def _reached(name: str, parts: Mapping[str, Schema]) -> set[str]:
+    """Return a part and all that it is made of."""
+    reached, todo = set[str](), [name]
+    while todo:
+        part = todo.pop()
+        if part not in reached:
+            reached.add(part)
+            todo += re.findall(r'"#/\$defs/(\w+)"', json.dumps(parts[part]))
+    return reached
 
 
 def _is_later(part: str, key: str, meaning: str) -> bool:
@@ -109,7 +126,7 @@ def _sections(
             since = "2" if is_later(name, key, meaning) else "1"
             needed = told(value, key in part.get("required", ()))
             rows.append((code(key), _type(value), needed, since, spoken(meaning)))
-        words = spoken(part.get("description"))
+        words = spoken(part.get("description") or _WORDS.get(name))
         sections.append(f"### {name}\n\n{words}\n\n{table(('key', 'type', head, 'since', 'meaning'), rows)}")
     return "\n".join(sections)
 
