@@ -28,7 +28,7 @@ FLOORS = (
     {"acquisition", "engines", "outputs", "simulate"},
     {"doctor", "quality", "report"},
     {"pipeline"},
-    {"bench", "cleaning", "export", "watch"},
+    {"api", "bench", "cleaning", "export", "result", "watch"},
     {"__main__", "cli"},
 )
 """Rooms and modules at the top of the package the lowest first; nothing imports upwards."""

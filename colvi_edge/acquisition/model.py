@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition.bounds import listed
-from colvi_edge.errors import AcquisitionError, ChannelError, ImageTooSmallError, UsageError
+from colvi_edge.errors import AcquisitionError, ChannelError, ImageTooSmallError, PixelTypeError, UsageError
 
 AssayRole = Literal["collagen", "nuclei", "other"]
 Role = str
@@ -201,6 +201,37 @@ def in_layout(planes: NDArray[Any], channels: Sequence[str], layout: Sequence[st
         if role != "empty":
             found[:, target] = planes[:, channels.index(role)]
     return found
+
+
+def exact_pixels(planes: NDArray[Any]) -> NDArray[Any]:
+    """Return pixels in a type that holds them exactly: uint8, uint16 or finite float32.
+
+    Args:
+        planes: of one of these, or signed or 32-bit counts, in native byte order.
+
+    Raises:
+        PixelTypeError: there is none: a value is negative, beyond what float32 tells apart, NaN or infinite.
+    """
+    if planes.dtype.kind == "i":
+        if (lowest := int(planes.min())) < 0:
+            raise PixelTypeError(
+                f"holds negative pixels (down to {lowest}), which no detector counts; expected 0 and more; "
+                "undo the subtraction of the background, or add a constant"
+            )
+        planes = planes.view(f"u{planes.dtype.itemsize}")
+    if planes.dtype == np.uint32:
+        highest = int(planes.max())
+        if highest > 2**24:
+            raise PixelTypeError(
+                f"holds pixels up to {highest:,}; whole numbers are read up to {2**24:,}; convert them to "
+                "16 bits"
+            )
+        return planes.astype(np.uint16 if highest < 2**16 else np.float32)
+    if planes.dtype.kind == "f" and not np.isfinite(planes).all():
+        raise PixelTypeError(
+            "holds pixels that are NaN or infinite; expected finite numbers; export it again"
+        )
+    return planes
 
 
 @dataclass(frozen=True)

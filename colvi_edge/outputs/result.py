@@ -25,7 +25,7 @@ from colvi_edge.printable import printable_name
 from colvi_edge.raw_files import is_container_name
 from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.system.atomic import Aside, Drafts, refuse_blocked, remove, write_atomically
-from colvi_edge.tasks.task import Result
+from colvi_edge.tasks.task import Answer
 
 _SIDECAR, _ERROR = OutputKind.SIDECAR.value, OutputKind.ERROR.value
 REPLACED = "in the place of a record that was damaged or none of this version"
@@ -51,7 +51,7 @@ def write_result(
     confirm: Callable[[], None],
     overlay_choice: OverlayChoice = OverlayChoice.PNG,
     note: Callable[[str], None] = lambda _: None,
-    result: Result | None = None,
+    result: Answer | None = None,
 ) -> Written:
     """Write the files of a result, the sidecar last.
 

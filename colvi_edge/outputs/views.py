@@ -24,7 +24,7 @@ from colvi_edge.outputs.regions.outlined import Outlined
 from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.tasks.segment import Segmentation
-from colvi_edge.tasks.task import Result
+from colvi_edge.tasks.task import Answer
 
 Tables = Mapping[OutputKind, Callable[[], bytes]]
 """What makes each file beside the picture, in the order in which they are written."""
@@ -47,7 +47,7 @@ class Views(Protocol):
         ...
 
 
-def views_of(sidecar: Sidecar, shown: Shown, result: Result | None = None) -> Views:
+def views_of(sidecar: Sidecar, shown: Shown, result: Answer | None = None) -> Views:
     """Return what a result leaves.
 
     Args:

@@ -14,7 +14,7 @@ from colvi_edge.outputs.sidecar import Cells, ObjectsRecord, Patches, RegionReco
 from colvi_edge.patches import coverage
 from colvi_edge.tasks.classify import VOTES, Diagnosis, Rule, rule_of
 from colvi_edge.tasks.segment import Segmentation
-from colvi_edge.tasks.task import Result
+from colvi_edge.tasks.task import Answer
 
 
 def asked(config: Config) -> TaskRecord | None:
@@ -29,7 +29,7 @@ def asked(config: Config) -> TaskRecord | None:
     return None if task.bands is not None else _task_record(task.classes, rule_of(task.decision))
 
 
-def answered(result: Result, config: Config) -> dict[str, Any]:
+def answered(result: Answer, config: Config) -> dict[str, Any]:
     """Return the fields of a sidecar that tell of a result."""
     return _diagnosed(result, config) if isinstance(result, Diagnosis) else regions_found(result)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_opened
+from colvi_edge.acquisition import Acquisition, Limits, Refused, acquire_array, acquire_opened
 from colvi_edge.acquisition.wanted import Asking, wanted_by
 from colvi_edge.bundle import Bundle, Config
 from colvi_edge.choices import OverlayChoice, Replace
@@ -31,7 +31,7 @@ from colvi_edge.quality.flags import Assessment
 from colvi_edge.quality.rules import assess_for
 from colvi_edge.stopwatch import Stopwatch
 from colvi_edge.tasks.segment import Segmentation
-from colvi_edge.tasks.task import Result, task_of
+from colvi_edge.tasks.task import Answer, task_of
 
 
 class Diagnoser:
@@ -98,7 +98,7 @@ class Diagnoser:
         self.slot = slot
         self._lender = lender
         self._lends = False
-        self._last: tuple[tuple[str, str], Result | None] | None = None
+        self._last: tuple[tuple[str, str], Answer | None] | None = None
         if lender is not None:
             lender._lends = True
 
@@ -120,11 +120,27 @@ class Diagnoser:
             limits=self._limits,
             is_final=file.is_final,
         ):
-            if self._pixel_size_um is not None and isinstance(image, Acquisition):
-                yield image.with_pixel_size(self._pixel_size_um)
-            else:
-                yield image
+            yield self._of_named_size(image) if isinstance(image, Acquisition) else image
             del image  # or it would be held while the next one is read
+
+    def acquire_array(
+        self,
+        planes: NDArray[Any],
+        axes: str,
+        channels: Sequence[str] | None = None,
+        pixel_size_um: float | None = None,
+        name: str = "array",
+    ) -> Acquisition:
+        """Return an image that is in memory as one that was read; see `acquisition.acquire_array`."""
+        roles = self._channels if channels is None else channels
+        image = acquire_array(
+            planes, axes, channels=roles, pixel_size_um=pixel_size_um, asking=[self.asking], name=name
+        )
+        return self._of_named_size(image)
+
+    def _of_named_size(self, image: Acquisition) -> Acquisition:
+        """Return an image with the size of pixels that was named for all, if one was."""
+        return image if self._pixel_size_um is None else image.with_pixel_size(self._pixel_size_um)
 
     def judge(self, acquisition: Acquisition) -> JudgedImage:
         """Return the result for an image: its diagnosis, or why it was rejected.
@@ -145,7 +161,7 @@ class Diagnoser:
 
     def _decided(
         self, acquisition: Acquisition, stopwatch: Stopwatch
-    ) -> tuple[NDArray[Any], Assessment, Result | None]:
+    ) -> tuple[NDArray[Any], Assessment, Answer | None]:
         """Return the planes (Z, C, H, W) as judged, how good they are, and the result unless rejected."""
         assert self._engine is not None  # noqa: S101 - who judges has one
         config = self.bundle.config

@@ -2,13 +2,13 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from colvi_edge.acquisition import Provenance, Refused
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Image, Index, Sidecar
-from colvi_edge.tasks.task import Result
+from colvi_edge.tasks.task import Answer
 
 
 class RawFile(Protocol):
@@ -59,7 +59,7 @@ class JudgedImage:
 
     sidecar: Sidecar
     shown: Shown
-    result: Result | None
+    result: Answer | None
 
 
 @dataclass(frozen=True)
@@ -112,5 +112,5 @@ class End:
     source: Provenance | Image
 
 
-Done = JudgedImage | Kept | Refused | Index | End | ColviEdgeError
+Done: TypeAlias = JudgedImage | Kept | Refused | Index | End | ColviEdgeError
 """What the last step takes: of an image; or of a whole file the index that is kept, its end, or an error."""

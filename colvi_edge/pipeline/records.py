@@ -30,7 +30,7 @@ from colvi_edge.outputs.sidecar import (
 from colvi_edge.pipeline.answers import answered, asked, covered
 from colvi_edge.printable import printable_name
 from colvi_edge.quality import Assessment, Flag
-from colvi_edge.tasks.task import Result
+from colvi_edge.tasks.task import Answer
 
 _RESULTS = UUID("5f0a3c1e-6a52-5c0b-9d53-2f6d1c7e8b41")
 """Namespace of result ids; changing it would make every earlier result look new."""
@@ -41,7 +41,7 @@ def result_record(
     bundle: Bundle,
     engine: EngineInfo,
     assessment: Assessment,
-    result: Result | None,
+    result: Answer | None,
     timings_ms: Mapping[str, float],
     slot: str = "",
 ) -> Sidecar:

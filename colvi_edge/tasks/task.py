@@ -19,7 +19,7 @@ from colvi_edge.tasks.segment import Segmentation, keeping, segmentation
 from colvi_edge.tasks.segment.comparison import SegmentTolerance
 from colvi_edge.tasks.segment.comparison import compare as compare_segmentations
 
-Result = Diagnosis | Segmentation
+Answer = Diagnosis | Segmentation
 Compared = Comparison | SegmentComparison
 
 
@@ -31,7 +31,7 @@ class Task(Protocol):
         """The pixelwise half of the decision: (h, w, K) float32 to (h, w, ...); None to keep the field."""
         ...
 
-    def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Result:
+    def decide(self, kept: NDArray[Any], pixel_size_um: float | None) -> Answer:
         """Return the result for one image.
 
         Args:

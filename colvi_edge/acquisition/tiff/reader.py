@@ -17,7 +17,7 @@ from tifffile import TiffFile, TiffPageSeries
 
 from colvi_edge.acquisition.channels import Assigned
 from colvi_edge.acquisition.formats import Request
-from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused
+from colvi_edge.acquisition.model import Acquisition, Limits, Provenance, Refused, exact_pixels
 from colvi_edge.acquisition.refusals import DAMAGED, refuse_too_large
 from colvi_edge.acquisition.source import Source
 from colvi_edge.acquisition.tiff.axes import axis_order
@@ -26,7 +26,7 @@ from colvi_edge.acquisition.tiff.gate import EACH_SERIES, PHOTOMETRIC_RGB, Page,
 from colvi_edge.acquisition.tiff.strict import GatedTiff, let_other_metadata_pass, strictly
 from colvi_edge.acquisition.unwritten import ends_black, refuse_unfinished
 from colvi_edge.acquisition.wanted import Asking, assign_together
-from colvi_edge.errors import AxesError, IncompleteFileError, PixelTypeError
+from colvi_edge.errors import AxesError, IncompleteFileError
 
 DECODERS = 2
 """Threads; more of them would take the cores of the runner that reads ahead."""
@@ -123,35 +123,8 @@ def read_tiff(
         stored = _decode(data, tif, series, places, pages)
         black = ends_black(_last_plane(stored, int(np.argmax(places)), pages[0]), pages[0].tile_px)
     planes = stored.transpose(order.axes).reshape(order.planes, order.channels, *order.frame)
-    planes = _counted(np.ascontiguousarray(planes[:, :count]))
-    if planes.dtype.kind == "f" and not np.isfinite(planes).all():
-        raise PixelTypeError(
-            "holds pixels that are NaN or infinite; expected finite numbers; export it again"
-        )
+    planes = exact_pixels(np.ascontiguousarray(planes[:, :count]))
     return TiffImage(planes, assigned, axes, shape, description, black)
-
-
-def _counted(planes: NDArray[Any]) -> NDArray[Any]:
-    """Return signed and 32-bit counts in a type that holds them exactly: uint8, uint16 or float32.
-
-    Raises:
-        PixelTypeError: there is none: a value is negative, or beyond what float32 tells apart.
-    """
-    if planes.dtype.kind == "i":
-        if (lowest := int(planes.min())) < 0:
-            raise PixelTypeError(
-                f"holds negative pixels (down to {lowest}), which no detector counts; expected 0 and more; "
-                "undo the subtraction of the background, or add a constant"
-            )
-        return planes.view(f"u{planes.dtype.itemsize}")
-    if planes.dtype != np.uint32:
-        return planes
-    highest = int(planes.max())
-    if highest > 2**24:
-        raise PixelTypeError(
-            f"holds pixels up to {highest:,}; whole numbers are read up to {2**24:,}; convert them to 16 bits"
-        )
-    return planes.astype(np.uint16 if highest < 2**16 else np.float32)
 
 
 def _refuse_missing_planes(
