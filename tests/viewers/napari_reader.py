@@ -11,7 +11,7 @@ from napari.layers import Layer  # type: ignore[import-not-found]
 from napari_builtins.io import csv_to_layer_data  # type: ignore[import-not-found]
 
 layer = Layer.create(*csv_to_layer_data(sys.argv[1]))
-layer.border_color = list(layer.features["band"])  # what docs/how-to/view-results.md tells to type
+layer.border_color = list(layer.features["band"])  # what docs/how-to/napari.md tells to type
 held = {
     "kind": type(layer).__name__,
     "points": layer.data.tolist(),
