@@ -3,7 +3,7 @@
 # Where it is set, each start of the command compiles its modules again: a quarter of a second each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lab cuda soak machine lint types floors demo-bundle nuclei-bundle
+.PHONY: test lab cuda soak machine docs lint types floors demo-bundle nuclei-bundle
 
 # In parallel, a worker more than cores; a file's tests share what its fixtures made. `pytest` alone runs all
 # there is, also what needs the machine for itself, in one process.
@@ -13,7 +13,7 @@ CUDA = tests/cuda_on_cpu tests/engines/tensorrt tests/fake_cuda tests/gpu tests/
 
 # What runs at the microscope.
 test:
-	$(PARALLEL) $(addprefix --ignore ,$(LAB) $(CUDA) tests/soak/test_soak.py tests/systemd)
+	$(PARALLEL) $(addprefix --ignore ,$(LAB) $(CUDA) tests/site tests/soak/test_soak.py tests/systemd)
 
 # What trains, exports and measures.
 lab:
@@ -29,6 +29,12 @@ soak:
 
 machine:
 	pytest tests/systemd
+
+# The site, into build/site, and its tests; installs what builds it, and needs no network beyond that.
+docs:
+	pip install --quiet --constraint tests/constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+	$(PARALLEL) tests/site
 
 lint:
 	ruff check

@@ -1,4 +1,4 @@
-"""docs/explanation/regions-and-objects.md: what two networks may differ by, and which pairs of discs are parted."""
+"""docs/explanation/regions-and-objects.md: which pairs of discs are parted, and the gate's limits."""
 
 import re
 from pathlib import Path

@@ -37,9 +37,10 @@ def run(path: Path) -> Any:
     with tempfile.TemporaryDirectory() as room:
         folder = Path(room, "notebook")
         folder.mkdir()
-        client = NotebookClient(
-            notebook, timeout=LIMIT_S, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-        )
+        where = {"metadata": {"path": str(folder)}}
+        client = NotebookClient(notebook, timeout=LIMIT_S, kernel_name="python3", resources=where)
+        kernel = client.create_kernel_manager()  # on sockets in a folder that no other user can enter
+        kernel.transport, kernel.ip, kernel.connection_file = "ipc", f"{room}/ipc", f"{room}/kernel.json"
         client.execute(env=_environment(Path(room)))
     return notebook
 
