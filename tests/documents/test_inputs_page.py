@@ -1,0 +1,75 @@
+"""docs/reference/inputs.md says what the readers do: limits, kinds of refusal, suffixes, dyes and light."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from colvi_edge import errors
+from colvi_edge.acquisition import bounds
+from colvi_edge.acquisition.channel_hints import LIGHT_NM
+from colvi_edge.acquisition.channel_names import MAX_CHARACTERS
+from colvi_edge.acquisition.model import Limits
+from colvi_edge.acquisition.stains import DYES, FITS_NM
+from colvi_edge.acquisition.tiff import descriptions, directories, gate
+from colvi_edge.raw_files import MAX_DEPTH, NOT_READ, RAW_SUFFIXES
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "inputs.md").read_text(encoding="utf-8")
+
+
+def test_its_limits_are_those_of_the_readers() -> None:
+    """All names and defaults."""
+    rows = re.findall(r"(?m)^\| `(\w+)` \| ([\d,]+) \|", PAGE)
+
+    assert {name: int(number.replace(",", "")) for name, number in rows} == dataclasses.asdict(Limits())
+
+
+def test_its_kinds_are_those_of_the_errors() -> None:
+    """Each kind with which reading a file may end, and no other."""
+
+    def kinds(of: type[errors.ColviEdgeError]) -> set[str]:
+        return {of.kind}.union(*map(kinds, of.__subclasses__()))
+
+    table = PAGE.split("| `error.kind` | the file or image |\n")[1].split("\n\n")[0]
+    assert set(re.findall(r"(?m)^\| `(\w+)` \|", table)) == kinds(errors.AcquisitionError)
+    assert {
+        kind.exit_code for kind in (errors.AcquisitionError, *errors.AcquisitionError.__subclasses__())
+    } == {1}
+
+
+def test_its_suffixes_are_those_that_are_known() -> None:
+    """Read, and only told of."""
+    told = set(re.findall(r"`(\.[a-z0-9.]+)`", PAGE.split("\n## TIFF")[0]))
+
+    assert told == {*RAW_SUFFIXES, *NOT_READ}
+
+
+def test_its_numbers_are_those_of_the_code() -> None:
+    """Fixed bounds, and the light that tells what a channel is."""
+    low, high = bounds.PIXEL_SIZE_UM
+    words = [
+        f"{gate.MAX_SEGMENTS:,} strips or tiles",
+        f"{directories.MAX_TAGS:,} tags a page and {directories.MAX_VALUES:,} numbers",
+        f"{descriptions.MAX_TEXT_BYTES['ome']:,} characters",
+        f"{descriptions.MAX_TEXT_BYTES['imagej']:,} characters",
+        f"{bounds.MAX_CHANNELS} channels",
+        f"The first {MAX_CHARACTERS:,} characters of a name",
+        f"between {low:g} and {high:g} µm",
+        f"{MAX_DEPTH} folders deep",
+        f"{len(DYES)} dyes and families of dyes",
+        f"{FITS_NM['excitation']:g} nm from its excitation, {FITS_NM['emission']:g} nm from",
+        *(f"{light} {least:g} to {most:g} nm" for light in LIGHT_NM for _, least, most in LIGHT_NM[light]),
+    ]
+
+    assert [word for word in words if word not in " ".join(PAGE.split())] == []
+
+
+@pytest.mark.parametrize("dye", DYES, ids=lambda dye: dye.name)
+def test_each_dye_is_named_where_it_belongs(dye: object) -> None:
+    """By its name, or by that of its family."""
+    name, role = dye.name, dye.role  # type: ignore[attr-defined]
+    rows = dict(re.findall(r"(?m)^  \| (nuclei|collagen|neither)[^|]* \| ([^|]+) \|$", PAGE))
+    told = rows[{"other": "neither"}.get(role, role)]
+
+    assert any(word in told for word in {name, *re.split(r"[ ,-]", name)} if len(word) > 2)
