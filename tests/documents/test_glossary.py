@@ -82,7 +82,7 @@ def test_its_outcomes_are_those_of_the_terminal() -> None:
 
 
 def test_its_files_are_those_that_are_written() -> None:
-    """Both ways, but for the overlay as data, which stands in README."""
+    """Both ways, but for the overlay as data, which stands on the page of files."""
     told = {name for row in rows("word | file") for name in named(row[1])}
 
     kinds = {kind.value for kind in OutputKind} - {OutputKind.OME_TIFF.value}

@@ -66,7 +66,7 @@ def test_its_numbers_are_those_of_the_code() -> None:
 @pytest.mark.parametrize("dye", DYES, ids=lambda dye: dye.name)
 def test_each_dye_is_named_where_it_belongs(dye: Dye) -> None:
     """By its name, or by that of its family."""
-    rows = dict(re.findall(r"(?m)^  \| (nuclei|collagen|neither)[^|]* \| ([^|]+) \|$", PAGE))
+    rows = dict(re.findall(r"(?m)^\| (nuclei|collagen|neither)[^|]* \| ([^|]+) \|$", PAGE))
     told = rows[{"other": "neither"}.get(dye.role, dye.role)]
 
     assert any(word in told for word in {dye.name, *re.split(r"[ ,-]", dye.name)} if len(word) > 2)
