@@ -7,10 +7,10 @@ from colvi_edge.bench import page
 from colvi_edge.bench.figures import within_budget
 from colvi_edge.bench.measuring.measure import BenchRequest, measure
 from colvi_edge.bench.record import read, to_json
-from colvi_edge.cli.show.bench import show_bench
+from colvi_edge.cli.show.bench import show_bench, show_what_is_wrong
+from colvi_edge.cli.waiting import share_of
 from colvi_edge.errors import EXIT_BUDGET, EXIT_DONE, EXIT_PARITY
 from colvi_edge.system.writing import write_file
-from colvi_edge.terminal.progress import progress_share
 
 
 def bench(
@@ -20,6 +20,7 @@ def bench(
     compare: Path | None = None,
     json: Path | None = None,
     html: Path | None = None,
+    quiet: bool = False,
     when_loaded: Callable[[], None] = lambda: None,
 ) -> int:
     """Measure, print a table, write files; return the exit code.
@@ -30,6 +31,7 @@ def bench(
         compare: record of an earlier bench.
         json: file for the record.
         html: file for the page.
+        quiet: print only what is wrong.
         when_loaded: as for `measure`.
 
     Returns:
@@ -41,13 +43,16 @@ def bench(
     """
     old = read(compare) if compare else None
     beside = next((file.parent for file in (json, html) if file), None)
-    with progress_share("Bench") as tell:
+    with share_of("Bench", quiet=quiet) as tell:
         record = measure(request, beside, tell, when_loaded)
     if json:
         write_file(json, to_json(record))
     if html:
         write_file(html, page.render(record, old).encode())
-    show_bench(record, old, budget_ms)
+    if quiet:
+        show_what_is_wrong(record, budget_ms)
+    else:
+        show_bench(record, old, budget_ms)
     if any(check.faults for check in record.checks):
         return EXIT_PARITY
     missed = budget_ms is not None and not within_budget(record, budget_ms)[0]

@@ -1,5 +1,6 @@
 """The command line: parse, delegate, report. Heavy imports stand inside the commands."""
 
+import os
 import shlex
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -29,12 +30,16 @@ __all__ = ["app", "main"]
 _ALONE = (demo, doctor)
 """Commands that do something without a word more; the others show their help then."""
 
+NAME = "colvi-edge"
+
+_COMPLETION = f"_{NAME}_COMPLETE".replace("-", "_").upper()
+"""Variable by which the script for a shell asks what Tab offers."""
+
 app = typer.Typer(
-    name="colvi-edge",
+    name=NAME,
     cls=Group,
     help=f"Collagen VI diagnosis of fibroblast cultures, beside the microscope. {RESEARCH_USE_ONLY}",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help starts faster, and folds paragraphs
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -75,7 +80,7 @@ def _bug(kind: type[BaseException], error: BaseException, trace: TracebackType |
 def _to_copy(error: ColviEdgeError) -> str:
     """Return the command that an error asks for, fit for a shell; "" for none."""
     if error.options:
-        return shlex.join(["colvi-edge", *sys.argv[1:], *error.options])
+        return shlex.join([NAME, *sys.argv[1:], *error.options])
     return shlex.join(error.command)
 
 
@@ -83,13 +88,15 @@ def main() -> None:
     """Run the command line; an error that the operator can put right is one line and an exit code.
 
     A bug keeps its traceback. Nothing that a terminal would obey arrives there but our own colours. Whoever
-    stops reading what is printed stops nothing else.
+    stops reading what is printed stops nothing else. However it is started, it calls itself colvi-edge.
     """
+    if os.environ.get(_COMPLETION):  # a shell asks, which is answered with tabs
+        app(prog_name=NAME)
     streams = (cast("TextIO", ForgivingStream(stream)) for stream in (sys.stdout, sys.stderr))
     out, err = map(PrintableStream, streams)
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            code = app(standalone_mode=False)
+            code = app(prog_name=NAME, standalone_mode=False)
         except CommandLineError as error:
             tell(error)
             raise SystemExit(error.exit_code) from None

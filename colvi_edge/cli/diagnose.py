@@ -24,12 +24,12 @@ from colvi_edge.cli.line.options import (
     SampleOption,
     StaleOption,
     numbers_of,
-    open_for,
     option,
     refuse_place,
     replace_of,
     roles_of,
 )
+from colvi_edge.cli.line.telling import QuietOption, VerboseOption, refuse_both
 from colvi_edge.cli.line.variables import given, tell_variables, variables_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
 from colvi_edge.printable import printable_name
@@ -91,6 +91,8 @@ def run(
     sample: SampleOption = None,
     dry_run: DryRunOption = False,
     json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Diagnose images, here and now.
 
@@ -105,8 +107,10 @@ def run(
     from colvi_edge.acquisition import Limits
     from colvi_edge.cli.interruption import interruptible
     from colvi_edge.cli.show.outcomes import Asked
+    from colvi_edge.cli.show.reasons import show_reasons
     from colvi_edge.cli.show.run import show_outcomes
     from colvi_edge.cli.show.standing import show_standing
+    from colvi_edge.cli.waiting import open_for
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import process
     from colvi_edge.pipeline.bundles import open_bundles
@@ -114,18 +118,21 @@ def run(
     from colvi_edge.pipeline.inputs import find_inputs, folders_of, places_of, refuse_collisions
     from colvi_edge.system.writing import check_writable, clear_leftovers
 
-    tell_variables(context)
+    refuse_both(quiet, verbose)
+    if not quiet:
+        tell_variables(context)
     refuse_place("--result-csv", Named.TABLE, result_csv)
     refuse_place("--omero-csv", Named.TABLE, omero_csv)
     refuse_place("--report", Named.REPORT, report)
+    limits = Limits.named(numbers_of(limit))
     options = {
         "channels": roles_of(channels),
-        "limits": Limits.named(numbers_of(limit)),
+        "limits": limits,
         "overlay": overlay,
         "replace": replace_of(stale, again),
         "pixel_size_um": pixel_size_um,
     }
-    files = find_inputs(images, output_dir, lambda words: typer.echo(printable_name(words), err=True))
+    files = find_inputs(images, output_dir, (lambda _: None) if quiet else _note)
     page = None
     if report:
         from colvi_edge.report.page_of_folder import Report
@@ -145,10 +152,12 @@ def run(
         check_writable(report)  # rather than when all is judged
     with ExitStack() as running:
         engines = {
-            slot: running.enter_context(closing(open_for(one, engine, precision)))
+            slot: running.enter_context(closing(open_for(one, engine, precision, quiet=quiet)))
             for slot, one in opened.items()
         }
         diagnosers = diagnosers_of(opened, engines, **options)
+        if verbose:
+            show_reasons(opened, engines, limits)
         gc.freeze()  # see `pipeline.process`
         with interruptible() as is_stopped:
             outcomes = show_outcomes(
@@ -156,25 +165,27 @@ def run(
                 len(files),
                 folders_of(images, output_dir),
                 as_json=json,
+                quiet=quiet,
+                verbose=verbose,
                 with_report=page is None,
                 asked=Asked(given(context, *_JUDGING), variables_of(context)),
                 goes_on="" if again else _GOES_ON,
                 judges={slot: one.label for slot, one in opened.items()},
             )
     for slot, one in opened.items():
-        show_standing([outcome for outcome in outcomes if outcome.slot == slot], one.label, slot)
+        show_standing([outcome for outcome in outcomes if outcome.slot == slot], one.label, slot, quiet=quiet)
     folders = {file.place: file.folder for file in files}
     clear_leftovers(folders.values())
     _write_tables(folders, result_csv, omero_csv)
     if result_csv and opened[""].config.task.kind == "segment":
-        words = (
+        _note(
             f"no row of {opened[''].label} in {result_csv}: it gives no diagnosis; the command table lists "
             "its regions and objects"
         )
-        typer.echo(printable_name(words), err=True)
     if page:
         page.write()
-        typer.echo(printable_name(f"{page.contents.told} on one page: {report}"), err=json)
+        if not quiet:
+            typer.echo(printable_name(f"{page.contents.told} on one page: {report}"), err=json)
     failed = any(isinstance(outcome.result, ColviEdgeError) for outcome in outcomes)
     raise typer.Exit(EXIT_UNJUDGED if failed else EXIT_DONE)
 
@@ -188,11 +199,14 @@ def _write_tables(folders: Mapping[str, Path], result_csv: Path | None, omero_cs
     if omero_csv:
         unread = table.write_table(omero_csv, folders, table.omero_csv)
     if unread:
-        words = (
+        _note(
             f"{unread} records are left out of the table: damaged, or none of this version; diagnose their "
             "images again"
         )
-        typer.echo(printable_name(words), err=True)
+
+
+def _note(words: str) -> None:
+    typer.echo(printable_name(words), err=True)
 
 
 def report(
@@ -209,6 +223,7 @@ def report(
         ),
     ] = None,
     sample: SampleOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Show the results of a folder on one page.
 
@@ -220,4 +235,5 @@ def report(
     page = page or folder / "report.html"
     made = Report(folder, page, sample=sample)
     made.write()
-    typer.echo("\n".join(map(printable_name, closing_lines(folder, page, made.contents))))
+    if not quiet:
+        typer.echo("\n".join(map(printable_name, closing_lines(folder, page, made.contents))))

@@ -7,6 +7,7 @@ import typer
 
 from colvi_edge.choices import PrecisionChoice
 from colvi_edge.cli.extras import needs_torch
+from colvi_edge.cli.line import completion
 from colvi_edge.cli.line.options import (
     activation_of,
     activation_option,
@@ -18,6 +19,7 @@ from colvi_edge.cli.line.options import (
     outputs_option,
     words_of,
 )
+from colvi_edge.cli.line.telling import QuietOption
 
 
 def export(
@@ -54,6 +56,7 @@ def export(
             "--precision",
             of="export",
             metavar="LIST",
+            autocompletion=completion.lists("fp32", "fp16", "int8"),
             help="Which precisions the bundle shall hold: fp32,fp16,int8, of which int8 makes two, int8-cpu "
             "and int8-trt. Without it all that can be made.",
         ),
@@ -65,6 +68,7 @@ def export(
             "--channels",
             of="export",
             metavar="ROLE,ROLE",
+            autocompletion=completion.lists("collagen", "nuclei", "empty"),
             help="The network's inputs; two are collagen,nuclei, three empty,collagen,nuclei; with --task "
             "any words.",
         ),
@@ -167,6 +171,7 @@ def export(
         Literal["tensorrt"] | None,
         option("--engine", of="export", help="tensorrt: also build the engine for this machine."),
     ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Turn a trained network into a bundle.
 
@@ -199,6 +204,7 @@ def export(
         "join": join,
         "freeze_norm": freeze_norm,
         "force": force,
+        "quiet": quiet,
     }
     from colvi_edge.cli.confined import foreign
 
@@ -210,5 +216,5 @@ def export(
 
         code = show_export(model, bundle, **options)
     if engine:
-        show_build(str(bundle), PrecisionChoice.AUTO)
+        show_build(str(bundle), PrecisionChoice.AUTO, quiet=quiet)
     raise typer.Exit(code)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from colvi_edge.cli.line.options import DryRunOption, consent, option, refuse_place
+from colvi_edge.cli.line.telling import QuietOption
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import counted, printable_lines, printable_name
 
@@ -33,6 +34,7 @@ def table(
             help="Where to write it; without it to standard output. What is no table is not overwritten.",
         ),
     ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Put all results of a folder into one table.
 
@@ -49,7 +51,8 @@ def table(
     found = list_results(folder)
     if output:
         write_file(output, found.table)
-        typer.echo(printable_name(f"{counted(found.images, 'image')}: {output}"))
+        if not quiet:
+            typer.echo(printable_name(f"{counted(found.images, 'image')}: {output}"))
     else:
         typer.echo(printable_lines(found.table.decode()), nl=False)
     if found.bereft:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from colvi_edge.choices import DEMO, EngineName, PrecisionChoice
+from colvi_edge.cli.line import completion
 from colvi_edge.cli.line.options import (
     BundleOption,
     ChannelsOption,
@@ -16,6 +17,7 @@ from colvi_edge.cli.line.options import (
     roles_of,
     several_of,
 )
+from colvi_edge.cli.line.telling import QuietOption
 from colvi_edge.cli.line.variables import whole_bundles
 
 
@@ -28,12 +30,21 @@ def bench(
         ),
     ] = None,
     engine: Annotated[
-        str, option("--engine", metavar="LIST", help="auto, openvino, onnxruntime or tensorrt, or several.")
+        str,
+        option(
+            "--engine",
+            metavar="LIST",
+            autocompletion=completion.lists(*(engine.value for engine in EngineName)),
+            help="auto, openvino, onnxruntime or tensorrt, or several.",
+        ),
     ] = "auto",
     precision: Annotated[
         str,
         option(
-            "--precision", metavar="LIST", help="auto, fp32, fp16 or int8, or several, each on every engine."
+            "--precision",
+            metavar="LIST",
+            autocompletion=completion.lists(*(precision.value for precision in PrecisionChoice)),
+            help="auto, fp32, fp16 or int8, or several, each on every engine.",
         ),
     ] = "auto",
     channels: ChannelsOption = None,
@@ -82,6 +93,7 @@ def bench(
     html: Annotated[
         Path | None, option("--html", of="bench", dir_okay=False, help="Write a page with plots here.")
     ] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure where each millisecond goes.
 
@@ -105,7 +117,15 @@ def bench(
         check=check,
     )
     # The peers' modules are no part of what is measured, either.
-    code = measure(request, budget_ms=budget_ms, compare=compare, json=json, html=html, when_loaded=gc.freeze)
+    code = measure(
+        request,
+        budget_ms=budget_ms,
+        compare=compare,
+        json=json,
+        html=html,
+        quiet=quiet,
+        when_loaded=gc.freeze,
+    )
     raise typer.Exit(code)
 
 
@@ -127,6 +147,7 @@ def doctor(
             path_type=str,
             callback=whole_bundles,
             metavar="PATH|demo",
+            autocompletion=completion.bundles,
             help="Whose training images and rules --image is compared with; without it 'demo'. May be given "
             "several times.",
         ),

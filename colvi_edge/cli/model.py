@@ -7,6 +7,7 @@ import typer
 
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.cli.extras import needs_torch
+from colvi_edge.cli.line import completion
 from colvi_edge.cli.line.options import (
     ChannelsOption,
     DatasetArgument,
@@ -26,6 +27,7 @@ from colvi_edge.cli.line.options import (
     roles_of,
     words_of,
 )
+from colvi_edge.cli.line.telling import QuietOption
 from colvi_edge.printable import printable_name
 
 
@@ -96,6 +98,7 @@ def train(
     channels: ChannelsOption = None,
     json: JsonOption = False,
     html: Annotated[Path | None, html_option("train")] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Train a network on a lab's own images.
 
@@ -119,6 +122,7 @@ def train(
             classes=words_of(classes),
             as_json=json,
             html=html,
+            quiet=quiet,
         )
     )
 
@@ -127,7 +131,9 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="MODEL", help="A bundle, 'demo', 'demo-nuclei', or a model file as export reads them."
+            metavar="MODEL",
+            autocompletion=completion.bundles,
+            help="A bundle, 'demo', 'demo-nuclei', or a model file as export reads them.",
         ),
     ],
     dataset: DatasetArgument,
@@ -141,6 +147,7 @@ def evaluate(
     normalisation: Annotated[str | None, normalisation_option("evaluate")] = None,
     json: JsonOption = False,
     html: Annotated[Path | None, html_option("evaluate")] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Tell how good a model is on labelled images.
 
@@ -153,6 +160,7 @@ def evaluate(
         "channels": roles_of(channels),
         "as_json": json,
         "html": html,
+        "quiet": quiet,
         "network": network,
         "classes": words_of(classes),
         "activation": activation_of(outputs, activation),
@@ -197,6 +205,7 @@ def explain(
     outputs: Annotated[str | None, outputs_option("explain")] = None,
     activation: Annotated[str | None, activation_option("explain")] = None,
     normalisation: Annotated[str | None, normalisation_option("explain")] = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Draw why a network votes as it does.
 
@@ -214,16 +223,27 @@ def explain(
     from colvi_edge.cli.confined import foreign
 
     if foreign.is_foreign(model):
-        foreign.explain(image, model, **options)
+        foreign.explain(image, model, quiet=quiet, **options)
         return
     with needs_torch("explaining"):
         from colvi_edge.export.explanation.explain import explain as draw
 
-    draw(image, model, **options, progress=lambda words: typer.echo(printable_name(words)))
+    def tell(words: str) -> None:
+        if not quiet:
+            typer.echo(printable_name(words))
+
+    draw(image, model, **options, progress=tell)
 
 
 def build(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle, 'demo' or 'demo-nuclei'.")],
+    bundle: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE",
+            autocompletion=completion.bundles,
+            help="A bundle, 'demo' or 'demo-nuclei'.",
+        ),
+    ],
     precision: Annotated[
         PrecisionChoice,
         option(
@@ -231,6 +251,7 @@ def build(
             help="auto, fp32, fp16 or int8; auto takes fp16, int8 is the bundle's int8-trt.",
         ),
     ] = PrecisionChoice.AUTO,
+    quiet: QuietOption = False,
 ) -> None:
     """Build a TensorRT engine for this machine.
 
@@ -238,4 +259,4 @@ def build(
     """
     from colvi_edge.cli.show.build import show_build
 
-    show_build(bundle, precision)
+    show_build(bundle, precision, quiet=quiet)

@@ -13,6 +13,7 @@ from colvi_edge.cli.line.options import (
     SeedOption,
     SeverityOption,
 )
+from colvi_edge.cli.line.telling import QuietOption
 from colvi_edge.printable import printable_name
 
 
@@ -36,12 +37,13 @@ def simulate(
     severity: SeverityOption = None,
     seed: SeedOption = 0,
     masks: MasksOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Draw synthetic projections of cultures."""
+    from colvi_edge.cli.waiting import progress_of
     from colvi_edge.simulate.folder import MASKS, simulate_folder
-    from colvi_edge.terminal.progress import progress
 
-    with progress("Drawing", images) as advance:
+    with progress_of("Drawing", images, quiet=quiet) as advance:
         simulate_folder(
             out,
             images,
@@ -54,4 +56,5 @@ def simulate(
     folders = f"{out / 'control'} and {out / 'patient'}"
     if masks:
         folders += f", the masks of their nuclei in {out / MASKS}"
-    typer.echo(printable_name(f"{images} projections in {folders}"))
+    if not quiet:
+        typer.echo(printable_name(f"{images} projections in {folders}"))

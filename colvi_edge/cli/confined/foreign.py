@@ -50,7 +50,7 @@ def evaluate(model: str, dataset: Path, *, html: Path | None, **options: Any) ->
     return code
 
 
-def explain(image: Path, model: Path, *, output_dir: Path | None, **options: Any) -> None:
+def explain(image: Path, model: Path, *, output_dir: Path | None, quiet: bool, **options: Any) -> None:
     """Explain a model; the options are those of `explain`."""
     folder = output_dir or image.parent
     with _drafts() as (draft, out):
@@ -64,7 +64,8 @@ def explain(image: Path, model: Path, *, output_dir: Path | None, **options: Any
 
         for name, picture in gather(out).items():
             write_file(folder / name, picture)
-            typer.echo(printable_name(str(folder / name)))
+            if not quiet:
+                typer.echo(printable_name(str(folder / name)))
 
 
 @contextmanager

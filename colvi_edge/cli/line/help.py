@@ -49,8 +49,23 @@ class Command(TyperCommand):
             formatter.write_text(words)
 
 
+_COMPLETION = {
+    "install_completion": "Have Tab complete commands, options and files in this shell, bash, fish or zsh: "
+    "writes to its settings in your home.",
+    "show_completion": "Print the script of that for this shell, and write nothing.",
+}
+"""What typer's two options do, in our words."""
+
+
 class Group(TyperGroup):
     """The list of commands, by where they are used."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, a name and a sentence each, then the commands."""
+        options = [*parameters_of(self, "option"), self.get_help_option(ctx)]
+        with formatter.section("Options"):
+            formatter.write_dl([(named(one), _COMPLETION.get(one.name, one.help)) for one in options])
+        self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each `rich_help_panel`."""

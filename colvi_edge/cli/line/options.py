@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
+from colvi_edge.cli.line import completion
 from colvi_edge.cli.line.variables import whole_bundles
-from colvi_edge.errors import EngineUnavailableError, UsageError
+from colvi_edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from colvi_edge.bundle import Bundle
-    from colvi_edge.engines import Engine
     from colvi_edge.outputs.named import Named
 
 Chosen = TypeVar("Chosen", EngineName, PrecisionChoice)
@@ -59,7 +58,11 @@ def _is_for_page(html: Path | None) -> Path | None:
 def network_option(command: str) -> Any:
     """Return --network of a command that reads a model file."""
     return option(
-        "--network", of=command, metavar="NAME", help="paper or published: whose weights a state_dict holds."
+        "--network",
+        of=command,
+        metavar="NAME",
+        autocompletion=completion.words("paper", "published"),
+        help="paper or published: whose weights a state_dict holds.",
     )
 
 
@@ -69,6 +72,7 @@ def classes_option(command: str) -> Any:
         "--classes",
         of=command,
         metavar="CLASS,CLASS",
+        autocompletion=completion.lists("control", "patient"),
         help="Which class each output is: control,patient or patient,control"
         + ("; others with --task, of a segmentation the background first." if command == "export" else "."),
     )
@@ -77,7 +81,13 @@ def classes_option(command: str) -> Any:
 def outputs_option(command: str) -> Any:
     """Return --outputs of a command that reads a model file."""
     words = "; ".join(f"{outputs.value}: {outputs.words}" for outputs in Outputs)
-    return option("--outputs", of=command, metavar="KIND", help=f"What the outputs are. {words}.")
+    return option(
+        "--outputs",
+        of=command,
+        metavar="KIND",
+        autocompletion=completion.words(*(outputs.value for outputs in Outputs)),
+        help=f"What the outputs are. {words}.",
+    )
 
 
 def activation_option(command: str) -> Any:
@@ -96,6 +106,7 @@ def normalisation_option(command: str) -> Any:
         "--normalisation",
         of=command,
         metavar="HOW",
+        autocompletion=completion.words("patch", "patch-channel", "image", "image-range"),
         help="How patches were made the network's input: patch (zero mean, unit variance; the default), "
         "patch-channel, fixed:MEAN,..:STD,.. or scale:DIVISOR:DTYPE; of whole images image or image-range.",
     )
@@ -109,6 +120,7 @@ BundleOption = Annotated[
     option(
         "--bundle",
         metavar="PATH|demo",
+        autocompletion=completion.bundles,
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
         "synthetic demo model. 'demo-nuclei' outlines nuclei.",
     ),
@@ -120,6 +132,7 @@ BundlesOption = Annotated[
         path_type=str,  # ./demo is no word
         callback=whole_bundles,
         metavar="PATH|demo",
+        autocompletion=completion.bundles,
         help="A bundle (the folder NAME.colvi/ that export made of a model), or 'demo', the shipped "
         "synthetic demo model. 'demo-nuclei' outlines nuclei. May be given several times: each judges every "
         "image; the first leaves X.colvi.json and so on, a further one X.NAME.colvi.json. In the variable "
@@ -145,6 +158,7 @@ ChannelsOption = Annotated[
     option(
         "--channels",
         metavar="ROLE,ROLE",
+        autocompletion=completion.lists("nuclei", "collagen", "other"),
         help="Role of each channel of the files: collagen, nuclei, or other. Without it the file is asked; "
         "two channels without names are nuclei,collagen.",
     ),
@@ -245,20 +259,6 @@ MasksOption = Annotated[
     option("--masks", help="Also write OUT/masks: for each image which pixel belongs to which nucleus."),
 ]
 SeedOption = Annotated[int, option("--seed", min=0, help="Same seed, same images.")]
-
-
-def open_for(bundle: "Bundle", engine: EngineName, precision: PrecisionChoice) -> "Engine":
-    """Open an engine, with a progress bar where it may have to be built first."""
-    from colvi_edge.engines import open_engine
-    from colvi_edge.engines.cuda.gpu import NO_GPU, find_gpu
-    from colvi_edge.terminal.progress import progress_share
-
-    if engine is not EngineName.TENSORRT:
-        return open_engine(bundle, engine, precision)
-    if find_gpu() is None:
-        raise EngineUnavailableError(f"--engine tensorrt: {NO_GPU}")
-    with progress_share("Building") as tell:  # it may have to be built first, which takes minutes on a Jetson
-        return open_engine(bundle, engine, precision, tell)
 
 
 def refuse_place(option: str, kind: "Named", path: Path | None) -> None:

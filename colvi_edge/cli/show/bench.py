@@ -9,7 +9,7 @@ from colvi_edge.bench import compare, figures
 from colvi_edge.bench.figures import three_digits
 from colvi_edge.bench.record import END_TO_END, Record, SegmentCheck, Series
 from colvi_edge.engines.precisions import INT8
-from colvi_edge.terminal.console import PrintableConsole, shown, wide_console
+from colvi_edge.terminal.console import PrintableConsole, print_note, shown, wide_console
 
 
 def show_bench(record: Record, old: Record | None = None, budget_ms: float | None = None) -> None:
@@ -39,6 +39,24 @@ def show_bench(record: Record, old: Record | None = None, budget_ms: float | Non
         fits, words = figures.within_budget(record, budget_ms)
         console.print(f"\n[{'green' if fits else 'red'}]{shown(words)}[/]")
     console.print(f"\n{RESEARCH_USE_ONLY}", style="dim")
+
+
+def show_what_is_wrong(record: Record, budget_ms: float | None = None) -> None:
+    """Print, on standard error, warnings, decisions that differ, and a budget that is not kept."""
+    for words in (*figures.warnings(record), *_faults(record)):
+        print_note(words)
+    if budget_ms is not None:
+        fits, words = figures.within_budget(record, budget_ms)
+        if not fits:
+            print_note(words)
+
+
+def _faults(record: Record) -> list[str]:
+    return [
+        f"{check.engine} does not decide as the trained network does: {fault}"
+        for check in record.checks
+        for fault in check.faults
+    ]
 
 
 def _show_side_by_side(console: PrintableConsole, record: Record) -> None:
@@ -108,9 +126,9 @@ def _show_checks(console: PrintableConsole, record: Record) -> None:
             table.add_row(shown(f"  {check.images}" if above else title), *map(shown, cells))
     console.print()
     console.print(table)
-    faults = [(check.engine, fault) for check in record.checks for fault in check.faults]
-    for engine, fault in faults:
-        console.print(f"[red]{shown(f'{engine} does not decide as the trained network does: {fault}')}[/]")
+    faults = _faults(record)
+    for words in faults:
+        console.print(f"[red]{shown(words)}[/]")
     if not faults:
         console.print("[green]Every engine decides as the trained network does.[/]")
 

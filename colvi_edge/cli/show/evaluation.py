@@ -1,6 +1,7 @@
 """What `evaluate` and `train` print: figures with their intervals as a table or JSON, notes besides."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.cli.show.classes import print_classes
 from colvi_edge.cli.show.masks import print_masks
+from colvi_edge.cli.waiting import progress_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED
 from colvi_edge.export.commands.evaluate import evaluate_model
 from colvi_edge.export.commands.evaluate_masks import evaluate_on_masks
@@ -37,7 +39,6 @@ from colvi_edge.export.pages.classes import PLURALS
 from colvi_edge.printable import printable_json, printable_name
 from colvi_edge.system.writing import check_writable, write_file
 from colvi_edge.terminal.console import print_note, shown, wide_console
-from colvi_edge.terminal.progress import progress
 
 WIDE_COLUMNS = 92
 """Of a terminal in which several methods with their spread are not cropped."""
@@ -53,7 +54,9 @@ COUNTS = {
 """The confusion matrix, as people read it."""
 
 
-def show_evaluation(model: str, dataset: Path, *, as_json: bool, html: Path | None, **options: Any) -> int:
+def show_evaluation(
+    model: str, dataset: Path, *, as_json: bool, html: Path | None, quiet: bool = False, **options: Any
+) -> int:
     """Evaluate a model and print how it did; return the exit code.
 
     Args:
@@ -61,6 +64,7 @@ def show_evaluation(model: str, dataset: Path, *, as_json: bool, html: Path | No
         dataset: the same.
         as_json: print JSON.
         html: file for the page.
+        quiet: print only what is wrong, and JSON.
         options: the same.
 
     Raises:
@@ -69,13 +73,17 @@ def show_evaluation(model: str, dataset: Path, *, as_json: bool, html: Path | No
     if html:
         check_writable(html)
     evaluate = evaluate_on_masks if has_masks(dataset) else evaluate_model
-    evaluated = evaluate(model, dataset, **options, tell=print_note, progress=progress)
-    show_record(evaluated.record, as_json=as_json, html=html)
+    evaluated = evaluate(
+        model, dataset, **options, tell=print_note, progress=partial(progress_of, quiet=quiet)
+    )
+    show_record(evaluated.record, as_json=as_json, html=html, quiet=quiet)
     return EXIT_DONE if evaluated.all_read else EXIT_UNJUDGED
 
 
-def show_record(record: Record, *, as_json: bool, html: Path | None) -> None:
+def show_record(record: Record, *, as_json: bool, html: Path | None, quiet: bool = False) -> None:
     """Print a record as a table or JSON, and write its page if one is named, which is said on standard error.
+
+    If quiet, in place of the table it is told, on standard error, if the record shows nothing but chance.
 
     Raises:
         OutputError: the page cannot be written.
@@ -92,9 +100,12 @@ def show_record(record: Record, *, as_json: bool, html: Path | None) -> None:
         write_file(html, page.encode())
     if as_json:
         print(printable_json(to_json(record).decode()), end="")  # noqa: T201 - data for a pipe
+    elif quiet:
+        for sentence in record.chance:
+            print_note(sentence)
     else:
         _print(record)
-    if html:
+    if html and not quiet:
         print_note(f"page: {html}")
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,16 @@ class Command:
     words: Sequence[str]
 
 
-def show_export(model: Path, bundle: Path, *, place: Path | None = None, **options: Any) -> int:
+def show_export(
+    model: Path, bundle: Path, *, place: Path | None = None, quiet: bool = False, **options: Any
+) -> int:
     """Export a model and print what was found.
 
     Args:
         model: as for `export_model`, as are bundle, place and options.
         bundle: the same.
         place: the same.
+        quiet: print only what is wrong, on standard error.
         options: the same, all but force are given.
 
     Returns:
@@ -66,8 +70,14 @@ def show_export(model: Path, bundle: Path, *, place: Path | None = None, **optio
     Raises:
         ColviEdgeError: an option, the model or the calibration images cannot be used.
     """
-    with error_console().status("Reading the model") as status:
-        exported = export_model(model, bundle, place=place, **options, tell=print_note, step=status.update)
+    with nullcontext() if quiet else error_console().status("Reading the model") as status:
+        step = status.update if status else lambda _: None
+        exported = export_model(model, bundle, place=place, **options, tell=print_note, step=step)
+    code = EXIT_PARITY if exported.report.failed else EXIT_DONE
+    if quiet:
+        for words in _faults(exported.report.rows):
+            print_note(words)
+        return code
     console = wide_console()
     if options["calibration"] is None and options["precisions"] is None:
         console.print("No INT8: it is calibrated on images; give projections with --calibration DIR.")
@@ -77,7 +87,7 @@ def show_export(model: Path, bundle: Path, *, place: Path | None = None, **optio
             console.print(printable_name(said), markup=False, soft_wrap=not console.is_terminal)
         else:
             console.print(f"  {printable_name(shlex.join(said.words))}", markup=False, soft_wrap=True)
-    return EXIT_PARITY if exported.report.failed else EXIT_DONE
+    return code
 
 
 def _said(exported: Exported, place: Path, again: Sequence[str]) -> Iterator[str | Command]:
@@ -150,11 +160,16 @@ def _sentences(rows: Sequence[Row]) -> list[str]:
         sentences.append(INT8)
     if tried := {row.runtime for row in rows if row.precision == "int8-trt"}:
         sentences.append(NEVER_ON_TENSORRT if len(tried) > 1 else WINDOWS_NEVER_ON_TENSORRT)
+    return [*sentences, *_faults(rows)]
+
+
+def _faults(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each fault, with what has it."""
     faults: dict[str, list[str]] = {}
     for row in rows:
         if row.faults:
             faults.setdefault("; ".join(row.faults), []).append(f"{row.precision} on {row.runtime}")
-    return [*sentences, *(f"{', '.join(whose)} failed: {words}." for words, whose in faults.items())]
+    return [f"{', '.join(whose)} failed: {words}." for words, whose in faults.items()]
 
 
 def _measured_on(exported: Exported) -> Iterator[str]:

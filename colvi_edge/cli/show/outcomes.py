@@ -108,6 +108,21 @@ def print_outcomes(
     console.print(f"\n{counted(len(rows), 'image')}{': ' if counts else ''}{counts}")
 
 
+def print_unjudged(
+    console: PrintableConsole, outcomes: Sequence[Outcome[InputFile]], asked: Asked | None = None
+) -> None:
+    """Print the images that got no result, with the reason: errors, and what was rejected just now."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for outcome in outcomes:
+        row = _row(outcome, asked or Asked())
+        if row.word == "rejected" and not isinstance(outcome.result, Kept):
+            said.setdefault((row.word, "; ".join(row.remarks.values())), []).append(row.name)
+        elif row.error:
+            said.setdefault((row.word, row.error), []).append(row.name)
+    for (word, words), names in said.items():
+        _print_named_words(console, names, words, 0, f"{word}: ")
+
+
 def print_places(
     console: PrintableConsole,
     outcomes: Sequence[Outcome[InputFile]],

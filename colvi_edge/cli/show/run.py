@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from colvi_edge import RESEARCH_USE_ONLY
-from colvi_edge.cli.show.outcomes import Asked, print_outcomes, print_places
+from colvi_edge.cli.show.outcomes import Asked, print_outcomes, print_places, print_unjudged
+from colvi_edge.cli.show.reasons import show_stages
+from colvi_edge.cli.waiting import progress_of
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Kept, Outcome
@@ -15,7 +17,6 @@ from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.pipeline.records import error_record
 from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal.console import PrintableConsole, error_console, print_json, shown, wide_console
-from colvi_edge.terminal.progress import progress
 
 
 def show_outcomes(
@@ -24,12 +25,16 @@ def show_outcomes(
     folders: Sequence[Path],
     *,
     as_json: bool,
+    quiet: bool = False,
+    verbose: bool = False,
     with_report: bool = True,
     asked: Asked | None = None,
     goes_on: str = "",
     judges: Mapping[str, str] | None = None,
 ) -> list[Outcome[InputFile]]:
     """Print outcomes as they come (JSON, one record a line) or at the end (a table); return them.
+
+    If quiet, in place of the table what was not judged is printed, on standard error.
 
     What is returned lacks the patches: kept, they were 40 kB an image, and a folder may hold thousands.
 
@@ -38,6 +43,8 @@ def show_outcomes(
         total: how many files there are.
         folders: in and below which results lie, as they were named.
         as_json: print JSON.
+        quiet: print no table.
+        verbose: also print, on standard error, how long each image took.
         with_report: say how to see all results on one page.
         asked: how the command was given.
         goes_on: what to say, after Ctrl-C, of the way to the rest.
@@ -47,8 +54,17 @@ def show_outcomes(
     done: list[Outcome[InputFile]] = []
     by = Counter[InputFile]()  # how many bundles are done with a file
     files = 0
+
+    def tell() -> None:
+        if as_json:
+            return
+        if quiet:
+            print_unjudged(error_console(), done, asked)
+        else:
+            _print_all(done, folders, with_report, asked, judges)
+
     try:
-        with progress("Diagnosing", total) as advance:
+        with progress_of("Diagnosing", total, quiet=quiet or verbose) as advance:
             for outcome in outcomes:
                 if not outcome.image_key:
                     by[outcome.file] += 1
@@ -59,16 +75,16 @@ def show_outcomes(
                     continue  # its images were told of
                 if as_json:
                     print_json(_line(outcome))
+                if verbose:
+                    show_stages(outcome)
                 done.append(_without_patches(outcome))
     except KeyboardInterrupt:
-        if not as_json:
-            _print_all(done, folders, with_report, asked, judges)
+        tell()
         error_console().print(f"Interrupted: {files} of {total} files done.")
         if goes_on and files < total:
             error_console().print(shown(goes_on))
         raise
-    if not as_json:
-        _print_all(done, folders, with_report, asked, judges)
+    tell()
     _print_notes(done)
     return done
 

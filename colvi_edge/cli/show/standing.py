@@ -10,13 +10,16 @@ from colvi_edge.printable import counted
 from colvi_edge.terminal.console import error_console, shown
 
 
-def show_standing(outcomes: Sequence[Outcome[InputFile]], judge: str, slot: str = "") -> None:
+def show_standing(
+    outcomes: Sequence[Outcome[InputFile]], judge: str, slot: str = "", *, quiet: bool = False
+) -> None:
     """Print what became of a bundle's results that stood: which were kept, replaced, or outlasted an error.
 
     Args:
         outcomes: as `show_outcomes` returns them.
         judge: name and version of the model that judged.
         slot: of its results.
+        quiet: print only what was not to be expected: another model's, and what is gone.
     """
     kept = Counter(
         (found.sidecar.model.label, found.is_other_model)
@@ -30,10 +33,13 @@ def show_standing(outcomes: Sequence[Outcome[InputFile]], judge: str, slot: str 
         console.print(shown(words))
 
     for (model, is_other), count in kept.items():
+        if quiet and not is_other:
+            continue
         are, were, them = ("is", "was", "it") if count == 1 else ("are", "were", "them")
         remedy = f"--stale judges {them} anew with {judge}" if is_other else f"--again judges {them}, too"
         say(f"{counted(count, 'result')} {are} of model {model} and {were} kept; {remedy}")
-    if replaced := sum(outcome.replaced for outcome in outcomes):
+    replaced = sum(outcome.replaced for outcome in outcomes)
+    if replaced and not quiet:
         was, it, them = ("was", "it was", "it") if replaced == 1 else ("were", "they were", "them")
         say(f"{counted(replaced, 'result')} {was} replaced; what {it} lies beside {them} as {previous}")
     if gone := sum(outcome.gone for outcome in outcomes):

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from colvi_edge.cli.show.evaluation import show_record
+from colvi_edge.cli.waiting import progress_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, UsageError
 from colvi_edge.export.commands.notes import FEW
 from colvi_edge.export.commands.train import Told, Trained, train_model
@@ -23,7 +24,6 @@ from colvi_edge.export.training.run import Epoch, Resumed, Settings, Step, kept
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.system.writing import check_writable
 from colvi_edge.terminal.console import error_console
-from colvi_edge.terminal.progress import progress
 
 PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test": "to test on"}
 """What the parts of a division are for."""
@@ -61,6 +61,7 @@ def show_training(
     classes: Sequence[str] | None,
     as_json: bool,
     html: Path | None,
+    quiet: bool = False,
     **options: Any,
 ) -> int:
     """Train and test, and print how it goes and how the networks did; return the exit code.
@@ -76,6 +77,7 @@ def show_training(
         classes: likewise.
         as_json: print JSON.
         html: file for the page.
+        quiet: print only what is wrong, and JSON.
         options: the same.
 
     Raises:
@@ -89,7 +91,7 @@ def show_training(
         if baselines:
             raise UsageError("--baselines judge patches with labels, and the dataset has masks; leave it out")
         epochs = epochs or EPOCHS
-        teller = Teller(error_console(), epochs, folds or 1, DICE)
+        teller = Teller(error_console(), epochs, folds or 1, DICE, quiet=quiet)
         options |= {"epochs": epochs, "learning_rate": learning_rate or LEARNING_RATE}
         trained = train_on_masks(dataset, output, **options, roles=roles, classes=classes, observer=teller)
         doubtful = False
@@ -97,11 +99,11 @@ def show_training(
         if roles or classes:
             raise UsageError("--input and --classes are of images with masks, and the dataset has none")
         epochs = epochs or Settings.epochs
-        teller = Teller(error_console(), epochs, folds or 1)
+        teller = Teller(error_console(), epochs, folds or 1, quiet=quiet)
         options |= {"epochs": epochs, "learning_rate": learning_rate or Settings.learning_rate}
         trained = train_model(dataset, output, **options, baselines=baselines, observer=teller)
         doubtful = trained.is_doubtful
-    return _show(trained, teller, output, epochs, as_json=as_json, html=html, doubtful=doubtful)
+    return _show(trained, teller, output, epochs, as_json=as_json, html=html, quiet=quiet, doubtful=doubtful)
 
 
 def _show(
@@ -112,16 +114,17 @@ def _show(
     *,
     as_json: bool,
     html: Path | None,
+    quiet: bool,
     doubtful: bool,
 ) -> int:
-    show_record(trained.record, as_json=as_json, html=html)
+    show_record(trained.record, as_json=as_json, html=html, quiet=quiet)
     where = f"the page {html}" if html else "the JSON" if as_json else "the page of --html and in --json"
     for sentence in (
         *teller.ready(output, is_doubtful=doubtful),
         f"Which image was for what stands in {where}.",
         *next_step(output, epochs, doubtful=doubtful),
     ):
-        teller.note(sentence)
+        teller.say(sentence)
     return EXIT_DONE if trained.all_read else EXIT_UNJUDGED
 
 
@@ -195,8 +198,19 @@ class Teller:
         was_trained: whether each network so far was finished before.
     """
 
-    def __init__(self, console: Console, epochs: int, folds: int, measure: Measure = RIGHT) -> None:
-        """Begin; `epochs` are of each of the folds, at most; `measure` tells how well they did."""
+    def __init__(
+        self, console: Console, epochs: int, folds: int, measure: Measure = RIGHT, *, quiet: bool = False
+    ) -> None:
+        """Begin.
+
+        Args:
+            console: on standard error.
+            epochs: of each of the folds, at most.
+            folds: how many networks there will be.
+            measure: tells how well they did.
+            quiet: print notes alone, which are on what is wrong.
+        """
+        self._quiet = quiet
         self.console = console
         self.was_trained = True
         self._epochs, self._folds, self._measure = epochs, folds, measure
@@ -221,18 +235,23 @@ class Teller:
         """Print a line."""
         self.console.print(printable_name(sentence), markup=False, soft_wrap=True)
 
+    def say(self, sentence: str) -> None:
+        """Print a line on how it goes."""
+        if not self._quiet:
+            self.note(sentence)
+
     @contextmanager
     def reading(self, files: int) -> Iterator[Callable[[], None]]:
         """Show a bar while files are read; gives what is called after each."""
         if not self.console.is_terminal:
-            self.note(f"reading {counted(files, 'file')}")
-        with progress("Reading", files) as advance:
+            self.say(f"reading {counted(files, 'file')}")
+        with progress_of("Reading", files, quiet=self._quiet) as advance:
             yield advance
 
     def divided(self, images: Sequence[Image], division: Division, fold: int) -> None:
         """Print which images are for what in a fold."""
         for sentence in division_told(images, division):
-            self.note(f"{self._which(fold, ':')}{sentence}")
+            self.say(f"{self._which(fold, ':')}{sentence}")
 
     @contextmanager
     def stage(self, words: str, fold: int | None = None) -> Iterator[None]:
@@ -245,10 +264,10 @@ class Teller:
         if fold:
             words = f"{self._which(fold, ':')}{words}"
         spinning: AbstractContextManager[object] = nullcontext()
-        if self.console.is_terminal:
+        if self.console.is_terminal and not self._quiet:
             spinning = self.console.status(words)
         else:
-            self.note(words)
+            self.say(words)
         began = time.monotonic()
         with spinning:
             yield
@@ -260,9 +279,8 @@ class Teller:
         """Show the training of a fold's network, for a checkpoint at a path; gives what is told of it."""
         which = self._which(fold, ",")
         columns = (TextColumn("{task.description}", markup=False), BarColumn(10), TimeRemainingColumn())
-        with Progress(
-            *columns, console=self.console, transient=True, disable=not self.console.is_terminal
-        ) as bar:
+        hidden = self._quiet or not self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=hidden) as bar:
             task = bar.add_task(f"Training, {which}epoch 1 of {self._epochs}", total=self._epochs)
             began, resumed, validated = time.monotonic(), 0, ""
             done: list[Epoch] = []
@@ -281,11 +299,11 @@ class Teller:
                     if told.number > resumed:
                         self._watched_s.append(time.monotonic() - began)
                         began = time.monotonic()
-                    self.note(which + self._line(fold, told))
+                    self.say(which + self._line(fold, told))
                 elif isinstance(told, Resumed):
                     resumed = told.epochs
                     following = min(resumed + 1, self._epochs)
-                    self.note(f"{which}goes on from epoch {following} of {self._epochs}; so far:")
+                    self.say(f"{which}goes on from epoch {following} of {self._epochs}; so far:")
                 else:
                     self._finished(which, told, path)
 
@@ -299,7 +317,7 @@ class Teller:
                 raise
         if done:
             best = kept(done)
-            self.note(f"{which}kept: epoch {best.number}, {self._validated(best)}")
+            self.say(f"{which}kept: epoch {best.number}, {self._validated(best)}")
         self.was_trained &= not self._watched_s
 
     def _which(self, fold: int, mark: str) -> str:
@@ -318,7 +336,7 @@ class Teller:
 
     def _finished(self, which: str, told: Finished, path: Path) -> None:
         training = told.checkpoint.training
-        self.note(
+        self.say(
             f"{which}already trained: {path}, {counted(len(training['epochs']), 'epoch')} on "
             f"{counted(training['images'], 'image')}; to train anew, name another -o or remove the file"
         )

@@ -43,6 +43,21 @@ def said(teller: Teller) -> list[str]:
     return teller.console.file.getvalue().splitlines()
 
 
+def test_a_quiet_teller_tells_notes_alone() -> None:
+    """How it goes is not said: only what a reader of the figures must know."""
+    quiet = Teller(Console(file=io.StringIO(), width=80, force_terminal=True), 3, 1, quiet=True)
+    data = images(12, "file")
+    with quiet.reading(12) as advance:
+        advance()
+    quiet.divided(data, divide([image.label for image in data], [image.group for image in data], 0)[0], 1)
+    with quiet.stage("testing", 1), quiet.training(1, Path("model.pt")) as watch:
+        watch(epochs(0.5)[0])
+
+    assert said(quiet) == []
+    quiet.note("left out: a.tif: is not a TIFF file")
+    assert said(quiet) == ["left out: a.tif: is not a TIFF file"]
+
+
 def test_parts_of_few_files_are_explained() -> None:
     """Of 12 the parts are 6, 3 and 3, for each has both classes; how to say whose they are is told."""
     first, subjects, least, *_ = told(images(12, "file"))
