@@ -62,6 +62,7 @@ def test_a_picture_is_as_seen(samples: int) -> None:
     image = acquire_array(picture, "YXS")
 
     assert image.channels == ("other", "collagen", "nuclei")
+    assert image.planes.shape == (1, 3, 9, 9)
     assert np.array_equal(image.channel("nuclei")[0], picture[..., 2])
 
 

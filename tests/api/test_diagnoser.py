@@ -148,6 +148,22 @@ def test_a_file_of_one_image_can_be_taken_either_way(
     assert of_tiff.votes == diagnoser.diagnose(tmp_path / "one.lif").votes
 
 
+def test_what_cannot_be_judged_is_the_error_of_its_image(
+    tmp_path: Path, diagnoser: colvi_edge.Diagnoser, planes: NDArray[np.uint16]
+) -> None:
+    """It ends a file of one image, and not a container's others."""
+    small = planes[np.newaxis, :, :40, :40]
+    write_imagej(tmp_path / "small.tif", small)
+    two = [Series(one, name="culture", bits=12, dyes=DYES) for one in (small, planes[np.newaxis])]
+    (tmp_path / "two.lif").write_bytes(container(*two).data)
+
+    with pytest.raises(ImageTooSmallError):
+        list(diagnoser.diagnose_all(tmp_path / "small.tif"))
+    first, second = diagnoser.diagnose_all(tmp_path / "two.lif")
+    assert (first.status, second.status) == ("error", "ok")
+    assert isinstance(first.error, ImageTooSmallError)
+
+
 def test_a_rejected_image_has_no_diagnosis(diagnoser: colvi_edge.Diagnoser) -> None:
     """But flags that say why, and a picture that says it, too."""
     noise = np.random.default_rng(1).integers(0, 60, (2, 256, 256)).astype(np.uint16)
@@ -224,16 +240,22 @@ def test_bad_words_are_refused_before_anything_is_opened(tmp_path: Path) -> None
         colvi_edge.Diagnoser.open(tmp_path / "none.colvi")
 
 
-def test_limits_and_pixel_size_hold_for_all_images(tmp_path: Path, planes: NDArray[np.uint16]) -> None:
-    """As `--limit` and `--pixel-size-um` do."""
+def test_what_is_named_at_opening_holds_for_all_images(tmp_path: Path, planes: NDArray[np.uint16]) -> None:
+    """As `--limit`, `--pixel-size-um` and `--channels` do."""
     write_imagej(tmp_path / "one.tif", planes[np.newaxis])
     bundle = colvi_edge.open_bundle("demo")
-    with colvi_edge.Diagnoser.open(bundle, limits={"pixels": 1000}, pixel_size_um=0.5) as diagnoser:
+    named: dict[str, Any] = {
+        "limits": {"pixels": 1000},
+        "pixel_size_um": 0.5,
+        "channels": ["collagen", "nuclei"],
+    }
+    with colvi_edge.Diagnoser.open(bundle, **named) as diagnoser:
         with pytest.raises(ImageTooLargeError):
             diagnoser.diagnose(tmp_path / "one.tif")
-        result = diagnoser.diagnose_array(planes, channels=["nuclei", "collagen"], pixel_size_um=0.3)
+        result = diagnoser.diagnose_array(planes[::-1], pixel_size_um=0.3)
 
     assert result.to_dict()["image"]["pixel_size_um"] == 0.5
+    assert result.to_dict()["image"]["channels"] == ["collagen", "nuclei"]
     assert "pixel_size_overruled" in {flag.name for flag in result.flags}
 
 

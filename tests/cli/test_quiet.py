@@ -185,7 +185,8 @@ def test_a_quiet_simulation_and_evaluation_tell_nothing(tmp_path: Path, run: Run
     _, data, _ = run("evaluate", "demo", tmp_path / "test", "-q", "--json")
 
     assert (code, out) == (0, "")
-    assert not re.search("interval|sensitivity|figure", err)
+    assert err.startswith("1 control and 1 patient image are too few to tell ")
+    assert len(err.splitlines()) == 1
     assert json.loads(data)["schema"].startswith("colvi-edge.evaluation/")
 
 

@@ -79,7 +79,7 @@ def test_since_is_what_the_code_says() -> None:
     """Of keys that came with schema 2 both the description and the parts that it lists."""
     rows = dict(
         re.findall(
-            r"^\| <code>([\w&#;]+)</code> \| .*? \| (?:always|if known) \| ([12]) \|", schemas.sidecar(), re.M
+            r"^\| <code>([\w&#;]+)</code> \| .*? \| (?:always|optional) \| ([12]) \|", schemas.sidecar(), re.M
         )
     )
 

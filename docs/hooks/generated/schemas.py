@@ -138,7 +138,7 @@ def _meaning(value: Schema) -> str:
 
 def _is_there(value: Schema, required: bool) -> str:
     """Return whether a record always has a key: what has a value is written, absent is what has none."""
-    return "always" if required or value.get("default") is not None else "if known"
+    return "always" if required or value.get("default") is not None else "optional"
 
 
 def _is_needed(value: Schema, required: bool) -> str:
