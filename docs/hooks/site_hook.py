@@ -5,7 +5,6 @@ become part of the site while it is built; nothing of them is written into the c
 """
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,10 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Navigation
 from mkdocs.structure.pages import Page
 
-from generated import commands, errors, links, lists, notebook, schemas, variables
+from generated import commands, links, lists, notebook, schemas, tables
 from generated.anchors import slug
 
 ROOT = Path(__file__).parents[2]
-
-TABLES: dict[str, Callable[[], str]] = {
-    "commands": commands.index,
-    "errors-by-code": errors.by_code,
-    "errors-by-kind": errors.by_kind,
-    "program-options": commands.options_of_the_program,
-    "schema-files": schemas.list_of_files,
-    "schema-of-bundles": schemas.bundle,
-    "schema-of-bundles-without-task": schemas.flat_bundle,
-    "schema-of-sidecars": schemas.sidecar,
-    "variables": variables.by_name,
-    "variables-none": variables.without,
-}
-"""What stands on a page where it says `<!-- generated: NAME -->`."""
 
 _ran: dict[str, Any] = {}  # notebooks by their content, for `mkdocs serve`, which builds again and again
 
@@ -66,11 +51,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put tables where a page asks for them, and lead its links to where they stand on the site."""
-    for name, make in TABLES.items():
-        mark = f"<!-- generated: {name} -->"
-        if mark in markdown:
-            markdown = markdown.replace(mark, make())
-    return lists.indented(_led(markdown, page.file).markdown)
+    return lists.indented(_led(tables.filled(markdown), page.file).markdown)
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:

@@ -53,12 +53,14 @@ def read(page: str) -> str:
 
 
 def blocks(page: str) -> Iterator[Block]:
-    """Yield the blocks of code of a page; one that is only indented has no language."""
+    """Yield the blocks of code of a page; one that is only indented, but below !!! TITLE, has no language."""
     text = read(page)
     lines = text.splitlines()
     for token in _COMMON.parse(text):
         if token.type in ("fence", "code_block") and token.map:
             above = next((line.strip() for line in reversed(lines[: token.map[0]]) if line.strip()), "")
+            if token.type == "code_block" and above.startswith("!!! "):
+                continue  # the text of an admonition
             yield Block(page, token.map[0] + 1, token.info.strip(), token.content, above == RUN)
 
 
