@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for need, present in PRESENT.items():
             if item.get_closest_marker(need) and not present and need not in REQUIRED:
-                item.add_marker(pytest.mark.skip(reason=f"needs {need}: see README, Try it"))
+                item.add_marker(pytest.mark.skip(reason=f"needs {need}: see CONTRIBUTING.md, Set up"))
         if item.get_closest_marker("alone") and hasattr(config, "workerinput"):
             item.add_marker(pytest.mark.skip(reason="needs the machine for itself: make soak machine"))
 

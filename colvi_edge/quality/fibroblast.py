@@ -8,7 +8,7 @@ is one that the training, or the disease, could have left (`familiarity`).
 
 Each limit stands beside what was measured: good images are 200 simulated controls and 200 patients of
 each severity 0.2, 0.5, 0.8 and 1; of each defect 15 to 24 were looked at when the limits were chosen.
-docs/reference/quality-flags.md tells what the rules make of more.
+docs/evidence/quality.md tells what the rules make of more.
 """
 
 from colvi_edge.acquisition.model import Acquisition, Role
