@@ -34,7 +34,7 @@ machine:
 docs:
 	pip install --quiet --constraint tests/constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
-	$(PARALLEL) tests/site
+	pytest tests/site
 
 lint:
 	ruff check

@@ -3,44 +3,50 @@
   "use strict";
   if (location.protocol !== "file:") return;
 
+  /* What a worker has and a frame lacks; run within the frame, so that messages come from there. */
+  const within = `
+    postMessage = (data) => parent.postMessage(data, "*");
+    importScripts = (...urls) =>
+      urls.reduce(
+        (before, url) =>
+          before.then(
+            () =>
+              new Promise((resolve) => {
+                const script = document.createElement("script");
+                script.src = url;
+                script.addEventListener("load", resolve);
+                document.body.appendChild(script);
+              }),
+          ),
+        Promise.resolve(),
+      );
+  `;
+
   class IFrameWorker extends EventTarget {
     constructor(url) {
       super();
       this.frame = document.createElement("iframe");
       this.frame.hidden = true;
       document.body.appendChild(this.frame);
-      const inside = this.frame.contentWindow;
+      this.inside = this.frame.contentWindow;
       window.addEventListener("message", (event) => {
-        if (event.source !== inside) return;
+        if (event.source !== this.inside) return;
         this.dispatchEvent(new MessageEvent("message", { data: event.data }));
-        if (this.onmessage) this.onmessage(event);
       });
-      this.loaded = new Promise((resolve) => this.frame.addEventListener("load", resolve, { once: true }));
-      const script = inside.document.createElement("script");
-      script.src = String(url);
-      script.addEventListener("load", () => this.frame.dispatchEvent(new Event("load")));
-      inside.postMessage = (data) => parent.postMessage(data, "*");
-      inside.importScripts = (...urls) =>
-        urls.reduce(
-          (before, one) =>
-            before.then(
-              () =>
-                new Promise((resolve) => {
-                  const next = inside.document.createElement("script");
-                  next.src = one;
-                  next.addEventListener("load", resolve);
-                  inside.document.body.appendChild(next);
-                }),
-            ),
-          Promise.resolve(),
-        );
-      inside.document.body.appendChild(script);
+      this.append({ textContent: within });
+      this.loaded = new Promise((resolve) => {
+        this.append({ src: String(url) }).addEventListener("load", resolve);
+      });
+    }
+
+    append(properties) {
+      const script = Object.assign(this.inside.document.createElement("script"), properties);
+      this.inside.document.body.appendChild(script);
+      return script;
     }
 
     postMessage(data) {
-      this.loaded.then(() =>
-        this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data: structuredClone(data) })),
-      );
+      this.loaded.then(() => this.inside.dispatchEvent(new MessageEvent("message", { data })));
     }
 
     terminate() {

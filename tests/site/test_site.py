@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,8 +14,10 @@ import pytest
 from colvi_edge.outputs.sidecar import json_schema
 from generated import commands, schemas
 from generated.links import FILES, ROOT_PAGES
+from generated.tables import TABLES
 from tests.tools.alone import is_possible
 from tests.tools.documents import PAGES, ROOT, links
+from tests.tools.documents import read as read_page
 
 pytestmark = pytest.mark.mkdocs
 
@@ -162,12 +165,18 @@ def test_records_and_schemas_are_part_of_it(site: Path) -> None:
 
 def test_tables_are_where_pages_ask_for_them(site: Path) -> None:
     """No mark is left, and each table is on a page."""
-    shown = "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.html"))
 
-    assert "generated:" not in shown
-    assert "COLVI_EDGE_PIXEL_SIZE_UM" in (site / "reference/variables.html").read_text(encoding="utf-8")
-    assert "blocked_output" in (site / "reference/exit-codes.html").read_text(encoding="utf-8")
-    assert "mtime_ns" in (site / "reference/schemas.html").read_text(encoding="utf-8")
+    def shown(page: str) -> str:
+        return unescape((site / page).read_text(encoding="utf-8"))
+
+    left = [
+        path.name for path in site.rglob("*.html") if "<!-- generated" in path.read_text(encoding="utf-8")
+    ]
+    assert left == []
+    assert "COLVI_EDGE_PIXEL_SIZE_UM" in shown("reference/variables.html")
+    assert "blocked_output" in shown("reference/exit-codes.html")
+    assert "mtime_ns" in shown("reference/schemas.html")
+    assert set(re.findall(r"<!-- generated: ([\w-]+) -->", "".join(map(read_page, PAGES)))) == set(TABLES)
 
 
 def test_the_api_is_on_its_page(site: Path) -> None:
