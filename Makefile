@@ -3,7 +3,8 @@
 # Where it is set, each start of the command compiles its modules again: a quarter of a second each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: test lab cuda soak machine docs lint types floors demo-bundle nuclei-bundle
+.PHONY: help test lab cuda soak machine container docs lint types floors demo-bundle nuclei-bundle
+.DEFAULT_GOAL := help
 
 # In parallel, a worker more than cores; a file's tests share what its fixtures made. `pytest` alone runs all
 # there is, also what needs the machine for itself, in one process.
@@ -11,24 +12,43 @@ PARALLEL = pytest -n auto --dist loadfile
 LAB = tests/bench tests/benchmarks tests/export tests/quality
 CUDA = tests/cuda_on_cpu tests/engines/tensorrt tests/fake_cuda tests/gpu tests/kernels
 
-# What runs at the microscope.
-test:
-	$(PARALLEL) $(addprefix --ignore ,$(LAB) $(CUDA) tests/site tests/soak/test_soak.py tests/systemd)
+# This list.
+help:
+	@awk 'function tell(name, words,   n, word, line, i) { \
+	        n = split(words, word, " "); line = sprintf("  %-14s", name); \
+	        for (i = 1; i <= n; i++) { \
+	            if (length(line) + length(word[i]) > 79) { print line; line = sprintf("  %-14s", "") } \
+	            line = line " " word[i] } \
+	        print line } \
+	    BEGIN { print "make TARGET, where the package is installed with its extra dev:\n" } \
+	    /^# / { words = words " " substr($$0, 3); next } \
+	    /^[a-z-]+:/ { sub(/:.*/, ""); tell($$0, words) } \
+	    { words = "" }' $(firstword $(MAKEFILE_LIST))
 
-# What trains, exports and measures.
+# Tests of what runs at the microscope.
+test:
+	$(PARALLEL) $(addprefix --ignore ,$(LAB) $(CUDA) tests/container/test_image.py tests/site \
+		tests/soak/test_soak.py tests/systemd)
+
+# Tests of what trains, exports and measures.
 lab:
 	$(PARALLEL) $(LAB)
 
-# CUDA and TensorRT without a GPU.
+# Tests of CUDA and TensorRT without a GPU.
 cuda:
 	$(PARALLEL) $(CUDA)
 
-# What needs the machine for itself: the daemon's soak scripts, all at once, and a booted systemd.
+# The daemon's soak scripts, all at once; they need the machine for themselves.
 soak:
 	pytest tests/soak/test_soak.py
 
+# The service in a booted systemd; it needs the machine for itself, and root.
 machine:
 	pytest tests/systemd
+
+# Builds the Containerfile on a bare Debian, and runs what it makes; needs root, buildah and debootstrap.
+container:
+	pytest tests/container
 
 # The site, into build/site, and its tests; installs what builds it, and needs no network beyond that.
 docs:
@@ -36,10 +56,12 @@ docs:
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	pytest tests/site
 
+# Style: ruff's rules and its format.
 lint:
 	ruff check
 	ruff format --check
 
+# Types: mypy, strict.
 types:
 	mypy
 

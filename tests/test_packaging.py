@@ -5,11 +5,15 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from email import message_from_bytes
+from email.message import Message
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from colvi_edge import __version__
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,10 +24,12 @@ class Distributions(NamedTuple):
     Attributes:
         sdist: paths as in the checkout.
         wheel: paths below site-packages.
+        metadata: of the source distribution, and of the wheel.
     """
 
     sdist: set[str]
     wheel: set[str]
+    metadata: list[Message]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
     (wheel,) = out.glob("*.whl")
     (sdist,) = out.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive, tarfile.open(sdist) as source:
-        return Distributions({name.partition("/")[2] for name in source.getnames()}, set(archive.namelist()))
+        names = {name.partition("/")[2]: name for name in source.getnames()}
+        told = source.extractfile(names["PKG-INFO"])
+        assert told
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return Distributions(
+            set(names),
+            set(archive.namelist()),
+            [message_from_bytes(told.read()), message_from_bytes(archive.read(metadata))],
+        )
 
 
 def files() -> dict[str, str]:
@@ -83,3 +97,11 @@ def test_no_second_top_level_package_is_installed(built: Distributions) -> None:
     top = {name.split("/")[0] for name in built.wheel}
 
     assert {name for name in top if not name.endswith(".dist-info")} == {"colvi_edge"}
+
+
+def test_both_say_the_packages_version_and_the_paper(built: Distributions) -> None:
+    """The version stands in the package alone; no address is named that is not there."""
+    for metadata in built.metadata:
+        assert metadata["Version"] == __version__
+        assert metadata.get_all("Project-URL") == ["Paper, https://arxiv.org/abs/1901.11074"]
+        assert metadata["License-Expression"] == "Apache-2.0"
