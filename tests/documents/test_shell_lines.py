@@ -19,6 +19,7 @@ BUNDLE = ["run", "--bundle", "my.colvi", "scope"]
         "found=$(colvi-edge run --bundle my.colvi scope)",
         "cd scope && timeout 60 nice -n 19 colvi-edge run --bundle my.colvi scope &",
         "podman run --rm -v /srv:/srv localhost/colvi-edge:0.2 run --bundle my.colvi scope",
+        "podman exec --interactive scope colvi-edge run --bundle my.colvi scope",
         "python3 -m colvi_edge run --bundle my.colvi scope",
     ],
 )

@@ -97,6 +97,8 @@ def arguments_of(words: list[str]) -> list[str] | None:
             rest = _behind_options(rest[2:], _CONTAINER_WORDS)
             is_ours = bool(rest) and rest[0].rpartition("/")[2].partition(":")[0] == PROGRAM
             return rest[1:] if is_ours else None
+        elif name in _CONTAINERS and rest[1:2] == ["exec"]:
+            rest = _behind_options(rest[2:], _CONTAINER_WORDS)[1:]
         else:
             return None
     return None
