@@ -7,7 +7,6 @@ from pydantic import TypeAdapter
 
 from colvi_edge.outputs.sidecar.records import ErrorRecord, Index, Sidecar
 
-
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ID = "urn:colvi-edge:sidecar:2"
 
