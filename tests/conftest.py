@@ -34,6 +34,7 @@ def _installed(package: str) -> bool:
 
 
 PRESENT = {
+    "buildah": all(map(shutil.which, ("buildah", "debootstrap"))) and os.geteuid() == 0,
     "chromium": shutil.which("chromium") is not None,
     "fish": shutil.which("fish") is not None,
     "gpu": find_gpu() is not None,
