@@ -64,7 +64,7 @@ class Group(TyperGroup):
         """Write the options, a name and a sentence each, then the commands."""
         options = [*parameters_of(self, "option"), self.get_help_option(ctx)]
         with formatter.section("Options"):
-            formatter.write_dl([(named(one), _COMPLETION.get(one.name, one.help)) for one in options])
+            formatter.write_dl([(named(one), sentence(one)) for one in options])
         self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -129,6 +129,11 @@ def named(parameter: Any) -> str:
         return name if parameter.nargs == 1 else f"{name.removesuffix('...')}..."
     flags = ", ".join(sorted(parameter.opts, key=len))
     return flags if parameter.is_flag else f"{flags} {parameter.metavar}"
+
+
+def sentence(option: Any) -> str:
+    """Return what an option of the program does."""
+    return _COMPLETION.get(option.name, str(option.help))
 
 
 def _told(parameter: Any) -> str:

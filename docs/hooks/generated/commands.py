@@ -26,7 +26,7 @@ def commands() -> dict[str, Any]:
 
 def options_of_the_program() -> str:
     """Return the options that stand before a command."""
-    rows = [(code(told.named(one)), spoken(one.help)) for one in _options(program(), "colvi-edge")]
+    rows = [(code(told.named(one)), spoken(told.sentence(one))) for one in _options(program(), "colvi-edge")]
     return table(("option", "what it does"), rows)
 
 
