@@ -120,15 +120,14 @@ def test_the_list_is_that_of_help(run: Run) -> None:
 
 
 def test_the_program_s_options_are_those_of_help(run: Run) -> None:
-    """Those that stand before a command."""
+    """Those that stand before a command, and what each does."""
     _, text, _ = run("--help")
-    names = re.findall(
-        r"^  (-\S.*?)(?:  |$)", text.partition("Options:")[2].partition("\n\n")[0], re.MULTILINE
-    )
+    options = text.partition("Options:\n")[2].partition("\n\n")[0]
+    told = dict(map(row, re.split(r"\n(?=  \S)", options)))
 
-    page = commands.options_of_the_program()
-    assert len(names) > 1
-    assert re.findall(r"^\| <code>(.+?)</code>", page, re.MULTILINE) == names
+    page = re.findall(r"^\| <code>(.+?)</code> \| (.+?) \|$", commands.options_of_the_program(), re.MULTILINE)
+    assert len(told) > 1
+    assert {unspaced(name): unspaced(words) for name, words in page} == told
 
 
 def test_every_variable_is_on_the_page(run: Run) -> None:
