@@ -46,7 +46,8 @@ class Bundle:
 
     Attributes:
         path: the folder.
-        name, version: from the manifest, for people.
+        name: from the manifest, for people.
+        version: likewise.
         sha256: hash of SHA256SUMS, hence of everything.
         config: what colvi-edge needs to know.
     """
