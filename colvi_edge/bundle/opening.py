@@ -148,7 +148,8 @@ def open_bundle(where: str | Path) -> Bundle:
     """
     path = demo_path(str(where)) if str(where) in DEMOS else Path(where)
     if not _is_folder(path):
-        raise BundleError(f"{_shown(path)} is not a folder; give a bundle NAME.colvi/ or the word '{DEMO}'")
+        words = " or ".join(f"'{word}'" for word in DEMOS)
+        raise BundleError(f"{_shown(path)} is not a folder; give a bundle NAME.colvi/ or the word {words}")
     sums, sha256 = _read_sums(path)
     _refuse_strays(path, sums)
     described, config = _read_manifest(path, sums)
