@@ -29,9 +29,9 @@ from tifffile import TiffWriter, imagej_metadata_tag
 from colvi_edge.outputs.cells import cells, classes_of, counts_of, headline
 from colvi_edge.outputs.names import series_name
 from colvi_edge.outputs.palette import BAND_COLOURS, FIELD, Colour, channel_colours, class_colours
+from colvi_edge.outputs.patches.rois import imagej_rois
 from colvi_edge.outputs.regions import rois as region_rois
 from colvi_edge.outputs.regions.outlined import Outlined, Rings, Shape
-from colvi_edge.outputs.rois import imagej_rois
 from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.printable import printable_name

@@ -12,9 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from colvi_edge.outputs import geojson, patch_table, rois
 from colvi_edge.outputs.cells import Cell, cells
 from colvi_edge.outputs.names import OutputKind
+from colvi_edge.outputs.patches import geojson as patch_geojson
+from colvi_edge.outputs.patches import rois as patch_rois
+from colvi_edge.outputs.patches import table as patch_table
 from colvi_edge.outputs.picture import overlay
 from colvi_edge.outputs.regions import geojson as region_geojson
 from colvi_edge.outputs.regions import labels_tiff
@@ -79,8 +81,8 @@ class _CellViews:
             return {}
         return {
             OutputKind.TABLE: lambda: patch_table.render(self._sidecar, self._listed),
-            OutputKind.GEOJSON: lambda: geojson.render(self._sidecar, self._listed),
-            OutputKind.ROIS: lambda: rois.render(self._sidecar, self._listed),
+            OutputKind.GEOJSON: lambda: patch_geojson.render(self._sidecar, self._listed),
+            OutputKind.ROIS: lambda: patch_rois.render(self._sidecar, self._listed),
         }
 
     @cached_property

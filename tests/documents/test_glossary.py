@@ -11,7 +11,7 @@ from colvi_edge.cli.show.outcomes import OUTCOMES
 from colvi_edge.engines.precisions import precision_for
 from colvi_edge.errors import ColviEdgeError
 from colvi_edge.outputs.names import OutputKind
-from colvi_edge.outputs.patch_table import PATCH_COLUMNS
+from colvi_edge.outputs.patches.table import PATCH_COLUMNS
 from colvi_edge.outputs.regions.table import OBJECT_COLUMNS
 from colvi_edge.outputs.sidecar import json_schema
 from colvi_edge.outputs.table import FOLDER_COLUMNS, OMERO_COLUMNS, RESULT_COLUMNS

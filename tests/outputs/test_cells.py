@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from PIL import Image as Pillow
 
-from colvi_edge.outputs import geojson, patch_table, rois
 from colvi_edge.outputs.cells import cells, counts_of, headline, scored
 from colvi_edge.outputs.palette import class_colours
+from colvi_edge.outputs.patches import geojson, rois
+from colvi_edge.outputs.patches import table as patch_table
 from colvi_edge.outputs.picture import overlay
 from colvi_edge.outputs.read_back import MAX_PARTS, MAX_RECORD_BYTES, MAX_VALUES, parsed
 from colvi_edge.outputs.shown import Shown

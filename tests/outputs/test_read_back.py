@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from colvi_edge.outputs import patch_table, read_back, table
+from colvi_edge.outputs import read_back, table
 from colvi_edge.outputs.cells import headline
 from colvi_edge.outputs.intact import read_result
+from colvi_edge.outputs.patches import table as patch_table
 from colvi_edge.outputs.read_back import (
     MAX_PARTS,
     MAX_RECORD_BYTES,

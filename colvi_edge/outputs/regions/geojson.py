@@ -1,4 +1,4 @@
-"""Regions and objects for QuPath, as `outputs.geojson` does with patches, under the same rules of its reader.
+"""Regions and objects for QuPath, under the rules of its reader that `outputs.patches.geojson` tells.
 
 A locked annotation for the whole field carries the result in words; each class is an annotation, each object
 a detection, with its measurements. Coordinates are corners of pixels, y down; filling the polygons gives the
@@ -12,7 +12,7 @@ from uuid import uuid5
 
 import orjson
 
-from colvi_edge.outputs.geojson import whole_field
+from colvi_edge.outputs.patches.geojson import whole_field
 from colvi_edge.outputs.regions.outlined import Outlined, Rings, Shape
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.tasks.objects import ObjectMeasures

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from colvi_edge.outputs.patches.rois import LAST_EDGE_PX, VERSION, opaque, stored_zip
 from colvi_edge.outputs.regions.outlined import Outlined, Rings, Shape
-from colvi_edge.outputs.rois import LAST_EDGE_PX, VERSION, opaque, stored_zip
 
 _HEADER = struct.Struct(">4shBx4HH16xhiIIhhBBhii")
 _HEADER_2 = struct.Struct(">4x5iIhBBifiii12x")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import roifile
 
-from colvi_edge.outputs.rois import render
+from colvi_edge.outputs.patches.rois import render
 from colvi_edge.outputs.sidecar import Sidecar
 
 MakeSidecar = Callable[..., Sidecar]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from colvi_edge.outputs.geojson import render
+from colvi_edge.outputs.patches.geojson import render
 from colvi_edge.outputs.sidecar import Image, Sidecar
 
 MakeSidecar = Callable[..., Sidecar]
