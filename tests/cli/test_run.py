@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.simulate import simulate_planes, simulate_projection, write_imagej
-
-FIVE = [".colvi.csv", ".colvi.geojson", ".colvi.json", ".colvi.png", ".colvi.rois.zip"]
+from tests.tools.results import USUAL, files_of
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +108,7 @@ def test_one_good_and_twelve_broken_files(
     records = {name: json.loads((tmp_path / f"{name}.colvi.error.json").read_text()) for name in causes}
     assert code == 1
     assert len(causes) == 12
-    assert written == {f"good.tif{s}" for s in FIVE} | {f"{name}.colvi.error.json" for name in causes}
+    assert written == files_of("good.tif") | {f"{name}.colvi.error.json" for name in causes}
     assert {name: after[name] for name in raws} == raws
     assert {name: record["error"]["kind"] for name, record in records.items()} == causes
     assert all(record["error"]["message"].startswith(name) for name, record in records.items())
@@ -138,7 +137,9 @@ def test_every_diagnosis_is_right_and_every_file_listed(
         assert "synthetic demo model" in sidecar["model"]["name"]
         assert sidecar["intended_use"] == RESEARCH_USE_ONLY
         listed = {output["name"]: output["sha256"] for output in sidecar["outputs"]}
-        assert listed == {f"{label}.tif{s}": hashes[f"{label}.tif{s}"] for s in FIVE if s != ".colvi.json"}
+        assert listed == {
+            name: hashes[name] for name in files_of(f"{label}.tif") - {f"{label}.tif.colvi.json"}
+        }
 
 
 def test_a_stack_and_its_8_bit_rgb_projection_agree(
@@ -214,7 +215,7 @@ def test_results_can_go_to_another_folder(
 
     assert code == 0
     assert files_in(raws) == before
-    assert set(files_in(results)) == {f"monday/x.tif{s}" for s in FIVE}
+    assert set(files_in(results)) == files_of("monday/x.tif")
 
 
 def test_running_again_changes_nothing_but_times(
@@ -433,7 +434,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_without_a_traceback(
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("kind", ["png", "csv", "geojson", "rois.zip", "json", "error.json"])
+@pytest.mark.parametrize("kind", [*USUAL, "error.json"])
 def test_a_folder_in_the_way_is_named(
     tmp_path: Path,
     run: Callable[..., tuple[int, str, str]],
@@ -481,7 +482,7 @@ def test_a_name_that_is_no_text_is_judged_like_any_other(
         r"lat\udce9n\n.tif",
         "next.tif",
     ]
-    assert all((tmp_path / f"{odd}{suffix}").is_file() for suffix in FIVE)
+    assert all((tmp_path / name).is_file() for name in files_of(odd))
     assert json.loads((tmp_path / f"{odd}.colvi.json").read_bytes())["status"] == "ok"
 
 
@@ -600,7 +601,7 @@ def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert [p.parent.name for p in raws] == ["control"] * 3 + ["patient"] * 3 + ["stacks"]
     for raw in raws:
         sidecar = json.loads(Path(f"{raw}.colvi.json").read_text())
-        assert all(Path(f"{raw}{suffix}").is_file() for suffix in FIVE)
+        assert all(Path(name).is_file() for name in files_of(str(raw)))
         assert sidecar["diagnosis"] == ("control" if raw.parent.name == "control" else "patient")
         bands = {band for row in sidecar["patches"]["band"] for band in row}
         assert len(bands) == 5 or raw.parent.name == "stacks"

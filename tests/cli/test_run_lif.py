@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from colvi_edge.outputs.sidecar import json_schema
 from colvi_edge.simulate import simulate_planes, write_imagej
 from tests.tools.leica import Series, container
+from tests.tools.results import USUAL
 
 Run = Callable[..., tuple[int, str, str]]
 DYES = ("Leica/DAPI", "Leica/ALEXA 488")
@@ -91,7 +92,7 @@ def test_index_and_error_records(tmp_path: Path, day: bytes, run: Run) -> None:
     assert refused["error"]["message"].startswith("day.lif.0001-Overview: is a tile scan of 4 fields")
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["image"]["key"] for line in lines] == [entry["key"] for entry in index["images"]]
-    assert len(list(tmp_path.iterdir())) == 1 + 1 + 2 * 5 + 2
+    assert len(list(tmp_path.iterdir())) == 1 + 1 + 2 * len(USUAL) + 2
     assert raw.read_bytes() == day
 
 

@@ -17,12 +17,13 @@ from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.system.writing import hold_folder
 from tests.tools.limits import file_size_limit
+from tests.tools.results import files_of
 
 MakeSidecar = Callable[..., Sidecar]
 RAW = "culture_07.tif"
 BANDS = [[0.95, 0.8, 0.6], [0.4, 0.1, 0.99]]
 BLANK = Shown(np.zeros((2, 128, 192), np.uint16), ("collagen", "nuclei"))
-FILES = {f"{RAW}.colvi.{suffix}" for suffix in ("png", "csv", "geojson", "rois.zip", "json")}
+FILES = files_of(RAW)
 
 PREVIOUS = f"{RAW}.colvi.prev.json"
 

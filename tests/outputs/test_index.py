@@ -14,6 +14,7 @@ from colvi_edge.outputs.shown import Shown
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, to_json
 from colvi_edge.pipeline.records import error_record, index_record
 from colvi_edge.system.writing import hold_folder
+from tests.tools.results import files_of
 
 MakeSidecar = Callable[..., Sidecar]
 RAW = "day.lif"
@@ -126,9 +127,7 @@ def test_what_an_image_left_goes_with_it(tmp_path: Path, write: Callable[..., In
     write("0000-a", "0001-renamed!")
 
     left = names(tmp_path) - foreign
-    assert {name for name in left if "0000-a" in name} == {
-        f"day.lif.0000-a.colvi.{suffix}" for suffix in ("json", "png", "csv", "geojson", "rois.zip")
-    }
+    assert {name for name in left if "0000-a" in name} == files_of("day.lif.0000-a")
     assert {name for name in left if "0000-a" not in name} == {
         "day.lif.colvi.json",
         "day.lif.0001-renamed!.colvi.error.json",

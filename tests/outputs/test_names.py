@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colvi_edge.outputs.names import (
+    USUAL_KINDS,
     OutputKind,
     explanation_name,
     image_label,
@@ -17,6 +18,7 @@ from colvi_edge.outputs.names import (
 )
 from colvi_edge.raw_files import is_raw_name
 from colvi_edge.system.atomic import is_temporary_name, open_folder, write_atomically
+from tests.tools.results import USUAL
 
 RAW_NAMES = (
     st.binary(min_size=1, max_size=255)
@@ -39,6 +41,7 @@ def test_the_names_beside_a_tiff_are_the_published_ones() -> None:
         "X.tif.colvi.error.json",
         "X.tif.colvi.prev.json",
     ]
+    assert [kind.value for kind in USUAL_KINDS] == [f".colvi.{end}" for end in USUAL]
 
 
 def test_an_image_of_several_has_its_key_in_the_name() -> None:

@@ -9,9 +9,10 @@ from colvi_edge.raw_files import CONTAINER_SUFFIXES, is_container_name
 _KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)
 _SUFFIXES = tuple(kind.value for kind in _KINDS)
 _USUAL = tuple(kind.value for kind in USUAL_KINDS)
-_WHOLE = {2, len(_USUAL), len(_USUAL) + 1}
-"""Files that a result of an earlier version may consist of: of one that was rejected, of any other, and with
-an OME-TIFF; those with labels came later."""
+_WHOLE_BEFORE = {2, 5, 6}
+"""Files that a result may consist of whose number no ledger knows: of an image that was rejected, of any other,
+and with an OME-TIFF. Only the first ledgers, of 0.1.0, did not count them, so no kind that came later adds to
+these numbers: were they to follow it, each daemon would judge everything again after its update."""
 
 
 class ResultFiles:
@@ -108,13 +109,13 @@ def lacks_files(count: int, of: int, raw: str, *, failed: bool) -> bool:
 
     Args:
         count: of those that are there.
-        of: of how many it consists; 0 if that is not known, as for results of earlier versions.
+        of: of how many it consists; 0 if that is not known, as for results of the first ledgers.
         raw: name of the raw file.
         failed: it has an error record, or a result that was kept.
     """
     if of or failed or is_container_name(raw):
         return count < max(of, 1)
-    return count not in _WHOLE
+    return count not in _WHOLE_BEFORE
 
 
 def _container_of(name: str, raws: Set[str]) -> str:

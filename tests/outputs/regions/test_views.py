@@ -19,6 +19,7 @@ from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.outputs.table import ListedResult, folder_csv, folder_row, omero_csv, result_csv
 from colvi_edge.system.writing import hold_folder
 from colvi_edge.tasks.segment import Segmentation
+from tests.tools.results import files_of
 from tests.tools.segmentations import leave, record_of, segmented
 
 MakeSegmentation = Callable[..., Segmentation]
@@ -26,8 +27,7 @@ MakeRecord = Callable[..., Sidecar]
 MakeSidecar = Callable[..., Sidecar]
 
 RAW = "cells_01.tif"
-TABLES = {f"{RAW}.colvi.{end}" for end in ("csv", "geojson", "rois.zip", "labels.tif")}
-FILES = {*TABLES, f"{RAW}.colvi.json", f"{RAW}.colvi.png"}
+FILES = files_of(RAW, "labels.tif")
 
 
 @pytest.mark.parametrize("planes", [1, 2])

@@ -36,6 +36,7 @@ from colvi_edge.watch.ipc.settings import ScannerSettings, Scanning
 from colvi_edge.watch.ledger.entries import FileState
 from colvi_edge.watch.ledger.ledger import Ledger
 from colvi_edge.watch.timings import Timings
+from tests.tools.results import REJECTED, USUAL, files_of
 
 TIMINGS = Timings(
     scanner_alive_s=0.1,
@@ -267,13 +268,16 @@ def judged(ledger: Ledger, raw: Path, *ends: str, state: FileState = "done", fil
     ledger.finish(raw.name, state, files=len(ends) if files < 0 else files)
 
 
-@pytest.mark.parametrize("gone", ["json", "png", "csv", "geojson", "rois.zip"])
+EARLIER = ("json", "png", "csv", "geojson", "rois.zip")
+"""A result of 0.1.0, which no kind that comes later is added to."""
+
+
+@pytest.mark.parametrize("gone", USUAL)
 def test_each_file_of_a_result_is_missed(
     root: Path, state: Path, start: Callable[..., Supervisor], gone: str
 ) -> None:
     """The picture and the tables as the sidecar, of whatever result; of what is whole nothing is told."""
     with closing(Ledger(state)) as ledger:
-        ends = ("json", "png", "csv", "geojson", "rois.zip")
         names = (
             "whole.tif",
             "a.tif",
@@ -286,13 +290,13 @@ def test_each_file_of_a_result_is_missed(
         )
         for name in names:
             (root / name).write_text(name)
-        judged(ledger, root / "whole.tif", *ends)
-        judged(ledger, root / "a.tif", *ends)
-        judged(ledger, root / "earlier.tif", *ends, files=0)
-        judged(ledger, root / "rejected.tif", "json", "png")
-        judged(ledger, root / "data.tif", *ends, "ome.tif")
+        judged(ledger, root / "whole.tif", *USUAL)
+        judged(ledger, root / "a.tif", *USUAL)
+        judged(ledger, root / "earlier.tif", *EARLIER, files=0)
+        judged(ledger, root / "rejected.tif", *REJECTED)
+        judged(ledger, root / "data.tif", *USUAL, "ome.tif")
         judged(ledger, root / "failed.tif", "error.json", state="failed", files=0)
-        judged(ledger, root / "kept.tif", *ends, state="failed")
+        judged(ledger, root / "kept.tif", *USUAL, state="failed")
         judged(ledger, root / "x.lif", "json", files=4)
         for key in ("0000-a", "0001-b"):
             (root / f"x.lif.{key}.colvi.json").touch()
@@ -301,9 +305,9 @@ def test_each_file_of_a_result_is_missed(
     scanner.settle()
     assert not scanner.ready()
 
-    lost = {"a.tif", "earlier.tif", "data.tif", "kept.tif"} | (
-        {"rejected.tif"} if gone in ("json", "png") else set()
-    )
+    lost = {"a.tif", "data.tif", "kept.tif"}
+    lost |= {"earlier.tif"} if gone in EARLIER else set()
+    lost |= {"rejected.tif"} if gone in REJECTED else set()
     for name in lost:
         (root / f"{name}.colvi.{gone}").unlink()
     (root / "failed.tif.colvi.error.json").unlink()
@@ -320,17 +324,16 @@ def test_files_of_each_bundle_are_missed(
     root: Path, state: Path, start: Callable[..., Supervisor], gone: str
 ) -> None:
     """And what one of them has not answered is no loss; labels are missed where the ledger knows of them."""
-    ends = ("json", "png", "csv", "geojson", "rois.zip")
     with closing(Ledger(state)) as ledger:
         nuclei = ledger.of("nuclei")
         nuclei.note_labels()
         for name in ("a.tif", "half.tif", "x.lif"):
             (root / name).write_text(name)
-            judged(ledger, root / name, *(ends if name != "x.lif" else ["json"]))
-        for end in (*ends, "labels.tif"):
-            (root / f"a.tif.nuclei.colvi.{end}").touch()
+            judged(ledger, root / name, *(USUAL if name != "x.lif" else ["json"]))
+        for name in files_of("a.tif.nuclei", "labels.tif"):
+            (root / name).touch()
         nuclei.begin("a.tif", lstat(root / "a.tif"))
-        nuclei.finish("a.tif", "done", files=6)
+        nuclei.finish("a.tif", "done", files=len(USUAL) + 1)
         (root / "x.lif.nuclei.colvi.json").touch()
         nuclei.begin("x.lif", lstat(root / "x.lif"))
         nuclei.finish("x.lif", "done", files=1)
@@ -349,7 +352,6 @@ def test_a_loss_is_seen_while_another_bundle_has_no_answer(
     root: Path, state: Path, start: Callable[..., Supervisor]
 ) -> None:
     """It is told whose it is, once; and that of the other, when that has one."""
-    ends = ("json", "png", "csv", "geojson", "rois.zip")
     raw = root / "a.tif"
     raw.write_text("pixels")
     scanner = start(slots=["", "nuclei"])
@@ -363,15 +365,15 @@ def test_a_loss_is_seen_while_another_bundle_has_no_answer(
         return ready
 
     with closing(Ledger(state)) as ledger:
-        judged(ledger, raw, *ends)
+        judged(ledger, raw, *USUAL)
         assert told() == [[]]
         (root / "a.tif.colvi.png").unlink()
         assert told() == [[""]]
         nuclei = ledger.of("nuclei")
-        for end in ends:
-            (root / f"a.tif.nuclei.colvi.{end}").touch()
+        for name in files_of("a.tif.nuclei"):
+            (root / name).touch()
         nuclei.begin("a.tif", lstat(raw))
-        nuclei.finish("a.tif", "done", files=5)
+        nuclei.finish("a.tif", "done", files=len(USUAL))
         assert told() == []
         (root / "a.tif.nuclei.colvi.csv").unlink()
         assert told() == [["nuclei"]]

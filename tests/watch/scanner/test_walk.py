@@ -15,8 +15,9 @@ from colvi_edge.raw_files import MAX_DEPTH
 from colvi_edge.watch.folder.paths import FolderPaths
 from colvi_edge.watch.folder.signature import Signature
 from colvi_edge.watch.scanner.claimed_folders import ClaimedFolders
-from colvi_edge.watch.scanner.result_files import ResultFiles
+from colvi_edge.watch.scanner.result_files import ResultFiles, lacks_files
 from colvi_edge.watch.scanner.walk import FoundFile, Leftover, TreeWalk
+from tests.tools.results import USUAL, files_of
 
 
 @pytest.fixture
@@ -54,10 +55,7 @@ def scan(
 def make_results(root: Path, *raws: str) -> None:
     """Create all files that a result usually has, and the one before it."""
     for raw in raws:
-        make(
-            root,
-            *(f"{raw}.colvi.{end}" for end in ("json", "png", "csv", "geojson", "rois.zip", "prev.json")),
-        )
+        make(root, *files_of(raw, "prev.json"))
 
 
 def states(root: Path) -> dict[str, Signature]:
@@ -163,9 +161,10 @@ def test_files_of_results_are_known_by_their_names(root: Path, name: str, gone: 
 
     assert not found
     is_long, is_usual = len(name) > 200, gone in (None, OutputKind.ERROR, OutputKind.OME_TIFF)
-    count = 6 if gone in (None, OutputKind.ERROR) else 5
+    whole = len(USUAL) + 1  # the OME-TIFF
+    count = whole if gone in (None, OutputKind.ERROR) else whole - 1
     assert [one.files for one in walk.partial] == ([] if is_usual and not is_long else [count])
-    assert [one.files for one in with_data.partial] == ([] if count == 6 and not is_long else [count])
+    assert [one.files for one in with_data.partial] == ([] if count == whole and not is_long else [count])
 
 
 def test_where_regions_are_found_labels_belong_to_a_result(root: Path) -> None:
@@ -179,7 +178,15 @@ def test_where_regions_are_found_labels_belong_to_a_result(root: Path) -> None:
     walk, found, _ = scan(root, states(root))
 
     assert not found
-    assert {one.path: one.files for one in walk.partial} == {"nuclei/b.tif": 5, "nuclei/c.tif": 5}
+    count = len(USUAL)
+    assert {one.path: one.files for one in walk.partial} == {"nuclei/b.tif": count, "nuclei/c.tif": count}
+
+
+def test_a_result_that_no_ledger_counted_is_held_to_the_files_of_its_version() -> None:
+    """Of 0.1.0, rejected, judged, or with an OME-TIFF: whatever kinds came since, it is not judged again."""
+    whole = {count for count in range(20) if not lacks_files(count, of=0, raw="x.tif", failed=False)}
+
+    assert whole == {2, 5, 6}
 
 
 def test_files_of_several_images(root: Path) -> None:

@@ -29,6 +29,7 @@ from colvi_edge.watch.supervisor.children.workers import WorkerKeeper
 from colvi_edge.watch.supervisor.conditions import Conditions
 from colvi_edge.watch.timings import Timings
 from tests.tools.leica import Series, container
+from tests.tools.results import USUAL
 
 DYES = ("Leica/DAPI", "Leica/FITC")
 OVERVIEW = Series(np.ones((4, 2, 64, 64), "u1"), "MCYX", "Overview")
@@ -107,7 +108,7 @@ def test_one_answer_for_a_container(give: Give, root: Path, day: bytes) -> None:
     assert answer.words == "images: 2 ok, 1 error"
     assert answer.sha256 == index["image"]["sha256"]
     assert [entry["key"] for entry in index["images"]] == ["0000-Overview", "0001-first", "0002-second"]
-    assert answer.files == len(outputs(root, "day.lif")) == 1 + 1 + 2 * 5
+    assert answer.files == len(outputs(root, "day.lif")) == 1 + 1 + 2 * len(USUAL)
     assert answer.model is not None
     assert answer.model.sha256 == open_bundle("demo").sha256
     spoilt = root / "day.lif.0002-second.colvi.json"
