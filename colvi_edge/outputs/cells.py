@@ -110,11 +110,11 @@ def headline(sidecar: Sidecar) -> str:
 
 def answer(sidecar: Sidecar) -> str:
     """Return the result in a few words that others are put to: `57 nuclei, 6.5 % of the image`."""
+    if sidecar.status == "rejected":
+        return "rejected, not judged"
     if sidecar.regions is not None:
         return regions_answer(sidecar.regions, sidecar.objects)
-    if sidecar.score is None:
-        return "rejected, not judged"
-    return f"{sidecar.diagnosis}, score {sidecar.score:.1f}"
+    return "measured" if sidecar.diagnosis is None else f"{sidecar.diagnosis}, score {sidecar.score:.1f}"
 
 
 def regions_answer(regions: Sequence[RegionRecord], objects: ObjectsRecord | None) -> str:

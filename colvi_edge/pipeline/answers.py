@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.bands import BANDS
 from colvi_edge.bundle import Config
-from colvi_edge.bundle.task import Largest, Segment
+from colvi_edge.bundle.task import Classify, Largest, Segment, Threshold
 from colvi_edge.outputs.sidecar import Cells, ObjectsRecord, Patches, RegionRecord, TaskRecord, Votes
 from colvi_edge.patches import coverage
 from colvi_edge.tasks.classify import VOTES, Diagnosis, Rule, rule_of
@@ -20,18 +20,20 @@ from colvi_edge.tasks.task import Answer
 def asked(config: Config) -> TaskRecord | None:
     """Return what a record says that a bundle was asked; None of control and patient in bands, as ever."""
     task = config.task
-    if isinstance(task, Segment):
-        decision, classes = task.decision, list(task.classes)
-        if isinstance(decision, Largest):
-            return TaskRecord(kind="segment", classes=classes, rule=decision.rule)
-        of, at_least = decision.of, decision.at_least
-        return TaskRecord(kind="segment", classes=classes, rule=decision.rule, of=of, at_least=at_least)
-    return None if task.bands is not None else _task_record(task.classes, rule_of(task.decision))
+    match task:
+        case Classify():
+            return None if task.bands is not None else _classify_record(task.classes, rule_of(task.decision))
+        case Segment():
+            return _segment_record(task.classes, task.decision)
 
 
 def answered(result: Answer, config: Config) -> dict[str, Any]:
     """Return the fields of a sidecar that tell of a result."""
-    return _diagnosed(result, config) if isinstance(result, Diagnosis) else regions_found(result)
+    match result:
+        case Diagnosis():
+            return _diagnosed(result, config)
+        case Segmentation():
+            return regions_found(result)
 
 
 def regions_found(found: Segmentation) -> dict[str, Any]:
@@ -61,7 +63,16 @@ def covered(height: int, width: int, config: Config) -> float:
     return coverage(height, width, config.patch_px) if config.has_patches else 1.0
 
 
-def _task_record(classes: tuple[str, ...], rule: Rule) -> TaskRecord:
+def _segment_record(classes: tuple[str, ...], decision: Largest | Threshold) -> TaskRecord:
+    named, rule = list(classes), decision.rule
+    match decision:
+        case Largest():
+            return TaskRecord(kind="segment", classes=named, rule=rule)
+        case Threshold(of=of, at_least=at_least):
+            return TaskRecord(kind="segment", classes=named, rule=rule, of=of, at_least=at_least)
+
+
+def _classify_record(classes: tuple[str, ...], rule: Rule) -> TaskRecord:
     return TaskRecord(
         kind="classify",
         classes=list(classes),

@@ -89,7 +89,7 @@ def entry(record: Sidecar | ErrorRecord, folder: str, file: str, pattern: NamePa
         return Entry(record.created, shown, None)
     overlay = _overlay(record, folder, file)
     shown |= {
-        "result": "measured" if record.regions is not None else record.diagnosis or "rejected",
+        "result": "rejected" if record.status == "rejected" else record.diagnosis or "measured",
         "flags": [
             [flag.severity, _text(flag.name), _sentence(flag.words)] for flag in record.quality[:_FLAGS]
         ],

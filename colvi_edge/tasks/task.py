@@ -122,4 +122,8 @@ class Segmenting:
 
 def task_of(task: TaskPart) -> Task:
     """Return what a bundle answers."""
-    return Classification(task) if isinstance(task, Classify) else Segmenting(task)
+    match task:
+        case Classify():
+            return Classification(task)
+        case Segment():
+            return Segmenting(task)

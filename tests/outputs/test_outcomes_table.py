@@ -13,12 +13,16 @@ from rich.text import Text
 
 from colvi_edge.cli.show.outcomes import print_outcomes, print_places
 from colvi_edge.errors import ColviEdgeError, IncompleteFileError
+from colvi_edge.outputs.cells import headline
 from colvi_edge.outputs.sidecar import Model, QualityFlag, Sidecar
 from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.printable import unambiguous_name
+from colvi_edge.report.entries import entry
+from colvi_edge.report.samples import NamePattern
 from colvi_edge.terminal.console import PrintableConsole
 from colvi_edge.terminal.tables import print_name
+from colvi_edge.watch.worker.process import summary
 from tests.tools.segmentations import classes_of, record_of, segmented
 from tests.tools.terminal import Screen
 
@@ -266,3 +270,15 @@ def test_regions_and_objects_are_told_in_words(make_sidecar: MakeSidecar) -> Non
         ["c.tif", "control", "100.0", "2 control"],
     ]
     assert all(cell_len(line) <= 80 for line in at(80, both))
+
+
+@pytest.mark.parametrize(("status", "word"), [("ok", "measured"), ("rejected", "rejected")])
+def test_only_what_was_rejected_is_called_so(make_sidecar: MakeSidecar, status: str, word: str) -> None:
+    """By its status, not by what it has not: a task to come may give neither a diagnosis nor regions."""
+    neither = {"votes": None, "patches": None, "diagnosis": None, "score": None}
+    record = make_sidecar([[0.9]]).model_copy(update={"status": status, **neither})
+
+    assert piped([outcome("x.tif", record)])[1].split("\t")[:2] == ["x.tif", word]
+    assert entry(record, "", "x.tif.colvi.json", NamePattern()).shown["result"] == word
+    assert headline(record).startswith(word)
+    assert summary(record) == word

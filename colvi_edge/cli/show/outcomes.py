@@ -62,7 +62,7 @@ class _Row(NamedTuple):
     """An image.
 
     Attributes:
-        word: its diagnosis, "measured" where regions were found, "rejected" or "error".
+        word: its diagnosis, "measured" where regions or something else was found, "rejected" or "error".
         remarks: what is said of it, by title.
         score: as it is written; empty where there is none.
         scored: what a score of 100 means.
@@ -174,10 +174,10 @@ def _row(outcome: Outcome[InputFile], asked: Asked) -> _Row:
             else "This model judged it before."
         )
         remarks = {"kept": words, **remarks}
-    if result.regions is not None:
-        return _Row(name, "measured", remarks, found=answer(result))
-    if result.votes is None:
+    if result.status == "rejected":
         return _Row(name, "rejected", remarks, command=command)
+    if result.votes is None:
+        return _Row(name, "measured", remarks, found=answer(result))
     word, score = str(result.diagnosis), f"{result.score:.1f}"
     return _Row(name, word, remarks, score, scored(result), counts_of(result))
 

@@ -132,15 +132,15 @@ def _lines(sidecar: Sidecar, channels: Mapping[str, Colour], plane: int) -> list
     title = [[_Piece(name, WHITE, TITLE, GAP)]]
     lines = [title]
     warnings = [flag.words for flag in sidecar.quality if flag.severity == "warn"]
-    if sidecar.regions is not None:
-        title += _answer(regions_answer(sidecar.regions, sidecar.objects))
-        lines.append(_legend_of_regions(sidecar.regions, sidecar.objects))
-        lines.append([*_signs(sidecar, plane), *_names(channels)])
-    elif sidecar.patches is None or sidecar.diagnosis is None:
+    if sidecar.status == "rejected":
         rejects = [flag.words for flag in sidecar.quality if flag.severity == "reject"]
         title.append([_Piece("REJECTED - not judged", AMBER, TITLE)])
         lines.append(_sentence(" ".join(rejects), WHITE))
-    else:
+    elif sidecar.regions is not None:
+        title += _answer(regions_answer(sidecar.regions, sidecar.objects))
+        lines.append(_legend_of_regions(sidecar.regions, sidecar.objects))
+        lines.append([*_signs(sidecar, plane), *_names(channels)])
+    elif sidecar.patches is not None and sidecar.diagnosis is not None:
         colour = class_colours(classes_of(sidecar))[sidecar.diagnosis]
         title.append([_Piece(sidecar.diagnosis.upper(), colour, TITLE, GAP)])
         title.append([_Piece(f"score {sidecar.score:.1f}", WHITE, TITLE, GAP)])

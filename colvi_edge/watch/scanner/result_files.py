@@ -10,9 +10,9 @@ _KINDS = tuple(kind for kind in OutputKind if kind is not OutputKind.PREVIOUS)
 _SUFFIXES = tuple(kind.value for kind in _KINDS)
 _USUAL = tuple(kind.value for kind in USUAL_KINDS)
 _WHOLE_BEFORE = {2, 5, 6}
-"""Files that a result may consist of whose number no ledger knows: of an image that was rejected, of any other,
-and with an OME-TIFF. Only the first ledgers, of 0.1.0, did not count them, so no kind that came later adds to
-these numbers: were they to follow it, each daemon would judge everything again after its update."""
+"""Of how many files a result may consist that no ledger counted: rejected, any other, with an OME-TIFF. Only
+ledgers of 0.1.0 did not count, so kinds that came later add nothing to these numbers: did they follow today's
+kinds, each new one would make every daemon judge all of that again."""
 
 
 class ResultFiles:

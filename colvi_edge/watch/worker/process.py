@@ -308,11 +308,13 @@ def summary(result: Sidecar | Index) -> str:
         counts = Counter(entry.status for entry in result.images)
         words = [f"{counts[status]} {status}" for status in ("ok", "rejected", "error") if counts[status]]
         return f"images: {', '.join(words)}"
+    if result.status == "rejected":
+        return "rejected"
     if result.objects is not None:
         return ", ".join(f"{count:,} {name}" for name, count in result.objects.by_class.items())
     if result.regions is not None:
         return ", ".join(f"{region.name} {100 * region.share:.1f} %" for region in result.regions)
-    return "rejected" if result.score is None else f"{result.diagnosis}, score {result.score:.1f}"
+    return "measured" if result.diagnosis is None else f"{result.diagnosis}, score {result.score:.1f}"
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from colvi_edge.bundle.compared import JoinsCompared, SegmentComparison
 from colvi_edge.bundle.manifest import Config, Precision, VerificationRegion
-from colvi_edge.bundle.task import Classify
+from colvi_edge.bundle.task import Classify, Segment, TaskPart
 from colvi_edge.bundle.window import Windows
 from colvi_edge.engines.base import Engine, Keep, everything
 from colvi_edge.engines.lanes import ThreadLanes
@@ -64,11 +64,7 @@ class Seen:
         """
         self._config = config
         self._network = checkpoint.probabilities()
-        self.task = (
-            Classification(config.task, tolerance)
-            if isinstance(config.task, Classify)
-            else Segmenting(config.task)
-        )
+        self.task = _held_to(config.task, tolerance)
         self._keep: Keep = self.task.keep or everything
         self.held: Sequence[Held | None] = ("", "heads") if config.is_dense else (None,)
 
@@ -282,6 +278,15 @@ class Seen:
         least = windows.px + windows.step_px
         edge = max(least, min(windows.px + core // 2 + 1, most))
         return edge, edge
+
+
+def _held_to(task: TaskPart, tolerance: Tolerance) -> Classification | Segmenting:
+    """Return a bundle's task with the tolerance of its gate."""
+    match task:
+        case Classify():
+            return Classification(task, tolerance)
+        case Segment():
+            return Segmenting(task)
 
 
 def _as_a_whole(windows: Windows) -> Windows:
