@@ -4,6 +4,8 @@ import os
 from enum import Enum
 from pathlib import Path
 
+from colvi_edge.printable import in_a_row
+
 DEMO = "demo"
 """The word that stands for the shipped bundle wherever a bundle is asked for."""
 
@@ -41,6 +43,11 @@ class PrecisionChoice(str, Enum):
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
+
+
+def words_in(choices: type[Enum]) -> str:
+    """Return what can be chosen, as a sentence lists it: `auto, fp32, fp16 or int8`."""
+    return in_a_row([choice.value for choice in choices])
 
 
 class Outputs(str, Enum):

@@ -6,6 +6,7 @@ break that forges a line, or an escape sequence that a terminal obeys.
 
 import json
 import traceback
+from collections.abc import Sequence
 
 _NOT_PORTABLE = frozenset('/\\:*?"<>|')  # a share is also opened from Windows; "\" is EINVAL on CIFS
 
@@ -42,6 +43,11 @@ def unambiguous_name(name: str) -> str:
 def counted(number: int, one: str, more: str = "") -> str:
     """Return a number of things in words: `1 image`, `1,204 images`; `more` is a plural without s."""
     return f"{number:,} {one if number == 1 else more or f'{one}s'}"
+
+
+def in_a_row(words: Sequence[str], last: str = "or") -> str:
+    """Return words as a sentence lists them: `auto, fp32 or int8`; `last` stands before the last one."""
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def printable_lines(text: str) -> str:

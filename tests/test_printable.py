@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from colvi_edge.printable import (
+    in_a_row,
     printable_json,
     printable_lines,
     printable_name,
@@ -35,6 +36,13 @@ FORGING = "a\x1b]0;OWNED\x07\nforged \x9b31m\u202e\udcff[red]b[/red] :warning: [
 def is_clean(text: str) -> bool:
     """Return whether nothing but letters and line feeds is there."""
     return text.replace("\n", "").isprintable()
+
+
+def test_words_in_a_row() -> None:
+    """Commas between them, a word before the last."""
+    assert in_a_row(["auto"]) == "auto"
+    assert in_a_row([".tif", ".lif"], "and") == ".tif and .lif"
+    assert in_a_row(["auto", "fp32", "int8"]) == "auto, fp32 or int8"
 
 
 @given(ANYTHING)

@@ -32,7 +32,8 @@ from colvi_edge.cli.line.options import (
 from colvi_edge.cli.line.telling import QuietOption, VerboseOption, refuse_both
 from colvi_edge.cli.line.variables import given, tell_variables, variables_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError
-from colvi_edge.printable import printable_name
+from colvi_edge.printable import in_a_row, printable_name
+from colvi_edge.raw_files import RAW_SUFFIXES
 
 _GOES_ON = (
     "The same command with --stale goes on with the rest: it leaves what this model judged, and judges what "
@@ -47,8 +48,8 @@ def run(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Raw files, or folders to search for .tif, .tiff and .lif (or .TIF); links in them are not "
-            "followed.",
+            help=f"Raw files, or folders to search for {in_a_row(RAW_SUFFIXES, 'and')}, in capitals, too; "
+            "links in them are not followed.",
             readable=False,
         ),
     ],
@@ -96,7 +97,7 @@ def run(
 ) -> None:
     """Diagnose images, here and now.
 
-    Overlay, sidecar, table, GeoJSON and ROIs are left beside each. Images of a .lif are judged one by one.
+    Overlay, sidecar, table, GeoJSON and ROIs are left beside each. Images of one file are judged one by one.
 
     Raw files are only read. A file that cannot be judged gets X.colvi.error.json and stops none of
     the others; the exit code is then 1.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from colvi_edge.choices import DEMO, EngineName, PrecisionChoice
+from colvi_edge.choices import DEMO, EngineName, PrecisionChoice, words_in
 from colvi_edge.cli.line import completion
 from colvi_edge.cli.line.options import (
     BundleOption,
@@ -35,7 +35,7 @@ def bench(
             "--engine",
             metavar="LIST",
             autocompletion=completion.lists(*(engine.value for engine in EngineName)),
-            help="auto, openvino, onnxruntime or tensorrt, or several.",
+            help=f"{words_in(EngineName)}, or several.",
         ),
     ] = "auto",
     precision: Annotated[
@@ -44,7 +44,7 @@ def bench(
             "--precision",
             metavar="LIST",
             autocompletion=completion.lists(*(precision.value for precision in PrecisionChoice)),
-            help="auto, fp32, fp16 or int8, or several, each on every engine.",
+            help=f"{words_in(PrecisionChoice)}, or several, each on every engine.",
         ),
     ] = "auto",
     channels: ChannelsOption = None,

@@ -12,7 +12,7 @@ from colvi_edge.errors import ColviEdgeError, UsageError
 from colvi_edge.outputs.named import is_named_file
 from colvi_edge.outputs.names import image_label, is_output_name
 from colvi_edge.outputs.sidecar import Image
-from colvi_edge.printable import counted
+from colvi_edge.printable import counted, in_a_row
 from colvi_edge.raw_files import RAW_SUFFIXES, is_raw_name
 from colvi_edge.system.writing import hold_folder
 
@@ -240,10 +240,10 @@ class _Seen:
 
 
 def _nothing_found(folders: list[Path], seen: _Seen) -> str:
-    looked_for = f"{', '.join(RAW_SUFFIXES[:-1])} or {RAW_SUFFIXES[-1]}"
+    wanted = in_a_row(RAW_SUFFIXES)
     where = str(folders[0]) if len(folders) == 1 else f"{len(folders)} folders"
     found = "; ".join(seen.words()) or "nothing at all"
-    return f"found no {looked_for} file below {where}, but {found}; name raw files or folders that hold them"
+    return f"found no {wanted} file below {where}, but {found}; name raw files or folders that hold them"
 
 
 def _raw_files(root: Path, output_dir: Path | None, seen: _Seen) -> Iterator[Path]:

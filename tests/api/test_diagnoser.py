@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import colvi_edge
+from colvi_edge.choices import EngineName, PrecisionChoice, words_in
 from colvi_edge.errors import (
     AcquisitionError,
     AxesError,
@@ -75,6 +76,14 @@ def day(tmp_path: Path, planes: NDArray[np.uint16]) -> Path:
         ).data
     )
     return file
+
+
+def test_its_words_name_every_engine_and_precision() -> None:
+    """By hand, as an editor shows them; the help of the command line is made of the words themselves."""
+    words = str(colvi_edge.Diagnoser.open.__doc__)
+
+    assert f"engine: {words_in(EngineName)}." in words
+    assert f"precision: {words_in(PrecisionChoice)}." in words
 
 
 def test_importing_the_package_loads_no_array_library() -> None:

@@ -25,6 +25,7 @@ from colvi_edge.engines import open_engine
 from colvi_edge.errors import BundleError, ColviEdgeError
 from colvi_edge.simulate import simulate_projection, write_imagej
 from tests.tools.bundles import edit_config, reseal
+from tests.tools.engines import ENGINES
 from tests.tools.onnx_models import identity_graph, network, written
 
 NETWORKS = ("fp32.onnx", "fp16.onnx", "int8-cpu.onnx", "int8-trt.onnx")
@@ -312,7 +313,7 @@ def test_kernels_that_are_none_are_a_sentence(copied_bundle: Path, data: bytes) 
 
 
 @pytest.mark.parametrize("verified", [True, False], ids=["verified", "unverified"])
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_network_that_a_runtime_does_not_take_is_a_sentence(
     copied_bundle: Path, engine: str, verified: bool
 ) -> None:

@@ -3,14 +3,16 @@
 import inspect
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 import typer.main
 
+from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.cli import app
+from colvi_edge.raw_files import RAW_SUFFIXES
 
 Run = Callable[..., tuple[int, str, str]]
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined] # it is a group
@@ -84,6 +86,21 @@ def choices_in(hint: Any) -> list[type[Enum]]:
     if get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     return [one for one in (hint, *get_args(hint)) if inspect.isclass(one) and issubclass(one, Enum)]
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "words"),
+    [
+        ("run", "IMAGES", RAW_SUFFIXES),
+        ("bench", "--engine", [engine.value for engine in EngineName]),
+        ("bench", "--precision", [precision.value for precision in PrecisionChoice]),
+    ],
+)
+def test_lists_and_files_are_named_too(run: Run, name: str, what: str, words: Sequence[str]) -> None:
+    """What may stand in a list, or is looked for in a folder: no choices, but each in words."""
+    _, text, _ = run(name, "--help")
+
+    assert not [word for word in words if not re.search(rf"{re.escape(word)}\b", told(text)[what])]
 
 
 def test_needed_and_without(run: Run, command: Any) -> None:

@@ -17,8 +17,8 @@ from colvi_edge.bundle import Bundle
 from colvi_edge.engines import open_engine
 from colvi_edge.errors import ImageTooSmallError, PixelTypeError, UsageError
 from colvi_edge.patches import grid_shape, network_input
+from tests.tools.engines import ENGINES
 
-ENGINES = ["openvino", "onnxruntime"]
 MakeBundle = Callable[..., tuple[Bundle, Any]]
 Noise = Callable[..., NDArray[Any]]
 
@@ -212,7 +212,7 @@ QUIET = ("CI", "ORT_DISABLE_TELEMETRY")
 """Where these are set, the runtimes keep quiet by themselves."""
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_nothing_is_told_to_anybody(tmp_path: Path, engine: str) -> None:
     """Opening an engine asks for no host and writes no home folder, as both runtimes' telemetry does."""
     script = (

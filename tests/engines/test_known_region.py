@@ -17,6 +17,7 @@ from colvi_edge.errors import BundleError, ParityError
 from colvi_edge.patches import Normalisation, normalise_image, project
 from colvi_edge.windows import plan
 from tests.tools.bundles import reseal
+from tests.tools.engines import ENGINES
 from tests.tools.unets import to_onnx, unet, whole
 from tests.tools.windowed_bundles import scene, windowed_bundle
 
@@ -43,7 +44,7 @@ def bundle_of(folder: Path, seed: int = 7, said_by: int = 7, part: float = 1) ->
     return windowed_bundle(folder, {"fp32": to_onnx(network, 2, 64)}, WINDOWS, known=(planes, known))
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_is_tried_on_the_region(engine: str, tmp_path: Path) -> None:
     """It answers as the network in torch did, and is opened."""
     bundle = bundle_of(tmp_path)
@@ -53,14 +54,14 @@ def test_an_engine_is_tried_on_the_region(engine: str, tmp_path: Path) -> None:
         assert opened.info.precision == "fp32"
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_network_that_answers_otherwise_is_refused(engine: str, tmp_path: Path) -> None:
     """With what is beyond the gate, and the remedy; a tenth of the region is enough."""
     with pytest.raises(ParityError, match=r"fp32 on .* does not decide as the trained network does: .*; use"):
         open_engine(bundle_of(tmp_path, said_by=3, part=0.1), engine, "fp32")
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_window_that_is_filled_from_beside_its_place_is_found_out(
     engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,7 +85,7 @@ def without_numbers(data: bytes) -> bytes:
     return model.SerializeToString()
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_network_that_gives_no_probabilities_is_refused(engine: str, tmp_path: Path) -> None:
     """Of them no map can be made; that is a fault like any other, and no traceback."""
     planes = scene((1, 2, EDGE_PX, EDGE_PX), seed=3)

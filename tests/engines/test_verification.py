@@ -21,8 +21,8 @@ from colvi_edge.errors import ParityError
 from colvi_edge.simulate import simulate_projection, write_imagej
 from colvi_edge.tasks.classify.comparison import Tolerance, compare
 from tests.tools.bundles import reseal
+from tests.tools.engines import ENGINES
 
-RUNTIMES = ["openvino", "onnxruntime"]
 FAULTLESS = Comparison(
     patches=1000,
     broken=0,
@@ -136,7 +136,7 @@ def test_what_is_at_its_limit_passes(fine: dict[str, float]) -> None:
     assert Tolerance().faults(FAULTLESS.model_copy(update=fine)) == []
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_a_wrong_network_is_refused_by_name(swapped: Path, runtime: str) -> None:
     """Asked for INT8 it is an error that says which precision on which runtime."""
     with pytest.raises(
@@ -145,7 +145,7 @@ def test_a_wrong_network_is_refused_by_name(swapped: Path, runtime: str) -> None
         open_engine(open_bundle(swapped), runtime, "int8")
 
 
-@pytest.mark.parametrize("runtime", [*RUNTIMES, "auto"])
+@pytest.mark.parametrize("runtime", [*ENGINES, "auto"])
 def test_without_a_wish_fp32_takes_over_and_says_why(
     swapped: Path, demo_bundle: Bundle, runtime: str
 ) -> None:
@@ -190,7 +190,7 @@ def test_the_command_line_ends_with_5(
     assert [p.name for p in image.parent.iterdir()] == ["a.tif"]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_a_bundle_without_a_verification_set_opens(copied_bundle: Path, runtime: str) -> None:
     """No image of an export may have had a clear vote; that alone is no reason to refuse the bundle."""
     manifest = yaml.safe_load((copied_bundle / MANIFEST).read_text())

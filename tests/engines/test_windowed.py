@@ -26,10 +26,10 @@ from colvi_edge.engines.opening import open_exactly
 from colvi_edge.errors import ImageTooLargeError, PixelTypeError
 from colvi_edge.patches import Normalisation, normalise_image, project
 from colvi_edge.windows import Axis, Plan, plan
+from tests.tools.engines import ENGINES
 from tests.tools.unets import Up, to_onnx, unet, whole
 from tests.tools.windowed_bundles import scene, windowed_bundle
 
-ENGINES = ["openvino", "onnxruntime"]
 Noise = Callable[..., NDArray[Any]]
 NETWORKS: dict[str, dict[str, Any]] = {
     "depth 1": {"depth": 1},

@@ -20,6 +20,7 @@ pytest.importorskip("torch")  # absent where the runtime is tried alone: make fl
 from colvi_edge.outputs.palette import class_colours
 from colvi_edge.outputs.sidecar import Sidecar
 from tests.tools.class_bundles import STEEP, brightness_bundle
+from tests.tools.engines import ENGINES
 from tests.tools.results import files_of
 
 Run = Callable[..., tuple[int, str, str]]
@@ -67,7 +68,7 @@ def page(folder: Path) -> dict[str, Any]:
     return dict(json.loads(text.partition('id="data">')[2].partition("</script>")[0]))
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_patches_of_three_classes(tmp_path: Path, run: Run, engine: str) -> None:
     """Votes, frames, tables, polygons and ROIs are those of the patches that were drawn."""
     bundle = brightness_bundle(tmp_path / "tissue.colvi", TISSUES, {"rule": "majority"}, patch_px=64)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace
+from colvi_edge.choices import EngineName, Outputs, OverlayChoice, PrecisionChoice, Replace, words_in
 from colvi_edge.cli.line import completion
 from colvi_edge.cli.line.variables import whole_bundles
 from colvi_edge.errors import UsageError
@@ -143,14 +143,14 @@ EngineOption = Annotated[
     EngineName,
     option(
         "--engine",
-        help="What runs the network: auto, openvino, onnxruntime or tensorrt; auto says which and why.",
+        help=f"What runs the network: {words_in(EngineName)}; auto says which and why.",
     ),
 ]
 PrecisionOption = Annotated[
     PrecisionChoice,
     option(
         "--precision",
-        help="auto, fp32, fp16 or int8; auto is int8 where it decides as fp32 does here, else fp32.",
+        help=f"{words_in(PrecisionChoice)}; auto is int8 where it decides as fp32 does here, else fp32.",
     ),
 ]
 ChannelsOption = Annotated[

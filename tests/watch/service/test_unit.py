@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from colvi_edge.choices import EngineName, PrecisionChoice, words_in
 from colvi_edge.cli import app
 from colvi_edge.watch.service.unit_files import SOURCES, unit
 from colvi_edge.watch.supervisor.children.workers import MEMORY_LIMIT_BYTES
@@ -97,6 +98,14 @@ def test_example_environment_has_every_option_of_watch() -> None:
 def test_example_environment_sets_nothing_but_the_bundle() -> None:
     """The defaults are the program's."""
     assert re.findall(r"(?m)^[^#\n].*", (SOURCES / "example.env").read_text()) == ["COLVI_EDGE_BUNDLE=demo"]
+
+
+def test_example_environment_names_every_engine_and_precision() -> None:
+    """A file that is installed is written by hand; the help is made of the words themselves."""
+    text = (SOURCES / "example.env").read_text()
+
+    for choices in (EngineName, PrecisionChoice):
+        assert f": {words_in(choices)}" in text
 
 
 def test_the_files_come_from_the_repository() -> None:
