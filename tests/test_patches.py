@@ -53,6 +53,7 @@ def by_hand(patch: NDArray[Any], kind: str) -> NDArray[Any]:
     return np.concatenate(result).reshape(patch.shape)
 
 
+@settings(deadline=None)
 @given(ANY_PLANES)
 def test_tile_then_paste_is_the_identity(planes: NDArray[Any]) -> None:
     """Tiling loses nothing of the covered part and mixes nothing up."""
@@ -64,6 +65,7 @@ def test_tile_then_paste_is_the_identity(planes: NDArray[Any]) -> None:
     np.testing.assert_array_equal(pasted, projection[:, : rows * PATCH, : cols * PATCH])
 
 
+@settings(deadline=None)
 @given(ANY_PLANES)
 def test_tiles_are_row_major_from_the_top_left(planes: NDArray[Any]) -> None:
     """Patch n covers rows n // cols and columns n % cols of the grid."""
@@ -78,6 +80,7 @@ def test_tiles_are_row_major_from_the_top_left(planes: NDArray[Any]) -> None:
         np.testing.assert_array_equal(patch, projection[:, y : y + PATCH, x : x + PATCH])
 
 
+@settings(deadline=None)
 @given(planes_of("uint16"))
 def test_projection_of_integers_is_exact(planes: NDArray[Any]) -> None:
     """The sum over Z is Python's own sum of integers."""

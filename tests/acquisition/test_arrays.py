@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.acquisition import acquire_array
@@ -13,6 +13,7 @@ EXACT = {"u1": "u1", "u2": "u2", "u4": "u2", "i1": "u1", "i2": "u2", "i4": "u2",
 PLANES, CHANNELS, ROWS, COLUMNS = 3, 2, 9, 11
 
 
+@settings(deadline=None)
 @given(
     axes=st.permutations("TZCYX"),
     dtype=st.sampled_from(sorted(EXACT)),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.transform import resize
@@ -62,6 +62,7 @@ def test_a_slip_of_the_pen_is_refused() -> None:
         size_asked(Input.model_validate({**PLAIN, "pixel_size_um": 0.5}), image(pixel_um=500.0))
 
 
+@settings(deadline=None)
 @given(st.integers(20, 90), st.integers(20, 90), st.integers(20, 90), st.integers(20, 90), st.integers(0, 99))
 def test_planes_are_as_another_library_makes_them(h: int, w: int, height: int, width: int, seed: int) -> None:
     """Where the image grows both interpolate alike; where it shrinks both stay within the pixels' range."""
@@ -86,6 +87,7 @@ def test_floats_are_not_rounded() -> None:
     assert 0 < brought_to(planes, Size(1, 4))[0, 0, 0, 1] < 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 4))
 def test_a_map_comes_back_as_it_was(h: int, w: int, times: int) -> None:
     """Enlarged by a whole number and brought back, each class is where it was."""

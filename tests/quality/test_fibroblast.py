@@ -696,6 +696,7 @@ def test_the_noise_is_what_was_added(noise_counts: float, planes: int) -> None:
     )
 
 
+@settings(deadline=None)
 @given(turn=st.floats(0, 2 * np.pi), border=st.floats(-0.6, 0.6))
 def test_the_emptier_half_lies_in_any_direction(turn: float, border: float) -> None:
     """Measured against the area beyond a straight border; full fields are balanced."""

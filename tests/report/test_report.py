@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -79,6 +79,7 @@ def test_the_name_of_the_demo_is_that_of_the_shipped_bundle(demo_bundle: Bundle)
     assert demo_bundle.name == DEMO_MODEL
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40))
 def test_every_patch_is_told_within_its_band(values: list[float]) -> None:
     """Cut after three digits, p_control never shows a value of the band above: 0.8999 is steel blue."""
@@ -228,6 +229,7 @@ def test_nobody_who_looks_at_the_page_is_shown_a_pattern(
     assert "(?P" not in (tmp_path / "page" / "report.html").read_text()
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=60).filter(lambda name: b"\0" not in name))
 def test_a_link_leads_to_the_very_file(name: bytes) -> None:
     """Whatever bytes its name has, and whatever they mean in a URL."""

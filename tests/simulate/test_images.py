@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -99,6 +99,7 @@ def test_structure_tells_the_classes_apart() -> None:
     assert min(measured["control"]) > max(measured["patient"])
 
 
+@settings(deadline=None)
 @given(layers=st.integers(1, 24), reach=st.floats(0.2, 10))
 def test_no_light_is_lost_between_planes(layers: int, reach: float) -> None:
     """Over all planes the shares of every layer add up to 1, so a projection needs no planes."""

@@ -20,7 +20,7 @@ def test_what_was_written_is_read(tmp_path: Path, content: bytes) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.blob"]
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 131), flipped=st.integers(1, 255), kept=st.integers(0, 131))
 def test_a_changed_byte_and_a_cut_are_found(tmp_path: Path, position: int, flipped: int, kept: int) -> None:
     """Wherever they are, in the digest too."""

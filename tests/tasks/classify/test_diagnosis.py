@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ def grid(*pairs: tuple[float, float]) -> NDArray[np.float32]:
     return np.array([pairs], np.float32)
 
 
+@settings(deadline=None)
 @given(PROBABILITIES)
 def test_votes_are_counted_one_by_one(probabilities: NDArray[np.float32]) -> None:
     """The larger output votes, equal outputs for nobody, the majority is the diagnosis."""

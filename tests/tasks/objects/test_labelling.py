@@ -47,12 +47,14 @@ def by_hand(classes: NDArray[np.uint8]) -> NDArray[np.int32]:
     return labels
 
 
+@settings(deadline=None)
 @given(MAPS)
 def test_labels_are_those_of_a_flood(classes: NDArray[np.uint8]) -> None:
     """Each class by itself, across corners, numbered in row-major order of the first pixel."""
     assert np.array_equal(found_in(classes).labels[0], by_hand(classes))
 
 
+@settings(deadline=None)
 @given(MAPS, st.integers(1, 40))
 def test_blocks_of_rows_change_nothing(classes: NDArray[np.uint8], pixels: int) -> None:
     """Runs are found in blocks, so that little is made on the way."""
@@ -64,6 +66,7 @@ def test_blocks_of_rows_change_nothing(classes: NDArray[np.uint8], pixels: int) 
         assert np.array_equal(getattr(whole, name), getattr(in_blocks, name))
 
 
+@settings(deadline=None)
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
 @given(classes=MAPS)
 def test_what_is_painted_are_the_runs(dtype: Any, classes: NDArray[np.uint8]) -> None:
@@ -159,6 +162,7 @@ def test_what_lies_elsewhere_measures_the_same(y: int, x: int) -> None:
     assert there.circularity == pytest.approx(here.circularity, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(MAPS)
 def test_what_is_turned_or_renamed_measures_the_same(classes: NDArray[np.uint8]) -> None:
     """A quarter turn, a mirror and the classes' numbers change the order of the objects, and nothing else."""

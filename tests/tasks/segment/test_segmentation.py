@@ -49,6 +49,7 @@ def field(nucleus: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([1 - nucleus, nucleus], axis=-1)
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         np.float32,
@@ -74,6 +75,7 @@ def test_a_threshold_is_reached_when_equal() -> None:
     assert kept[0, :, 1].tolist() == [102, 102, 0, 255]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 7), st.integers(1, 7))
 def test_each_cell_is_kept_by_itself(row: int, column: int) -> None:
     """So that windows and the whole image are the same."""

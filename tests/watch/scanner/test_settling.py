@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.watch.folder.signature import Signature
@@ -283,6 +283,7 @@ def holds(gaps: list[float]) -> Writer:
 WRITERS = [grows, preallocates, cuts_at_the_end, copies_a_tree, renames_in, links_in, holds]
 
 
+@settings(deadline=None)
 @pytest.mark.parametrize("share", [False, True])
 @pytest.mark.parametrize("write", WRITERS)
 @given(gaps=pauses)
@@ -306,6 +307,7 @@ def test_no_writer_is_interrupted(
         assert ended + 3.0 <= when <= ended + 10.1
 
 
+@settings(deadline=None)
 @given(gaps=pauses)
 def test_a_writer_that_maps_memory_is_announced_again(gaps: list[float]) -> None:
     """Closed before its pixels are there, it is taken too early, but a later scan sees the new state."""

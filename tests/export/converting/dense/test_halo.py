@@ -1,7 +1,7 @@
 """Windows of a dense network: the halo that its reach asks for, and every refusal."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colvi_edge.bundle.window import Windows
@@ -24,6 +24,7 @@ def test_the_halo_is_the_reach_on_the_raster() -> None:
     )
 
 
+@settings(deadline=None)
 @given(reach=st.integers(0, 300), depth=st.integers(0, 5), px=st.integers(8, 1024))
 def test_nobody_needs_to_know(reach: int, depth: int, px: int) -> None:
     """Whatever the reach and the window of the training: the halo reaches, and no pixel is computed often."""

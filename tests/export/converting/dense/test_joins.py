@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -56,6 +56,7 @@ def test_without_a_join_there_is_no_step() -> None:
     assert step_across(np.zeros((96, 96, 2), np.float32), plan(96, 96, 48, 8, 4, 16)) is None
 
 
+@settings(deadline=None)
 @given(
     sides=st.tuples(st.integers(8, 70_000), st.integers(8, 70_000)),
     px=st.integers(1, 32),
