@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+import colvi_edge
+
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "python.ipynb"
 CELLS = [
     "".join(cell["source"]) for cell in json.loads(PAGE.read_text())["cells"] if cell["cell_type"] == "code"
@@ -29,7 +31,7 @@ def test_every_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     found = [shown(code, names) for code in CELLS]
 
     assert found[0] == ["P07_2026-11-01.tif", "P07_2026-11-02.tif"]
-    assert [one.status for one in found if hasattr(one, "_repr_png_")] == ["ok", "ok"]
+    assert [one.status for one in found if isinstance(one, colvi_edge.Result)] == ["ok", "ok"]
     assert len(list((tmp_path / "results").iterdir())) == 5
 
 
