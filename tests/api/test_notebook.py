@@ -17,10 +17,13 @@ CELLS = [
 
 def shown(code: str, names: dict[str, Any]) -> object:
     """Run a cell; return what a notebook shows of it: its last line, if that is a value."""
-    body = ast.parse(code).body
-    last = ast.Expression(body.pop().value) if isinstance(body[-1], ast.Expr) else None
+    *body, last = ast.parse(code).body
+    if not isinstance(last, ast.Expr):
+        body.append(last)
     exec(compile(ast.Module(body, []), PAGE.name, "exec"), names)  # noqa: S102 - our own page
-    return None if last is None else eval(compile(last, PAGE.name, "eval"), names)  # noqa: S307
+    if not isinstance(last, ast.Expr):
+        return None
+    return eval(compile(ast.Expression(last.value), PAGE.name, "eval"), names)  # noqa: S307
 
 
 def test_every_cell_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
