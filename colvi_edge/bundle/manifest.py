@@ -49,6 +49,14 @@ class PrecisionFile(Part):
         """Return whether the export measured this precision on a runtime and found no fault."""
         return any(not row.faults for row in self.parity if row.runtime == runtime)
 
+    def failed_on(self, runtime: str) -> list[str]:
+        """Return the runtimes on which the export measured a fault that concerns this one.
+
+        Only its own, if it was measured; of one that was not, such as TensorRT, all that were.
+        """
+        rows = [row for row in self.parity if row.runtime == runtime] or self.parity
+        return [row.runtime for row in rows if row.faults]
+
 
 class KernelFile(Part):
     """The CUDA kernels of the bundle, compiled for one kind of GPU."""

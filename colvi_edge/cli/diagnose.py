@@ -108,7 +108,7 @@ def run(
     from colvi_edge.acquisition import Limits
     from colvi_edge.cli.interruption import interruptible
     from colvi_edge.cli.show.outcomes import Asked
-    from colvi_edge.cli.show.reasons import show_reasons
+    from colvi_edge.cli.show.reasons import show_reasons, warn_of_doubts
     from colvi_edge.cli.show.run import show_outcomes
     from colvi_edge.cli.show.standing import show_standing
     from colvi_edge.cli.waiting import open_for
@@ -157,6 +157,7 @@ def run(
             for slot, one in opened.items()
         }
         diagnosers = diagnosers_of(opened, engines, **options)
+        warn_of_doubts(opened, engines)
         if verbose:
             show_reasons(opened, engines, limits)
         gc.freeze()  # see `pipeline.process`

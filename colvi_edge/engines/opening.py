@@ -10,7 +10,7 @@ from colvi_edge.bundle import Bundle, Precision
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines.base import Engine, PassedOver, Progress
 from colvi_edge.engines.cuda.gpu import find_gpu
-from colvi_edge.engines.precisions import check_held, precision_for
+from colvi_edge.engines.precisions import check_held, doubt_of, precision_for
 from colvi_edge.engines.verification import verify
 from colvi_edge.errors import BundleError, ColviEdgeError, EngineUnavailableError, ParityError
 from colvi_edge.printable import printable_name
@@ -153,6 +153,9 @@ class _Attempt:
 
     def tried(self, name: EngineName, precision: Precision, reason: str) -> Engine:
         """Open a precision, and try it on the bundle's verification patches."""
+        doubt = doubt_of(self.bundle.config.precisions[precision], name.value)
+        if doubt and self.asked is not PrecisionChoice.AUTO:
+            reason += f", although it {doubt}"
         with _network_explained(name, self.bundle, precision):
             engine = open_exactly(name, self.bundle, precision, reason, self.progress, self.passed_over)
             try:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from colvi_edge.bundle import Precision
+from colvi_edge.bundle.manifest import PrecisionFile
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.errors import UsageError
 
@@ -30,6 +31,12 @@ _PRECISIONS: dict[EngineName, dict[PrecisionChoice, Precision]] = {
 def precision_for(engine: EngineName, asked: PrecisionChoice) -> Precision:
     """Return what an engine takes for a choice; for "auto" what it tries first, which a bundle may lack."""
     return _PRECISIONS[engine][asked]
+
+
+def doubt_of(held: PrecisionFile, runtime: str) -> str:
+    """Return what the export found against a precision on a runtime, in words; "" if nothing."""
+    failed = held.failed_on(runtime)
+    return f"did not pass on {' and '.join(failed)} at the export" if failed else ""
 
 
 def check_held(precision: Precision, held: Collection[Precision], bundle: object) -> None:

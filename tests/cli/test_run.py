@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import yaml
 from numpy.typing import NDArray
 
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.simulate import simulate_planes, simulate_projection, write_imagej
+from tests.tools.bundles import edit_config
 from tests.tools.results import USUAL, files_of
 
 
@@ -625,3 +627,32 @@ def test_the_demo_is_right_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert [sorted(scores[sample]) for sample in scores] == [days, days, days[2:]]
     assert scores["P01"][days[0]] < scores["P01"][days[1]] < scores["P01"][days[2]] < 50
     assert RESEARCH_USE_ONLY in done.stdout
+
+
+def test_a_precision_that_failed_the_gate_is_warned_of(
+    run: Callable[..., tuple[int, str, str]],
+    tmp_path: Path,
+    copied_bundle: Path,
+    cultures: dict[str, NDArray[np.uint16]],
+) -> None:
+    """Once, even quietly; the record says it, too. What was taken by itself has passed."""
+    held = yaml.safe_load((copied_bundle / "bioimageio.yaml").read_text())["config"]["colvi_edge"][
+        "precisions"
+    ]
+    for row in held["int8-cpu"]["parity"]:
+        row["faults"] = ["95.51% of votes agree, at least 98.50% must"]
+    edit_config(copied_bundle, precisions=held)
+    (scope := tmp_path / "scope").mkdir()
+    for name in "ab":
+        write_imagej(scope / f"{name}.tif", cultures["control"])
+    doubt = "did not pass on openvino at the export"
+
+    options = ("--bundle", copied_bundle, "--engine", "openvino", "-q")
+    code, out, err = run("run", scope, *options, "--precision", "int8")
+
+    assert (code, out) == (0, "")
+    assert err.startswith("colvi-edge: warning: int8-cpu of ")
+    assert err.count(doubt) == err.count("\n") == 1
+    record = json.loads((scope / "a.tif.colvi.json").read_text())
+    assert f"was asked for, although it {doubt}" in record["engine"]["reason"]
+    assert run("run", scope, *options, "--again") == (0, "", "")

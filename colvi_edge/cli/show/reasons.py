@@ -1,4 +1,4 @@
-"""What `run -v` tells besides: model, engine and precision with the reason, limits; how long images took.
+"""What `run` warns of, and what `run -v` tells besides: what judges, on what and why; how long images took.
 
 On standard error, so that what --json prints stays data.
 """
@@ -8,13 +8,23 @@ from dataclasses import asdict
 
 from colvi_edge.acquisition import Limits
 from colvi_edge.bundle import Bundle
+from colvi_edge.cli.line.variables import warn
 from colvi_edge.engines import Engine
+from colvi_edge.engines.precisions import doubt_of
 from colvi_edge.outputs.names import image_label
 from colvi_edge.outputs.sidecar import Sidecar
 from colvi_edge.pipeline import Kept, Outcome
 from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal.console import print_note
+
+
+def warn_of_doubts(bundles: Mapping[str, Bundle], engines: Mapping[str, Engine]) -> None:
+    """Print a warning for each bundle that is run in a precision that failed the gate of its export."""
+    for slot, bundle in bundles.items():
+        info = engines[slot].info
+        if doubt := doubt_of(bundle.config.precisions[info.precision], info.runtime):
+            warn(f"{info.precision} of {bundle.label} {doubt}; it may decide unlike the trained network")
 
 
 def show_reasons(bundles: Mapping[str, Bundle], engines: Mapping[str, Engine], limits: Limits) -> None:
