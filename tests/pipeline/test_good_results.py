@@ -190,6 +190,8 @@ TRIES: dict[str, tuple[Try, ...]] = {
     "--stale": (Try(None, 1),),
     "--again": (Try(None, 1, stays=False),),
     "--json": (Try(None, 1, stays=False),),
+    "--quiet": (Try(None, 1, stays=False),),
+    "--verbose": (Try(None, 1, stays=False),),
 }
 """Every option of `run` with values that are wrong, odd, or just not those that the results came from."""
 
