@@ -23,8 +23,9 @@ from colvi_edge.engines.cuda.gpu import Gpu, find_gpu
 from colvi_edge.engines.cuda.kernel_choice import best_kernel
 from colvi_edge.engines.precisions import precision_for
 from colvi_edge.engines.tensorrt.installed import load
-from colvi_edge.errors import BundleError, EngineUnavailableError, OutputError, ParityError
+from colvi_edge.errors import AcquisitionError, BundleError, EngineUnavailableError, OutputError, ParityError
 from colvi_edge.outputs.names import image_label
+from colvi_edge.pipeline.diagnoser import laid_out
 from colvi_edge.quality.familiarity import WORDS, Familiar
 from colvi_edge.quality.rules import assess_for
 from colvi_edge.system.confinement import MEMORY_BYTES, offered
@@ -35,7 +36,8 @@ class Finding(NamedTuple):
     """One line of the doctor's report.
 
     Attributes:
-        state: "ok", "note" (works, but could be better), "missing", or "rejected" of an image.
+        state: "ok", "note" (works, but could be better), "missing", or "rejected" of an image
+            that is, or that cannot be judged at all.
         what: the part.
         words: what was found and, if it is not ok, the remedy.
         exit_code: 0, or what the command ends with because of this.
@@ -75,12 +77,15 @@ def examine_image(path: Path, bundle_name: str, channels: Sequence[str] | None) 
     bundle = open_bundle(bundle_name)
     familiar = Familiar.of(bundle)
     for image in acquire(path, channels=channels, wanted=wanted_by(bundle.config)):
+        label = image_label(image.name, image.image_key)
+        described = f"{_described(image)}; compared with {bundle.label}"
+        try:
+            laid_out(image, bundle.config)
+        except AcquisitionError as error:  # its measures would be of nothing
+            yield Finding("rejected", label, f"{error.words}; {described}", error.exit_code)
+            continue
         found = assess_for(bundle.config, image, familiar)
-        yield Finding(
-            "rejected" if found.is_rejected else "note" if found.flags else "ok",
-            image_label(image.name, image.image_key),
-            f"{_described(image)}; compared with {bundle.label}",
-        )
+        yield Finding("rejected" if found.is_rejected else "note" if found.flags else "ok", label, described)
         for one in found.measures:
             yield Finding(
                 "ok" if one.is_familiar else "rejected",

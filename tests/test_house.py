@@ -26,9 +26,9 @@ FLOORS = (
     {"bundle", "kernels", "onnx", "system"},
     {"tasks"},
     {"acquisition", "engines", "outputs", "simulate"},
-    {"doctor", "quality", "report"},
+    {"quality", "report"},
     {"pipeline"},
-    {"api", "bench", "cleaning", "export", "result", "watch"},
+    {"api", "bench", "cleaning", "doctor", "export", "result", "watch"},
     {"__main__", "cli"},
 )
 """Rooms and modules at the top of the package the lowest first; nothing imports upwards."""

@@ -207,13 +207,7 @@ class Diagnoser:
         Raises:
             AcquisitionError: as from `judge`, which may find no other fault.
         """
-        config = self.bundle.config
-        if config.has_patches:
-            acquisition.check_holds_patch(config.patch_px)
-        if not config.is_dense:
-            _refuse_too_many(acquisition.name, acquisition.planes, config)
-        size_asked(config.input, acquisition)
-        return acquisition.laid_out(config.channels)
+        return laid_out(acquisition, self.bundle.config)
 
     def write(self, judged: JudgedImage, file: RawFile) -> Sidecar:
         """Write the files of a result, the sidecar last; return the sidecar as written.
@@ -248,6 +242,16 @@ class Diagnoser:
 
     def _as_kept(self, sidecar: Sidecar) -> Kept:
         return Kept(sidecar, sidecar.model.sha256 != self.bundle.sha256)
+
+
+def laid_out(acquisition: Acquisition, config: Config) -> NDArray[Any]:
+    """Return the planes of an image as a bundle asks for them; see `Diagnoser.laid_out`."""
+    if config.has_patches:
+        acquisition.check_holds_patch(config.patch_px)
+    if not config.is_dense:
+        _refuse_too_many(acquisition.name, acquisition.planes, config)
+    size_asked(config.input, acquisition)
+    return acquisition.laid_out(config.channels)
 
 
 def _identity(acquisition: Acquisition) -> tuple[str, str]:

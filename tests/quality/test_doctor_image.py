@@ -88,6 +88,30 @@ def test_roles_can_be_named(run: Run, tmp_path: Path) -> None:
     assert "collagen, nuclei; compared" in named
 
 
+def test_what_run_cannot_judge_is_told_in_the_words_of_run(run: Run, tmp_path: Path) -> None:
+    """A crop that no patch fits in has no measures; the exit code is that of `run`, too."""
+    tiny = simulate_projection("control", 3, size_px=512)[:, :40, :40]
+    tifffile.imwrite(tmp_path / "x.tif", tiny, imagej=True, metadata={"axes": "CYX"})
+
+    code, out, err = run("doctor", "--image", tmp_path / "x.tif", "--json")
+    assert (run("run", tmp_path, "--bundle", "demo", "-q")[0], err) == (code, "") == (1, "")
+
+    (found,) = [json.loads(line) for line in out.splitlines()]
+    error = json.loads((tmp_path / "x.tif.colvi.error.json").read_text())["error"]
+    assert (found["state"], found["what"]) == ("rejected", "x.tif")
+    assert "smaller than one patch of 64 x 64; export the whole field of view" in found["words"]
+    assert f"x.tif: {found['words']}".startswith(f"{error['message']}; 40 x 40 pixels of ")
+
+
+def test_a_file_that_is_no_image_is_named_once(run: Run, tmp_path: Path) -> None:
+    """The sentence begins with its name, however it comes out of the command."""
+    (tmp_path / "picture.tif").write_bytes(b"\x89PNG and so on")
+
+    code, _, err = run("doctor", "--image", tmp_path / "picture.tif")
+
+    assert (code, err.partition("is a PNG picture")[0]) == (1, "colvi-edge: error: picture.tif: ")
+
+
 @pytest.mark.parametrize(
     ("options", "exit_code", "words"),
     [

@@ -25,7 +25,7 @@ class Command(TyperCommand):
         try:
             return super().invoke(ctx)
         except ColviEdgeError as error:
-            error.args = (FromVariable.named(str(error), variables_of(ctx)),)
+            error.args = (FromVariable.named(error.words, variables_of(ctx)),)
             raise
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
