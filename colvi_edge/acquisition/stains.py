@@ -28,7 +28,8 @@ class Dye(NamedTuple):
 
     Attributes:
         name: one for all its spellings.
-        pattern: the spellings, a regular expression without groups; case does not matter.
+        pattern: the spellings, a regular expression without capturing groups, `(?:...)` instead; `{_}` is an
+            optional blank, dash or underscore; case does not matter.
         role: what it stains; "other" where it marks whatever antibody it is bound to, in a colour that
             is neither nuclei's nor collagen's in this assay.
         excitation_nm, emission_nm: its maxima, and lines that its maker recommends besides.

@@ -16,6 +16,7 @@ from colvi_edge.errors import BundleError, ColviEdgeError, EngineUnavailableErro
 from colvi_edge.printable import printable_name
 from colvi_edge.tasks.task import task_of
 
+_Make = Callable[[Bundle, Precision, str, Sequence[PassedOver]], Engine]
 _TITLES = {
     EngineName.OPENVINO: "OpenVINO",
     EngineName.ONNXRUNTIME: "ONNX Runtime",
@@ -86,21 +87,27 @@ def open_exactly(
     Raises:
         EngineUnavailableError: the runtime is not installed, does not load, or finds no device.
     """
-    make: Callable[[Bundle, Precision, str, Sequence[PassedOver]], Engine]
     with _import_explained(name):
-        if name == EngineName.TENSORRT:
+        make = _imported(name, progress)
+    return make(bundle, precision, reason, passed_over)
+
+
+def _imported(name: EngineName, progress: Progress) -> _Make:
+    match name:  # of all words, so that mypy names the one that is forgotten
+        case EngineName.TENSORRT:
             from colvi_edge.engines.tensorrt.engine import TensorRtEngine
 
-            make = partial(TensorRtEngine, progress=progress)
-        elif name == EngineName.OPENVINO:
+            return partial(TensorRtEngine, progress=progress)
+        case EngineName.OPENVINO:
             from colvi_edge.engines.openvino import OpenVinoEngine
 
-            make = OpenVinoEngine
-        else:
+            return OpenVinoEngine
+        case EngineName.ONNXRUNTIME:
             from colvi_edge.engines.onnxruntime import OnnxRuntimeEngine
 
-            make = OnnxRuntimeEngine
-    return make(bundle, precision, reason, passed_over)
+            return OnnxRuntimeEngine
+        case EngineName.AUTO:
+            raise ValueError("auto is no runtime: open_engine chooses one")
 
 
 @contextmanager

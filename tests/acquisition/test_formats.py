@@ -9,6 +9,7 @@ import pytest
 import colvi_edge
 from colvi_edge.acquisition import Acquisition, acquire, acquire_opened
 from colvi_edge.acquisition.reading import READERS
+from colvi_edge.acquisition.refusals import BEGINNING_BYTES, refuse_other_formats
 from colvi_edge.acquisition.source import OPEN_FLAGS
 from colvi_edge.errors import ImageTooSmallError, NotAnImageError
 from colvi_edge.raw_files import FORMATS
@@ -59,6 +60,15 @@ def test_nobody_else_spells_a_suffix() -> None:
 
     assert len(runtime) > 100
     assert not [module.name for module in runtime if texts(module) & suffixes]
+
+
+@pytest.mark.parametrize(
+    "magic", [magic for known in FORMATS for magic in known.magics], ids=lambda magic: magic.hex()
+)
+def test_no_format_that_is_read_is_refused_as_foreign(magic: bytes) -> None:
+    """What it begins with is asked before any reader is."""
+    refuse_other_formats(magic)
+    refuse_other_formats(magic.ljust(BEGINNING_BYTES, b"\0"))
 
 
 def test_a_foreign_file_is_refused_by_its_first_bytes(tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ def text(node: ast.expr) -> str:
     return str(node.value) if isinstance(node, ast.Constant) else "|"
 
 
+def given(call: ast.Call, place: int, name: str) -> ast.expr:
+    """Return an argument of a call, by its place or by its name."""
+    named = {keyword.arg: keyword.value for keyword in call.keywords}
+    return call.args[place] if place < len(call.args) else named[name]
+
+
 def raised() -> Iterator[tuple[str, str, str]]:
     """Yield name, severity ("" for one that is found out) and words of every flag that the code makes."""
     for path in sorted((ROOT / "colvi_edge" / "quality").glob("*.py")):
@@ -52,17 +58,21 @@ def raised() -> Iterator[tuple[str, str, str]]:
             if not isinstance(function, ast.FunctionDef):
                 continue
             said = [
-                (node.lineno, text(node.value))
+                (node.lineno, ast.unparse(node.targets[0]), text(node.value))
                 for node in ast.walk(function)
-                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "words"
+                if isinstance(node, ast.Assign)
             ]
             for call in ast.walk(function):
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == "Flag":
-                    words = max(one for one in said if one[0] < call.lineno)[1]
-                    severity = call.args[1]
+                    sentence = given(call, 4, "words")
+                    words = text(sentence)
+                    if isinstance(sentence, ast.Name):  # the last that was assigned to it
+                        words = max(one for one in said if one[0] < call.lineno and one[1] == sentence.id)[2]
+                    severity = given(call, 1, "severity")
                     how = str(severity.value) if isinstance(severity, ast.Constant) else ""
-                    for role in recording.ROLES if "|" in text(call.args[0]) else ("",):
-                        yield text(call.args[0]).replace("|", role), how, words
+                    name = text(given(call, 0, "name"))
+                    for role in recording.ROLES if "|" in name else ("",):
+                        yield name.replace("|", role), how, words
 
 
 RAISED = list(raised())
