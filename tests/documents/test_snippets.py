@@ -115,6 +115,9 @@ def microscope(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
     made = tmp_path_factory.mktemp("made")
     for seed, label in enumerate(CLASSES):
         write_imagej(made / "scope" / f"culture_0{7 + seed}.tif", simulate_planes(label, seed, planes=1))
+    demo = made / "colvi-edge-demo" / "patient"  # as `demo` leaves it, of which README's reader has come
+    demo.mkdir(parents=True)
+    shutil.copy(made / "scope" / "culture_08.tif", demo / "P01_2026-11-17_1.tif")
     shutil.copytree(demo_path(), made / "my.colvi")
 
     def copied() -> Path:
