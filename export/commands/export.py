@@ -48,7 +48,9 @@ class Exported:
         report: of its precisions.
         calibrated_on: images that INT8's ranges were taken from.
         measured_on: others, that the precisions were measured on; 0 where two simulated ones stood for them.
-        familiarity: what the training images were like; None if that is not known.
+        familiarity: what the training images were like, or those of the calibration where that is not known;
+            None if neither is.
+        of_training: they are the checkpoint's own.
         told: what the checkpoint says of its training; "" for nothing.
         windows: what the network sees at once, where that is no patch.
     """
@@ -57,6 +59,7 @@ class Exported:
     calibrated_on: int
     measured_on: int
     familiarity: Fitted | None
+    of_training: bool
     told: str
     windows: Windows | None
 
@@ -143,7 +146,8 @@ def export_model(
     )
     used, held_out = (len(images.calibrating.names), len(images.held_out.names)) if images else (0, 0)
     windows = None if checkpoint.windows.cell_px else checkpoint.windows
-    return Exported(report, used, held_out, familiarity, checkpoint.told, windows)
+    of_training = bool(checkpoint.training.get("familiarity"))
+    return Exported(report, used, held_out, familiarity, of_training, checkpoint.told, windows)
 
 
 def _familiarity(

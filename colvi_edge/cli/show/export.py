@@ -101,7 +101,7 @@ def _said(exported: Exported, place: Path, again: Sequence[str]) -> Iterator[str
     if exported.windows:
         yield told_of(exported.windows)
     else:
-        yield _familiarity_told(exported.familiarity)
+        yield familiarity_told(exported.familiarity, of_training=exported.of_training)
     yield from _what_helps(report, exported.calibrated_on + exported.measured_on, place, again)
     yield f"{place}: {', '.join(dict.fromkeys(row.precision for row in report.rows))}"
     yield from _what_is_next(place)
@@ -181,7 +181,8 @@ def _measured_on(exported: Exported) -> Iterator[str]:
         yield exported.report.labels.told
 
 
-def _familiarity_told(fitted: Fitted | None) -> str:
+def familiarity_told(fitted: Fitted | None, *, of_training: bool) -> str:
+    """Return which images will be rejected, and by whose limits: the training's, or the calibration's."""
     if fitted is None:
         return (
             "The bundle does not know what its training images were like, and will judge whatever looks like "
@@ -189,8 +190,9 @@ def _familiarity_told(fitted: Fitted | None) -> str:
         )
     images, left_out = fitted.familiarity.images, fitted.familiarity.rejected_left_out
     were = "was" if left_out == 1 else "were"
+    whose = f"{images} training images" if of_training else f"the {images} images of --calibration"
     words = (
-        f"An image that is unlike {images} training images will be rejected as unfamiliar. Tried on these "
+        f"An image that is unlike {whose} will be rejected as unfamiliar. Tried on these "
         f"themselves, each by the limits that others set: {left_out} of {images} {were} rejected."
     )
     if images < LIMITS_ENOUGH:

@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 from colvi_edge.bundle import DEMO, open_bundle
+from colvi_edge.cli.show.export import familiarity_told
 from colvi_edge.export.converting.calibration import read_samples
 from colvi_edge.export.converting.familiarity import (
     AT_LEAST,
@@ -138,6 +139,18 @@ def test_a_checkpoint_keeps_all_of_it(count: int, seed: int) -> None:
     assert again.familiarity == found.familiarity
     assert (again.references == found.references).all()
     assert again.references.dtype == np.float32
+
+
+def test_it_is_said_whose_images_set_the_limits() -> None:
+    """A checkpoint of ours knows what it learnt from; for a foreign network the calibration stands in."""
+    found = fitted(drawn(40))
+
+    assert familiarity_told(found, of_training=True).startswith(
+        "An image that is unlike 40 training images will be rejected as unfamiliar. "
+    )
+    assert familiarity_told(found, of_training=False).startswith(
+        "An image that is unlike the 40 images of --calibration will be rejected as unfamiliar. "
+    )
 
 
 def test_training_images_of_the_demo_are_those_of_its_bundle() -> None:
