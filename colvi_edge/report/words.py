@@ -22,7 +22,7 @@ def closing_lines(folder: Path, page: Path, contents: Contents) -> list[str]:
     """
     _, unread, undated, models, example, _ = contents
     lines = [f"{contents.told} on one page: {page}", "Open it in a browser:"]
-    lines.append(page.absolute().as_uri())
+    lines.append(page.resolve().as_uri())
     here = shlex.quote(str(folder))
     if unread:
         records = counted(unread, "record or folder", "records or folders")

@@ -523,6 +523,7 @@ def test_who_makes_the_page_is_told_where_it_is_and_what_would_better_it(
         f"1 image on one page: {page}\nOpen it in a browser:\n{page.as_uri()}\n",
         "",
     )
+    assert f"\n{page.as_uri()}\n" in run("report", folder / ".." / "a day")[1]
     copy_result(
         "patient", folder / "20261121_P03_1.tif", model={"name": "n", "version": "2", "sha256": "1" * 64}
     )
