@@ -105,7 +105,7 @@ def _described(image: Acquisition) -> str:
 
 def _software() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
-    mark = f", called {machine_mark()} on shares" if machine_mark() else ""
+    mark = f"; {machine_mark()} is its mark in the lock on shares" if machine_mark() else ""
     yield Finding("ok", "machine", f"{platform.system()} {platform.machine()}, {cores} cores{mark}")
     yield Finding("ok", "software", f"colvi-edge {__version__}, Python {platform.python_version()}")
     for package in ("numpy", "tifffile", "imagecodecs"):

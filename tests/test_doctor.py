@@ -8,8 +8,9 @@ import sys
 from colvi_edge.engines.cuda import gpu
 gpu.find_gpu = lambda: gpu.Gpu("Orin", "8.7", "12.6")
 sys.modules["pycuda"] = sys.modules["tensorrt"] = sys.modules["tensorrt_rtx"] = None  # as if not installed
-from colvi_edge.doctor import examine
-for finding in examine():
+from colvi_edge import doctor
+doctor.machine_mark = lambda: "3f2a9c1b5d6e"
+for finding in doctor.examine():
     print(finding.state, finding.what, finding.words, sep="|")
 """
 
@@ -21,6 +22,7 @@ def test_what_a_gpu_lacks_is_said_with_the_remedy() -> None:
     lines = (line.split("|") for line in done.stdout.splitlines())
     told = {what: (state, words) for state, what, words in lines}
 
+    assert told["machine"][1].endswith(" cores; 3f2a9c1b5d6e is its mark in the lock on shares")
     assert told["NVIDIA GPU"] == ("ok", "Orin, compute capability 8.7, CUDA 12.6")
     assert told["pycuda"][0] == "note"
     assert told["pycuda"][1].startswith("the GPU is not used: pycuda does not load (")
