@@ -256,7 +256,9 @@ def check_readable(user: str, command: Path, *bundles: str) -> None:
         if place and any(place.is_relative_to(whole) for whole in (bundle, Path(bundle).resolve())):
             remedy = f"let every user read it: sudo chmod --recursive a+rX {shlex.quote(bundle)}"
         raise UsageError(f"{user} cannot read {bundle}: {said}; {remedy}")
-    raise UsageError(
-        f"{user} cannot run {command}: {said}; install colvi-edge where every user may read it, "
-        "such as an environment in /opt/colvi-edge"
-    )
+    remedy = "install colvi-edge where every user may read it, such as an environment in /opt/colvi-edge"
+    python = interpreter.resolve()
+    if place and python.is_relative_to(place) and not interpreter.is_relative_to(place):
+        said += f", and its Python leads there, to {python}"
+        remedy = "make its environment with a Python that every user may run, such as /usr/bin/python3"
+    raise UsageError(f"{user} cannot run {command}: {said}; {remedy}")

@@ -290,10 +290,13 @@ def test_an_installation_in_a_home_is_found_out(
 
     refusal = installation.refusal()
 
-    assert refusal.startswith(f"nobody cannot run {installation.command}: {closed} is closed to it; ")
-    assert refusal.endswith(
-        "install colvi-edge where every user may read it, such as an environment in /opt/colvi-edge"
-    )
+    why = "; install colvi-edge where every user may read it, such as an environment in /opt/colvi-edge"
+    if part == "base":
+        why = (
+            f", and its Python leads there, to {installation.python.resolve()}; make its environment with a "
+            "Python that every user may run, such as /usr/bin/python3"
+        )
+    assert refusal == f"nobody cannot run {installation.command}: {closed} is closed to it{why}"
 
 
 def test_a_module_that_cannot_be_read_is_found_out(
