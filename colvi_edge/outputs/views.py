@@ -57,11 +57,12 @@ def views_of(sidecar: Sidecar, shown: Shown, result: Answer | None = None) -> Vi
         shown: the image.
         result: as the task gave it; of patches the record says all.
     """
-    if isinstance(result, Segmentation):
-        return _RegionViews(sidecar, shown, result)
-    if result is None and sidecar.task is not None and sidecar.task.kind == "segment":
-        return _RegionViews(sidecar, shown, None)
-    return _CellViews(sidecar, shown)
+    kind = sidecar.task.kind if sidecar.task is not None else "classify"
+    match kind:
+        case "classify":
+            return _CellViews(sidecar, shown)
+        case "segment":
+            return _RegionViews(sidecar, shown, result if isinstance(result, Segmentation) else None)
 
 
 class _CellViews:

@@ -39,8 +39,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_a_result_is_five_files_with_their_hashes(tmp_path: Path, make_sidecar: MakeSidecar) -> None:
-    """The sidecar lists the other four, and what each step took; `intact_sidecar` finds them so."""
+def test_a_result_is_its_usual_files_with_their_hashes(tmp_path: Path, make_sidecar: MakeSidecar) -> None:
+    """The sidecar lists the others, and what each step took; `intact_sidecar` finds them so."""
     written = write(tmp_path, make_sidecar(BANDS))
     found = contents(tmp_path)
 
@@ -56,7 +56,7 @@ def test_a_result_is_five_files_with_their_hashes(tmp_path: Path, make_sidecar: 
 def test_names_appear_after_their_contents_and_the_sidecar_last(
     tmp_path: Path, make_sidecar: MakeSidecar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five files on the disk, four names, the folder, the sidecar's name, the folder: in this order."""
+    """All files on the disk, all names but one, the folder, the sidecar's name, the folder: in this order."""
     steps: list[str] = []
     fsync, rename = os.fsync, os.rename
 
@@ -72,7 +72,13 @@ def test_names_appear_after_their_contents_and_the_sidecar_last(
     monkeypatch.setattr(os, "rename", spying_rename)
     write(tmp_path, make_sidecar(BANDS))
 
-    assert steps == [*["content"] * 5, *["name"] * 4, "folder", "sidecar", "folder"]
+    assert steps == [
+        *["content"] * len(FILES),
+        *["name"] * (len(FILES) - 1),
+        "folder",
+        "sidecar",
+        "folder",
+    ]
 
 
 def test_while_names_change_there_is_no_sidecar(tmp_path: Path, make_sidecar: MakeSidecar) -> None:
@@ -89,7 +95,7 @@ def test_while_names_change_there_is_no_sidecar(tmp_path: Path, make_sidecar: Ma
     changed = make_sidecar(np.array(BANDS)[::-1], result_id="12345678-1234-5678-9234-567812345679")
     written = write(tmp_path, changed, look)
 
-    assert seen == ["old", *["not done"] * 5]
+    assert seen == ["old", *["not done"] * len(FILES)]
     assert written.revision == 2
     assert set(contents(tmp_path)) == FILES | {PREVIOUS}
     assert contents(tmp_path)[PREVIOUS] == old[f"{RAW}.colvi.json"]

@@ -31,10 +31,10 @@ FILES = files_of(RAW, "labels.tif")
 
 
 @pytest.mark.parametrize("planes", [1, 2])
-def test_a_result_is_six_files_with_their_hashes(
+def test_a_result_is_those_and_labels_with_their_hashes(
     tmp_path: Path, make_segmentation: MakeSegmentation, make_record: MakeRecord, planes: int
 ) -> None:
-    """The sidecar lists the other five, as they were written; a seventh where it is asked for."""
+    """The sidecar lists the others, as they were written; and an OME-TIFF where it is asked for."""
     result = make_segmentation(planes)
     written = leave(tmp_path, make_record(result), result)
     found = {path.name: sha256(path.read_bytes()).hexdigest() for path in tmp_path.iterdir()}
