@@ -24,6 +24,16 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
+def progress_of_growing(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar for steps of which more may come; it is told how many are done, and of how many."""
+    from rich.progress import MofNCompleteColumn
+
+    with _bar(MofNCompleteColumn()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
 def progress_share(what: str) -> Iterator[Callable[[str, float], None]]:
     """Show a progress bar for work that tells, in words and as a share of 1, how far it is."""
     from rich.progress import TaskProgressColumn

@@ -33,10 +33,10 @@ class OnceRun:
         self.bar = ExitStack()
         self._rescan = rescan
         self._timings = timings
-        self._changes = self._shown = 0
+        self._changes = self._total = 0
         self._changed_at = self._asked_at = now
         self._look_at = now
-        self._advance: Callable[[], None] | None = None
+        self._show: Callable[[int, int], None] | None = None
         if sys.stderr.isatty():
             log.setLevel(logging.WARNING)  # lines of the log would tear the bar
             self.bar.callback(log.setLevel, logging.INFO)
@@ -111,14 +111,14 @@ class OnceRun:
     def _show_progress(self, processes: ProcessSnapshot, work: WorkSnapshot) -> None:
         if not processes.scanned or not sys.stderr.isatty():
             return
-        if self._advance is None:
-            from colvi_edge.terminal.progress import progress
+        left = _left(processes, work)
+        if self._show is None:
+            from colvi_edge.terminal.progress import progress_of_growing
 
-            total = work.answers + _left(processes, work) * len(processes.bundles)
-            self._advance = self.bar.enter_context(progress("Diagnosing", total))
-        while self._shown < work.answers:
-            self._shown += 1
-            self._advance()
+            self._show = self.bar.enter_context(progress_of_growing("Diagnosing"))
+            left *= len(processes.bundles)  # later a file may have the answers of some
+        self._total = max(self._total, work.answers + left)  # more may come than the first scan found
+        self._show(work.answers, self._total)
 
 
 def _left(processes: ProcessSnapshot, work: WorkSnapshot) -> int:

@@ -81,7 +81,7 @@ def test_once_waits_for_what_is_settling(start: Callable[..., Daemon]) -> None:
 
 
 def test_once_shows_a_bar_to_who_looks_on(start: Callable[..., Daemon], tmp_path: Path) -> None:
-    """In place of a log; what came of it is said at the end."""
+    """In place of a log, and it grows with what comes meanwhile; what came of it is said at the end."""
     terminal, end = os.openpty()
     daemon = start(once=True, stderr=end)
     os.close(end)
@@ -89,12 +89,17 @@ def test_once_shows_a_bar_to_who_looks_on(start: Callable[..., Daemon], tmp_path
     daemon.ready("soon.tif", "later.tif")
     daemon.scanner(SCANNED)
     shown, until = b"", time.monotonic() + 20
-    while b"1/2" not in shown:  # drawn some times a second, and the second file waits until it was
-        assert time.monotonic() < until
-        assert select.select([terminal], [], [], 20)[0]
-        shown += os.read(terminal, 4096)
+    for drawn, comes in (
+        (b"1/2", "ok.tif"),
+        (b"/3", ""),
+    ):  # some times a second; the second file waits for it
+        while drawn not in shown:
+            assert time.monotonic() < until
+            assert select.select([terminal], [], [], 20)[0]
+            shown += os.read(terminal, 4096)
+        daemon.ready(*filter(None, [comes]))
     (tmp_path / "go").touch()
-    wait_until(lambda: daemon.in_state("soon.tif", "later.tif"))
+    wait_until(lambda: daemon.in_state("soon.tif", "later.tif", "ok.tif"))
     daemon.scanner(SCANNED)
     with contextlib.suppress(OSError):  # EIO: the other side ended
         while True:
@@ -103,8 +108,9 @@ def test_once_shows_a_bar_to_who_looks_on(start: Callable[..., Daemon], tmp_path
 
     assert daemon.process.wait(20) == 0
     lines = [line for line in shown.decode().splitlines() if "INFO" in line]
-    assert [line.partition("INFO ")[2] for line in lines] == ["2 files answered, 0 errors; 0 left"]
+    assert [line.partition("INFO ")[2] for line in lines] == ["3 files answered, 0 errors; 0 left"]
     assert "Diagnosing" in shown.decode()
+    assert b"3/2" not in shown
 
 
 def test_a_terminal_is_told_of_other_models_when_the_bar_is_gone(start: Callable[..., Daemon]) -> None:
