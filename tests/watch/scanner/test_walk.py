@@ -146,25 +146,24 @@ def test_known_files_are_passed_over(root: Path) -> None:
     assert walk.files == 8
 
 
-NEVER_GONE = (OutputKind.PREVIOUS, OutputKind.LABELS)
+LEFT = [OutputKind(f".colvi.{end}") for end in (*USUAL, "ome.tif")]
 
 
 @pytest.mark.parametrize("name", ["a.tif", "long" * 60 + ".tif", "\u00e4" * 60 + ".tif"])
-@pytest.mark.parametrize("gone", [None, *(kind for kind in OutputKind if kind not in NEVER_GONE)])
+@pytest.mark.parametrize("gone", [None, *LEFT])
 def test_files_of_results_are_known_by_their_names(root: Path, name: str, gone: OutputKind | None) -> None:
     """Also where a long raw name had to be shortened; what stands beside them counts for nothing."""
-    kinds = [kind for kind in OutputKind if kind not in (gone, OutputKind.ERROR, OutputKind.LABELS)]
+    kinds = [kind for kind in (*LEFT, OutputKind.PREVIOUS) if kind is not gone]
     make(root, f"x/{name}", *(f"x/{output_name(name, kind)}" for kind in kinds))
     make(root, f"x/{output_name(name[1:], OutputKind.ERROR)}", f"x/{name[:100]}.colvi.saliency.png")
     walk, found, _ = scan(root, states(root))
     with_data, _, _ = scan(root, states(root), ome_tiff=True)
 
     assert not found
-    is_long, is_usual = len(name) > 200, gone in (None, OutputKind.ERROR, OutputKind.OME_TIFF)
-    whole = len(USUAL) + 1  # the OME-TIFF
-    count = whole if gone in (None, OutputKind.ERROR) else whole - 1
+    is_long, is_usual = len(name) > 200, gone in (None, OutputKind.OME_TIFF)
+    count = len(LEFT) - (gone in LEFT)
     assert [one.files for one in walk.partial] == ([] if is_usual and not is_long else [count])
-    assert [one.files for one in with_data.partial] == ([] if count == whole and not is_long else [count])
+    assert [one.files for one in with_data.partial] == ([] if count == len(LEFT) and not is_long else [count])
 
 
 def test_where_regions_are_found_labels_belong_to_a_result(root: Path) -> None:

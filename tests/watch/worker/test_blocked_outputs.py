@@ -15,11 +15,12 @@ from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.simulate import simulate_planes, write_imagej
 from colvi_edge.watch.ipc.messages import WorkDone, WorkerReady
 from tests.tools.leica import Series, container
+from tests.tools.results import USUAL
 from tests.tools.watching import wait_until
 from tests.watch.fakes.daemon import HERE, SCANNED, Daemon
 from tests.watch.worker.test_worker import Supervised, settings_for
 
-RESULT = set(OutputKind) - {OutputKind.ERROR, OutputKind.PREVIOUS, OutputKind.LABELS}
+RESULT = {OutputKind(f".colvi.{end}") for end in (*USUAL, "ome.tif")}
 LONG = f"{'long name ' * 23}.tif"
 
 
