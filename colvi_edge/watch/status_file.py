@@ -118,6 +118,7 @@ class Status:
         looked: the folder was looked through, once at least.
         repeated: of pending, those with an answer that was given before, and is counted as long as it stands.
         settled_before: of settling, those that are pending too, or have such an answer.
+        unmarked: files without an answer that wait for their marker, and are neither pending nor settling.
         answered: files with a final answer in the ledger when this was said; None is not known.
         refused: why the last start failed, until one succeeds; all else is of the daemon before that.
         bundles: what judges, if there are several bundles; the first one first.
@@ -142,6 +143,7 @@ class Status:
     looked: bool = True
     repeated: int = 0
     settled_before: int = 0
+    unmarked: int = 0
     answered: int | None = None
     refused: RefusedStart | None = None
     bundles: list[Bundled] = field(default_factory=list)
@@ -149,8 +151,9 @@ class Status:
 
 def count_words(counts: Mapping[str, int]) -> str:
     """Return how many files are in which state, those in none left out: `12 done, 1 error`."""
+    said = {"unmarked": "waiting for a marker"}
     words = [
-        counted(count, "error") if what == "failed" else f"{count:,} {what}"
+        counted(count, "error") if what == "failed" else f"{count:,} {said.get(what, what)}"
         for what, count in counts.items()
         if count
     ]
@@ -158,7 +161,7 @@ def count_words(counts: Mapping[str, int]) -> str:
 
 
 def in_work(status: Status, answered: int | None = None) -> dict[str, int]:
-    """Return how many files without an answer are pending, and settling; no file counts twice.
+    """Return how many files without an answer are pending, settling, and without marker; none counts twice.
 
     Args:
         status: said a moment ago, or by a daemon that was killed.
@@ -167,7 +170,8 @@ def in_work(status: Status, answered: int | None = None) -> dict[str, int]:
     pending = status.pending - status.repeated
     if answered is not None and status.answered is not None:
         pending -= answered - status.answered
-    return {"pending": max(pending, 0), "settling": status.settling - status.settled_before}
+    unmarked = {"unmarked": status.unmarked} if status.unmarked else {}  # few folders have markers
+    return {"pending": max(pending, 0), "settling": status.settling - status.settled_before, **unmarked}
 
 
 def write_status(path: Path, status: Status) -> None:

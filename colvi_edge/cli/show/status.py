@@ -22,7 +22,7 @@ from colvi_edge.watch.service.status import BundleSummary, FolderStatus
 from colvi_edge.watch.status_file import Last, Waiting, count_words
 
 _LISTED = 20  # of each list of files in the table; JSON has all
-_COUNTED = {"pending", "settling", "repeated", "settled_before", "answered"}
+_COUNTED = {"pending", "settling", "repeated", "settled_before", "unmarked", "answered"}
 """Fields of `Status` that are told as "files"."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)

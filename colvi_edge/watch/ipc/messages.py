@@ -64,6 +64,7 @@ class Scanned:
         missed: new files that no event had announced, on a folder with events.
         not_read: files in image formats that are not read, by suffix; see `raw_files`.
         barred: folders that may not be listed, a number of them at most; "" is the root.
+        unmarked: of the files, those that wait for their marker, and never had one.
     """
 
     files: int
@@ -73,6 +74,7 @@ class Scanned:
     not_read: dict[str, int] = field(default_factory=dict)
     barred: list[str] = field(default_factory=list)
     settled_before: int = 0
+    unmarked: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Settles:
 
     settling: int
     settled_before: int
+    unmarked: int = 0
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ class FolderSession:
         self._took_s = 0.0
         self._missed = 0
         self._unread: list[str] = []
+        self._unmarked: set[str] = set()  # that wait for their marker, and never had one
         self._told: Settles | None = None  # nothing before the first whole scan
         self._tell_at = 0.0
 
@@ -169,6 +170,7 @@ class FolderSession:
             ready = self._settling.looked(candidate, signature, time.monotonic())
             if ready:
                 self._known[ready.path] = ready.signature
+                self._unmarked.discard(ready.path)
                 self._send(replace(ready, lost=self._lost_results.settled(ready.path)))
                 if not candidate.announced:
                     self._note_missed(now)
@@ -178,10 +180,13 @@ class FolderSession:
         if self._told is None or time.monotonic() < self._tell_at:
             return
         self._tell_at = time.monotonic() + self._timings.settling_told_s
-        settles = Settles(len(self._settling), self._settling.among(self._known))
+        settles = self._settles()
         if settles != self._told:
             self._told = settles
             self._send(settles)
+
+    def _settles(self) -> Settles:
+        return Settles(len(self._settling), self._settling.among(self._known), len(self._unmarked))
 
     def _state(self, path: str) -> Signature | None:
         """Return a file's state; None while its writer holds it.
@@ -248,10 +253,14 @@ class FolderSession:
         began = time.monotonic()
         settings = self._settings
         of = (settings.ome_tiff, settings.slots, self._ledger.labelled)
-        walk = TreeWalk(self._folders, self._known, settings.scanning.marker, *of)
+        marker = settings.scanning.marker
+        unmarked: set[str] = set()
+        walk = TreeWalk(self._folders, self._known, marker, *of)
         for item in walk:
             if isinstance(item, FoundFile):
                 self._offer(item, force=False)
+                if marker is not None and not item.marked:
+                    unmarked.add(item.path)
             elif isinstance(item, Leftover):
                 results = self._folders.results
                 self._leftovers.found(results, item.path, item.signature, time.monotonic())
@@ -263,7 +272,8 @@ class FolderSession:
         self._leftovers.scan_ended()
         self._unread = walk.unread
         self._took_s = time.monotonic() - began
-        self._told = Settles(len(self._settling), self._settling.among(self._known))
+        self._unmarked = unmarked - self._known.keys()
+        self._told = self._settles()
         self._send(
             Scanned(
                 walk.files,
@@ -273,6 +283,7 @@ class FolderSession:
                 dict(walk.not_read),
                 sorted(walk.barred)[:BARRED_TOLD],
                 self._told.settled_before,
+                self._told.unmarked,
             )
         )
         self._missed = 0

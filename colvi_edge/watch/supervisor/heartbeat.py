@@ -149,6 +149,7 @@ class Heartbeat:
             end=end,
             repeated=work.repeated,
             settled_before=scanned.settled_before if scanned else 0,
+            unmarked=scanned.unmarked if scanned else 0,
             answered=answered,
             looked=scanned is not None,
             refused=None if self._is_ready else self._refused,

@@ -61,7 +61,7 @@ SOUND: list[Message] = [
     Rescan(),
     FileReady("M\udcfcller.tif", SIGNATURE, 1.0, True, 2.0),
     Scanned(1, 2, 0.5, 0, {".nd2": 3}),
-    Settles(2, 1),
+    Settles(2, 1, 3),
     RootState("share away", "gone", None),
     RootState("here", "", MOUNT, Mount(point="/results", kind="nfs4", source="nas:/results", inside="/day")),
     Degraded("deaf"),
@@ -174,6 +174,7 @@ def test_no_field_may_be_missing(message: Message) -> None:
             "ome_tiff",
             "keep",
             "timings",
+            "unmarked",
         }
         of_some = {
             "kind": Work,

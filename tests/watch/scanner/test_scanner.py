@@ -493,11 +493,14 @@ def test_markers(poll: bool, root: Path, start: Callable[..., Supervisor]) -> No
         (root / name).write_text("pixels")
     scanner.settle()
     assert not scanner.ready()
+    assert scanner.last(Scanned).unmarked == 2
     (root / "a.tif.done").touch()
     (root / ".hidden/c.tif.done").touch()
     scanner.wait_ready("a.tif")
 
     assert scanner.ready()["a.tif"].early
+    said = [Scanned, Settles]  # the latter at once, not with the next scan
+    scanner.wait(lambda: any((last := scanner.last(kind)) and last.unmarked == 1 for kind in said), "waits")
     scanner.settle()
     assert list(scanner.ready()) == ["a.tif"]
 

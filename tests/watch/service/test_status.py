@@ -74,6 +74,18 @@ def test_what_is_looked_at_again_is_said_apart(
     assert shown()[2]["files"]["pending"] == 0
 
 
+def test_what_waits_for_a_marker_is_counted(
+    shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
+) -> None:
+    """A marker that never comes is seen here; where none is missing, nothing is said of them."""
+    place.say(pending=0, settling=0, unmarked=2)
+    _, text, plain = shown()
+
+    assert "1 done, 1 error, 1 quarantined, 2 waiting for a marker\n" in text
+    assert plain["files"]["unmarked"] == 2
+    assert "unmarked" not in plain
+
+
 def test_files_of_other_formats_are_told(
     shown: Callable[[], tuple[int, str, dict[str, Any]]], place: Place
 ) -> None:

@@ -128,7 +128,10 @@ class ScannerKeeper:
         """Take how many files are not yet at rest, which is newer than the last scan."""
         if self.scanned:
             self.scanned = replace(
-                self.scanned, settling=message.settling, settled_before=message.settled_before
+                self.scanned,
+                settling=message.settling,
+                settled_before=message.settled_before,
+                unmarked=message.unmarked,
             )
 
     def rescan(self) -> None:
