@@ -126,6 +126,14 @@ def test_its_numbers_are_those_of_the_house() -> None:
     assert f"at most {MOST_MODULES} modules a folder, {MOST_LINES} lines a module" in CONTRIBUTING
 
 
+def test_its_limits_of_time_are_those_of_ci() -> None:
+    """Minutes of each target that `.ci/run` makes."""
+    parts = re.findall(r"(?m)^part (\d+) (.+)$", (ROOT / ".ci/run").read_text(encoding="utf-8"))
+    told = re.findall(r"(?m)^\| `make (.+?)` \| .+ \| (\d+) min \|$", SECTIONS["Set up"])
+
+    assert told == [(made, str(int(limit_s) // 60)) for limit_s, made in parts]
+
+
 def test_it_sets_up_as_the_readme_does() -> None:
     """And `.ci/run` runs the command of the latter."""
     command = (ROOT / "README.md").read_text(encoding="utf-8").split("<!-- test command -->\n```sh\n")[1]

@@ -36,6 +36,7 @@ from colvi_edge.system.atomic import Drafts
 from tests.cli.test_run import broken_files
 from tests.tools.bundles import rename
 from tests.tools.leica import Series, container
+from tests.tools.results import USUAL
 
 Run = Callable[..., tuple[int, str, str]]
 DYES = ("Leica/DAPI", "Leica/FITC")
@@ -263,7 +264,7 @@ def test_the_accident(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch)
         write_imagej(folder / f"{number}.tif", simulate_planes("control", number, planes=2, size_px=256))
     assert run("run", folder, "--bundle", "demo")[0] == 0
     before = contents(folder)
-    assert len(before) == 9 * 6
+    assert len(before) == 9 * (1 + len(USUAL))
 
     code, out, err = run("run", folder, "--bundle", "demo", "--channels", "nuclei,collagen,other")
     assert (code, contents(folder) == before) == (1, True)
