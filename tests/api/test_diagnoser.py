@@ -237,6 +237,40 @@ def test_what_is_no_image_is_refused(
         diagnoser.diagnose_array(given[:, :crop, :crop], **change)
 
 
+@pytest.mark.parametrize(
+    ("channels", "words"),
+    [
+        (["nuclei"], "array: holds 2 channels, but channels names 1 (nuclei); name each channel once, "),
+        (["red", "green"], "array: channels holds 'red'; each channel is one of nuclei, collagen, other, "),
+        (["nuclei", "nuclei"], "with channels, e.g. channels=['nuclei', "),
+    ],
+)
+def test_errors_speak_of_arguments(
+    diagnoser: colvi_edge.Diagnoser, planes: NDArray[np.uint16], channels: list[str], words: str
+) -> None:
+    """Where `run` speaks of options: who calls this has none."""
+    with pytest.raises(ChannelError) as caught:
+        diagnoser.diagnose_array(planes, channels=channels)
+
+    assert words in str(caught.value)
+    assert "--" not in str(caught.value)
+
+
+def test_a_limit_is_told_as_it_is_given(tmp_path: Path, planes: NDArray[np.uint16]) -> None:
+    """And the sentence helps: with what it says the file is read."""
+    write_imagej(tmp_path / "one.tif", planes[np.newaxis])
+    small = {"pixels": 1000, "decoded_bytes": 1000}
+    wanted = {"pixels": planes.size, "decoded_bytes": planes.nbytes}
+
+    with colvi_edge.Diagnoser.open("demo", limits=small) as diagnoser:
+        for take in (diagnoser.diagnose, lambda path: list(diagnoser.diagnose_all(path))):
+            with pytest.raises(ImageTooLargeError) as caught:
+                take(tmp_path / "one.tif")
+            assert str(caught.value).endswith(f"crop the image or allow it with limits={wanted}")
+    with colvi_edge.Diagnoser.open("demo", limits=wanted) as diagnoser:
+        assert diagnoser.diagnose(tmp_path / "one.tif").name == "one.tif"
+
+
 def test_bad_words_are_refused_before_anything_is_opened(tmp_path: Path) -> None:
     """With what would have been right."""
     with pytest.raises(UsageError, match="expected one of auto, openvino"):
