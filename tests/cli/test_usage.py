@@ -190,3 +190,15 @@ def test_a_service_is_not_told_its_own_settings(tmp_path: Path) -> None:
             subprocess.run(command, env=os.environ | variables, stderr=file, check=False)
         assert len(log.read_text().splitlines()) == lines
         assert ("From the environment" in log.read_text()) == (lines == 2)
+
+
+def test_build_advises_no_option_that_it_lacks(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
+    """Without TensorRT other commands do; that they have the option is said."""
+    for package in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("colvi_edge.engines.tensorrt.installed.is_jetson", lambda root: False)
+
+    code, out, err = run("build", "demo", "-q")
+
+    assert (code, out) == (3, "")
+    assert "or do without it: --engine openvino of run and watch" in err

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from colvi_edge.engines.base import Progress
 from colvi_edge.engines.tensorrt.engine_cache import BuiltEngine
+from colvi_edge.engines.tensorrt.installed import WITHOUT
 from colvi_edge.engines.tensorrt.logger import LOG, RUNTIME, VERSION, trt
 from colvi_edge.errors import BundleError, EngineUnavailableError
 
@@ -164,5 +165,5 @@ def _serialise(
 def _cannot_build() -> EngineUnavailableError:
     return EngineUnavailableError(
         f"{RUNTIME} {VERSION} cannot build an engine on this machine: {LOG.last_error}; "
-        "see that its GPU driver works and GPU memory is free, or use --engine openvino"
+        f"see that its GPU driver works and GPU memory is free, or {WITHOUT}"
     )

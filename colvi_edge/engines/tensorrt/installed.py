@@ -11,6 +11,9 @@ from types import ModuleType
 
 from colvi_edge.errors import EngineUnavailableError
 
+WITHOUT = "do without it: --engine openvino of run and watch"
+"""What helps where TensorRT does not, also who has asked `build` or `doctor`, which have no such option."""
+
 _PACKAGES = ("tensorrt", "tensorrt_rtx")
 _OLDEST = (10, 3)
 """Classic TensorRT of JetPack 6; before it there are no strongly typed networks as they are used here."""
@@ -28,8 +31,7 @@ def load() -> ModuleType:
         except (ImportError, OSError) as error:
             if not isinstance(error, ModuleNotFoundError) or error.name != name:
                 raise EngineUnavailableError(
-                    f"{name} is installed but does not load ({error}); install it again, "
-                    "or use --engine openvino"
+                    f"{name} is installed but does not load ({error}); install it again, or {WITHOUT}"
                 ) from error
     raise EngineUnavailableError(missing(Path("/"), platform.machine()))
 
@@ -48,10 +50,10 @@ def missing(root: Path, machine: str) -> str:
             "python3 -m venv --system-site-packages"
         )
     if machine not in ("x86_64", "aarch64"):
-        return f"TensorRT does not exist for {machine}; use --engine openvino or --engine onnxruntime"
+        return f"TensorRT does not exist for {machine}; {WITHOUT}"
     return (
         "TensorRT is not installed; run: pip install tensorrt (or, for a GeForce RTX, "
-        "pip install tensorrt-rtx-cu13), or use --engine openvino"
+        f"pip install tensorrt-rtx-cu13), or {WITHOUT}"
     )
 
 
@@ -71,6 +73,6 @@ def _checked(module: ModuleType) -> ModuleType:
     if module.__name__ == "tensorrt" and tuple(map(int, version.split(".")[:2])) < _OLDEST:
         raise EngineUnavailableError(
             f"found TensorRT {version}, expected {_OLDEST[0]}.{_OLDEST[1]} or later; "
-            "update it (on a Jetson: JetPack 6), or use --engine openvino"
+            f"update it (on a Jetson: JetPack 6), or {WITHOUT}"
         )
     return module
