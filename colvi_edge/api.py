@@ -13,9 +13,7 @@ overlapped: the same code, and so the same bits. What can be put right is raised
 bug stays an ordinary exception.
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +22,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from colvi_edge.acquisition import Acquisition, Limits, Refused
+from colvi_edge.arguments import of_arguments
 from colvi_edge.bundle import Bundle, open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
 from colvi_edge.engines import Engine, EngineInfo, open_engine
@@ -33,39 +32,6 @@ from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.result import Result
 
 __all__ = ["Bundle", "Diagnoser", "Result", "open_bundle"]
-
-
-def _limits(found: re.Match[str]) -> str:
-    limits = {name: int(number) for name, number in _LIMIT.findall(found[0])}
-    return f"limits={limits}"
-
-
-def _channels(found: re.Match[str]) -> str:
-    return f"channels={found[1].split(',')}"
-
-
-_LIMIT = re.compile(r"--limit (\w+)=(\d+)")
-_OPTIONS: Mapping[str, str | Callable[[re.Match[str]], str]] = {
-    r"(?<=e\.g\. )--channels ([^\s;]+)": _channels,
-    rf"{_LIMIT.pattern}(?: {_LIMIT.pattern})*": _limits,
-    r"--(engine|precision) (auto|openvino|onnxruntime|tensorrt|fp32|fp16|int8)\b": r"\1='\2'",
-    r"--pixel-size-um\b": "pixel_size_um",
-    r"--(channels|engine|precision)\b": r"\1",
-}
-"""How errors speak of options of the command line, and what these, with what is given to them, are here."""
-
-
-@contextmanager
-def _in_python() -> Iterator[None]:
-    """Have errors speak of arguments, where they speak of the options of `run` that mean the same."""
-    try:
-        yield
-    except ColviEdgeError as error:
-        words = error.words
-        for option, argument in _OPTIONS.items():
-            words = re.sub(option, argument, words)
-        error.args = (words,)
-        raise
 
 
 class Diagnoser:
@@ -85,7 +51,7 @@ class Diagnoser:
         self._judge, self._engine = judge, engine
 
     @classmethod
-    @_in_python()
+    @of_arguments()
     def open(
         cls,
         bundle: "str | PathLike[str] | Bundle",
@@ -133,7 +99,7 @@ class Diagnoser:
         """What runs the network: runtime, version, precision, device, and why these were taken."""
         return self._engine.info
 
-    @_in_python()
+    @of_arguments()
     def diagnose(self, path: "str | PathLike[str]") -> "Result":
         """Read and judge a file of one image.
 
@@ -174,7 +140,7 @@ class Diagnoser:
         Raises:
             AcquisitionError: the file itself cannot be read.
         """
-        with _in_python():
+        with of_arguments():
             yield from self._each(_file(path))
 
     def _each(self, file: InputFile) -> "Iterator[Result]":
@@ -192,7 +158,7 @@ class Diagnoser:
             yield result
             del result
 
-    @_in_python()
+    @of_arguments()
     def diagnose_array(
         self,
         planes: NDArray[Any],

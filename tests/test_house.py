@@ -12,6 +12,7 @@ FACE = ""
 FLOORS = (
     {
         "",
+        "arguments",
         "bands",
         "choices",
         "errors",
