@@ -144,7 +144,11 @@ def test_it_sets_up_as_the_readme_does() -> None:
 def test_hooks_call_what_make_calls() -> None:
     """No more, no less, and with no version of their own; nothing is fetched for them."""
     dry = subprocess.run(
-        ["make", "-n", "lint", "types"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "lint", "types"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (repository,) = HOOKS["repos"]
 

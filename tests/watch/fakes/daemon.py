@@ -170,7 +170,7 @@ class Daemon:
     def children(self, role: str) -> list[int]:
         """Return the process ids of the supervisor's children of a role."""
         listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in listed if f"fakes.{role}\0" in Path(f"/proc/{pid}/cmdline").read_text()]
+        return [int(pid) for pid in listed if f"fakes.{role}\0" in command_of(pid)]
 
     def stderr(self) -> str:
         """Return the log."""
@@ -180,6 +180,14 @@ class Daemon:
         """End it; return its exit code."""
         self.process.send_signal(number)
         return self.process.wait(20)
+
+
+def command_of(pid: str) -> str:
+    """Return the words that a process was called by; "" of one that has just ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:
+        return ""
 
 
 class Samples(threading.Thread):
