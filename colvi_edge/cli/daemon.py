@@ -20,11 +20,9 @@ from colvi_edge.cli.line.options import (
     PrecisionOption,
     SampleOption,
     StaleOption,
-    numbers_of,
     option,
-    replace_of,
-    roles_of,
 )
+from colvi_edge.cli.line.readings import numbers_of, replace_of, roles_of
 from colvi_edge.cli.line.variables import tell_variables
 from colvi_edge.errors import EXIT_AILING, EXIT_DONE
 

@@ -23,12 +23,9 @@ from colvi_edge.cli.line.options import (
     PrecisionOption,
     SampleOption,
     StaleOption,
-    numbers_of,
     option,
-    refuse_place,
-    replace_of,
-    roles_of,
 )
+from colvi_edge.cli.line.readings import numbers_of, refuse_place, replace_of, roles_of
 from colvi_edge.cli.line.telling import QuietOption, VerboseOption, refuse_both
 from colvi_edge.cli.line.variables import given, tell_variables, variables_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, ColviEdgeError

@@ -9,7 +9,6 @@ from colvi_edge.choices import PrecisionChoice
 from colvi_edge.cli.extras import needs_torch
 from colvi_edge.cli.line import completion
 from colvi_edge.cli.line.options import (
-    activation_of,
     activation_option,
     classes_option,
     consent,
@@ -17,8 +16,8 @@ from colvi_edge.cli.line.options import (
     normalisation_option,
     option,
     outputs_option,
-    words_of,
 )
+from colvi_edge.cli.line.readings import activation_of, words_of
 from colvi_edge.cli.line.telling import QuietOption
 
 

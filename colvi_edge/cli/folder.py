@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from colvi_edge.cli.line.options import DryRunOption, consent, option, refuse_place
+from colvi_edge.cli.line.options import DryRunOption, consent, option
+from colvi_edge.cli.line.readings import refuse_place
 from colvi_edge.cli.line.telling import QuietOption
 from colvi_edge.errors import UsageError
 from colvi_edge.printable import counted, printable_lines, printable_name

@@ -13,10 +13,8 @@ from colvi_edge.cli.line.options import (
     ChannelsOption,
     JsonOption,
     option,
-    refuse_place,
-    roles_of,
-    several_of,
 )
+from colvi_edge.cli.line.readings import refuse_place, roles_of, several_of
 from colvi_edge.cli.line.telling import QuietOption
 from colvi_edge.cli.line.variables import whole_bundles
 

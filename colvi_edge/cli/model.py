@@ -15,7 +15,6 @@ from colvi_edge.cli.line.options import (
     JsonOption,
     OutputDirOption,
     PrecisionOption,
-    activation_of,
     activation_option,
     classes_option,
     html_option,
@@ -23,10 +22,8 @@ from colvi_edge.cli.line.options import (
     normalisation_option,
     option,
     outputs_option,
-    place_of,
-    roles_of,
-    words_of,
 )
+from colvi_edge.cli.line.readings import activation_of, place_of, roles_of, words_of
 from colvi_edge.cli.line.telling import QuietOption
 from colvi_edge.printable import printable_name
 

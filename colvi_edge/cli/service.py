@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from colvi_edge.cli.line.options import BundlesOption, FolderArgument, OutputDirOption, consent, option
+from colvi_edge.cli.line.options import (
+    BundlesOption,
+    FolderArgument,
+    OutputDirOption,
+    consent,
+    option,
+)
 from colvi_edge.cli.line.variables import options_of, unknown, warn
 from colvi_edge.printable import printable_name
 
