@@ -8,9 +8,9 @@ from colvi_edge.bench.figures import within_budget
 from colvi_edge.bench.measuring.measure import BenchRequest, measure
 from colvi_edge.bench.record import read, to_json
 from colvi_edge.cli.show.bench import show_bench, show_what_is_wrong
-from colvi_edge.cli.waiting import share_of
 from colvi_edge.errors import EXIT_BUDGET, EXIT_DONE, EXIT_PARITY
 from colvi_edge.system.writing import write_file
+from colvi_edge.terminal.progress import progress_share
 
 
 def bench(
@@ -43,7 +43,7 @@ def bench(
     """
     old = read(compare) if compare else None
     beside = next((file.parent for file in (json, html) if file), None)
-    with share_of("Bench", quiet=quiet) as tell:
+    with progress_share("Bench", quiet=quiet) as tell:
         record = measure(request, beside, tell, when_loaded)
     if json:
         write_file(json, to_json(record))

@@ -104,11 +104,11 @@ def run(
     """
     from colvi_edge.acquisition import Limits
     from colvi_edge.cli.interruption import interruptible
+    from colvi_edge.cli.opening import open_for
     from colvi_edge.cli.show.outcomes import Asked
     from colvi_edge.cli.show.reasons import show_reasons, warn_of_doubts
     from colvi_edge.cli.show.run import show_outcomes
     from colvi_edge.cli.show.standing import show_standing
-    from colvi_edge.cli.waiting import open_for
     from colvi_edge.outputs.named import Named
     from colvi_edge.pipeline import process
     from colvi_edge.pipeline.bundles import open_bundles

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from colvi_edge.choices import EngineName, PrecisionChoice
+from colvi_edge.choices import EngineName, PrecisionChoice, words_in
 from colvi_edge.cli.extras import needs_torch
 from colvi_edge.cli.line import completion
 from colvi_edge.cli.line.options import (
@@ -245,7 +245,7 @@ def build(
         PrecisionChoice,
         option(
             "--precision",
-            help="auto, fp32, fp16 or int8; auto takes fp16, int8 is the bundle's int8-trt.",
+            help=f"{words_in(PrecisionChoice)}; auto takes fp16, int8 is the bundle's int8-trt.",
         ),
     ] = PrecisionChoice.AUTO,
     quiet: QuietOption = False,

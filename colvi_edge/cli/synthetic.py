@@ -40,10 +40,10 @@ def simulate(
     quiet: QuietOption = False,
 ) -> None:
     """Draw synthetic projections of cultures."""
-    from colvi_edge.cli.waiting import progress_of
     from colvi_edge.simulate.folder import MASKS, simulate_folder
+    from colvi_edge.terminal.progress import progress
 
-    with progress_of("Drawing", images, quiet=quiet) as advance:
+    with progress("Drawing", images, quiet=quiet) as advance:
         simulate_folder(
             out,
             images,

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar for `total` steps; the function given back takes one step."""
+def progress(what: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[], None]]:
+    """Show a progress bar for `total` steps, if quiet none; the function given back takes one step."""
     from rich.progress import MofNCompleteColumn
 
-    with _bar(MofNCompleteColumn()) as bar:
+    with _bar(MofNCompleteColumn(), quiet) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
 
@@ -34,18 +34,18 @@ def progress_of_growing(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def progress_share(what: str) -> Iterator[Callable[[str, float], None]]:
-    """Show a progress bar for work that tells, in words and as a share of 1, how far it is."""
+def progress_share(what: str, *, quiet: bool = False) -> Iterator[Callable[[str, float], None]]:
+    """Show a progress bar for work that tells, in words and as a share of 1, how far it is; if quiet none."""
     from rich.progress import TaskProgressColumn
 
-    with _bar(TaskProgressColumn()) as bar:
+    with _bar(TaskProgressColumn(), quiet) as bar:
         task = bar.add_task(what, total=1.0)
         yield lambda words, share: bar.update(
             task, description=f"{what}: {printable_name(words)}", completed=share
         )
 
 
-def _bar(how_far: "ProgressColumn") -> "Progress":
+def _bar(how_far: "ProgressColumn", quiet: bool = False) -> "Progress":
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from colvi_edge.terminal.console import error_console
@@ -53,4 +53,5 @@ def _bar(how_far: "ProgressColumn") -> "Progress":
     console = error_console()
     described = TextColumn("{task.description}", markup=False)
     columns = (described, BarColumn(), how_far, TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    hidden = quiet or not console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=hidden)

@@ -69,9 +69,9 @@ class Group(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each `rich_help_panel`."""
-        named: Mapping[str, Any] = self.commands
-        widest = max(map(len, named))
-        for panel, commands in groupby(named.items(), lambda item: item[1].rich_help_panel):
+        every: Mapping[str, Any] = self.commands
+        widest = max(map(len, every))
+        for panel, commands in groupby(every.items(), lambda item: item[1].rich_help_panel):
             with formatter.section(str(panel)):
                 limit = formatter.width - 4 - widest
                 formatter.write_dl(

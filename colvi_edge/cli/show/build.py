@@ -6,11 +6,12 @@ import typer
 
 from colvi_edge.bundle import open_bundle
 from colvi_edge.choices import EngineName, PrecisionChoice
-from colvi_edge.cli.waiting import open_for, share_of
+from colvi_edge.cli.opening import open_for
 from colvi_edge.engines.cuda.gpu import find_gpu
 from colvi_edge.engines.precisions import precision_for
 from colvi_edge.engines.tensorrt.for_this_machine import build_for_this_machine
 from colvi_edge.printable import printable_name
+from colvi_edge.terminal.progress import progress_share
 
 
 def show_build(bundle: str, precision: PrecisionChoice, *, quiet: bool = False) -> None:
@@ -25,7 +26,7 @@ def show_build(bundle: str, precision: PrecisionChoice, *, quiet: bool = False) 
         ColviEdgeError: the bundle cannot be opened; the engine cannot be built, or decides otherwise.
     """
     opened = open_bundle(bundle)
-    with share_of("Building", quiet=quiet) as tell:
+    with progress_share("Building", quiet=quiet) as tell:
         engine = build_for_this_machine(opened, precision_for(EngineName.TENSORRT, precision), tell)
     if not quiet:
         typer.echo(printable_name(str(engine)))

@@ -10,7 +10,6 @@ from rich.table import Table
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.cli.show.classes import print_classes
 from colvi_edge.cli.show.masks import print_masks
-from colvi_edge.cli.waiting import progress_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED
 from colvi_edge.export.commands.evaluate import evaluate_model
 from colvi_edge.export.commands.evaluate_masks import evaluate_on_masks
@@ -39,6 +38,7 @@ from colvi_edge.export.pages.classes import PLURALS
 from colvi_edge.printable import printable_json, printable_name
 from colvi_edge.system.writing import check_writable, write_file
 from colvi_edge.terminal.console import print_note, shown, wide_console
+from colvi_edge.terminal.progress import progress
 
 WIDE_COLUMNS = 92
 """Of a terminal in which several methods with their spread are not cropped."""
@@ -73,9 +73,7 @@ def show_evaluation(
     if html:
         check_writable(html)
     evaluate = evaluate_on_masks if has_masks(dataset) else evaluate_model
-    evaluated = evaluate(
-        model, dataset, **options, tell=print_note, progress=partial(progress_of, quiet=quiet)
-    )
+    evaluated = evaluate(model, dataset, **options, tell=print_note, progress=partial(progress, quiet=quiet))
     show_record(evaluated.record, as_json=as_json, html=html, quiet=quiet)
     return EXIT_DONE if evaluated.all_read else EXIT_UNJUDGED
 

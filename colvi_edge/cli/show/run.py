@@ -9,7 +9,6 @@ from typing import Any
 from colvi_edge import RESEARCH_USE_ONLY
 from colvi_edge.cli.show.outcomes import Asked, print_outcomes, print_places, print_unjudged
 from colvi_edge.cli.show.reasons import show_stages
-from colvi_edge.cli.waiting import progress_of
 from colvi_edge.outputs.names import OutputKind, output_name
 from colvi_edge.outputs.sidecar import ErrorRecord, Index, Sidecar, as_plain
 from colvi_edge.pipeline import Kept, Outcome
@@ -17,6 +16,7 @@ from colvi_edge.pipeline.inputs import InputFile
 from colvi_edge.pipeline.records import error_record
 from colvi_edge.printable import unambiguous_name
 from colvi_edge.terminal.console import PrintableConsole, error_console, print_json, shown, wide_console
+from colvi_edge.terminal.progress import progress
 
 
 def show_outcomes(
@@ -64,7 +64,7 @@ def show_outcomes(
             _print_all(done, folders, with_report, asked, judges)
 
     try:
-        with progress_of("Diagnosing", total, quiet=quiet or verbose) as advance:
+        with progress("Diagnosing", total, quiet=quiet or verbose) as advance:
             for outcome in outcomes:
                 if not outcome.image_key:
                     by[outcome.file] += 1

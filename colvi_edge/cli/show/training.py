@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from colvi_edge.cli.show.evaluation import show_record
-from colvi_edge.cli.waiting import progress_of
 from colvi_edge.errors import EXIT_DONE, EXIT_UNJUDGED, UsageError
 from colvi_edge.export.commands.notes import FEW
 from colvi_edge.export.commands.train import Told, Trained, train_model
@@ -24,6 +23,7 @@ from colvi_edge.export.training.run import Epoch, Resumed, Settings, Step, kept
 from colvi_edge.printable import counted, printable_name
 from colvi_edge.system.writing import check_writable
 from colvi_edge.terminal.console import error_console
+from colvi_edge.terminal.progress import progress
 
 PARTS = {"training": "to learn from", "validation": "to choose the epoch", "test": "to test on"}
 """What the parts of a division are for."""
@@ -245,7 +245,7 @@ class Teller:
         """Show a bar while files are read; gives what is called after each."""
         if not self.console.is_terminal:
             self.say(f"reading {counted(files, 'file')}")
-        with progress_of("Reading", files, quiet=self._quiet) as advance:
+        with progress("Reading", files, quiet=self._quiet) as advance:
             yield advance
 
     def divided(self, images: Sequence[Image], division: Division, fold: int) -> None:

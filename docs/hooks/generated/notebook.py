@@ -4,6 +4,7 @@ A cell that fails ends the build.
 """
 
 import base64
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -47,8 +48,6 @@ def run(path: Path) -> Any:
 
 def _environment(room: Path) -> dict[str, str]:
     """Return this process's variables, but for ours, and with the caches of what runs in the folder."""
-    import os
-
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COLVI_EDGE_")}
     own = {"STATE_DIRECTORY": "state", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
     return {**kept, **{name: str(room / folder) for name, folder in own.items()}}
